@@ -1,0 +1,28 @@
+/* The context switch: callee-saved registers and FP control words alone, told to ASan, TSan and valgrind. No scheduling. */
+#ifndef SLEY_TASK_SWITCH_H
+#define SLEY_TASK_SWITCH_H
+
+#include <stddef.h>
+
+/** A suspended context. The fields after `sp` exist for sanitizers and stay NULL in plain builds (one layout for all). */
+struct sley__context {
+    void *sp;
+    void *stack_low; /* lowest usable address of its stack, for ASan and valgrind */
+    size_t stack_bytes;
+    void *asan_fake;
+    void *tsan_fiber;
+    unsigned valgrind_id;
+};
+
+/** Readies @p c to run entry(arg) on the stack [low, top) at the first switch to it; entry must never return. */
+void sley__context_init(struct sley__context *c, void *low, void *top, void (*entry)(void *), void *arg);
+/** Saves the running context in @p from, goes on with @p to. Returns when somebody switches back to @p from. */
+void sley__context_switch(struct sley__context *from, struct sley__context *to);
+/** The last switch of a context that ends: like switch, and its fake stack is dropped. */
+void sley__context_exit(struct sley__context *from, struct sley__context *to) __attribute__((noreturn));
+/** Releases what the sanitizers hold for a context that has ended (or never ran). */
+void sley__context_fini(struct sley__context *c);
+/** Fills @p c in for the thread itself (the context that fibers switch back to). */
+void sley__context_adopt_thread(struct sley__context *c);
+
+#endif
