@@ -1,0 +1,27 @@
+/* Between the files of the harness. */
+#ifndef SLEY_HARNESS_IMPL_H
+#define SLEY_HARNESS_IMPL_H
+
+#include "harness.h"
+
+/* Shared by runner and case, in memory that both processes map. */
+struct harness_report {
+    char skip[512];
+    char notes[8192];
+    size_t notes_bytes;
+};
+extern struct harness_report *harness_report;
+extern bool harness_forks;
+extern uint64_t harness_seed;
+
+void harness_rand_start(const char *case_name);
+void harness_alloc_start(void);
+
+/* What a case must give back: taken before it, compared after it. */
+struct harness_before {
+    unsigned fd_count, thread_count;
+};
+void harness_leaks_start(struct harness_before *b);
+void harness_leaks_check(const struct harness_before *b);
+
+#endif

@@ -1,0 +1,69 @@
+/* What a case must give back: descriptors, threads, blocks of the counting allocator. */
+#include "harness_impl.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static unsigned count_entries(const char *path) {
+    DIR *dir = opendir(path);
+    unsigned n = 0;
+    if (dir == NULL) {
+        return 0;
+    }
+    while (readdir(dir) != NULL) {
+        n++;
+    }
+    closedir(dir);
+    return n;
+}
+
+static void list_fds(void) {
+    for (int fd = 0; fd < 65536; fd++) {
+        char link[64], target[PATH_MAX];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(link, target, sizeof target - 1);
+        if (n > 0) {
+            target[n] = '\0';
+            fprintf(stderr, "open at the end: %d -> %s\n", fd, target);
+        }
+    }
+}
+
+/* A joined thread leaves /proc a moment after pthread_join returned, and nothing tells when: look again for up to 2 s. */
+static unsigned settled_threads(unsigned expected) {
+    unsigned n = 0;
+    for (int i = 0; i < 2000; i++) {
+        n = count_entries("/proc/self/task");
+        if (n <= expected) {
+            break;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return n;
+}
+
+void harness_leaks_start(struct harness_before *b) {
+    b->fd_count = count_entries("/proc/self/fd");
+    b->thread_count = count_entries("/proc/self/task");
+}
+
+void harness_leaks_check(const struct harness_before *b) {
+    unsigned fds = count_entries("/proc/self/fd");
+    if (fds != b->fd_count) {
+        list_fds();
+        FAIL("descriptors: %u open at the end, %u at the start", fds, b->fd_count);
+    }
+    unsigned threads = settled_threads(b->thread_count);
+    if (threads > b->thread_count) {
+        FAIL("threads: %u alive at the end, %u at the start", threads, b->thread_count);
+    }
+    if (harness_alloc_live() != 0) {
+        FAIL("allocations: %zu blocks of harness_alloc() not freed", harness_alloc_live());
+    }
+}
