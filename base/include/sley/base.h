@@ -6,6 +6,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Results are negative errno values; a freestanding machine without <errno.h> gets Linux's numbers. */
+#if defined(__has_include)
+#if __has_include(<errno.h>)
+#include <errno.h>
+#endif
+#endif
+#ifndef ECANCELED
+#define ENOENT 2
+#define ESRCH 3
+#define EINTR 4
+#define EAGAIN 11
+#define ENOMEM 12
+#define EBUSY 16
+#define EEXIST 17
+#define EINVAL 22
+#define EPIPE 32
+#define EDEADLK 35
+#define ENODATA 61
+#define EOVERFLOW 75
+#define ENOTSUP 95
+#define ENOBUFS 105
+#define ESHUTDOWN 108
+#define ETIMEDOUT 110
+#define ECANCELED 125
+#endif
+
 #ifdef __cplusplus
 #define SLEY_EXTERN_C_BEGIN extern "C" {
 #define SLEY_EXTERN_C_END }
@@ -18,6 +44,13 @@
 #define SLEY_STATIC_ASSERT(cond, text) _Static_assert(cond, text)
 /** An atomic inside a public struct: `_Atomic(T)` in C, plain storage of the same layout in C++ (which never touches it). */
 #define SLEY_ATOMIC(T) _Atomic(T)
+#endif
+
+/* One thread-local per program is all the state there is; a machine without threads has one of it. */
+#if __STDC_HOSTED__
+#define SLEY__TLS __thread
+#else
+#define SLEY__TLS
 #endif
 
 /** Marks what a library exports; everything else is hidden. */

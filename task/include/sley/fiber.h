@@ -1,0 +1,31 @@
+/* Tasks with a stack of their own: plain functions that may wait anywhere. The switch and the stacks are private to task/. */
+#ifndef SLEY_FIBER_H
+#define SLEY_FIBER_H
+
+#include <sley/task.h>
+
+SLEY_EXTERN_C_BEGIN
+
+/* private */
+SLEY_API enum sley_step sley__fiber_resume(struct sley_task *t);
+
+/**
+ * Declares the task type of `int fn(args_type *a)` (`void` for none). The arguments are copied to the fiber's stack and belong
+ * to the body. Stacks are 64 KiB unless SLEY_FIBER_STACK says otherwise, take memory as they are touched, and are guarded.
+ * A fiber may resume on another thread on executors with several: keep no thread-local's address and no errno across a wait.
+ */
+#define SLEY_FIBER(fn, args_type) SLEY_FIBER_STACK(fn, args_type, 0, NULL)
+/** The same with a stack size in bytes, and a function (or NULL) that destroys arguments whose body never ran. */
+#define SLEY_FIBER_STACK(fn, args_type, stack_size, drop_fn)                                       \
+    typedef args_type fn##__args;                                                                  \
+    static int fn##__entry(void *args)                                                             \
+    {                                                                                              \
+        return fn((args_type *)args);                                                              \
+    }                                                                                              \
+    __attribute__((unused)) static const struct sley_task_type fn##__type = {                      \
+        sley__fiber_resume, fn##__entry, (drop_fn), (uint32_t)sizeof(args_type), 16,               \
+        SLEY_STYLE_FIBER,   (stack_size), __LINE__, #fn, __FILE__,                                 \
+    };
+
+SLEY_EXTERN_C_END
+#endif

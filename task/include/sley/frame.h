@@ -1,0 +1,178 @@
+/* Stackless tasks: a switch in disguise over a frame struct. The macros are statements; locals die at each of them. C only. */
+#ifndef SLEY_FRAME_H
+#define SLEY_FRAME_H
+
+#include <sley/task.h>
+#include <sley/task_impl.h>
+
+#ifndef __cplusplus
+
+/** First member of every frame struct, named `frame`. Zeroed = at the beginning. */
+struct sley_frame {
+    uint32_t label; /* private */
+    int32_t result; /**< set by SLEY_RETURN */
+};
+
+/**
+ * Declares the task type of `enum sley_step fn(frame_type *f)`. Its result is the frame's; the arguments are the frame's fields.
+ * SLEY_FRAME_DROP names a function, too, that destroys arguments whose body never ran.
+ */
+#define SLEY_FRAME(fn, frame_type) SLEY_FRAME_DROP(fn, frame_type, NULL)
+#define SLEY_FRAME_DROP(fn, frame_type, drop_fn)                                                   \
+    typedef frame_type fn##__args;                                                                 \
+    static enum sley_step fn##__resume(struct sley_task *t)                                        \
+    {                                                                                              \
+        _Static_assert(offsetof(frame_type, frame) == 0, "struct sley_frame frame comes first");   \
+        return fn((frame_type *)(void *)(t + 1));                                                  \
+    }                                                                                              \
+    __attribute__((unused)) static const struct sley_task_type fn##__type = {                      \
+        .resume = fn##__resume,                                                                    \
+        .drop = (drop_fn),                                                                         \
+        .args_bytes = (uint32_t)sizeof(frame_type),                                                \
+        .args_align = (uint16_t)_Alignof(frame_type),                                              \
+        .style = SLEY_STYLE_FRAME,                                                                 \
+        .name = #fn,                                                                               \
+        .file = __FILE__,                                                                          \
+        .line = __LINE__,                                                                          \
+    };
+
+/** Opens the body. Everything between SLEY_BEGIN and SLEY_END is one switch: no `case` of your own around a wait. */
+#define SLEY_BEGIN(f)                                                                              \
+    switch ((f)->frame.label) {                                                                    \
+    case 0:
+/** Closes the body: falling off gives result 0. */
+#define SLEY_END(f)                                                                                \
+    }                                                                                              \
+    (f)->frame.result = 0;                                                                         \
+    return SLEY_STEP_DONE
+/** Ends the task (or sub-frame) with a result. */
+#define SLEY_RETURN(f, value)                                                                      \
+    do {                                                                                           \
+        (f)->frame.result = (value);                                                               \
+        return SLEY_STEP_DONE;                                                                     \
+    } while (0)
+
+/* a place to come back to; labels come from __COUNTER__, so that two waits may share a line */
+#define SLEY__LABEL(f, n)                                                                          \
+    (f)->frame.label = (n);                                                                        \
+    __attribute__((fallthrough));                                                                  \
+    case (n):
+
+/** Waits for a node started before; @p rc gets its verdict. */
+#define SLEY_AWAIT(f, rc, w) SLEY__AWAIT(__COUNTER__ + 1, f, rc, w)
+#define SLEY__AWAIT(n, f, rc, w)                                                                   \
+    do {                                                                                           \
+        SLEY__LABEL(f, n)                                                                          \
+        if (!sley__frame_ready(w)) {                                                               \
+            return SLEY_STEP_WAIT;                                                                 \
+        }                                                                                          \
+        (rc) = (w)->result;                                                                        \
+    } while (0)
+
+/** `rc = X(...)`, whose op the frame owns: X_start(op, ...), wait, verdict. @p op is an expression over the frame. */
+#define SLEY_CALL(f, rc, X, op, ...) SLEY__CALL(__COUNTER__ + 1, f, rc, X, op, __VA_ARGS__)
+#define SLEY__CALL(n, f, rc, X, op, ...)                                                           \
+    do {                                                                                           \
+        if (sley__frame_must_yield()) {                                                            \
+            (f)->frame.label = (n) + 1000000000u;                                                  \
+            return SLEY_STEP_YIELD;                                                                \
+        }                                                                                          \
+        __attribute__((fallthrough));                                                              \
+    case (n) + 1000000000u:                                                                        \
+        (op)->wait.at.site = SLEY_SITE;                                                            \
+        X##_start((op), __VA_ARGS__);                                                              \
+        SLEY__AWAIT(n, f, rc, &(op)->wait);                                                        \
+    } while (0)
+
+/**
+ * SLEY_CALL under a deadline: @p timer is a struct sley_timer of the frame. -ETIMEDOUT if and only if the deadline cancelled
+ * the call and nothing had happened.
+ */
+#define SLEY_CALL_UNTIL(f, rc, timer, deadline_ns, X, op, ...)                                     \
+    SLEY__CALL_UNTIL(__COUNTER__ + 1, f, rc, timer, deadline_ns, X, op, __VA_ARGS__)
+#define SLEY__CALL_UNTIL(n, f, rc, timer, deadline_ns, X, op, ...)                                 \
+    do {                                                                                           \
+        if (sley__frame_must_yield()) {                                                            \
+            (f)->frame.label = (n) + 1000000000u;                                                  \
+            return SLEY_STEP_YIELD;                                                                \
+        }                                                                                          \
+        __attribute__((fallthrough));                                                              \
+    case (n) + 1000000000u:                                                                        \
+        (op)->wait.at.site = SLEY_SITE;                                                            \
+        X##_start((op), __VA_ARGS__);                                                              \
+        if (!sley_wait_done(&(op)->wait)) {                                                        \
+            sley__until_start(timer, deadline_ns);                                                 \
+        }                                                                                          \
+        SLEY__LABEL(f, n)                                                                          \
+        if (!sley__until_ready(&(op)->wait, timer)) {                                              \
+            return SLEY_STEP_WAIT;                                                                 \
+        }                                                                                          \
+        (rc) = sley__until_verdict(&(op)->wait, timer);                                            \
+    } while (0)
+
+/** sley_select; the array of pointers lives in the frame (or is static). */
+#define SLEY_SELECT(f, rc, waits, n, flags) SLEY__SELECT(__COUNTER__ + 1, f, rc, waits, n, flags)
+#define SLEY__SELECT(l, f, rc, waits, n, flags)                                                    \
+    do {                                                                                           \
+        if (sley__frame_must_yield()) {                                                            \
+            (f)->frame.label = (l) + 1000000000u;                                                  \
+            return SLEY_STEP_YIELD;                                                                \
+        }                                                                                          \
+        __attribute__((fallthrough));                                                              \
+    case (l) + 1000000000u:                                                                        \
+        SLEY__LABEL(f, l)                                                                          \
+        if (!sley__select_ready(waits, n, flags)) {                                                \
+            return SLEY_STEP_WAIT;                                                                 \
+        }                                                                                          \
+        (rc) = sley__select_winner(waits, n, flags);                                               \
+    } while (0)
+
+/** Awaits a sub-frame embedded in @p f: `fn(child)` runs to its end; @p rc gets its result. */
+#define SLEY_RUN(f, rc, fn, child) SLEY__RUN(__COUNTER__ + 1, f, rc, fn, child)
+#define SLEY__RUN(n, f, rc, fn, child)                                                             \
+    do {                                                                                           \
+        (child)->frame.label = 0;                                                                  \
+        SLEY__LABEL(f, n);                                                                         \
+        const enum sley_step sley__step = fn(child);                                                     \
+        if (sley__step != SLEY_STEP_DONE) {                                                        \
+            return sley__step;                                                                     \
+        }                                                                                          \
+        (rc) = (child)->frame.result;                                                              \
+    } while (0)
+
+/** sley_yield. */
+#define SLEY_YIELD(f, rc) SLEY__YIELD(__COUNTER__ + 1, f, rc)
+#define SLEY__YIELD(n, f, rc)                                                                      \
+    do {                                                                                           \
+        (f)->frame.label = (n);                                                                    \
+        return SLEY_STEP_YIELD;                                                                    \
+    case (n):                                                                                      \
+        (rc) = sley__frame_verdict();                                                              \
+    } while (0)
+
+/** sley_consume. */
+#define SLEY_CONSUME(f, rc) SLEY__CONSUME(__COUNTER__ + 1, f, rc)
+#define SLEY__CONSUME(n, f, rc)                                                                    \
+    do {                                                                                           \
+        if (sley__frame_draw()) {                                                                  \
+            (f)->frame.label = (n);                                                                \
+            return SLEY_STEP_YIELD;                                                                \
+        }                                                                                          \
+        __attribute__((fallthrough));                                                              \
+    case (n):                                                                                      \
+        (rc) = sley__frame_verdict();                                                              \
+    } while (0)
+
+/** sley_park: until the task is cancelled. */
+#define SLEY_PARK(f, rc) SLEY__PARK(__COUNTER__ + 1, f, rc)
+#define SLEY__PARK(n, f, rc)                                                                       \
+    do {                                                                                           \
+        SLEY__LABEL(f, n)                                                                          \
+        if (!sley__frame_park()) {                                                                 \
+            return SLEY_STEP_WAIT;                                                                 \
+        }                                                                                          \
+        (rc) = -ECANCELED;                                                                         \
+    } while (0)
+
+#endif /* !__cplusplus */
+#endif

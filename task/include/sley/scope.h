@@ -1,0 +1,119 @@
+/* Scopes: who waits for whom. Every task has a parent scope; a scope ends only when its children have. Cancellation lives here. */
+#ifndef SLEY_SCOPE_H
+#define SLEY_SCOPE_H
+
+#include <sley/timer.h>
+
+SLEY_EXTERN_C_BEGIN
+
+enum {
+    SLEY_SCOPE_FAIL_FAST = 1, /**< the first child that fails (result < 0) cancels the scope */
+    SLEY_SCOPE_SHIELD = 2,    /**< cancels from outside stop here; needs a deadline of its own */
+    SLEY_SCOPE_COLLECT = 4,   /**< a join set: finished children wait to be taken by sley_scope_next */
+};
+
+struct sley_scope_opts {
+    uint64_t deadline_ns; /**< 0 or SLEY_NEVER: none */
+    uint32_t limit;       /**< most children that may run at a time; 0: unbounded */
+    uint32_t flags;       /**< SLEY_SCOPE_* */
+    const char *name;     /**< for reports; borrowed until fini; may be NULL */
+};
+
+/** A scope. Lives where the caller wants (a fiber's stack, a frame); must not move from init to fini. All fields are private. */
+struct sley_scope {
+    struct sley_scope *parent;
+    struct sley_task *owner; /* the task that opened it; NULL for an executor's root */
+    struct sley_sched *sched;
+    struct sley_task *children; /* ring of siblings, oldest first */
+    struct sley_task *finished; /* ring, oldest first: collected, not yet taken */
+    uint32_t live_count;        /* children that have not ended */
+    uint32_t limit;
+    uint32_t flags;
+    int32_t first_error;
+    struct sley_wait *waiters; /* wait, next and slot ops of the owner */
+    const char *name;
+    struct sley_timer deadline;
+    struct {
+        void *link;
+        void (*fn)(void *post);
+    } post;
+    SLEY_ATOMIC(uint32_t) requests; /* from other threads */
+};
+
+/** An op of a scope in progress. */
+struct sley_scope_op {
+    struct sley_wait wait;
+    /* private */
+    struct sley_scope *scope;
+    struct sley_wait *next;
+    struct sley_task **ret_task;
+    int *ret_result;
+};
+typedef struct sley_scope_op sley_scope_wait_op, sley_scope_next_op, sley_scope_slot_op, sley_scope_fini_op;
+
+/**
+ * Opens a scope inside the current task's innermost one; from now on spawns go into it, and its cancel reaches the task's waits.
+ * Scopes close in the reverse order of opening. Returns: 0; -EINVAL (SHIELD without a deadline, unknown flags); -ESRCH outside
+ * a task; -ECANCELED is never returned. Thread: in a task. Cost: no allocation.
+ */
+SLEY_API int sley_scope_init(struct sley_scope *s, const struct sley_scope_opts *opts);
+
+/**
+ * Waits until every child has ended. Never returns before, even when the waiter is cancelled (so are the children then).
+ * Returns: -ETIMEDOUT when the deadline cancelled the scope; else the first negative child result; else 0. -EDEADLK as sley_await.
+ */
+SLEY_API int sley_scope_wait(struct sley_scope *s);
+SLEY_API void sley_scope_wait_start(struct sley_scope_op *op, struct sley_scope *s);
+
+/**
+ * Join set (SLEY_SCOPE_COLLECT): takes the next child that has ended, in order of ending. `*ret_task` (may be NULL) gets its
+ * handle, `*ret_result` (may be NULL) what it returned. Returns: 1; 0 when no child is left; -ECANCELED; -EINVAL without COLLECT.
+ */
+SLEY_API int sley_scope_next(struct sley_scope *s, struct sley_task **ret_task, int *ret_result);
+SLEY_API void sley_scope_next_start(struct sley_scope_op *op, struct sley_scope *s, struct sley_task **ret_task, int *ret_result);
+/** The same without waiting: -EAGAIN when children run but none has ended. */
+SLEY_API int sley_scope_try_next(struct sley_scope *s, struct sley_task **ret_task, int *ret_result);
+
+/** Waits until fewer than `limit` children run. Returns: 0; -ECANCELED. */
+SLEY_API int sley_scope_slot(struct sley_scope *s);
+SLEY_API void sley_scope_slot_start(struct sley_scope_op *op, struct sley_scope *s);
+
+/** Cancels the scope: every task in it, and the owner's waits while it stands in it. Thread: any, between init and fini. */
+SLEY_API void sley_scope_cancel(struct sley_scope *s);
+/** Moves the deadline (SLEY_NEVER: none); one that has passed cancels at once. Thread: the scope's executor. Cost: O(1). */
+SLEY_API void sley_scope_deadline(struct sley_scope *s, uint64_t deadline_ns);
+/** How many children have not ended. Thread: the scope's executor. */
+SLEY_API uint32_t sley_scope_count(const struct sley_scope *s);
+
+/**
+ * Cancels, waits for every child, closes: the task stands outside again and is no longer cancelled by this scope.
+ * Returns: 0; -ETIMEDOUT when its deadline had passed; -EINVAL when inner scopes are open still, or by another task. Twice, or
+ * on a zeroed one: 0. Never cancelled. Thread: the owner.
+ */
+SLEY_API int sley_scope_fini(struct sley_scope *s);
+SLEY_API void sley_scope_fini_start(struct sley_scope_op *op, struct sley_scope *s);
+
+/* private: SLEY_UNTIL */
+struct sley__until {
+    struct sley_scope scope;
+    void *outer;
+    uint64_t deadline_ns;
+    bool on_thread, passed;
+};
+SLEY_API void sley__until_enter(struct sley__until *u, uint64_t deadline_ns);
+SLEY_API int sley__until_leave(struct sley__until *u, int rc);
+
+/**
+ * A direct call under a deadline: its own result, or -ETIMEDOUT if and only if the deadline cancelled it and nothing happened.
+ * In a fiber or on a plain thread. In a frame: SLEY_CALL_UNTIL.
+ */
+#define SLEY_UNTIL(deadline_ns, call)                                                              \
+    __extension__({                                                                                \
+        struct sley__until sley__u;                                                                \
+        sley__until_enter(&sley__u, deadline_ns);                                                  \
+        const int sley__until_rc = (call);                                                         \
+        sley__until_leave(&sley__u, sley__until_rc);                                               \
+    })
+
+SLEY_EXTERN_C_END
+#endif
