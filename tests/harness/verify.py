@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 
+from tap import Tap
+
 EXPECTED_TEXT = {
     'must_fail_check': '1 > 2',
     'must_fail_check_int': 'left -41, right 42',
@@ -31,25 +33,6 @@ EXPECTED_TEXT = {
 }
 
 
-class Report:
-    def __init__(self):
-        self.lines, self.failed = [], 0
-
-    def check(self, name, ok, detail=''):
-        self.failed += not ok
-        if not ok and detail:
-            self.lines += ['# ' + line for line in detail.splitlines()]
-        self.lines.append(f'{"ok" if ok else "not ok"} {self.count() + 1} - {name}')
-
-    def count(self):
-        return sum(not line.startswith('#') for line in self.lines)
-
-    def finish(self):
-        print(f'1..{self.count()}')
-        print('\n'.join(self.lines))
-        return 1 if self.failed else 0
-
-
 def run(program, *args, **env):
     done = subprocess.run(program + list(args), text=True, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **env})
@@ -71,7 +54,7 @@ def results(output):
 
 def main():
     program = sys.argv[1:]
-    report = Report()
+    report = Tap()
     status, output = run(program, SLEY_TEST_SEED='7')
     found = results(output)
     _, listed = run(program, '--list')

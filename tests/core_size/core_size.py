@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Counts the lines of code of the core, without comments and blanks, and holds it below 3,000.
+
+The core is task (without fiber switches, sanitizer hooks and allocators), timer, executor/local, and reactor/poll with
+its epoll port. The interfaces that the last two implement are printed beside it.
+
+usage: core_size.py ROOT
+"""
+import fnmatch
+import glob
+import os
+import sys
+
+import csource
+from tap import Tap
+
+LIMIT = 3000
+# room: file names that do not count, and why
+CORE = {
+    'task': {
+        'switch*': 'fiber switches', 'fake_switch*': 'fiber switches',
+        'annotate*': 'sanitizer hooks',
+        'alloc*': 'allocators', 'slab*': 'allocators',
+    },
+    'timer': {},
+    'executor/local': {},
+    'reactor/poll': {'port_poll*': 'the poll(2) port', 'poll_port*': 'the poll(2) port',
+                     '*bare*': 'the bare-metal port'},
+}
+BESIDE = ('base', 'executor', 'reactor')
+
+
+def sources(root, room):
+    for pattern in ('*.c', '*.h', '*.S', 'include/sley/*.h'):
+        yield from sorted(glob.glob(os.path.join(root, room, pattern)))
+
+
+def count(root, room, skipped, tap):
+    total = 0
+    for path in sources(root, room):
+        name = os.path.basename(path)
+        with open(path, encoding='utf-8') as f:
+            lines = csource.code_lines(f.read())
+        why = next((why for pattern, why in skipped.items() if fnmatch.fnmatch(name, pattern)), None)
+        if tap:
+            tap.note(f'{lines:6d}  {os.path.relpath(path, root)}' + (f'  (not counted: {why})' if why else ''))
+        total += 0 if why else lines
+    return total
+
+
+def main():
+    root, tap, core = sys.argv[1], Tap(), 0
+    for room, skipped in CORE.items():
+        lines = count(root, room, skipped, tap)
+        tap.note(f'{lines:6d}  {room}/ together')
+        core += lines
+    tap.note(f'{core:6d}  the core')
+    for room in BESIDE:
+        tap.note(f'{count(root, room, {}, None):6d}  beside it: {room}/')
+    tap.check('core_counts_something', core > 0)
+    tap.check('core_is_below_3000_lines', core < LIMIT, f'{core} lines')
+    return tap.finish()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
