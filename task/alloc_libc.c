@@ -1,6 +1,9 @@
 /* The allocator over the C library's malloc: always there on a hosted system. */
 #include <errno.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <sley/alloc.h>
 
@@ -24,11 +27,23 @@ static void libc_free(struct sley_alloc *self, void *ptr, size_t bytes)
     free(ptr);
 }
 
+#ifdef __GLIBC__
+/* glibc's free returns only the end of the heap by itself, and one small block there is enough to prevent it. */
+static void libc_trim(struct sley_alloc *self)
+{
+    (void)self;
+    (void)malloc_trim(0);
+}
+#else
+#define libc_trim NULL
+#endif
+
 static const struct sley_alloc_ops libc_ops = {
     .version = SLEY_ALLOC_VERSION,
     .caps = SLEY_ALLOC_CAP_THREADS,
     .alloc = libc_alloc,
     .free = libc_free,
+    .trim = libc_trim,
 };
 
 int sley_alloc_libc_init(struct sley_alloc *a)

@@ -22,11 +22,19 @@ static void mimalloc_free(struct sley_alloc *self, void *ptr, size_t bytes)
     mi_free(ptr);
 }
 
+/* Collects the calling thread's heap only; every worker trims its own. */
+static void mimalloc_trim(struct sley_alloc *self)
+{
+    (void)self;
+    mi_collect(true);
+}
+
 static const struct sley_alloc_ops mimalloc_ops = {
     .version = SLEY_ALLOC_VERSION,
     .caps = SLEY_ALLOC_CAP_THREADS,
     .alloc = mimalloc_alloc,
     .free = mimalloc_free,
+    .trim = mimalloc_trim,
 };
 
 int sley_alloc_mimalloc_init(struct sley_alloc *a)

@@ -21,7 +21,7 @@ enum {
 };
 
 SLEY_STATIC_ASSERT(HEADER % SLEY__SLAB_STEP == 0, "blocks begin right behind the header");
-SLEY_STATIC_ASSERT(sizeof(struct sley__slab_block) <= SLEY__SLAB_STEP, "the least block holds a link");
+SLEY_STATIC_ASSERT(sizeof(struct sley__slab_block) <= 2 * SLEY__SLAB_STEP, "the least block holds two");
 
 static inline char *body(struct sley__slab_chunk *c)
 {
@@ -33,13 +33,18 @@ void sley__slab_init(struct sley__slab *s, struct sley_alloc *alloc)
     *s = (struct sley__slab){.alloc = alloc};
 }
 
-/* Puts `bytes` bytes at `ptr`, annotated as free, on the list of their class. */
+/* Puts `bytes` closed bytes at `ptr` on the list of their class. A bare leftover of 8 bytes has no room for the hint. */
 static void push_unused(struct sley__slab *s, char *ptr, size_t bytes)
 {
     struct sley__slab_block *b = (struct sley__slab_block *)(void *)ptr;
     struct sley__slab_block **head = &s->classes[bytes / SLEY__SLAB_STEP - 1];
-    sley__annotate_alloc(b, sizeof(*b));
+    size_t links = bytes < sizeof(*b) ? bytes : sizeof(*b);
+    sley__annotate_alloc(b, links);
     b->next = *head;
+    if (links == sizeof(*b)) {
+        b->after_next = NULL;
+    }
+    sley__slab_close(b, links);
     *head = b;
 }
 
@@ -73,7 +78,7 @@ static struct sley__slab_chunk *take_chunk(struct sley__slab *s, size_t bytes)
         size_t ask = want < least ? least : want & ~(size_t)(SLEY__SLAB_STEP - 1);
         struct sley__slab_chunk *c = sley_alloc_get(s->alloc, ask, SLEY__SLAB_STEP);
         if (c != NULL) {
-            c->bytes = (uint32_t)(ask - HEADER);
+            *c = (struct sley__slab_chunk){.bytes = (uint32_t)(ask - HEADER)};
             s->held_bytes += ask;
             sley__annotate_free(body(c), c->bytes);
             return c;
@@ -103,7 +108,7 @@ static void *split_larger(struct sley__slab *s, size_t bytes)
     for (size_t i = bytes / SLEY__SLAB_STEP; i < SLEY__SLAB_CLASSES; i++) {
         struct sley__slab_block *b = s->classes[i];
         if (b != NULL) {
-            s->classes[i] = b->next;
+            s->classes[i] = sley__slab_next(b);
             push_unused(s, (char *)b + bytes, (i + 1) * SLEY__SLAB_STEP - bytes);
             sley__annotate_alloc(b, bytes);
             return b;
@@ -114,7 +119,7 @@ static void *split_larger(struct sley__slab *s, size_t bytes)
 
 void *sley__slab_alloc_slow(struct sley__slab *s, size_t bytes)
 {
-    if (bytes - 1 >= SLEY__SLAB_MAX_BYTES) {
+    if (!sley__slab_has_class((bytes - 1) / SLEY__SLAB_STEP)) {
         return sley_alloc_get(s->alloc, bytes, SLEY__SLAB_STEP);
     }
     bytes = (bytes + SLEY__SLAB_STEP - 1) & ~(size_t)(SLEY__SLAB_STEP - 1);
@@ -208,6 +213,17 @@ static inline struct sley__slab_chunk *find(struct sley__slab_chunk *root,
     }
 }
 
+/* The successor of `b`, a free block of class `i`; what comes behind that is on its way to the cache. */
+static inline struct sley__slab_block *walk(const struct sley__slab_block *b, size_t i)
+{
+    if (i > 0) {
+        sley__slab_open(b, sizeof(*b));
+        __builtin_prefetch(b->after_next);
+        sley__slab_close(b, sizeof(*b));
+    }
+    return sley__slab_next(b);
+}
+
 /* Counts each chunk's free bytes in its header. Returns whether any chunk is wholly free. */
 static bool count_free(struct sley__slab *s, struct sley__slab_chunk *root)
 {
@@ -218,7 +234,7 @@ static bool count_free(struct sley__slab *s, struct sley__slab_chunk *root)
         any = s->newest->free_bytes == s->newest->bytes;
     }
     for (size_t i = 0; i < SLEY__SLAB_CLASSES; i++) {
-        for (struct sley__slab_block *b = s->classes[i]; b != NULL; b = b->next) {
+        for (struct sley__slab_block *b = s->classes[i]; b != NULL; b = walk(b, i)) {
             c = find(root, c, b);
             c->free_bytes += (uint32_t)((i + 1) * SLEY__SLAB_STEP);
             any |= c->free_bytes == c->bytes;
@@ -227,20 +243,35 @@ static bool count_free(struct sley__slab *s, struct sley__slab_chunk *root)
     return any;
 }
 
+/* Makes `next` the successor of `b`, a free block or, for NULL, the head of class `i`. */
+static inline void set_next(struct sley__slab *s, size_t i, struct sley__slab_block *b,
+                            struct sley__slab_block *next)
+{
+    if (b == NULL) {
+        s->classes[i] = next;
+        return;
+    }
+    sley__slab_open(b, sizeof(b->next));
+    b->next = next;
+    sley__slab_close(b, sizeof(b->next));
+}
+
 /* Takes the blocks of wholly free chunks off the free lists. */
 static void drop_blocks(struct sley__slab *s, struct sley__slab_chunk *root)
 {
     struct sley__slab_chunk *c = root;
     for (size_t i = 0; i < SLEY__SLAB_CLASSES; i++) {
-        struct sley__slab_block **link = &s->classes[i];
-        for (struct sley__slab_block *b = *link; b != NULL; b = b->next) {
+        struct sley__slab_block *kept = NULL, *b = s->classes[i];
+        while (b != NULL) {
+            struct sley__slab_block *next = walk(b, i);
             c = find(root, c, b);
             if (c->free_bytes != c->bytes) {
-                *link = b;
-                link = &b->next;
+                set_next(s, i, kept, b);
+                kept = b;
             }
+            b = next;
         }
-        *link = NULL;
+        set_next(s, i, kept, NULL);
     }
 }
 
@@ -301,7 +332,11 @@ size_t sley__slab_trim(struct sley__slab *s, size_t keep_bytes)
         s->chunks = NULL;
         fell(s, root);
     }
-    return release(s, &s->empty, keep_bytes);
+    size_t released = release(s, &s->empty, keep_bytes);
+    if (released >= MOST_BYTES) {
+        sley_alloc_trim(s->alloc);
+    }
+    return released;
 }
 
 void sley__slab_fini(struct sley__slab *s)

@@ -17,18 +17,24 @@
 
 #ifdef SLEY_DEBUG
 #include <assert.h>
+#define SLEY__SLAB_CHECK(cond) assert(cond)
+#else
+#define SLEY__SLAB_CHECK(cond) ((void)0)
 #endif
 
 enum {
-    SLEY__SLAB_STEP = 8, /* room for the link of a free block, on every target */
+    SLEY__SLAB_STEP = 8,
     /* Larger blocks go straight to the sley_alloc. Small targets save RAM on the list heads. */
     SLEY__SLAB_MAX_BYTES = sizeof(void *) >= 8 ? 1024 : 256,
     SLEY__SLAB_CLASSES = SLEY__SLAB_MAX_BYTES / SLEY__SLAB_STEP,
 };
 
-/* A free block: nothing but the link to the next one of its class. */
+/* A free block. Taking it prefetches the one after the next: without that, blocks that come back from a list that has left
+ * the cache, or was freed in random order, cost the latency of memory each (150 ns for 1M of them, 78 with it). The
+ * pointer is no more than a hint: a trim leaves it stale. */
 struct sley__slab_block {
     struct sley__slab_block *next;
+    struct sley__slab_block *after_next;
 };
 
 struct sley__slab_chunk; /* slab.c */
@@ -42,7 +48,8 @@ struct sley__slab {
     struct sley__slab_chunk *chunks; /* with at least one block cut from them */
     struct sley__slab_chunk *empty;  /* wholly unused, kept by a trim for later */
     size_t held_bytes;               /* of all chunks, as asked from the sley_alloc */
-    struct sley__slab_block *classes[SLEY__SLAB_CLASSES]; /* [i]: free blocks of (i + 1) * STEP bytes */
+    /* [i]: free blocks of (i + 1) * STEP bytes. Those of [0], leftovers, have a `next` alone and are never handed out. */
+    struct sley__slab_block *classes[SLEY__SLAB_CLASSES];
 };
 
 /** Readies @p s over @p alloc; takes no memory yet. */
@@ -52,21 +59,61 @@ void sley__slab_init(struct sley__slab *s, struct sley_alloc *alloc);
  * Visits every free block twice: about 10 ns each when they lie in order, more when scattered. For idle times.
  */
 size_t sley__slab_trim(struct sley__slab *s, size_t keep_bytes);
-/** Gives everything back; NULL and zeroed are fine. Blocks still out become invalid, but those above MAX_BYTES leak. */
+/** Gives every chunk back; NULL and zeroed are fine. Blocks still out become invalid; those without a class are lost. */
 void sley__slab_fini(struct sley__slab *s);
 
 /* The slow half of alloc: no free block of this class, or none of the slab's sizes. */
 void *sley__slab_alloc_slow(struct sley__slab *s, size_t bytes);
 
+/* While a block is free, ASan builds close all of it, and the slab opens the links when it needs them. Memcheck would then
+ * take them for undefined: there the links stay open. `bytes`: as many as are to be read or written. */
+#ifdef SLEY__ANNOTATE_ASAN
+enum { SLEY__SLAB_OPEN_BYTES = 0 };
+static inline void sley__slab_open(const struct sley__slab_block *b, size_t bytes)
+{
+    sley__annotate_alloc(b, bytes);
+}
+static inline void sley__slab_close(const struct sley__slab_block *b, size_t bytes)
+{
+    sley__annotate_free(b, bytes);
+}
+#else
+enum { SLEY__SLAB_OPEN_BYTES = sizeof(struct sley__slab_block) };
+static inline void sley__slab_open(const struct sley__slab_block *b, size_t bytes)
+{
+    (void)b, (void)bytes;
+}
+static inline void sley__slab_close(const struct sley__slab_block *b, size_t bytes)
+{
+    (void)b, (void)bytes;
+}
+#endif
+
+static inline struct sley__slab_block *sley__slab_next(const struct sley__slab_block *b)
+{
+    sley__slab_open(b, sizeof(b->next));
+    struct sley__slab_block *next = b->next;
+    sley__slab_close(b, sizeof(b->next));
+    return next;
+}
+
+/* Is `bytes` served by class i = (bytes - 1) / STEP? Not 0 (it wraps), not up to 8 (no room for two links), not large. */
+static inline bool sley__slab_has_class(size_t i)
+{
+    return SLEY_LIKELY(i - 1 < SLEY__SLAB_CLASSES - 1);
+}
+
 /** A block of at least @p bytes (> 0), 8-aligned, or NULL. Owner thread alone. */
 static inline void *sley__slab_alloc(struct sley__slab *s, size_t bytes)
 {
-    size_t i = (bytes - 1) / SLEY__SLAB_STEP; /* 0 wraps around to "too large": one comparison for both */
-    if (SLEY_UNLIKELY(i >= SLEY__SLAB_CLASSES || s->classes[i] == NULL)) {
+    size_t i = (bytes - 1) / SLEY__SLAB_STEP;
+    if (SLEY_UNLIKELY(!sley__slab_has_class(i) || s->classes[i] == NULL)) {
         return sley__slab_alloc_slow(s, bytes);
     }
     struct sley__slab_block *b = s->classes[i];
+    sley__slab_open(b, sizeof(*b));
     s->classes[i] = b->next;
+    __builtin_prefetch(b->after_next, 1);
     sley__annotate_alloc(b, (i + 1) * SLEY__SLAB_STEP);
     return b;
 }
@@ -75,17 +122,18 @@ static inline void *sley__slab_alloc(struct sley__slab *s, size_t bytes)
 static inline void sley__slab_free(struct sley__slab *s, void *ptr, size_t bytes)
 {
     size_t i = (bytes - 1) / SLEY__SLAB_STEP;
-    if (SLEY_UNLIKELY(i >= SLEY__SLAB_CLASSES)) {
+    if (SLEY_UNLIKELY(!sley__slab_has_class(i))) {
         sley_alloc_put(s->alloc, ptr, bytes);
         return;
     }
     struct sley__slab_block *b = ptr;
-#ifdef SLEY_DEBUG
-    assert(b != s->classes[i] && "a task's memory was given back twice");
-#endif
-    b->next = s->classes[i];
+    struct sley__slab_block *head = s->classes[i];
+    SLEY__SLAB_CHECK(b != head && "memory of a task given back twice");
+    b->next = head;
+    b->after_next = head != NULL ? sley__slab_next(head) : NULL;
     s->classes[i] = b;
-    sley__annotate_free(b + 1, (i + 1) * SLEY__SLAB_STEP - sizeof(*b));
+    sley__annotate_free((char *)ptr + SLEY__SLAB_OPEN_BYTES,
+                        (i + 1) * SLEY__SLAB_STEP - SLEY__SLAB_OPEN_BYTES);
 }
 
 #endif

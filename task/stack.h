@@ -6,24 +6,47 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SLEY__STACK_DEFAULT_BYTES = 65536, SLEY__STACK_MIN_BYTES = 16384, SLEY__STACK_MAX_BYTES = 1 << 26 };
+enum {
+    SLEY__STACK_DEFAULT_BYTES = 65536,
+    SLEY__STACK_MIN_BYTES = 16384, /* more where pages are larger than 4 KiB: four of them */
+    SLEY__STACK_MAX_BYTES = 1 << 26,
+};
 
 struct sley__stack_pool; /* one per worker; one thread */
 
 /** Makes a pool; no stack yet. Returns NULL on -ENOMEM. */
 struct sley__stack_pool *sley__stack_pool_create(void);
+
+/** Guards by mprotect even where the kernel has MADV_GUARD_INSTALL: for tests, and for what cannot use guard regions. */
+enum { SLEY__STACK_POOL_MPROTECT = 1 };
+/** As sley__stack_pool_create, with SLEY__STACK_POOL_* flags. */
+struct sley__stack_pool *sley__stack_pool_create_with(uint32_t flags);
+
+/** How guards are made; UNKNOWN before the first stack. */
+enum sley__stack_guard {
+    SLEY__STACK_GUARD_UNKNOWN,
+    SLEY__STACK_GUARD_MADVISE,
+    SLEY__STACK_GUARD_MPROTECT, /* two mappings per stack: about 32,000 stacks with the default vm.max_map_count */
+};
+enum sley__stack_guard sley__stack_pool_guard(const struct sley__stack_pool *p);
+
 /** Unmaps everything; every stack must be back. NULL is fine. */
 void sley__stack_pool_destroy(struct sley__stack_pool *p);
 
 /**
  * Takes a stack of at least @p bytes (0: the default; rounded up to a power of two, including the guard page).
- * Returns its top (highest address, exclusive, 64-aligned), or NULL when there is no memory.
+ * Returns its top (highest address, exclusive, 64-aligned), or NULL when there is no memory, or no guard to be had.
  * The lowest page is the guard. `*ret_bytes` is the usable size below the top.
+ * Tops are coloured: they lie 0 to 7 cache lines below the end of the mapping, in turn, so that what the users keep
+ * at their tops does not fall into one set of the cache; the usable size is smaller by as much.
  */
 void *sley__stack_get(struct sley__stack_pool *p, size_t bytes, size_t *ret_bytes);
 /** Gives a stack back, by its top and the size asked for. Hot ones keep their pages, others lose them (MADV_DONTNEED). */
 void sley__stack_put(struct sley__stack_pool *p, void *top, size_t bytes);
-/** Gives the pages of all idle stacks back to the kernel. Returns the number of stacks trimmed. */
+/**
+ * Gives the pages of all idle stacks back to the kernel, and the addresses of chunks with no stack out.
+ * Returns the number of stacks trimmed. Cost: a sort of the idle stacks, and nothing when none was put since.
+ */
 size_t sley__stack_trim(struct sley__stack_pool *p);
 /** Async-signal-safe: is @p addr inside the guard of a stack of @p p, and if so what is that stack's top? NULL: no. */
 void *sley__stack_guard_hit(const struct sley__stack_pool *p, const void *addr);

@@ -28,6 +28,11 @@ struct sley_alloc_ops {
     void *(*alloc)(struct sley_alloc *self, size_t bytes, size_t align);
     /** Required. @p ptr from alloc (or NULL: nothing), @p bytes as asked for then. Thread: any with CAP_THREADS. */
     void (*free)(struct sley_alloc *self, void *ptr, size_t bytes);
+    /**
+     * Optional; without it nothing happens. Returns memory that nobody holds to whoever it came from (the system).
+     * Called when much was freed and there is time: may take milliseconds. Thread: any with CAP_THREADS.
+     */
+    void (*trim)(struct sley_alloc *self);
     /** Optional. Releases what init took; the table's last call. Thread: stopped. */
     void (*fini)(struct sley_alloc *self);
     /* since version 2 */
@@ -49,6 +54,14 @@ static inline SLEY_MUST_USE void *sley_alloc_get(struct sley_alloc *a, size_t by
 static inline void sley_alloc_put(struct sley_alloc *a, void *ptr, size_t bytes)
 {
     a->ops->free(a, ptr, bytes);
+}
+
+/** Returns memory that nobody holds to the system, where the allocator can. Thread: as the table's trim. */
+static inline void sley_alloc_trim(struct sley_alloc *a)
+{
+    if (a->ops->trim != NULL) {
+        a->ops->trim(a);
+    }
 }
 
 /** The C library's malloc; CAP_THREADS. Returns: 0; -EINVAL when @p a is NULL. Thread: any. */

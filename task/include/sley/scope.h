@@ -49,7 +49,6 @@ struct sley_scope_op {
     struct sley_task **ret_task;
     int *ret_result;
 };
-typedef struct sley_scope_op sley_scope_wait_op, sley_scope_next_op, sley_scope_slot_op, sley_scope_fini_op;
 
 /**
  * Opens a scope inside the current task's innermost one; from now on spawns go into it, and its cancel reaches the task's waits.

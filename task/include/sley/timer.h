@@ -49,9 +49,11 @@ SLEY_API int sley_interval_init(struct sley_interval *i, uint64_t first_ns, uint
 SLEY_API int sley_interval_tick(struct sley_interval *i);
 /** In a frame: SLEY_CALL(f, rc, sley_interval_tick, &f->timer_op, &f->interval). */
 struct sley_interval_tick_op {
-    struct sley_wait wait;
-    struct sley_wheel_node node; /* private: laid out as struct sley_timer */
-    struct sley_interval *interval;
+    union {
+        struct sley_wait wait;
+        struct sley_timer timer; /* private */
+    };
+    struct sley_interval *interval; /* private */
 };
 SLEY_API void sley_interval_tick_start(struct sley_interval_tick_op *op, struct sley_interval *i);
 

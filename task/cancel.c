@@ -1,0 +1,84 @@
+/* Cancellation: a bit of scopes and tasks; each task looks in its own context and passes it to the scopes it has opened. */
+#include "core.h"
+
+/** Is a scope, or one outside it up to the nearest shield, cancelled? A task's own bit counts just outside the scopes it opened. */
+bool sley__scope_cancelled(const struct sley_scope *sc)
+{
+    for (; sc; sc = sc->parent) {
+        if (sc->flags & SLEY__SCOPE_CANCELLED) {
+            return true;
+        }
+        if (sc->flags & SLEY_SCOPE_SHIELD) {
+            return false;
+        }
+        const bool outermost = sc->owner && (!sc->parent || sc->parent->owner != sc->owner);
+        if (outermost && (sley__task_state(sc->owner) & SLEY__TASK_CANCEL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool task_cancelled(const struct sley_task *t)
+{
+    const bool inside = t->scope->owner == t; /* then its own bit is met on the way out */
+    return (!inside && (sley__task_state(t) & SLEY__TASK_CANCEL)) || sley__scope_cancelled(t->scope);
+}
+
+void sley__task_poke(struct sley_task *t)
+{
+    struct sley_sched *s = t->sched;
+    sley__task_set(t, sley__task_state(t) | SLEY__TASK_POKED);
+    if (s->current == t) {
+        s->budget = 0;
+    }
+    sley__task_wake_home(s, t);
+}
+
+void sley__task_recheck(struct sley_task *t)
+{
+    sley__task_set(t, sley__task_state(t) | SLEY__TASK_POKED);
+    t->sched->budget = 0;
+}
+
+void sley__scope_mark(struct sley_scope *sc)
+{
+    if (sc->flags & SLEY__SCOPE_CANCELLED) {
+        return;
+    }
+    sc->flags |= SLEY__SCOPE_CANCELLED;
+    struct sley_task *t = sc->children;
+    for (uint32_t left = sc->live_count; left > 0; left--) {
+        sley__task_poke(t);
+        t = t->sibling_next;
+    }
+    if (sc->owner) {
+        sley__task_poke(sc->owner);
+    }
+}
+
+/** The current task looks, after a poke or when its budget is used up. Leaves the budget positive only if it was just poked. */
+bool sley__task_poll(struct sley_sched *s, struct sley_task *t)
+{
+    const uint32_t state = sley__task_state(t);
+    bool cancelled = (state & SLEY__TASK_CANCELLED) != 0;
+    if (state & SLEY__TASK_POKED) {
+        sley__task_set(t, state & ~(uint32_t)SLEY__TASK_POKED);
+        for (struct sley_scope *own = t->scope; own->owner == t; own = own->parent) {
+            if (!(own->flags & SLEY__SCOPE_CANCELLED) && sley__scope_cancelled(own)) {
+                sley__scope_mark(own);
+            }
+        }
+        cancelled = task_cancelled(t);
+        const uint32_t now = sley__task_state(t) & ~(uint32_t)(SLEY__TASK_POKED | SLEY__TASK_CANCELLED);
+        sley__task_set(t, now | (cancelled ? (uint32_t)SLEY__TASK_CANCELLED : 0));
+        s->budget = cancelled ? 0 : SLEY__BUDGET;
+    }
+    return cancelled;
+}
+
+bool sley_cancelled(void)
+{
+    struct sley_sched *s = sley_sched_current();
+    return s && s->current && s->budget <= 0 && sley__task_poll(s, s->current);
+}

@@ -1,0 +1,345 @@
+/* For implementers: who completes wait nodes (channels, reactors, ...) and who runs tasks (executors). Users of tasks do not need it. */
+#ifndef SLEY_TASK_IMPL_H
+#define SLEY_TASK_IMPL_H
+
+#include <sley/alloc.h>
+#include <sley/scope.h>
+
+SLEY_EXTERN_C_BEGIN
+
+/* ---- what an executor gives the task layer --------------------------------------------------------------------- */
+
+enum { SLEY_SCHED_VERSION = 1 };
+enum {
+    /** One thread at a time runs this sched: its nodes, tasks and scopes are touched by that thread alone (others post). */
+    SLEY_SCHED_CAP_HOME = 1,
+};
+
+/** The table that the task layer calls. Instances are static const. Validated by sley_sched_init. */
+struct sley_sched_ops {
+    uint32_t version; /**< SLEY_SCHED_VERSION */
+    uint32_t caps;    /**< SLEY_SCHED_CAP_* */
+    const char *name;
+    /** Required. The inbox has become non-empty while the sched was parked: make it look. Thread: any, signal. Must not block. */
+    void (*ring)(struct sley_sched *self);
+    /** Required. Now, in ns. Thread: any. */
+    uint64_t (*now_ns)(struct sley_sched *self);
+    /** Required. Arms @p t for t->node.deadline_ns; at that time the executor calls sley_sched_timer_fired. Thread: owner. */
+    void (*timer_arm)(struct sley_sched *self, struct sley_timer *t);
+    /** Required. Takes an armed timer back; nothing when it is not. Thread: owner. */
+    void (*timer_disarm)(struct sley_sched *self, struct sley_timer *t);
+    /** Required. The last handle of a finished sched has gone: its memory may be released. Thread: any. */
+    void (*release)(struct sley_sched *self);
+    /* since version 2 */
+};
+
+/** What a report is about. */
+enum sley_report_kind {
+    SLEY_REPORT_MISUSE,   /**< a programming error, in debug builds: task, call site, remedy */
+    SLEY_REPORT_OVERFLOW, /**< a fiber's stack overflowed; the process ends after this */
+    SLEY_REPORT_LEFT,     /**< shutdown: a task that is still there, and what it waits for */
+    SLEY_REPORT_START,    /**< why a part could not start */
+};
+/** Receives reports; must not call sley, nor block. OVERFLOW comes from a signal handler. */
+typedef void (*sley_report_fn)(void *arg, enum sley_report_kind kind, const char *text);
+
+struct sley__memory;
+
+/**
+ * One worker of an executor as tasks see it: the executor embeds it. Must not move; see sley_sched_fini for how long it lives.
+ * Fields are private to task/ but for ops and flags.
+ */
+struct sley_sched {
+    const struct sley_sched_ops *ops;
+    struct sley_task *current; /* the task that runs now, or NULL */
+    int32_t budget;            /* inline completions left in this resume; <= 0 sends every start down the slow path */
+    uint32_t ready_count;
+    struct sley_task *ready_head; /* FIFO of intrusive links */
+    struct sley_task **ready_tail;
+    struct sley__memory *memory;
+    struct sley_scope *root;
+    uint64_t clock_ns;     /* a lower bound of now: what the executor read last */
+    uint32_t handle_count; /* handles given out and not yet back; home thread alone */
+    uint32_t flags;
+    uint32_t select_turn; /* where the next fair select starts to look */
+    sley_report_fn report;
+    void *report_arg;
+    /* from here on other threads write */
+    SLEY_ATOMIC(uintptr_t) inbox __attribute__((aligned(64)));
+    SLEY_ATOMIC(uint32_t) inside;  /* posters between their first and last access */
+    SLEY_ATOMIC(uint32_t) orphans; /* handles still out when the sched was finished */
+};
+
+enum {
+    SLEY__SCHED_STOPPING = 1, /* the root takes no more tasks */
+    SLEY__SCHED_BIAS = 2,     /* membarrier works: locks may lean towards this sched (sync/lock.h) */
+};
+
+/** The sched that runs on this thread, or NULL. Inline code must not keep its address across a fiber's wait. */
+SLEY_API extern SLEY__TLS struct sley_sched *sley__self;
+/** The same through a call: for code on both sides of a switch, whose thread may have changed. */
+SLEY_API struct sley_sched *sley_sched_current(void) SLEY_NOINLINE;
+
+struct sley_sched_opts {
+    struct sley_alloc *alloc; /**< NULL: libc's. Must outlive every handle of its tasks */
+    sley_report_fn report;    /**< NULL: silent */
+    void *report_arg;
+};
+
+/** Readies a sched: no thread, no task. Returns: 0; -ENOMEM; -EINVAL (table). Thread: owner. */
+SLEY_API int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, const struct sley_sched_opts *opts);
+/**
+ * Ends a sched none of whose tasks is left (sley_sched_abandon drops those): closes the inbox, waits for posters inside, gives
+ * memory back. Returns true when the sched's own memory is free at once; false: `ops->release` says when. Thread: stopped.
+ */
+SLEY_API bool sley_sched_fini(struct sley_sched *s);
+/** Makes @p s (or NULL) the thread's current sched; returns the one before, to be put back. */
+SLEY_API struct sley_sched *sley_sched_enter(struct sley_sched *s);
+/** Resumes ready tasks, at most @p max. Returns how many it resumed. Thread: owner, entered. */
+SLEY_API uint32_t sley_sched_run(struct sley_sched *s, uint32_t max);
+SLEY_INLINE bool sley_sched_ready(const struct sley_sched *s)
+{
+    return s->ready_head != NULL;
+}
+/** Delivers what other threads have posted. Returns whether there was anything. Thread: owner, entered. */
+SLEY_API bool sley_sched_drain(struct sley_sched *s);
+/** Announces that the owner is about to park: true = nothing posted, ring() will be called from now on. Then: sley_sched_unpark. */
+SLEY_API bool sley_sched_park(struct sley_sched *s);
+SLEY_API void sley_sched_unpark(struct sley_sched *s);
+/** The wheel says that @p t is due. Thread: owner, entered. */
+SLEY_API void sley_sched_timer_fired(struct sley_timer *t);
+/** Refuses further root tasks and cancels the root scope. Thread: owner, entered. */
+SLEY_API void sley_sched_stop(struct sley_sched *s);
+/** How many tasks have not ended. */
+SLEY_API uint32_t sley_sched_live(const struct sley_sched *s);
+/** Reports (SLEY_REPORT_LEFT) each task that is left and what it waits for. Thread: owner. */
+SLEY_API void sley_sched_report_left(struct sley_sched *s);
+/**
+ * Ends what never ran: tasks that were not resumed yet have their arguments dropped and end with -ECANCELED.
+ * Returns the number of tasks that are left because they have run and still wait. Thread: owner, entered.
+ */
+SLEY_API uint32_t sley_sched_abandon(struct sley_sched *s);
+/** Spawns into the root scope from any thread; see sley_spawn. -ESHUTDOWN once stopping. */
+SLEY_API int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, const void *args,
+                              struct sley_task **ret_task);
+/** Gives idle memory (stacks, slab chunks) back. Returns bytes. Thread: owner. */
+SLEY_API size_t sley_sched_trim(struct sley_sched *s);
+
+/* ---- work that travels to a home thread ------------------------------------------------------------------------ */
+
+/** A call that any thread may post to a home; the poster's memory until it runs. Shares its layout with the posts in ops. */
+struct sley_post {
+    void *link;
+    void (*fn)(void *post); /**< runs on the home thread, in no task; gets the sley_post */
+};
+/** Posts. Returns false when the sched has ended (fn will not run). Thread: any, signal. Cost: one CAS, a ring if it is parked. */
+SLEY_API bool sley_sched_post(struct sley_sched *s, struct sley_post *p);
+
+/* ---- the completer's side of a wait node ----------------------------------------------------------------------- */
+
+enum { SLEY_WAIT_VERSION = 1 };
+
+/** What kind of operation a node is. Instances are static const. */
+struct sley_wait_ops {
+    uint32_t version; /**< SLEY_WAIT_VERSION */
+    uint32_t caps;    /**< 0 */
+    const char *name; /**< for reports: "mpsc.recv" */
+    /**
+     * Optional: absent means that it cannot be cancelled. Asks the armed node to end; it completes in this call or later, or has
+     * completed already, from elsewhere, and nothing happens. May be called more than once. Thread: who started the node.
+     */
+    void (*cancel)(struct sley_wait *w);
+    /** Optional, for reports: which task holds what @p w waits for, or NULL. Thread: owner. */
+    const struct sley_task *(*holder)(const struct sley_wait *w);
+    /* since version 2 */
+};
+
+/** Called in place of waking a task. It runs on the node's home, or on the completer's thread when the node has none. */
+struct sley_wait_hook {
+    void (*fn)(struct sley_wait_hook *hook, struct sley_wait *w); /**< the node is done, unless fn belongs to a parked thread */
+    struct sley_sched *home;                                      /* private */
+} __attribute__((aligned(8)));
+
+/** Waits for a started node by callback; at most one waiter. fn runs inside this call if the node is done. Thread: the starter. */
+SLEY_API void sley_wait_hook(struct sley_wait *w, struct sley_wait_hook *hook);
+
+/* slow halves of the inline functions below */
+SLEY_API bool sley__wait_begin_slow(struct sley_wait *w);
+SLEY_API void sley__wait_complete_slow(struct sley_wait *w, int32_t result);
+SLEY_API void sley__wait_misuse_armed(struct sley_wait *w);
+
+#ifndef __cplusplus
+
+/* The word of a wait node: a kind in the low three bits, a pointer above. The table is in task/wait_state.h. */
+enum sley__wait_kind {
+    SLEY__KIND_NONE = 0,       /* with a null pointer: never started; SLEY__WAIT_DONE: done */
+    SLEY__KIND_EMPTY = 1,      /* armed, no home, no waiter */
+    SLEY__KIND_TASK = 2,       /* armed, no home, waiter is a task */
+    SLEY__KIND_HOOK = 3,       /* armed, no home, waiter is a hook (a parked thread is one) */
+    SLEY__KIND_COMPLETING = 4, /* the completer is between claiming the node and publishing DONE */
+    SLEY__KIND_HOME = 5,       /* armed, pointer is the home sched, no waiter */
+    SLEY__KIND_HOME_TASK = 6,  /* armed, waiter is a task of the home */
+    SLEY__KIND_HOME_HOOK = 7,  /* armed, waiter is a hook of the home */
+    SLEY__KIND_MASK = 7,
+};
+
+enum { SLEY__BUDGET = 128 };
+
+/* task state bits that the inline paths need; the rest is in task/state.h */
+enum {
+    SLEY__TASK_IDLE = 0,
+    SLEY__TASK_SCHEDULED = 1,
+    SLEY__TASK_RUNNING = 2,
+    SLEY__TASK_DONE = 3,
+    SLEY__TASK_RUN_MASK = 3,
+    SLEY__TASK_WOKEN = 4, /* woken while running */
+};
+
+/** Makes a task of the current home ready. Thread: its home. */
+SLEY_INLINE void sley__task_wake_home(struct sley_sched *s, struct sley_task *t)
+{
+    /* relaxed: run state is the home thread's alone */
+    const uint32_t state = __atomic_load_n((uint32_t *)(void *)&t->state, __ATOMIC_RELAXED);
+    if (SLEY_LIKELY((state & SLEY__TASK_RUN_MASK) == SLEY__TASK_IDLE)) {
+        /* relaxed: as above */
+        __atomic_store_n((uint32_t *)(void *)&t->state, state | SLEY__TASK_SCHEDULED, __ATOMIC_RELAXED);
+        t->link.next = NULL;
+        *s->ready_tail = t;
+        s->ready_tail = &t->link.next;
+        s->ready_count++;
+    } else if ((state & SLEY__TASK_RUN_MASK) == SLEY__TASK_RUNNING) {
+        /* relaxed: as above */
+        __atomic_store_n((uint32_t *)(void *)&t->state, state | SLEY__TASK_WOKEN, __ATOMIC_RELAXED);
+    }
+}
+
+/**
+ * First thing in every start: names the operation. Returns false when the task is cancelled: the node is then done with
+ * -ECANCELED and the start must touch nothing else. Must be followed by exactly one of finish and arm.
+ */
+SLEY_INLINE bool sley_wait_begin(struct sley_wait *w, const struct sley_wait_ops *ops)
+{
+    const struct sley_sched *s = sley__self;
+#ifdef SLEY_DEBUG
+    sley__wait_misuse_armed(w);
+#endif
+    w->ops = ops;
+    w->flags = 0;
+    return SLEY_LIKELY(!s || s->budget > 0) || sley__wait_begin_slow(w);
+}
+
+/** The same for what is never cancelled: close, abort, fini, unlock. */
+SLEY_INLINE void sley_wait_begin_always(struct sley_wait *w, const struct sley_wait_ops *ops)
+{
+#ifdef SLEY_DEBUG
+    sley__wait_misuse_armed(w);
+#endif
+    w->ops = ops;
+    w->flags = 0;
+}
+
+/** The start has the result at once. Draws on the budget. */
+SLEY_INLINE void sley_wait_finish(struct sley_wait *w, int32_t result)
+{
+    struct sley_sched *s = sley__self;
+    if (SLEY_LIKELY(s != NULL)) {
+        s->budget--;
+    }
+    w->result = result;
+    /* release: publishes the result to whoever looks with sley_wait_done */
+    __atomic_store_n((uintptr_t *)(void *)&w->word, (uintptr_t)SLEY__WAIT_DONE, __ATOMIC_RELEASE);
+}
+
+/** The node is about to be shown to its completers. After this, and before they see it, nothing else may fail. */
+SLEY_INLINE void sley_wait_arm(struct sley_wait *w)
+{
+    struct sley_sched *s = sley__self;
+    const uintptr_t word = s && (s->ops->caps & SLEY_SCHED_CAP_HOME) ? (uintptr_t)s | SLEY__KIND_HOME
+                                                                     : (uintptr_t)SLEY__KIND_EMPTY;
+    /* relaxed: the lock or queue that shows the node to completers publishes it */
+    __atomic_store_n((uintptr_t *)(void *)&w->word, word, __ATOMIC_RELAXED);
+}
+
+/**
+ * Completes an armed node; each exactly once. The node, and the task that owns it, may be gone when this returns.
+ * Thread: any. Cost: a few stores at home; one CAS and perhaps a ring from elsewhere. Not in signal handlers: see below.
+ */
+SLEY_INLINE void sley_wait_complete(struct sley_wait *w, int32_t result)
+{
+    struct sley_sched *s = sley__self;
+    /* relaxed: at home only this thread writes the word; elsewhere the slow path looks again with acquire */
+    const uintptr_t word = __atomic_load_n((uintptr_t *)(void *)&w->word, __ATOMIC_RELAXED);
+    if (SLEY_LIKELY((word & SLEY__KIND_MASK) == SLEY__KIND_HOME_TASK)) {
+        struct sley_task *t = (struct sley_task *)(word - SLEY__KIND_HOME_TASK);
+        if (SLEY_LIKELY(t->sched == s)) {
+            w->result = result;
+            /* release: publishes the result to whoever looks with sley_wait_done */
+            __atomic_store_n((uintptr_t *)(void *)&w->word, (uintptr_t)SLEY__WAIT_DONE, __ATOMIC_RELEASE);
+            sley__task_wake_home(s, t);
+            return;
+        }
+    }
+    sley__wait_complete_slow(w, result);
+}
+
+/* ---- what frames do inline; see frame.h ------------------------------------------------------------------------ */
+
+SLEY_API bool sley__frame_await(struct sley_wait *w);
+SLEY_API bool sley__frame_must_yield_slow(void);
+SLEY_API int sley__frame_verdict_slow(void);
+
+SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
+{
+    struct sley_sched *s = sley__self;
+    /* acquire: observes the result stored before DONE */
+    const uintptr_t word = __atomic_load_n((uintptr_t *)(void *)&w->word, __ATOMIC_ACQUIRE);
+    if (word == (uintptr_t)SLEY__WAIT_DONE) {
+        return true;
+    }
+    if (SLEY_LIKELY(word == ((uintptr_t)s | SLEY__KIND_HOME) && s->budget > 0)) {
+        struct sley_task *t = s->current;
+        t->link.awaited = w;
+        /* relaxed: a foreign completer reads it only to find the home, which both values name */
+        __atomic_store_n((uintptr_t *)(void *)&w->word, (uintptr_t)t | SLEY__KIND_HOME_TASK, __ATOMIC_RELAXED);
+        return false;
+    }
+    return sley__frame_await(w);
+}
+
+SLEY_INLINE bool sley__frame_must_yield(void)
+{
+    return SLEY_UNLIKELY(sley__self->budget <= 0) && sley__frame_must_yield_slow();
+}
+
+/** After a yield: 0, or -ECANCELED. */
+SLEY_INLINE int sley__frame_verdict(void)
+{
+    return SLEY_LIKELY(sley__self->budget > 0) ? 0 : sley__frame_verdict_slow();
+}
+
+/** Draws one unit; true when the frame has to yield. */
+SLEY_INLINE bool sley__frame_draw(void)
+{
+    sley__self->budget--;
+    return sley__frame_must_yield();
+}
+
+SLEY_API bool sley__frame_park(void);
+SLEY_API bool sley__select_ready(struct sley_wait *const *waits, size_t n, uint32_t flags);
+SLEY_API int sley__select_winner(struct sley_wait *const *waits, size_t n, uint32_t flags);
+SLEY_API void sley__until_start(struct sley_timer *t, uint64_t deadline_ns);
+SLEY_API bool sley__until_ready(struct sley_wait *w, struct sley_timer *t);
+SLEY_API int sley__until_verdict(struct sley_wait *w, struct sley_timer *t);
+
+#endif /* !__cplusplus */
+
+/* ---- direct forms ----------------------------------------------------------------------------------------------- */
+
+/**
+ * First thing in every direct form: may this caller wait? Yields first when a fiber's budget is used up, so that nobody yields
+ * holding what he has just acquired. Returns: 0; -EDEADLK in a frame, or on a thread that drives a runtime and is in no task.
+ */
+SLEY_API int sley_direct_enter(void);
+
+SLEY_EXTERN_C_END
+#endif

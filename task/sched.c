@@ -1,0 +1,279 @@
+/* One worker as tasks see it: the run loop, the inbox, start and end. */
+#include "core.h"
+
+#include <string.h>
+
+SLEY__TLS struct sley_sched *sley__self;
+
+struct sley_sched *sley_sched_current(void)
+{
+    return sley__self;
+}
+
+int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, const struct sley_sched_opts *opts)
+{
+    if (!s || !ops || ops->version < 1 || !ops->ring || !ops->now_ns || !ops->timer_arm || !ops->timer_disarm ||
+        !ops->release) {
+        return -EINVAL;
+    }
+    struct sley_alloc libc = {0};
+    struct sley_alloc *alloc = opts ? opts->alloc : NULL;
+    if (!alloc) {
+        (void)sley_alloc_libc_init(&libc);
+        alloc = &libc;
+    }
+    struct sley__memory *m = alloc->ops->alloc(alloc, sizeof *m, _Alignof(struct sley__memory));
+    if (!m) {
+        return -ENOMEM;
+    }
+    memset(m, 0, sizeof *m);
+    m->libc = libc;
+    m->alloc = alloc == &libc ? &m->libc : alloc;
+    sley__slab_init(&m->slab, m->alloc);
+    memset(s, 0, sizeof *s);
+    s->ops = ops;
+    s->memory = m;
+    s->ready_tail = &s->ready_head;
+    s->root = &m->root;
+    s->report = opts ? opts->report : NULL;
+    s->report_arg = opts ? opts->report_arg : NULL;
+    sley__scope_open(s->root, s, NULL, &(struct sley_scope_opts){.name = "root"});
+    return 0;
+}
+
+static void memory_destroy(struct sley_sched *s)
+{
+    struct sley__memory *m = s->memory;
+    sley__stack_pool_destroy(m->stacks);
+    sley__slab_fini(&m->slab);
+    struct sley_alloc libc = m->libc;
+    struct sley_alloc *alloc = m->alloc == &m->libc ? &libc : m->alloc;
+    s->memory = NULL;
+    alloc->ops->free(alloc, m, sizeof *m);
+}
+
+static void deliver(struct sley_sched *s, uintptr_t list);
+
+bool sley_sched_fini(struct sley_sched *s)
+{
+    if (!s || !s->memory) {
+        return true;
+    }
+    struct sley_sched *outer = sley_sched_enter(s);
+    /* acq_rel: the drain observes what posters released; a poster that sees CLOSED observes that every task is done */
+    deliver(s, atomic_exchange_explicit(&s->inbox, (uintptr_t)SLEY__INBOX_CLOSED, memory_order_acq_rel));
+    (void)sley_sched_enter(outer);
+    /* acquire: pairs with the release decrement in sley__inbox_push, the poster's last access */
+    while (atomic_load_explicit(&s->inside, memory_order_acquire) != 0) {
+    }
+    const uint32_t out = s->handle_count;
+    /* acq_rel: whoever brings the sum to zero observes all that the others did with the memory. Orphans that were given back
+     * between CLOSED and here have made the count negative, so that zero is reached once, whoever comes last. */
+    if (atomic_fetch_add_explicit(&s->orphans, out, memory_order_acq_rel) + out != 0) {
+        return false;
+    }
+    memory_destroy(s);
+    return true;
+}
+
+void sley__orphan_gone(struct sley_sched *s)
+{
+    /* acq_rel: see sley_sched_fini */
+    if (atomic_fetch_sub_explicit(&s->orphans, 1, memory_order_acq_rel) == 1) {
+        memory_destroy(s);
+        s->ops->release(s);
+    }
+}
+
+struct sley_sched *sley_sched_enter(struct sley_sched *s)
+{
+    struct sley_sched *outer = sley__self;
+    sley__self = s;
+    return outer;
+}
+
+uint32_t sley_sched_run(struct sley_sched *s, uint32_t max)
+{
+    uint32_t n = 0;
+    struct sley_task *t;
+    while (n < max && (t = s->ready_head) != NULL) {
+        s->ready_head = t->link.next;
+        if (!s->ready_head) {
+            s->ready_tail = &s->ready_head;
+        }
+        s->ready_count--;
+        n++;
+        const uint32_t before = sley__task_to_running(t);
+        s->current = t;
+        s->budget = SLEY_UNLIKELY(before & (SLEY__TASK_POKED | SLEY__TASK_CANCELLED)) ? 0 : SLEY__BUDGET;
+        const enum sley_step step = t->type->resume(t);
+        if (step == SLEY_STEP_DONE) {
+            sley__task_finish(s, t);
+        } else {
+            sley__task_after_step(s, t, step);
+        }
+    }
+    s->current = NULL;
+    return n;
+}
+
+/* ---- inbox: a stack that is emptied at once, so that there is no ABA; its head also says whether home is parked ---- */
+
+bool sley__inbox_push(struct sley_sched *s, void **link, enum sley__item item)
+{
+    /* relaxed: only a count that sley_sched_fini waits for; the CAS below orders the item */
+    atomic_fetch_add_explicit(&s->inside, 1, memory_order_relaxed);
+    /* relaxed: the CAS looks again */
+    uintptr_t head = atomic_load_explicit(&s->inbox, memory_order_relaxed);
+    bool open;
+    do {
+        open = head != SLEY__INBOX_CLOSED;
+        if (!open) {
+            break;
+        }
+        *link = (void *)(head == SLEY__INBOX_PARKED ? (uintptr_t)SLEY__INBOX_EMPTY : head);
+        /* release: publishes the item and its link to the drain; linearisation point of a post */
+    } while (!atomic_compare_exchange_weak_explicit(&s->inbox, &head, (uintptr_t)link | item, memory_order_release,
+                                                    memory_order_relaxed));
+    if (!open) {
+        /* acquire: a poster that finds the inbox closed relies on every task being done */
+        (void)atomic_load_explicit(&s->inbox, memory_order_acquire);
+    } else if (head == SLEY__INBOX_PARKED) {
+        s->ops->ring(s);
+    }
+    /* release: the last access to the sched; pairs with the wait in sley_sched_fini */
+    atomic_fetch_sub_explicit(&s->inside, 1, memory_order_release);
+    return open;
+}
+
+bool sley_sched_post(struct sley_sched *s, struct sley_post *p)
+{
+    return sley__inbox_push(s, &p->link, SLEY__ITEM_POST);
+}
+
+static void deliver_one(struct sley_sched *s, void **link, enum sley__item item)
+{
+    if (item == SLEY__ITEM_NODE) {
+        struct sley_wait *w = sley_container_of(link, struct sley_wait, at.link);
+        sley__wait_complete_slow(w, w->result);
+    } else if (item == SLEY__ITEM_TASK) {
+        sley__task_arrived(s, sley_container_of(link, struct sley_task, link.next));
+    } else {
+        struct sley_post *p = sley_container_of(link, struct sley_post, link);
+        p->fn(p);
+    }
+}
+
+static void deliver(struct sley_sched *s, uintptr_t list)
+{
+    /* newest first: reverse, so that posts arrive in order */
+    uintptr_t ordered = 0;
+    while (list > SLEY__INBOX_CLOSED) {
+        void **link = (void **)(list & ~(uintptr_t)SLEY__ITEM_MASK);
+        const uintptr_t next = (uintptr_t)*link;
+        *link = (void *)ordered;
+        ordered = list;
+        list = next;
+    }
+    while (ordered) {
+        void **link = (void **)(ordered & ~(uintptr_t)SLEY__ITEM_MASK);
+        const enum sley__item item = (enum sley__item)(ordered & SLEY__ITEM_MASK);
+        ordered = (uintptr_t)*link;
+        deliver_one(s, link, item);
+    }
+}
+
+bool sley_sched_drain(struct sley_sched *s)
+{
+    /* relaxed: a hint; the exchange below acquires */
+    if (atomic_load_explicit(&s->inbox, memory_order_relaxed) <= SLEY__INBOX_CLOSED) {
+        return false;
+    }
+    /* acquire: observes the items that posters released */
+    deliver(s, atomic_exchange_explicit(&s->inbox, (uintptr_t)SLEY__INBOX_EMPTY, memory_order_acquire));
+    return true;
+}
+
+bool sley_sched_park(struct sley_sched *s)
+{
+    uintptr_t expected = SLEY__INBOX_EMPTY;
+    /* relaxed: a poster either comes before (the CAS fails) or sees PARKED and rings; no data travels with it */
+    return atomic_compare_exchange_strong_explicit(&s->inbox, &expected, (uintptr_t)SLEY__INBOX_PARKED,
+                                                   memory_order_relaxed, memory_order_relaxed);
+}
+
+void sley_sched_unpark(struct sley_sched *s)
+{
+    uintptr_t expected = SLEY__INBOX_PARKED;
+    /* relaxed: as above; on failure items are there and the next drain takes them */
+    (void)atomic_compare_exchange_strong_explicit(&s->inbox, &expected, (uintptr_t)SLEY__INBOX_EMPTY,
+                                                  memory_order_relaxed, memory_order_relaxed);
+}
+
+/* ---- stopping -------------------------------------------------------------------------------------------------- */
+
+void sley_sched_stop(struct sley_sched *s)
+{
+    s->flags |= SLEY__SCHED_STOPPING;
+    s->root->flags |= SLEY__SCOPE_CLOSED;
+    sley__scope_mark(s->root);
+}
+
+/** Visits every task below a scope, children first; fn (may be NULL) may end the task. Returns how many it has visited. */
+static uint32_t each_task(struct sley_scope *sc, void (*fn)(struct sley_sched *s, struct sley_task *t))
+{
+    uint32_t n = 0;
+    struct sley_task *t = sc->children;
+    for (uint32_t left = sc->live_count; left > 0; left--) {
+        struct sley_task *next = t->sibling_next;
+        for (struct sley_scope *own = t->scope; own->owner == t; own = own->parent) {
+            n += each_task(own, fn);
+        }
+        n++;
+        if (fn) {
+            fn(sc->sched, t);
+        }
+        t = next;
+    }
+    return n;
+}
+
+uint32_t sley_sched_live(const struct sley_sched *s)
+{
+    return each_task(s->root, NULL);
+}
+
+void sley_sched_report_left(struct sley_sched *s)
+{
+    (void)each_task(s->root, sley__report_left);
+}
+
+static void abandon_one(struct sley_sched *s, struct sley_task *t)
+{
+    if (sley__task_state(t) & SLEY__TASK_STARTED) {
+        return;
+    }
+    if (t->type->drop) {
+        t->type->drop(t + 1);
+    }
+    sley__task_set_result(t, -ECANCELED);
+    sley__task_finish(s, t);
+}
+
+uint32_t sley_sched_abandon(struct sley_sched *s)
+{
+    s->ready_head = NULL;
+    s->ready_tail = &s->ready_head;
+    s->ready_count = 0;
+    (void)each_task(s->root, abandon_one);
+    return sley_sched_live(s);
+}
+
+size_t sley_sched_trim(struct sley_sched *s)
+{
+    size_t bytes = sley__slab_trim(&s->memory->slab, 0);
+    if (s->memory->stacks) {
+        bytes += sley__stack_trim(s->memory->stacks) * 4096u;
+    }
+    return bytes;
+}

@@ -1,0 +1,116 @@
+/* Waiting for one of several nodes, and under a deadline: the steps that frames and fibers share. */
+#include "core.h"
+
+static bool live(const struct sley_wait *w)
+{
+    return w && sley__armed(sley__wait_word(w));
+}
+
+/** Done before anybody asked it to end? Such a node can be the winner. */
+static bool won(const struct sley_wait *w)
+{
+    return w && sley_wait_done(w) && !(w->flags & SLEY__WAIT_CANCEL_ASKED);
+}
+
+static bool cancel_all(struct sley_wait *const *waits, size_t n)
+{
+    bool left = false;
+    for (size_t i = 0; i < n; i++) {
+        if (live(waits[i])) {
+            sley__wait_ask_cancel(waits[i]);
+            left |= live(waits[i]);
+        }
+    }
+    return left;
+}
+
+bool sley__select_ready(struct sley_wait *const *waits, size_t n, uint32_t flags)
+{
+    struct sley_sched *s = sley__self;
+    struct sley_task *t = s->current;
+    for (;;) {
+        bool winner = false, armed = false, asked = false;
+        for (size_t i = 0; i < n; i++) {
+            winner |= won(waits[i]);
+            armed |= live(waits[i]);
+            asked |= waits[i] && (waits[i]->flags & SLEY__WAIT_CANCEL_ASKED) != 0;
+        }
+        if (!armed || (winner && (flags & SLEY_SELECT_KEEP) && !asked)) {
+            return true;
+        }
+        const bool ending = winner || asked || (s->budget <= 0 && sley__task_poll(s, t));
+        if (ending && !cancel_all(waits, n)) {
+            return true;
+        }
+        bool again = false;
+        t->link.awaited = NULL;
+        for (size_t i = 0; i < n; i++) {
+            if (!live(waits[i])) {
+                continue;
+            }
+            if (sley__wait_register(waits[i], (uintptr_t)t, SLEY__KIND_HOME_TASK, SLEY__KIND_TASK, s)) {
+                t->link.awaited = t->link.awaited ? t->link.awaited : waits[i];
+            } else {
+                again |= sley_wait_done(waits[i]);
+            }
+        }
+        if (!again) {
+            return false;
+        }
+    }
+}
+
+int sley__select_winner(struct sley_wait *const *waits, size_t n, uint32_t flags)
+{
+    struct sley_sched *s = sley__self;
+    const size_t from = (flags & SLEY_SELECT_FAIR) && s && n ? s->select_turn++ % n : 0;
+    bool any = false;
+    for (size_t k = 0; k < n; k++) {
+        const size_t i = from + k < n ? from + k : from + k - n;
+        any |= waits[i] != NULL && sley_wait_done(waits[i]);
+        if (won(waits[i])) {
+            return (int)i;
+        }
+    }
+    return any ? -ECANCELED : -EINVAL;
+}
+
+/* ---- one node and a deadline: the timer wakes the same task ---------------------------------------------------- */
+
+void sley__until_start(struct sley_timer *t, uint64_t deadline_ns)
+{
+    t->wait.at.site = NULL;
+    sley_sleep_until_start(t, deadline_ns);
+}
+
+bool sley__until_ready(struct sley_wait *w, struct sley_timer *t)
+{
+    struct sley_sched *s = sley__self;
+    for (;;) {
+        if (sley_wait_done(w)) {
+            sley__wait_ask_cancel(&t->wait);
+            return !live(&t->wait);
+        }
+        if (sley_wait_done(&t->wait) && t->wait.result == 0) {
+            sley__wait_ask_cancel(w);
+            if (sley_wait_done(w)) {
+                continue;
+            }
+        } else if (live(&t->wait)) {
+            if (s->budget <= 0 && sley__task_poll(s, s->current)) {
+                sley__wait_ask_cancel(&t->wait);
+                continue;
+            }
+            (void)sley__wait_register(&t->wait, (uintptr_t)s->current, SLEY__KIND_HOME_TASK, SLEY__KIND_TASK, s);
+        }
+        if (!sley__frame_ready(w)) {
+            return false;
+        }
+    }
+}
+
+int sley__until_verdict(struct sley_wait *w, struct sley_timer *t)
+{
+    const bool passed = (w->flags & SLEY__WAIT_CANCEL_ASKED) && sley_wait_done(&t->wait) && t->wait.result == 0;
+    return passed && w->result == -ECANCELED ? -ETIMEDOUT : w->result;
+}

@@ -1,0 +1,112 @@
+/* The task's state word: bits, edges, who takes them. No code outside this file changes the run state.
+ *
+ *            spawn                 run loop                     body returns DONE
+ *   (new) ----(1)---> SCHEDULED ----(2)---> RUNNING --------------(6)-------------> DONE
+ *                         ^  ^                |  |
+ *                         |  +--(3) yields ---+  +--(4) waits ---> IDLE
+ *                         |  +--(4') waits, but was woken --+       |
+ *                         +-----------(5) woken ---------------------+
+ *
+ *   edge                                     taken by
+ *   (1) sley__task_to_scheduled_new          sley__spawn_commit, sley__inbox_task
+ *   (2) sley__task_to_running                sley_sched_run
+ *   (3) (4) (4') sley__task_after_step       sley_sched_run
+ *   (5) sley__task_wake_home (task_impl.h)   completers, scopes
+ *   (6) sley__task_to_done                   sley__task_finish
+ *
+ * On an executor with SLEY_SCHED_CAP_HOME every edge is taken by the home thread with plain loads and stores; other threads
+ * reach a task only through `requests` and the inbox. The word is atomic because sley_task_done may read it from anywhere:
+ * edge (6) releases, that read acquires.
+ *
+ *   bits            meaning                                   set by                     cleared by
+ *   0-1  RUN_MASK   IDLE, SCHEDULED, RUNNING, DONE            the edges                  the edges
+ *   2    WOKEN      woken while RUNNING                       wake                       (3) (4)
+ *   3    POKED      a cancel wants a look before going on     sley__task_poke            sley__task_poll
+ *   4    CANCEL     sley_task_cancel was called               home, on request           never
+ *   5    CANCELLED  the last look found the task cancelled    sley__task_poll            sley__task_poll
+ *   6    STARTED    the body was entered                      (2)                        never
+ *   7    JOINED     its result was taken                      join                       never
+ *   8    EXT        has room for a handle's post              spawn                      never
+ *   9    RINGED     ended, waits in its scope's finished ring (6)                        sley_scope_next, scope fini
+ *   16-  REFS       handles given out                         spawn, sley_scope_next     unref
+ *
+ * Fields: `link.next` is the run queue's while SCHEDULED, `link.awaited` is set by the task itself before it goes IDLE.
+ * `out.joiner` belongs to home until DONE, then `out.result` is constant. `scope` and the sibling links are home's alone.
+ */
+#ifndef SLEY_TASK_STATE_H
+#define SLEY_TASK_STATE_H
+
+#include <stdatomic.h>
+
+#include <sley/task_impl.h>
+
+enum {
+    SLEY__TASK_POKED = 1 << 3,
+    SLEY__TASK_CANCEL = 1 << 4,
+    SLEY__TASK_CANCELLED = 1 << 5,
+    SLEY__TASK_STARTED = 1 << 6,
+    SLEY__TASK_JOINED = 1 << 7,
+    SLEY__TASK_EXT = 1 << 8,
+    SLEY__TASK_RINGED = 1 << 9,
+    SLEY__TASK_REF = 1 << 16,
+};
+
+/* what foreign handle holders ask for, in `requests`: the first to make it non-zero posts the task to its home */
+enum {
+    SLEY__REQ_CANCEL = 1,
+    SLEY__REQ_UNREF = 1 << 8, /* counted */
+};
+
+SLEY_INLINE uint32_t sley__task_state(const struct sley_task *t)
+{
+    /* relaxed: home thread reading its own word */
+    return atomic_load_explicit(&t->state, memory_order_relaxed);
+}
+
+SLEY_INLINE void sley__task_set(struct sley_task *t, uint32_t state)
+{
+    /* relaxed: home thread writing its own word; DONE is published by sley__task_to_done */
+    atomic_store_explicit(&t->state, state, memory_order_relaxed);
+}
+
+/** Edge (1). */
+SLEY_INLINE void sley__task_to_scheduled_new(struct sley_sched *s, struct sley_task *t)
+{
+    sley__task_set(t, sley__task_state(t) | SLEY__TASK_SCHEDULED);
+    t->link.next = NULL;
+    *s->ready_tail = t;
+    s->ready_tail = &t->link.next;
+    s->ready_count++;
+}
+
+/** Edge (2). Returns the state before, for the budget. */
+SLEY_INLINE uint32_t sley__task_to_running(struct sley_task *t)
+{
+    const uint32_t state = sley__task_state(t);
+    sley__task_set(t, (state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN)) | SLEY__TASK_RUNNING |
+                          SLEY__TASK_STARTED);
+    return state;
+}
+
+/** Edges (3), (4), (4'): queues the task again or lets it sleep. */
+SLEY_INLINE void sley__task_after_step(struct sley_sched *s, struct sley_task *t, enum sley_step step)
+{
+    const uint32_t state = sley__task_state(t);
+    const uint32_t rest = state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN);
+    if (step == SLEY_STEP_WAIT && !(state & SLEY__TASK_WOKEN)) {
+        sley__task_set(t, rest | SLEY__TASK_IDLE);
+        return;
+    }
+    sley__task_set(t, rest);
+    sley__task_to_scheduled_new(s, t);
+}
+
+/** Edge (6). After it, a task with no handle and in no ring is free memory. */
+SLEY_INLINE void sley__task_to_done(struct sley_task *t, int32_t result)
+{
+    t->out.result = result;
+    /* release: publishes out.result and everything the body did to sley_task_done and foreign joiners */
+    atomic_store_explicit(&t->state, sley__task_state(t) | SLEY__TASK_DONE, memory_order_release);
+}
+
+#endif
