@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Follows a `meson test` by its JSON log and sums up cases, not executables.
+
+usage: tap-summary.py [--verbose] [--follow PID] [--skips FILE] [--output FILE] LOG_DIR
+
+One line per test as it ends, the details of each failure, each skip with its reason; the last line is
+"N passed, N failed, N skipped". A skip that FILE does not list counts as failed. Exit status 1 if any failed.
+"""
+import argparse
+import fnmatch
+import glob
+import json
+import os
+import re
+import sys
+import time
+
+RESULT = re.compile(r'^(ok|not ok)\b\s*\d*\s*(?:- )?(.*?)(?:\s+#\s*(SKIP)\b\s*(.*))?$', re.I)
+PLAN = re.compile(r'^1\.\.(\d+)')
+
+
+def read_skips(path):
+    """'TEST/CASE | REASON', both patterns"""
+    patterns = []
+    if path:
+        with open(path, encoding='utf-8') as f:
+            for line in f:
+                if line.strip() and not line.startswith('#'):
+                    case, _, reason = line.partition('|')
+                    patterns.append((case.strip(), reason.strip()))
+    return patterns
+
+
+class Summary:
+    def __init__(self, skips, verbose):
+        self.passed = self.failed = self.skipped = self.tests = 0
+        self.skips, self.verbose = skips, verbose
+
+    def fail(self, what, details=()):
+        self.failed += 1
+        print(f'FAILED  {what}')
+        for line in details:
+            print('    ' + line)
+
+    def skip(self, case, reason):
+        if any(fnmatch.fnmatch(case, c) and fnmatch.fnmatch(reason, r) for c, r in self.skips):
+            self.skipped += 1
+            print(f'skipped {case}: {reason}')
+        else:
+            self.fail(case, [f'skipped, which tests/expected-skips does not allow: {reason}'])
+
+    def add(self, test):
+        """One test of the JSON log: its TAP, and whatever went wrong around it."""
+        self.tests += 1
+        name = test['name'].split(' / ')[-1]
+        before, seen, planned, failed = [], 0, None, 0
+        for line in test.get('stdout', '').splitlines():
+            match = RESULT.match(line)
+            if match:
+                seen += 1
+                case = f'{name}/{match[2]}'
+                if (match[3] or '').upper() == 'SKIP':
+                    self.skip(case, match[4])
+                elif match[1] == 'ok':
+                    self.passed += 1
+                    if self.verbose:
+                        print(f'passed  {case}')
+                else:
+                    failed += 1
+                    self.fail(case, before)
+                before = []
+            elif PLAN.match(line):
+                planned = int(PLAN.match(line)[1])
+            else:
+                before.append(line)
+        errors = test.get('stderr', '').splitlines()[-60:]
+        if planned is None or planned != seen:
+            self.fail(name, [f'{seen} cases reported, {planned} planned', *before, *errors])
+        elif test.get('returncode', 0) != 0 and not failed:
+            self.fail(name, [f"ended with {test['returncode']}", *before, *errors])
+        elif test['result'] not in ('OK', 'SKIP', 'FAIL', 'ERROR') and not failed:
+            self.fail(name, [f"meson says {test['result']}", *before, *errors])
+        print(f"        {name}: {seen} cases in {test['duration']:.1f} s", flush=True)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f'/proc/{pid}/stat', encoding='utf-8') as f:
+        return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
+
+
+def tests_in(folder, pid):
+    """Yields each test as it is logged, until `pid` is gone (None: what there is now)."""
+    position, ended = 0, False
+    while True:
+        logs = glob.glob(os.path.join(folder, 'testlog*.json'))
+        if logs:
+            with open(max(logs, key=os.path.getmtime), encoding='utf-8') as f:
+                f.seek(position)
+                while True:
+                    line = f.readline()
+                    if not line.endswith('\n'):
+                        break
+                    position += len(line.encode())
+                    yield json.loads(line)
+        if ended:
+            return
+        try:
+            ended = pid is None or not alive(pid)
+        except FileNotFoundError:
+            ended = True
+        if not ended:
+            time.sleep(0.2)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--verbose', action='store_true')
+    parser.add_argument('--follow', type=int)
+    parser.add_argument('--skips')
+    parser.add_argument('--output', help='shown when no test ran')
+    parser.add_argument('folder')
+    options = parser.parse_args()
+    summary = Summary(read_skips(options.skips), options.verbose)
+    for test in tests_in(options.folder, options.follow):
+        summary.add(test)
+    if summary.tests == 0:
+        summary.fail('no test ran', open(options.output, encoding='utf-8') if options.output else [])
+    print(f'{summary.passed} passed, {summary.failed} failed, {summary.skipped} skipped', flush=True)
+    return 1 if summary.failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
