@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Follows a `meson test` by its JSON log and sums up cases, not executables.
+"""Sums up the JSON log of a `meson test` by cases, not executables.
 
-usage: tap-summary.py [--verbose] [--follow PID] [--skips FILE] [--output FILE] LOG_DIR
+usage: tap-summary.py [--verbose] [--skips FILE] LOG_DIR
 
-One line per test as it ends, the details of each failure, each skip with its reason; the last line is
+Prints the details of each failure, each skip with its reason; the last line is
 "N passed, N failed, N skipped". A skip that FILE does not list counts as failed. Exit status 1 if any failed.
 """
 import argparse
@@ -13,7 +13,6 @@ import json
 import os
 import re
 import sys
-import time
 
 RESULT = re.compile(r'^(ok|not ok)\b\s*\d*\s*(?:- )?(.*?)(?:\s+#\s*(SKIP)\b\s*(.*))?$', re.I)
 PLAN = re.compile(r'^1\.\.(\d+)')
@@ -80,55 +79,25 @@ class Summary:
             self.fail(name, [f"ended with {test['returncode']}", *before, *errors])
         elif test['result'] not in ('OK', 'SKIP', 'FAIL', 'ERROR') and not failed:
             self.fail(name, [f"meson says {test['result']}", *before, *errors])
-        print(f"        {name}: {seen} cases in {test['duration']:.1f} s", flush=True)
 
 
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with open(f'/proc/{pid}/stat', encoding='utf-8') as f:
-        return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
-
-
-def tests_in(folder, pid):
-    """Yields each test as it is logged, until `pid` is gone (None: what there is now)."""
-    position, ended = 0, False
-    while True:
-        logs = glob.glob(os.path.join(folder, 'testlog*.json'))
-        if logs:
-            with open(max(logs, key=os.path.getmtime), encoding='utf-8') as f:
-                f.seek(position)
-                while True:
-                    line = f.readline()
-                    if not line.endswith('\n'):
-                        break
-                    position += len(line.encode())
-                    yield json.loads(line)
-        if ended:
-            return
-        try:
-            ended = pid is None or not alive(pid)
-        except FileNotFoundError:
-            ended = True
-        if not ended:
-            time.sleep(0.2)
+def tests_in(folder):
+    for path in glob.glob(os.path.join(folder, 'testlog*.json')):
+        with open(path, encoding='utf-8') as f:
+            yield from (json.loads(line) for line in f)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--verbose', action='store_true')
-    parser.add_argument('--follow', type=int)
     parser.add_argument('--skips')
-    parser.add_argument('--output', help='shown when no test ran')
     parser.add_argument('folder')
     options = parser.parse_args()
     summary = Summary(read_skips(options.skips), options.verbose)
-    for test in tests_in(options.folder, options.follow):
+    for test in tests_in(options.folder):
         summary.add(test)
     if summary.tests == 0:
-        summary.fail('no test ran', open(options.output, encoding='utf-8') if options.output else [])
+        summary.fail('no test ran')
     print(f'{summary.passed} passed, {summary.failed} failed, {summary.skipped} skipped', flush=True)
     return 1 if summary.failed else 0
 
