@@ -60,21 +60,21 @@ SLEY_INLINE uint64_t deadline_tick(const struct sley_wheel *w, uint64_t deadline
     return SLEY_LIKELY(deadline_ns != SLEY_NEVER) ? tick_ceil(w, deadline_ns) : TICK_NEVER;
 }
 
+SLEY_INLINE uint32_t digit_mask(const struct sley_wheel *w) {
+    return (1u << w->digit_bits) - 1;
+}
+
 SLEY_INLINE uint32_t overflow_slot(const struct sley_wheel *w) {
     return w->slot_count - 1;
 }
 
-/* Where a tick ahead of the current one belongs (invariant 2). */
-SLEY_INLINE uint32_t place(const struct sley_wheel *w, uint64_t tick) {
-    /* bit / digit_bits by a multiplication: the reciprocal, rounded up, is too large by less than 1/1024, so the product
-     * by less than 63/1024, and a quotient's distance to the next integer is at least 1/6. */
+/* The highest digit in which a tick ahead differs from the current one. */
+SLEY_INLINE uint32_t level_of(const struct sley_wheel *w, uint64_t tick) {
+    /* bit / digit_bits by a multiplication: the reciprocal, rounded up, is too large by less than
+     * 1/1024, so the product by less than 63/1024, and a quotient that is not whole lacks at least
+     * 1/6 to the next integer. */
     uint32_t bit = 63 - (uint32_t)__builtin_clzll(w->tick ^ tick);
-    uint32_t level = (bit * w->digit_reciprocal) >> DIGIT_SHIFT;
-    if (SLEY_UNLIKELY(level >= w->level_count)) {
-        return overflow_slot(w);
-    }
-    uint32_t digit = (uint32_t)(tick >> (level * w->digit_bits)) & ((1u << w->digit_bits) - 1);
-    return (level << w->digit_bits) | digit;
+    return (bit * w->digit_reciprocal) >> DIGIT_SHIFT;
 }
 
 /* The first tick of an occupied slot. Shifts stay below 64: level_count * digit_bits is at most 60. */
@@ -84,7 +84,7 @@ static uint64_t slot_begin(const struct sley_wheel *w, uint32_t slot) {
         return w->overflow_tick >> span_bits << span_bits;
     }
     uint32_t shift = (slot >> w->digit_bits) * w->digit_bits;
-    uint64_t digit = slot & ((1u << w->digit_bits) - 1);
+    uint64_t digit = slot & digit_mask(w);
     uint32_t above = shift + w->digit_bits;
     return (w->tick >> above << above) | (digit << shift);
 }
@@ -112,6 +112,19 @@ SLEY_INLINE void list_join(struct sley_wheel_link *to, const struct sley_wheel_l
     to->prev = from->prev;
 }
 
+/* Brings a list into the cache. It is a chain of misses, each waiting for the one before, so it is
+ * walked from both ends at the same time, which halves the wait (and costs some 2 ns a timer where
+ * all is there already): 1M timers of 128 bytes expire in 230 ns each instead of 290. */
+static void list_fetch(const struct sley_wheel_link *list) {
+    const struct sley_wheel_link *front = list->next;
+    const struct sley_wheel_link *back = list->prev;
+    while (front != back && front->next != back) {
+        front = front->next;
+        back = back->prev;
+        __builtin_prefetch(front, 1); /* without an effect in it the loop might be dropped */
+    }
+}
+
 SLEY_INLINE uint64_t slot_bit(uint32_t slot) {
     return UINT64_C(1) << (slot % WORD_BITS);
 }
@@ -137,21 +150,26 @@ SLEY_INLINE void slot_append(struct sley_wheel *w, uint32_t slot, struct sley_wh
     list_append(list, link);
 }
 
-/* Links a timer into the list that its tick names; @passed is where it goes when that has come already. */
-SLEY_INLINE void link_by_tick(struct sley_wheel *w, struct sley_wheel_link *link, uint64_t tick,
-                              struct sley_wheel_link *passed) {
-    if (tick <= w->tick) {
-        list_append(passed, link);
-        return;
-    }
-    uint32_t slot = place(w, tick);
-    if (SLEY_UNLIKELY(slot == overflow_slot(w))) {
-        bool occupied = (w->occupied[slot / WORD_BITS] & slot_bit(slot)) != 0;
-        if (!occupied || tick < w->overflow_tick) {
-            w->overflow_tick = tick;
-        }
+/* Rare, so kept out of the way of the others. */
+static SLEY_NOINLINE void overflow_append(struct sley_wheel *w, struct sley_wheel_link *link,
+                                          uint64_t tick) {
+    uint32_t slot = overflow_slot(w);
+    bool occupied = (w->occupied[slot / WORD_BITS] & slot_bit(slot)) != 0;
+    if (!occupied || tick < w->overflow_tick) {
+        w->overflow_tick = tick;
     }
     slot_append(w, slot, link);
+}
+
+/* Links a timer into the slot of a tick that lies ahead (invariant 2). */
+SLEY_INLINE void link_ahead(struct sley_wheel *w, struct sley_wheel_link *link, uint64_t tick) {
+    uint32_t level = level_of(w, tick);
+    if (SLEY_UNLIKELY(level >= w->level_count)) {
+        overflow_append(w, link, tick);
+        return;
+    }
+    uint32_t digit = (uint32_t)(tick >> (level * w->digit_bits)) & digit_mask(w);
+    slot_append(w, (level << w->digit_bits) | digit, link);
 }
 
 /* ---- options ---- */
@@ -199,6 +217,7 @@ int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts *o,
     }
     uint32_t levels = levels_given < shape.level_count ? (uint32_t)levels_given : shape.level_count;
     *w = (struct sley_wheel){
+        .now_ns = now_ns,
         .tick_ns = shape.tick_ns,
         .reciprocal = UINT64_MAX / shape.tick_ns,
         .slots = slots,
@@ -218,7 +237,11 @@ int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts *o,
 
 void sley_wheel_insert(struct sley_wheel *w, struct sley_wheel_node *node, uint64_t deadline_ns) {
     node->deadline_ns = deadline_ns;
-    link_by_tick(w, &node->link, deadline_tick(w, deadline_ns), &w->late);
+    if (SLEY_UNLIKELY(deadline_ns <= w->now_ns)) {
+        list_append(&w->late, &node->link);
+    } else { /* deadline > now >= tick * tick_ns, so that the deadline's tick, rounded up, is ahead */
+        link_ahead(w, &node->link, deadline_tick(w, deadline_ns));
+    }
 }
 
 void sley_wheel_remove(struct sley_wheel *w, struct sley_wheel_node *node) {
@@ -251,8 +274,7 @@ void sley_wheel_reset(struct sley_wheel *w, struct sley_wheel_node *node, uint64
 static void cascade(struct sley_wheel *w, uint32_t slot) {
     struct sley_wheel_link *list = &w->slots[slot].list;
     struct sley_wheel_link *next;
-    /* A long list is a chain of cache misses, each waiting for the one before. A second walk from the far end fetches
-     * what the first will need, at the same time; they meet in the middle. */
+    /* The second walk is list_fetch()'s, done on the way: the first one waits for memory anyway. */
     struct sley_wheel_link *scout = list->prev != list->next ? list->prev : NULL;
     for (struct sley_wheel_link *link = list->next; link != list; link = next) {
         next = link->next;
@@ -263,7 +285,12 @@ static void cascade(struct sley_wheel *w, uint32_t slot) {
             }
         }
         struct sley_wheel_node *node = sley_container_of(link, struct sley_wheel_node, link);
-        link_by_tick(w, link, deadline_tick(w, node->deadline_ns), &w->due);
+        uint64_t tick = deadline_tick(w, node->deadline_ns);
+        if (tick == w->tick) {
+            list_append(&w->due, link);
+        } else {
+            link_ahead(w, link, tick);
+        }
     }
 }
 
@@ -272,10 +299,11 @@ void sley_wheel_advance(struct sley_wheel *w, uint64_t now_ns) {
         list_join(&w->due, &w->late);
         list_init(&w->late);
     }
-    uint64_t now = now_ns != SLEY_NEVER ? tick_floor(w, now_ns) : TICK_NEVER;
-    if (now <= w->tick) {
+    if (now_ns <= w->now_ns) {
         return;
     }
+    w->now_ns = now_ns;
+    uint64_t now = now_ns != SLEY_NEVER ? tick_floor(w, now_ns) : TICK_NEVER;
     for (;;) {
         uint32_t slot = first_slot(w);
         if (slot == w->slot_count) {
@@ -288,13 +316,15 @@ void sley_wheel_advance(struct sley_wheel *w, uint64_t now_ns) {
         w->tick = begin;
         w->occupied[slot / WORD_BITS] &= ~slot_bit(slot);
         if (slot >> w->digit_bits == 0) {
+            list_fetch(&w->slots[slot].list);
             list_join(&w->due, &w->slots[slot].list); /* one tick, so all of it */
         } else {
             cascade(w, slot);
         }
     }
-    w->tick =
-        now; /* what is left begins later, in the same digits above its own: invariant 2 holds */
+    /* What is left begins later, and its digits above its level are still the current ones, which
+     * have not changed without a slot beginning: invariant 2 holds. */
+    w->tick = now;
 }
 
 struct sley_wheel_node *sley_wheel_pop(struct sley_wheel *w) {

@@ -22,8 +22,8 @@ SLEY_EXTERN_C_BEGIN
  *      behind the current digit, since 2 says that its timers lie ahead in the same turn of that level);
  *   5. overflow_tick <= the tick of every timer in the overflow.
  *
- * Source: hashed hierarchical wheels, G. Varghese and A. Lauck, "Hashed and Hierarchical Timing Wheels" (1987), scheme
- * 7; placing by the highest differing digit is tokio's later form of it, bitmaps in place of stepping tick by tick are
+ * Source: G. Varghese and A. Lauck, "Hashed and Hierarchical Timing Wheels" (1987), scheme 7, the hierarchical one;
+ * placing by the highest differing digit is tokio's later form of it, bitmaps in place of stepping tick by tick are
  * tokio's and Linux's. Unlike Linux's (since 4.8) this wheel cascades, so far timers stay exact to a tick; unlike
  * tokio's its top level does not wrap, so that a lookup is one bit scan.
  *
@@ -56,11 +56,9 @@ struct sley_wheel_slot {
 
 /** How to build a wheel; zeroed means the defaults. */
 struct sley_wheel_opts {
-    uint64_t
-        tick_ns; /* resolution; 0 = 1 ms; at least 1 us, so that a tick number has at most 55 bits */
+    uint64_t tick_ns; /* resolution; 0 = 1 ms; at least 1 us, so that a tick number has at most 55 bits */
     uint32_t slots_per_level; /* a power of two from 4 to 64; 0 = 64 */
-    uint32_t
-        level_count; /* 0 = as many as span more than two years, or as the slots given suffice for */
+    uint32_t level_count; /* 0 = as many as span more than two years, or as the slots given suffice for */
 };
 
 enum {
@@ -72,12 +70,11 @@ enum {
 /** A wheel. Must not move while a timer is armed. */
 struct sley_wheel {
     /* private */
-    uint64_t tick; /* current: every timer up to here is due or late */
+    uint64_t now_ns; /* the latest time given */
+    uint64_t tick;   /* current: every timer in a slot lies ahead of it */
     uint64_t tick_ns;
-    uint64_t
-        reciprocal; /* UINT64_MAX / tick_ns: division by multiplication, and the last tick that has a time */
-    uint64_t
-        overflow_tick; /* at most the earliest in the overflow; meaningful while its bit is set */
+    uint64_t reciprocal;    /* UINT64_MAX / tick_ns, which is also the last tick that has a time */
+    uint64_t overflow_tick; /* meaningful while the overflow's bit is set */
     struct sley_wheel_slot *slots;
     struct sley_wheel_link due;
     struct sley_wheel_link late;
@@ -116,8 +113,9 @@ SLEY_API int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts 
 
 /**
  * Arms @p node, which is not armed, for @p deadline_ns.
- * A deadline that has passed counts as the current tick: the timer is due at the next sley_wheel_advance, whatever
- * time that says, and behind those that were armed so before it. SLEY_NEVER is allowed and wakes nobody up.
+ * A deadline at or before the latest time given to the wheel does not wait for a tick: the timer is due at the next
+ * sley_wheel_advance, whatever time that says, behind those that were armed late before it. (So it can overtake one of
+ * the same deadline that was armed in time and waits for the end of its tick.) SLEY_NEVER is allowed and wakes nobody.
  * Owns: the node is the wheel's until it is popped or removed.
  * Thread: owner
  * Cost: O(1), no division.
@@ -148,9 +146,9 @@ SLEY_INLINE bool sley_wheel_armed(const struct sley_wheel_node *node) {
 
 /**
  * Begins a turn: moves the wheel to @p now_ns and makes due what has expired.
- * A timer expires at the first tick that is not before its deadline: never early, less than one tick late. It is due
- * in the order of ticks, within a tick in the order of arming; what is still due from before comes first. A time
- * before the latest one given is taken for the latest. SLEY_NEVER is the end of time: everything armed becomes due
+ * A timer expires at the first tick that is not before its deadline: never early, less than one tick late. Timers are
+ * due in the order of ticks, within a tick in the order of arming; what is still due from before comes first, then what
+ * was armed late. A time before the latest one given is taken for the latest. SLEY_NEVER is the end of time: everything armed becomes due
  * (a way to empty a wheel), and so does what is armed afterwards.
  * Thread: owner
  * Cost: a timer is touched once per level on its way down at most; the length of the jump does not matter.
