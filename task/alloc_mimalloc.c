@@ -9,22 +9,19 @@
  * block, and the blocks of a thread that has ended are adopted by others. What a heap per worker would bring, exact
  * classes and memory given back in one go, the task slab does above this table. */
 
-static void *mimalloc_alloc(struct sley_alloc *self, size_t bytes, size_t align)
-{
+static void *mimalloc_alloc(struct sley_alloc *self, size_t bytes, size_t align) {
     (void)self;
     return align <= sizeof(void *) ? mi_malloc(bytes) : mi_malloc_aligned(bytes, align);
 }
 
-static void mimalloc_free(struct sley_alloc *self, void *ptr, size_t bytes)
-{
+static void mimalloc_free(struct sley_alloc *self, void *ptr, size_t bytes) {
     (void)self;
     (void)bytes; /* mi_free_size saves nothing: it looks the size up all the same */
     mi_free(ptr);
 }
 
 /* Collects the calling thread's heap only; every worker trims its own. */
-static void mimalloc_trim(struct sley_alloc *self)
-{
+static void mimalloc_trim(struct sley_alloc *self) {
     (void)self;
     mi_collect(true);
 }
@@ -37,8 +34,7 @@ static const struct sley_alloc_ops mimalloc_ops = {
     .trim = mimalloc_trim,
 };
 
-int sley_alloc_mimalloc_init(struct sley_alloc *a)
-{
+int sley_alloc_mimalloc_init(struct sley_alloc *a) {
     if (a == NULL) {
         return -EINVAL;
     }

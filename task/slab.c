@@ -8,12 +8,13 @@ struct sley__slab_chunk {
     struct sley__slab_chunk *next; /* in the tree: the right child, higher addresses */
     struct sley__slab_chunk *left; /* while trimming only */
     uint32_t bytes;                /* usable, behind this header */
-    uint32_t free_bytes;           /* while trimming only: of those, how many are not in a block that is out */
+    uint32_t free_bytes; /* while trimming only: of those, how many are not in a block that is out */
 };
 
 enum {
     HEADER = sizeof(struct sley__slab_chunk),
-    MALLOC_SLACK = 64, /* for the sley_alloc's own header, so that chunk and header together still fill whole pages */
+    MALLOC_SLACK =
+        64, /* for the sley_alloc's own header, so that chunk and header together still fill whole pages */
     FIRST_BYTES = 4096, /* a program of a few tasks touches and holds one page */
     MOST_BYTES = 65536, /* below the size from which malloc maps each block by itself */
     SCARCE_FIRST_BYTES = 512,
@@ -21,21 +22,19 @@ enum {
 };
 
 SLEY_STATIC_ASSERT(HEADER % SLEY__SLAB_STEP == 0, "blocks begin right behind the header");
-SLEY_STATIC_ASSERT(sizeof(struct sley__slab_block) <= 2 * SLEY__SLAB_STEP, "the least block holds two");
+SLEY_STATIC_ASSERT(sizeof(struct sley__slab_block) <= 2 * SLEY__SLAB_STEP,
+                   "the least block holds two");
 
-static inline char *body(struct sley__slab_chunk *c)
-{
+static inline char *body(struct sley__slab_chunk *c) {
     return (char *)(c + 1);
 }
 
-void sley__slab_init(struct sley__slab *s, struct sley_alloc *alloc)
-{
+void sley__slab_init(struct sley__slab *s, struct sley_alloc *alloc) {
     *s = (struct sley__slab){.alloc = alloc};
 }
 
 /* Puts `bytes` closed bytes at `ptr` on the list of their class. A bare leftover of 8 bytes has no room for the hint. */
-static void push_unused(struct sley__slab *s, char *ptr, size_t bytes)
-{
+static void push_unused(struct sley__slab *s, char *ptr, size_t bytes) {
     struct sley__slab_block *b = (struct sley__slab_block *)(void *)ptr;
     struct sley__slab_block **head = &s->classes[bytes / SLEY__SLAB_STEP - 1];
     size_t links = bytes < sizeof(*b) ? bytes : sizeof(*b);
@@ -49,8 +48,7 @@ static void push_unused(struct sley__slab *s, char *ptr, size_t bytes)
 }
 
 /* Makes the unused chunk `c` the newest; what was left of the one before becomes a free block of its own size. */
-static void use_chunk(struct sley__slab *s, struct sley__slab_chunk *c)
-{
+static void use_chunk(struct sley__slab *s, struct sley__slab_chunk *c) {
     if (s->fresh_bytes > 0) {
         push_unused(s, s->fresh, s->fresh_bytes);
     }
@@ -62,8 +60,7 @@ static void use_chunk(struct sley__slab *s, struct sley__slab_chunk *c)
 }
 
 /* Asks for a chunk with room for one block of `bytes`, and more if the memory has it. */
-static struct sley__slab_chunk *take_chunk(struct sley__slab *s, size_t bytes)
-{
+static struct sley__slab_chunk *take_chunk(struct sley__slab *s, size_t bytes) {
     /* Chunks grow with what is held: a small program stays small, a large one has few chunks. */
     bool scarce = (s->alloc->ops->caps & SLEY_ALLOC_CAP_SCARCE) != 0;
     size_t first = scarce ? SCARCE_FIRST_BYTES : FIRST_BYTES;
@@ -90,8 +87,7 @@ static struct sley__slab_chunk *take_chunk(struct sley__slab *s, size_t bytes)
 }
 
 /* A kept chunk with room for `bytes`, or NULL. */
-static struct sley__slab_chunk *take_empty(struct sley__slab *s, size_t bytes)
-{
+static struct sley__slab_chunk *take_empty(struct sley__slab *s, size_t bytes) {
     for (struct sley__slab_chunk **link = &s->empty; *link != NULL; link = &(*link)->next) {
         if ((*link)->bytes >= bytes) {
             struct sley__slab_chunk *c = *link;
@@ -103,8 +99,7 @@ static struct sley__slab_chunk *take_empty(struct sley__slab *s, size_t bytes)
 }
 
 /* The last resort: a free block of a larger class, in two. Sizes stay exact, so a later trim still adds up. */
-static void *split_larger(struct sley__slab *s, size_t bytes)
-{
+static void *split_larger(struct sley__slab *s, size_t bytes) {
     for (size_t i = bytes / SLEY__SLAB_STEP; i < SLEY__SLAB_CLASSES; i++) {
         struct sley__slab_block *b = s->classes[i];
         if (b != NULL) {
@@ -117,8 +112,7 @@ static void *split_larger(struct sley__slab *s, size_t bytes)
     return NULL;
 }
 
-void *sley__slab_alloc_slow(struct sley__slab *s, size_t bytes)
-{
+void *sley__slab_alloc_slow(struct sley__slab *s, size_t bytes) {
     if (!sley__slab_has_class((bytes - 1) / SLEY__SLAB_STEP)) {
         return sley_alloc_get(s->alloc, bytes, SLEY__SLAB_STEP);
     }
@@ -142,8 +136,7 @@ void *sley__slab_alloc_slow(struct sley__slab *s, size_t bytes)
 }
 
 /* Merges two lists that are sorted by address. */
-static struct sley__slab_chunk *merge(struct sley__slab_chunk *a, struct sley__slab_chunk *b)
-{
+static struct sley__slab_chunk *merge(struct sley__slab_chunk *a, struct sley__slab_chunk *b) {
     struct sley__slab_chunk *head = NULL, **tail = &head;
     while (a != NULL && b != NULL) {
         struct sley__slab_chunk **lower = (uintptr_t)a < (uintptr_t)b ? &a : &b;
@@ -156,8 +149,7 @@ static struct sley__slab_chunk *merge(struct sley__slab_chunk *a, struct sley__s
 }
 
 /* Sorts by address; `ret_count` gets the length. Bin i holds a sorted run of 2^i chunks or none. */
-static struct sley__slab_chunk *sort(struct sley__slab_chunk *list, size_t *ret_count)
-{
+static struct sley__slab_chunk *sort(struct sley__slab_chunk *list, size_t *ret_count) {
     struct sley__slab_chunk *bins[sizeof(size_t) * 8] = {NULL};
     size_t count = 0;
     while (list != NULL) {
@@ -181,8 +173,7 @@ static struct sley__slab_chunk *sort(struct sley__slab_chunk *list, size_t *ret_
 }
 
 /* Turns the first `count` of a sorted list into a balanced tree; `*list` moves on. As deep as log2(count). */
-static struct sley__slab_chunk *plant(struct sley__slab_chunk **list, size_t count)
-{
+static struct sley__slab_chunk *plant(struct sley__slab_chunk **list, size_t count) {
     if (count == 0) {
         return NULL;
     }
@@ -196,8 +187,7 @@ static struct sley__slab_chunk *plant(struct sley__slab_chunk **list, size_t cou
 
 /* The chunk that `ptr` lies in. Runs of free blocks mostly share one: `hint` is asked first. */
 static inline struct sley__slab_chunk *find(struct sley__slab_chunk *root,
-                                            struct sley__slab_chunk *hint, const void *ptr)
-{
+                                            struct sley__slab_chunk *hint, const void *ptr) {
     if ((uintptr_t)ptr - (uintptr_t)hint < hint->bytes + (size_t)HEADER) {
         return hint;
     }
@@ -214,8 +204,7 @@ static inline struct sley__slab_chunk *find(struct sley__slab_chunk *root,
 }
 
 /* The successor of `b`, a free block of class `i`; what comes behind that is on its way to the cache. */
-static inline struct sley__slab_block *walk(const struct sley__slab_block *b, size_t i)
-{
+static inline struct sley__slab_block *walk(const struct sley__slab_block *b, size_t i) {
     if (i > 0) {
         sley__slab_open(b, sizeof(*b));
         __builtin_prefetch(b->after_next);
@@ -225,8 +214,7 @@ static inline struct sley__slab_block *walk(const struct sley__slab_block *b, si
 }
 
 /* Counts each chunk's free bytes in its header. Returns whether any chunk is wholly free. */
-static bool count_free(struct sley__slab *s, struct sley__slab_chunk *root)
-{
+static bool count_free(struct sley__slab *s, struct sley__slab_chunk *root) {
     struct sley__slab_chunk *c = root;
     bool any = false;
     if (s->newest != NULL) {
@@ -245,8 +233,7 @@ static bool count_free(struct sley__slab *s, struct sley__slab_chunk *root)
 
 /* Makes `next` the successor of `b`, a free block or, for NULL, the head of class `i`. */
 static inline void set_next(struct sley__slab *s, size_t i, struct sley__slab_block *b,
-                            struct sley__slab_block *next)
-{
+                            struct sley__slab_block *next) {
     if (b == NULL) {
         s->classes[i] = next;
         return;
@@ -257,8 +244,7 @@ static inline void set_next(struct sley__slab *s, size_t i, struct sley__slab_bl
 }
 
 /* Takes the blocks of wholly free chunks off the free lists. */
-static void drop_blocks(struct sley__slab *s, struct sley__slab_chunk *root)
-{
+static void drop_blocks(struct sley__slab *s, struct sley__slab_chunk *root) {
     struct sley__slab_chunk *c = root;
     for (size_t i = 0; i < SLEY__SLAB_CLASSES; i++) {
         struct sley__slab_block *kept = NULL, *b = s->classes[i];
@@ -276,8 +262,7 @@ static void drop_blocks(struct sley__slab *s, struct sley__slab_chunk *root)
 }
 
 /* Makes lists of the tree again: wholly free chunks to `empty`, the others to `chunks`. As deep as the tree. */
-static void fell(struct sley__slab *s, struct sley__slab_chunk *c)
-{
+static void fell(struct sley__slab *s, struct sley__slab_chunk *c) {
     if (c == NULL) {
         return;
     }
@@ -295,8 +280,7 @@ static void fell(struct sley__slab *s, struct sley__slab_chunk *c)
 }
 
 /* Gives a list of chunks back, but for the first `keep_bytes` of them. Returns bytes given back. */
-static size_t release(struct sley__slab *s, struct sley__slab_chunk **list, size_t keep_bytes)
-{
+static size_t release(struct sley__slab *s, struct sley__slab_chunk **list, size_t keep_bytes) {
     size_t released = 0;
     while (*list != NULL) {
         struct sley__slab_chunk *c = *list;
@@ -315,8 +299,7 @@ static size_t release(struct sley__slab *s, struct sley__slab_chunk **list, size
     return released;
 }
 
-size_t sley__slab_trim(struct sley__slab *s, size_t keep_bytes)
-{
+size_t sley__slab_trim(struct sley__slab *s, size_t keep_bytes) {
     size_t count = 0;
     struct sley__slab_chunk *sorted = sort(s->chunks, &count);
     if (count > 0) {
@@ -339,8 +322,7 @@ size_t sley__slab_trim(struct sley__slab *s, size_t keep_bytes)
     return released;
 }
 
-void sley__slab_fini(struct sley__slab *s)
-{
+void sley__slab_fini(struct sley__slab *s) {
     if (s == NULL || s->alloc == NULL) {
         return;
     }

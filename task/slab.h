@@ -16,10 +16,9 @@
 #include "annotate.h"
 
 #ifdef SLEY_DEBUG
-#include <assert.h>
-#define SLEY__SLAB_CHECK(cond) assert(cond)
+#define SLEY__SLAB_CHECKS true
 #else
-#define SLEY__SLAB_CHECK(cond) ((void)0)
+#define SLEY__SLAB_CHECKS false
 #endif
 
 enum {
@@ -69,28 +68,23 @@ void *sley__slab_alloc_slow(struct sley__slab *s, size_t bytes);
  * take them for undefined: there the links stay open. `bytes`: as many as are to be read or written. */
 #ifdef SLEY__ANNOTATE_ASAN
 enum { SLEY__SLAB_OPEN_BYTES = 0 };
-static inline void sley__slab_open(const struct sley__slab_block *b, size_t bytes)
-{
+static inline void sley__slab_open(const struct sley__slab_block *b, size_t bytes) {
     sley__annotate_alloc(b, bytes);
 }
-static inline void sley__slab_close(const struct sley__slab_block *b, size_t bytes)
-{
+static inline void sley__slab_close(const struct sley__slab_block *b, size_t bytes) {
     sley__annotate_free(b, bytes);
 }
 #else
 enum { SLEY__SLAB_OPEN_BYTES = sizeof(struct sley__slab_block) };
-static inline void sley__slab_open(const struct sley__slab_block *b, size_t bytes)
-{
+static inline void sley__slab_open(const struct sley__slab_block *b, size_t bytes) {
     (void)b, (void)bytes;
 }
-static inline void sley__slab_close(const struct sley__slab_block *b, size_t bytes)
-{
+static inline void sley__slab_close(const struct sley__slab_block *b, size_t bytes) {
     (void)b, (void)bytes;
 }
 #endif
 
-static inline struct sley__slab_block *sley__slab_next(const struct sley__slab_block *b)
-{
+static inline struct sley__slab_block *sley__slab_next(const struct sley__slab_block *b) {
     sley__slab_open(b, sizeof(b->next));
     struct sley__slab_block *next = b->next;
     sley__slab_close(b, sizeof(b->next));
@@ -98,14 +92,12 @@ static inline struct sley__slab_block *sley__slab_next(const struct sley__slab_b
 }
 
 /* Is `bytes` served by class i = (bytes - 1) / STEP? Not 0 (it wraps), not up to 8 (no room for two links), not large. */
-static inline bool sley__slab_has_class(size_t i)
-{
+static inline bool sley__slab_has_class(size_t i) {
     return SLEY_LIKELY(i - 1 < SLEY__SLAB_CLASSES - 1);
 }
 
 /** A block of at least @p bytes (> 0), 8-aligned, or NULL. Owner thread alone. */
-static inline void *sley__slab_alloc(struct sley__slab *s, size_t bytes)
-{
+static inline void *sley__slab_alloc(struct sley__slab *s, size_t bytes) {
     size_t i = (bytes - 1) / SLEY__SLAB_STEP;
     if (SLEY_UNLIKELY(!sley__slab_has_class(i) || s->classes[i] == NULL)) {
         return sley__slab_alloc_slow(s, bytes);
@@ -118,22 +110,27 @@ static inline void *sley__slab_alloc(struct sley__slab *s, size_t bytes)
     return b;
 }
 
-/** Gives a block back, not NULL; @p bytes as in alloc. Owner thread alone. */
-static inline void sley__slab_free(struct sley__slab *s, void *ptr, size_t bytes)
-{
+/**
+ * Gives a block back, not NULL; @p bytes as in alloc. Owner thread alone.
+ * Returns: true; in debug builds false when it is the block that came back last: given back twice, nothing was done.
+ */
+static inline bool sley__slab_free(struct sley__slab *s, void *ptr, size_t bytes) {
     size_t i = (bytes - 1) / SLEY__SLAB_STEP;
     if (SLEY_UNLIKELY(!sley__slab_has_class(i))) {
         sley_alloc_put(s->alloc, ptr, bytes);
-        return;
+        return true;
     }
     struct sley__slab_block *b = ptr;
     struct sley__slab_block *head = s->classes[i];
-    SLEY__SLAB_CHECK(b != head && "memory of a task given back twice");
+    if (SLEY__SLAB_CHECKS && b == head) {
+        return false;
+    }
     b->next = head;
     b->after_next = head != NULL ? sley__slab_next(head) : NULL;
     s->classes[i] = b;
     sley__annotate_free((char *)ptr + SLEY__SLAB_OPEN_BYTES,
                         (i + 1) * SLEY__SLAB_STEP - SLEY__SLAB_OPEN_BYTES);
+    return true;
 }
 
 #endif
