@@ -1,4 +1,6 @@
 /* Switch announcements of sanitizer builds, for switch_sanitized.c alone: the set for the sanitizer of this build.
+ * All are inlined whatever the optimisation: a function that TSan enters on one context and leaves on another would
+ * shift the shadow stacks of both.
  *
  *   sley__annotate_init(c), _adopt_thread(c), _fini(c)   a context comes to be, is a thread's own, is gone
  *   sley__annotate_leave(from, to), _return(from)   around the switch, on the stack of from

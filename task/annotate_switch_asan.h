@@ -6,18 +6,20 @@
 
 #include <sanitizer/common_interface_defs.h>
 
+#include <sley/base.h>
+
 #include "switch.h"
 
-static inline void sley__annotate_init(struct sley__context *c) {
+SLEY_INLINE void sley__annotate_init(struct sley__context *c) {
     (void)c;
 }
 
-static inline void sley__annotate_fini(struct sley__context *c) {
+SLEY_INLINE void sley__annotate_fini(struct sley__context *c) {
     c->asan_fake = NULL;
 }
 
 /* ASan knows the thread's stack, but wants to hear of it again at each switch back. */
-static inline void sley__annotate_adopt_thread(struct sley__context *c) {
+SLEY_INLINE void sley__annotate_adopt_thread(struct sley__context *c) {
     pthread_attr_t attr;
     if (pthread_getattr_np(pthread_self(), &attr) == 0) {
         (void)pthread_attr_getstack(&attr, &c->stack_low, &c->stack_bytes);
@@ -25,20 +27,20 @@ static inline void sley__annotate_adopt_thread(struct sley__context *c) {
     }
 }
 
-static inline void sley__annotate_leave(struct sley__context *from, const struct sley__context *to) {
+SLEY_INLINE void sley__annotate_leave(struct sley__context *from, const struct sley__context *to) {
     __sanitizer_start_switch_fiber(&from->asan_fake, to->stack_low, to->stack_bytes);
 }
 
-static inline void sley__annotate_return(const struct sley__context *from) {
+SLEY_INLINE void sley__annotate_return(const struct sley__context *from) {
     __sanitizer_finish_switch_fiber(from->asan_fake, NULL, NULL);
 }
 
-static inline void sley__annotate_begin(void) {
+SLEY_INLINE void sley__annotate_begin(void) {
     __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
 }
 
 /* NULL: the fake stack is destroyed, since nobody comes back to it. */
-static inline void sley__annotate_exit(const struct sley__context *to) {
+SLEY_INLINE void sley__annotate_exit(const struct sley__context *to) {
     __sanitizer_start_switch_fiber(NULL, to->stack_low, to->stack_bytes);
 }
 

@@ -2,6 +2,7 @@
 #ifndef SLEY_TASK_CORE_H
 #define SLEY_TASK_CORE_H
 
+#include <sley/fiber.h>
 #include <sley/frame.h>
 
 #include "slab.h"
@@ -21,14 +22,20 @@ struct sley__memory {
     struct sley_alloc libc;
 };
 
+/** What a handle needs to travel to its task's home. */
+struct sley__handle {
+    void *link;
+    struct sley_task *task;
+};
+
 /** A fiber's control block, at the top of its stack; its arguments follow the task, as a frame does. */
 struct sley__fiber {
     struct sley__context context;
-    struct sley_post post;
+    struct sley__handle handle;
     size_t stack_bytes;
-    int result;
-    uint32_t pad;
+    struct sley__stack_pool *pool; /* its own when it was spawned away from home */
     void *top;
+    int64_t result;
     struct sley_task task;
 };
 
@@ -40,15 +47,14 @@ void sley__task_set_result(struct sley_task *t, int32_t result);
 void sley__task_finish(struct sley_sched *s, struct sley_task *t);
 void sley__task_release(struct sley_sched *s, struct sley_task *t); /* a handle or the ring lets go */
 void sley__task_arrived(struct sley_sched *s, struct sley_task *t); /* from another thread, through the inbox */
-void sley__task_requests(void *post);
-void sley__join_complete(struct sley_task *t);
-struct sley_post *sley__task_post(struct sley_task *t);
-int sley__task_block_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, bool ext,
-                         struct sley_task **ret_task);
-void sley__task_block_free(struct sley_sched *s, struct sley_task *t);
+void sley__task_requests(struct sley_task *t);
+
+/* join.c */
+void sley__join_complete(struct sley_task *t, struct sley_wait *joiner);
 
 /* fiber.c */
-int sley__fiber_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, struct sley_task **ret_task);
+int sley__fiber_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, bool away,
+                    struct sley_task **ret_task);
 void sley__fiber_free(struct sley_sched *s, struct sley_task *t);
 void sley__fiber_switch_out(struct sley_sched *s, struct sley_task *t, enum sley_step step);
 
@@ -80,7 +86,26 @@ extern const struct sley_wait_ops sley__interval_ops;
 void sley__interval_fired(struct sley_timer *t);
 
 /* report.c */
+void sley__report_left(struct sley_sched *s, struct sley_task *t);
+#ifdef SLEY_DEBUG
+/* A programming error, told to the report function: what, where, remedy. The caller goes on with an error code. */
 void sley__misuse(const struct sley_task *t, const char *site, const char *what, const char *remedy);
-void sley__report_left(struct sley_sched *s, const struct sley_task *t);
+/* The same where going on would corrupt memory: ends the process after the report. */
+void sley__misuse_fatal(const struct sley_task *t, const char *site, const char *what, const char *remedy);
+void sley__misuse_frame_armed(struct sley_sched *s, struct sley_task *t);
+#else
+SLEY_INLINE void sley__misuse(const struct sley_task *t, const char *site, const char *what, const char *remedy)
+{
+    (void)t, (void)site, (void)what, (void)remedy;
+}
+SLEY_INLINE void sley__misuse_fatal(const struct sley_task *t, const char *site, const char *what, const char *remedy)
+{
+    (void)t, (void)site, (void)what, (void)remedy;
+}
+SLEY_INLINE void sley__misuse_frame_armed(struct sley_sched *s, struct sley_task *t)
+{
+    (void)s, (void)t;
+}
+#endif
 
 #endif

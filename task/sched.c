@@ -158,6 +158,8 @@ static void deliver_one(struct sley_sched *s, void **link, enum sley__item item)
         sley__wait_complete_slow(w, w->result);
     } else if (item == SLEY__ITEM_TASK) {
         sley__task_arrived(s, sley_container_of(link, struct sley_task, link.next));
+    } else if (item == SLEY__ITEM_HANDLE) {
+        sley__task_requests(sley_container_of(link, struct sley__handle, link)->task);
     } else {
         struct sley_post *p = sley_container_of(link, struct sley_post, link);
         p->fn(p);

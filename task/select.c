@@ -33,7 +33,7 @@ bool sley__select_ready(struct sley_wait *const *waits, size_t n, uint32_t flags
         for (size_t i = 0; i < n; i++) {
             winner |= won(waits[i]);
             armed |= live(waits[i]);
-            asked |= waits[i] && (waits[i]->flags & SLEY__WAIT_CANCEL_ASKED) != 0;
+            asked |= live(waits[i]) && (waits[i]->flags & SLEY__WAIT_CANCEL_ASKED) != 0;
         }
         if (!armed || (winner && (flags & SLEY_SELECT_KEEP) && !asked)) {
             return true;

@@ -34,11 +34,11 @@
 enum {
     COLOURS = 8,
     COLOUR_BYTES = 64,
-    CHUNK_BYTES =
-        1 << 22, /* 64 stacks of the default size; larger than this a stack has a chunk to itself */
-    HOT_BYTES = 1 << 22, /* a class keeps the pages of at most this much ... */
-    HOT_MAX =
-        64, /* ... and of at most this many idle stacks, and as many again between two batches */
+    /* 64 stacks of the default size. A stack that is larger has a chunk to itself. */
+    CHUNK_BYTES = 1 << 22,
+    /* A class keeps the pages of at most this much and this many idle stacks, and of as many again between batches. */
+    HOT_BYTES = 1 << 22,
+    HOT_MAX = 64,
     FUTEX_WAIT_PRIVATE_OP = 128,
 };
 

@@ -28,6 +28,7 @@
  *   7    JOINED     its result was taken                      join                       never
  *   8    EXT        has room for a handle's post              spawn                      never
  *   9    RINGED     ended, waits in its scope's finished ring (6)                        sley_scope_next, scope fini
+ *   10   ALLOC      memory is from the sley_alloc, not the slab   spawn elsewhere            never
  *   16-  REFS       handles given out                         spawn, sley_scope_next     unref
  *
  * Fields: `link.next` is the run queue's while SCHEDULED, `link.awaited` is set by the task itself before it goes IDLE.
@@ -48,13 +49,15 @@ enum {
     SLEY__TASK_JOINED = 1 << 7,
     SLEY__TASK_EXT = 1 << 8,
     SLEY__TASK_RINGED = 1 << 9,
+    SLEY__TASK_ALLOC = 1 << 10,
     SLEY__TASK_REF = 1 << 16,
 };
 
 /* what foreign handle holders ask for, in `requests`: the first to make it non-zero posts the task to its home */
 enum {
-    SLEY__REQ_CANCEL = 1,
-    SLEY__REQ_UNREF = 1 << 8, /* counted */
+    SLEY__REQ_CANCEL = 1, /* counted too: two at once must not look like something else */
+    SLEY__REQ_CANCEL_MASK = (1 << 16) - 1,
+    SLEY__REQ_UNREF = 1 << 16,
 };
 
 SLEY_INLINE uint32_t sley__task_state(const struct sley_task *t)

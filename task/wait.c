@@ -118,7 +118,7 @@ void sley__wait_misuse_armed(struct sley_wait *w)
 {
     if (sley__armed(sley__wait_word(w))) {
         const struct sley_sched *s = sley__self;
-        sley__misuse(s ? s->current : NULL, w->at.site, "a wait node was started while it is armed",
+        sley__misuse_fatal(s ? s->current : NULL, w->at.site, "a wait node was started while it is armed",
                      "await or sley_wait_fini it before starting it again; zero its memory before the first start");
     }
 }

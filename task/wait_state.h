@@ -27,7 +27,13 @@
 enum { SLEY__WAIT_CANCEL_ASKED = 1 }; /* in flags: the owner has asked; it does not ask twice */
 
 /* what an inbox link points to; in the low two bits of the link value */
-enum sley__item { SLEY__ITEM_NODE = 0, SLEY__ITEM_TASK = 1, SLEY__ITEM_POST = 2, SLEY__ITEM_MASK = 3 };
+enum sley__item {
+    SLEY__ITEM_NODE = 0,
+    SLEY__ITEM_TASK = 1,
+    SLEY__ITEM_POST = 2,
+    SLEY__ITEM_HANDLE = 3,
+    SLEY__ITEM_MASK = 3,
+};
 
 /* values of an inbox head that are not items */
 enum { SLEY__INBOX_EMPTY = 0, SLEY__INBOX_PARKED = 3, SLEY__INBOX_CLOSED = 7 };
@@ -62,8 +68,6 @@ SLEY_INLINE void sley__wait_publish(struct sley_wait *w)
 
 /** The home of an armed word, or NULL. */
 struct sley_sched *sley__wait_home(uintptr_t word);
-/** Completes a node as if from another thread, though perhaps at home: for signal handlers. */
-void sley__wait_complete_remote(struct sley_wait *w, int32_t result);
 /** Pushes @p link (of an item of kind @p item) into the inbox of @p s. false: closed. */
 bool sley__inbox_push(struct sley_sched *s, void **link, enum sley__item item);
 /** Registers the current task or a hook as the waiter; false: the node is (being) completed, look again. */
@@ -79,6 +83,8 @@ enum sley__thread_how { SLEY__THREAD_ONE, SLEY__THREAD_SELECT, SLEY__THREAD_SELE
 int sley__thread_await(struct sley_wait *const *waits, size_t n, uint64_t deadline_ns, enum sley__thread_how how);
 void sley__parker_wake(struct sley_wait_hook *hook, struct sley_wait *w);
 uint64_t sley__thread_now_ns(void);
+void sley__thread_until_push(struct sley__until *u);
+bool sley__thread_until_pop(struct sley__until *u); /* has its deadline passed? */
 extern const struct sley_wait_ops sley__thread_timer_ops;
 
 #endif

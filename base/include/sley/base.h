@@ -39,6 +39,7 @@
 /** An atomic inside a public struct: `_Atomic(T)` in C, plain storage of the same layout in C++ (which never touches it). */
 #define SLEY_ATOMIC(T) T
 #else
+#include <stdatomic.h>
 #define SLEY_EXTERN_C_BEGIN
 #define SLEY_EXTERN_C_END
 #define SLEY_STATIC_ASSERT(cond, text) _Static_assert(cond, text)

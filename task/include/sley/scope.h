@@ -33,10 +33,7 @@ struct sley_scope {
     struct sley_wait *waiters; /* wait, next and slot ops of the owner */
     const char *name;
     struct sley_timer deadline;
-    struct {
-        void *link;
-        void (*fn)(void *post);
-    } post;
+    struct sley_post post;
     SLEY_ATOMIC(uint32_t) requests; /* from other threads */
 };
 

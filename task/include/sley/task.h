@@ -99,10 +99,9 @@ struct sley_task_join_op {
     /* private */
     struct sley_task *task;
     int *ret_result;
-    struct {
-        void *link;
-        void (*fn)(void *post);
-    } post;
+    SLEY_ATOMIC(uint32_t) stage;
+    int verdict;
+    struct sley_post post;
 };
 
 /**

@@ -44,6 +44,7 @@ enum sley_report_kind {
 typedef void (*sley_report_fn)(void *arg, enum sley_report_kind kind, const char *text);
 
 struct sley__memory;
+struct sley_reactor; /* <sley/reactor.h> */
 
 /**
  * One worker of an executor as tasks see it: the executor embeds it. Must not move; see sley_sched_fini for how long it lives.
@@ -58,6 +59,7 @@ struct sley_sched {
     struct sley_task **ready_tail;
     struct sley__memory *memory;
     struct sley_scope *root;
+    struct sley_reactor *reactor; /* set by the executor: where ops started here go; may be NULL */
     uint64_t clock_ns;     /* a lower bound of now: what the executor read last */
     uint32_t handle_count; /* handles given out and not yet back; home thread alone */
     uint32_t flags;
@@ -127,12 +129,10 @@ SLEY_API size_t sley_sched_trim(struct sley_sched *s);
 
 /* ---- work that travels to a home thread ------------------------------------------------------------------------ */
 
-/** A call that any thread may post to a home; the poster's memory until it runs. Shares its layout with the posts in ops. */
-struct sley_post {
-    void *link;
-    void (*fn)(void *post); /**< runs on the home thread, in no task; gets the sley_post */
-};
-/** Posts. Returns false when the sched has ended (fn will not run). Thread: any, signal. Cost: one CAS, a ring if it is parked. */
+/**
+ * Makes `p->fn(p)` run on the home thread, in no task. The post is the caller's memory and must stay until it runs.
+ * Returns false when the sched has ended (fn will not run). Thread: any, signal. Cost: one CAS, a ring if it is parked.
+ */
 SLEY_API bool sley_sched_post(struct sley_sched *s, struct sley_post *p);
 
 /* ---- the completer's side of a wait node ----------------------------------------------------------------------- */
@@ -153,6 +153,9 @@ struct sley_wait_ops {
     const struct sley_task *(*holder)(const struct sley_wait *w);
     /* since version 2 */
 };
+
+/** sley_wait_complete for signal handlers and interrupts: always through the inbox, or the waiting thread's futex. */
+SLEY_API void sley_wait_complete_signal(struct sley_wait *w, int32_t result);
 
 /** Called in place of waking a task. It runs on the node's home, or on the completer's thread when the node has none. */
 struct sley_wait_hook {
@@ -199,17 +202,17 @@ enum {
 SLEY_INLINE void sley__task_wake_home(struct sley_sched *s, struct sley_task *t)
 {
     /* relaxed: run state is the home thread's alone */
-    const uint32_t state = __atomic_load_n((uint32_t *)(void *)&t->state, __ATOMIC_RELAXED);
+    const uint32_t state = atomic_load_explicit(&t->state, memory_order_relaxed);
     if (SLEY_LIKELY((state & SLEY__TASK_RUN_MASK) == SLEY__TASK_IDLE)) {
         /* relaxed: as above */
-        __atomic_store_n((uint32_t *)(void *)&t->state, state | SLEY__TASK_SCHEDULED, __ATOMIC_RELAXED);
+        atomic_store_explicit(&t->state, state | SLEY__TASK_SCHEDULED, memory_order_relaxed);
         t->link.next = NULL;
         *s->ready_tail = t;
         s->ready_tail = &t->link.next;
         s->ready_count++;
     } else if ((state & SLEY__TASK_RUN_MASK) == SLEY__TASK_RUNNING) {
         /* relaxed: as above */
-        __atomic_store_n((uint32_t *)(void *)&t->state, state | SLEY__TASK_WOKEN, __ATOMIC_RELAXED);
+        atomic_store_explicit(&t->state, state | SLEY__TASK_WOKEN, memory_order_relaxed);
     }
 }
 
@@ -247,7 +250,7 @@ SLEY_INLINE void sley_wait_finish(struct sley_wait *w, int32_t result)
     }
     w->result = result;
     /* release: publishes the result to whoever looks with sley_wait_done */
-    __atomic_store_n((uintptr_t *)(void *)&w->word, (uintptr_t)SLEY__WAIT_DONE, __ATOMIC_RELEASE);
+    atomic_store_explicit(&w->word, (uintptr_t)SLEY__WAIT_DONE, memory_order_release);
 }
 
 /** The node is about to be shown to its completers. After this, and before they see it, nothing else may fail. */
@@ -257,7 +260,7 @@ SLEY_INLINE void sley_wait_arm(struct sley_wait *w)
     const uintptr_t word = s && (s->ops->caps & SLEY_SCHED_CAP_HOME) ? (uintptr_t)s | SLEY__KIND_HOME
                                                                      : (uintptr_t)SLEY__KIND_EMPTY;
     /* relaxed: the lock or queue that shows the node to completers publishes it */
-    __atomic_store_n((uintptr_t *)(void *)&w->word, word, __ATOMIC_RELAXED);
+    atomic_store_explicit(&w->word, word, memory_order_relaxed);
 }
 
 /**
@@ -268,13 +271,13 @@ SLEY_INLINE void sley_wait_complete(struct sley_wait *w, int32_t result)
 {
     struct sley_sched *s = sley__self;
     /* relaxed: at home only this thread writes the word; elsewhere the slow path looks again with acquire */
-    const uintptr_t word = __atomic_load_n((uintptr_t *)(void *)&w->word, __ATOMIC_RELAXED);
+    const uintptr_t word = atomic_load_explicit(&w->word, memory_order_relaxed);
     if (SLEY_LIKELY((word & SLEY__KIND_MASK) == SLEY__KIND_HOME_TASK)) {
         struct sley_task *t = (struct sley_task *)(word - SLEY__KIND_HOME_TASK);
         if (SLEY_LIKELY(t->sched == s)) {
             w->result = result;
             /* release: publishes the result to whoever looks with sley_wait_done */
-            __atomic_store_n((uintptr_t *)(void *)&w->word, (uintptr_t)SLEY__WAIT_DONE, __ATOMIC_RELEASE);
+            atomic_store_explicit(&w->word, (uintptr_t)SLEY__WAIT_DONE, memory_order_release);
             sley__task_wake_home(s, t);
             return;
         }
@@ -292,7 +295,7 @@ SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
 {
     struct sley_sched *s = sley__self;
     /* acquire: observes the result stored before DONE */
-    const uintptr_t word = __atomic_load_n((uintptr_t *)(void *)&w->word, __ATOMIC_ACQUIRE);
+    const uintptr_t word = atomic_load_explicit(&w->word, memory_order_acquire);
     if (word == (uintptr_t)SLEY__WAIT_DONE) {
         return true;
     }
@@ -300,7 +303,7 @@ SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
         struct sley_task *t = s->current;
         t->link.awaited = w;
         /* relaxed: a foreign completer reads it only to find the home, which both values name */
-        __atomic_store_n((uintptr_t *)(void *)&w->word, (uintptr_t)t | SLEY__KIND_HOME_TASK, __ATOMIC_RELAXED);
+        atomic_store_explicit(&w->word, (uintptr_t)t | SLEY__KIND_HOME_TASK, memory_order_relaxed);
         return false;
     }
     return sley__frame_await(w);

@@ -33,6 +33,12 @@ struct sley_wait {
 SLEY_STATIC_ASSERT(sizeof(struct sley_wait) == 32, "a wait node is at most 32 bytes");
 #endif
 
+/* private: a call on its way to a home thread; see sley_sched_post in <sley/task_impl.h> */
+struct sley_post {
+    void *link;
+    void (*fn)(struct sley_post *post);
+};
+
 enum { SLEY__WAIT_DONE = 8 };
 
 /** Is the node done (and its result valid)? Thread: any. */
@@ -40,7 +46,7 @@ enum { SLEY__WAIT_DONE = 8 };
 SLEY_INLINE bool sley_wait_done(const struct sley_wait *w)
 {
     /* acquire: observes the result stored before DONE was published by the completer (wait_state.h) */
-    return __atomic_load_n((const uintptr_t *)(const void *)&w->word, __ATOMIC_ACQUIRE) ==
+    return atomic_load_explicit(&w->word, memory_order_acquire) ==
            (uintptr_t)SLEY__WAIT_DONE;
 }
 #endif

@@ -1,0 +1,91 @@
+/* Who runs tasks: the table that every executor implements, and the answers of a turn. Kinds: <sley/local.h>, ... */
+#ifndef SLEY_EXECUTOR_H
+#define SLEY_EXECUTOR_H
+
+#include <sley/reactor_impl.h>
+#include <sley/task_impl.h>
+
+SLEY_EXTERN_C_BEGIN
+
+struct sley_executor;
+
+enum { SLEY_EXECUTOR_VERSION = 1 };
+enum {
+    SLEY_EXECUTOR_CAP_WORKERS = 1, /**< has threads of its own; run only waits */
+};
+
+/** What a turn answers. Never a boolean: parking with runnable work is the classic bug here. */
+enum sley_turn {
+    SLEY_TURN_IDLE,      /**< nothing is ready; wait until the next deadline, or until something is posted */
+    SLEY_TURN_RAN,       /**< ran something, and nothing is ready now: look again before waiting */
+    SLEY_TURN_PREEMPTED, /**< more is ready; the caller's limit was reached */
+};
+
+/** A clock for tests and simulations. */
+struct sley_clock {
+    uint64_t (*now_ns)(struct sley_clock *self);
+    /** Optional: called in place of waiting when everything is idle and no I/O is armed; may move the clock. */
+    void (*idle)(struct sley_clock *self, uint64_t next_ns);
+};
+
+/** How an executor starts. Zeroed fields mean the default. */
+struct sley_executor_config {
+    struct sley_alloc *alloc;                            /**< NULL: libc's */
+    const struct sley_reactor_factory *const *reactors; /**< NULL-terminated; the first that starts; NULL: no I/O, parks on a futex */
+    struct sley_clock *clock;                            /**< NULL: CLOCK_MONOTONIC */
+    uint64_t tick_ns;                                    /**< 0: 1 ms */
+    uint32_t worker_count;                               /**< 0: the kind's default */
+    sley_report_fn report;                               /**< NULL: silent */
+    void *report_arg;
+    void (*before_park)(void *arg); /**< called on the worker before it parks; what it makes ready is seen. NULL: nothing */
+    void *hook_arg;
+    char *ret_error; /**< a sentence about a failed start goes here; may be NULL */
+    size_t error_bytes;
+};
+
+/** The table. Instances are static const. */
+struct sley_executor_ops {
+    uint32_t version; /**< SLEY_EXECUTOR_VERSION */
+    uint32_t caps;    /**< SLEY_EXECUTOR_CAP_* */
+    const char *name;
+    /** Required. Makes workers, reactors, wheels. Returns: 0, or what failed; nothing is left then. Thread: owner. */
+    int (*start)(struct sley_executor *self, const struct sley_executor_config *config);
+    /** Required. As sley_spawn into the root scope. -ESHUTDOWN after stop. Thread: any. */
+    int (*spawn)(struct sley_executor *self, const struct sley_task_type *type, const void *args, struct sley_task **ret_task);
+    /**
+     * Required. Runs (or, with CAP_WORKERS, waits) until @p until has ended; NULL: until no task is left.
+     * Returns: 0; -EDEADLK inside a runtime; -EBUSY when another thread runs it; -ECANCELED when sley_executor_ops.halt was
+     * called. Thread: any one at a time.
+     */
+    int (*run)(struct sley_executor *self, const struct sley_task *until);
+    /**
+     * Optional (-ENOTSUP): one turn without waiting, for foreign loops: at most @p max resumes (0: a round). `*ret_next_ns` is
+     * the next deadline. Returns: enum sley_turn; -EDEADLK; -EBUSY. Thread: any one at a time.
+     */
+    int (*turn)(struct sley_executor *self, uint32_t max, uint64_t *ret_next_ns);
+    /** Optional (-ENOTSUP): a descriptor that is readable when a turn has something to do. Thread: any. */
+    int (*pollable_fd)(struct sley_executor *self);
+    /** Required. Makes run return -ECANCELED soon, before anything else is run. Thread: any, signal. */
+    void (*halt)(struct sley_executor *self);
+    /**
+     * Required. Refuses spawns, cancels, runs until every task has ended or @p drain_deadline_ns has passed; then reports by
+     * name what is left. Returns: 0; -ETIMEDOUT (tasks are left: call again, or leak them); -EDEADLK; -EBUSY. Thread: as run.
+     */
+    int (*stop)(struct sley_executor *self, uint64_t drain_deadline_ns);
+    /** Required. Releases everything; tasks that never ran are dropped. Returns: 0; -EBUSY when tasks are left. Thread: stopped. */
+    int (*fini)(struct sley_executor *self);
+    /** Required. The first worker's sched, for those who assemble. */
+    struct sley_sched *(*sched)(struct sley_executor *self);
+    /* since version 2 */
+};
+
+/** Base of every executor; an implementation embeds it. Must not move. */
+struct sley_executor {
+    const struct sley_executor_ops *ops;
+};
+
+/** Is the table complete? Returns: 0; -EINVAL. */
+SLEY_API int sley_executor_check(const struct sley_executor_ops *ops);
+
+SLEY_EXTERN_C_END
+#endif

@@ -1,0 +1,22 @@
+/* The local executor: one thread, a FIFO of intrusive links, a lock-free inbox; parks in its reactor. smol's and monoio's model. */
+#ifndef SLEY_LOCAL_H
+#define SLEY_LOCAL_H
+
+#include <sley/executor.h>
+
+SLEY_EXTERN_C_BEGIN
+
+/** A local executor in the caller's memory. Must not move from init until fini has returned 0. All fields are private. */
+struct sley_local {
+    struct sley_executor base;
+    struct sley_local_worker *worker;
+};
+
+/** Readies @p ex; it starts when a runtime is assembled with it, or by `ex->base.ops->start`. Thread: any. */
+SLEY_API void sley_local_init(struct sley_local *ex);
+
+/** Its table, for those who wire by name. */
+SLEY_API extern const struct sley_executor_ops sley_local_ops;
+
+SLEY_EXTERN_C_END
+#endif

@@ -1,0 +1,74 @@
+/* Who waits for the outside world: operations on descriptors. For users of io/ and of foreign descriptors; backends: reactor_impl.h. */
+#ifndef SLEY_REACTOR_H
+#define SLEY_REACTOR_H
+
+#include <sley/scope.h>
+
+SLEY_EXTERN_C_BEGIN
+
+struct sley_reactor;
+
+/**
+ * A descriptor with a home: the reactor of the worker where the first op on it ran. May be copied to a new place while nothing
+ * is in flight on it (the old copy is dead). Fields are private but for `number`.
+ */
+struct sley_fd {
+    int number; /**< -1: none */
+    SLEY_ATOMIC(uint32_t) state;
+    struct sley_reactor *home;
+};
+
+/** What an op does. Contract: completion; it is done when it has been done. */
+enum sley_io_code {
+    SLEY_IO_ACCEPT = 1, /**< result: 0, the connection's number in op->out_number (non-blocking, close-on-exec) */
+    SLEY_IO_CONNECT,    /**< to op->buf (a sockaddr of op->len bytes): 0 */
+    SLEY_IO_RECV,       /**< bytes, 0 = end */
+    SLEY_IO_SEND,       /**< bytes; never raises SIGPIPE */
+    SLEY_IO_RECVMSG,    /**< op->buf is a struct msghdr */
+    SLEY_IO_SENDMSG,    /**< op->buf is a struct msghdr */
+    SLEY_IO_POLL,       /**< op->len is a set of SLEY_IO_IN and so on; result: the set that is ready. Many at a time */
+    SLEY_IO_CLOSE,      /**< completes what is pending with -ECANCELED, then gives the number back. Never cancelled */
+};
+enum { SLEY_IO_IN = 1, SLEY_IO_OUT = 4, SLEY_IO_ERR = 8, SLEY_IO_HUP = 16 }; /* the values of POLLIN and so on */
+
+enum {
+    SLEY_IO_ALL = 1, /**< RECV, SEND: go on until op->len bytes have moved; result 0, the count in op->done_bytes */
+};
+
+/**
+ * An operation in progress: one node for every op of every reactor. Zeroed before its first start. The reactor's from start
+ * until it is done, and so is every buffer it names.
+ */
+struct sley_io_op {
+    struct sley_wait wait;
+    struct sley_fd *fd;
+    void *buf;
+    size_t len;
+    size_t done_bytes; /**< ALL: bytes moved so far, valid at any end */
+    /* private */
+    size_t *ret_done;       /* where the layer above wants the count */
+    void *object;           /* the layer above's: a stream, a listener */
+    struct sley_io_op *next; /* the reactor's */
+    int out_number;
+    uint8_t code;  /* enum sley_io_code */
+    uint8_t flags; /* SLEY_IO_ALL */
+    uint8_t stage; /* the reactor's */
+    uint8_t kind;  /* the layer above's */
+};
+
+/** Describes an open, non-blocking descriptor; it becomes the sley_fd's. */
+SLEY_API void sley_fd_init(struct sley_fd *fd, int number);
+
+/**
+ * Waits until the descriptor (a socket, pipe, eventfd, ...; not a regular file) is ready for one of @p events. Any number of
+ * tasks may wait. Returns: the set that is ready (> 0; ERR and HUP may be there unasked); -EBADF; -EPERM for files and
+ * directories; -ECANCELED. Nothing stays armed after a wait that was cancelled. Thread: as sley_await.
+ */
+SLEY_API int sley_fd_poll(struct sley_fd *fd, uint32_t events);
+SLEY_API void sley_fd_poll_start(struct sley_io_op *op, struct sley_fd *fd, uint32_t events);
+/** Completes what is pending on it with -ECANCELED, then closes. Twice is fine. Returns: 0. Never cancelled. */
+SLEY_API int sley_fd_close(struct sley_fd *fd);
+SLEY_API void sley_fd_close_start(struct sley_io_op *op, struct sley_fd *fd);
+
+SLEY_EXTERN_C_END
+#endif

@@ -1,0 +1,103 @@
+/* For implementers of reactors, and for io/ which submits: the table, the op's way through it, the rules of a descriptor's state. */
+#ifndef SLEY_REACTOR_IMPL_H
+#define SLEY_REACTOR_IMPL_H
+
+#include <sley/reactor.h>
+#include <sley/task_impl.h>
+
+SLEY_EXTERN_C_BEGIN
+
+enum { SLEY_REACTOR_VERSION = 1 };
+enum {
+    SLEY_REACTOR_CAP_READINESS = 1, /**< tries first, waits for readiness: a transfer happens in submit or poll, in user time */
+};
+
+/** What a reactor implements. Instances are static const; validated once, when an executor starts. */
+struct sley_reactor_ops {
+    uint32_t version; /**< SLEY_REACTOR_VERSION */
+    uint32_t caps;    /**< SLEY_REACTOR_CAP_* */
+    const char *name;
+    /**
+     * Required. Does the op or arms it. It has begun (sley_wait_begin) and holds its descriptor (sley_fd_hold); the reactor
+     * either finishes it here (sley_io_finish) or arms it (sley_io_arm) and completes it later (sley_io_complete), each once.
+     * Must not block. Thread: owner. Must not run tasks.
+     */
+    void (*submit)(struct sley_reactor *self, struct sley_io_op *op);
+    /** Required. Asks an armed op to end: it completes with -ECANCELED, its true result, or later. Thread: owner. */
+    void (*cancel)(struct sley_reactor *self, struct sley_io_op *op);
+    /**
+     * Required. Waits for at most @p timeout_ns (0: only looks; SLEY_NEVER: as long as it takes) and completes ops.
+     * Returns: how many events it has seen; 0; a negative errno when waiting itself failed (never -EINTR). Thread: owner.
+     */
+    int (*poll)(struct sley_reactor *self, uint64_t timeout_ns);
+    /** Required. Makes the current or next poll return at once. Coalesces. Thread: any, signal. Must not block. */
+    void (*wake)(struct sley_reactor *self);
+    /** Optional (-ENOTSUP): a descriptor that is readable when poll has something to do, for foreign loops. Thread: any. */
+    int (*pollable_fd)(struct sley_reactor *self);
+    /** Required. Cancels what is armed, drains, releases everything, itself too. Thread: owner. */
+    void (*destroy)(struct sley_reactor *self);
+    /* since version 2 */
+};
+
+/** Base of every reactor; an implementation embeds it. */
+struct sley_reactor {
+    const struct sley_reactor_ops *ops;
+    struct sley_sched *sched;  /* whose ops these are; set by the executor */
+    uint32_t armed_count;      /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
+};
+
+struct sley_reactor_opts {
+    struct sley_alloc *alloc; /**< outlives the reactor */
+    char *ret_error;          /**< where a sentence about a failure goes; may be NULL */
+    size_t error_bytes;
+};
+
+/** A kind of reactor: an executor makes one per worker. Instances are static const. */
+struct sley_reactor_factory {
+    uint32_t version; /**< SLEY_REACTOR_VERSION */
+    const char *name; /**< as in SLEY_REACTOR: "epoll", "poll", ... */
+    /** Makes one. Returns: 0; -ENOTSUP where the kernel lacks it; -EMFILE; -ENOMEM. Thread: the future owner. */
+    int (*create)(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor);
+};
+
+/** Is the table complete? Returns: 0; -EINVAL. */
+SLEY_API int sley_reactor_check(const struct sley_reactor_ops *ops);
+
+/* ---- the state word of a descriptor -----------------------------------------------------------------------------
+ *   bits 0-15  ops that hold it (inline tries too); close gives the number back only when this is 0
+ *   bit 16     READING: a stream op of the read side is in flight; a second is -EBUSY
+ *   bit 17     WRITING: the same for the write side
+ *   bit 18     CLOSING: no op may start any more (-EBADF)
+ * Everything but the first op's adoption is the home thread's alone. */
+enum {
+    SLEY_FD_HOLD = 1,
+    SLEY_FD_HOLD_MASK = 0xffff,
+    SLEY_FD_READING = 1 << 16,
+    SLEY_FD_WRITING = 1 << 17,
+    SLEY_FD_CLOSING = 1 << 18,
+};
+
+/**
+ * The whole way in: begins the node, adopts the descriptor if it has no home yet, takes its hold and busy bit, submits.
+ * @p op has fd, buf, len, code and flags set by the caller (and nothing armed). Failures are the node's result: -ECANCELED,
+ * -EBADF, -EBUSY, -EXDEV (the home is another executor's), -ENOTSUP (a plain thread has no reactor to start an op on).
+ */
+SLEY_API void sley_io_submit(struct sley_io_op *op);
+/** The same, waiting: in a fiber, or on a plain thread, which then waits in poll(2) for a descriptor without a home. */
+SLEY_API int sley_io_run(struct sley_io_op *op);
+
+/* the reactor's side */
+/** The op ends inside submit. */
+SLEY_API void sley_io_finish(struct sley_io_op *op, int32_t result);
+/** The op is about to wait. */
+SLEY_API void sley_io_arm(struct sley_reactor *r, struct sley_io_op *op);
+/** An armed op ends. The op may be gone afterwards. Thread: owner. */
+SLEY_API void sley_io_complete(struct sley_reactor *r, struct sley_io_op *op, int32_t result);
+/** The system call of an op, without waiting. Returns its result, -EAGAIN, or another negative errno; EINTR is retried. */
+SLEY_API int32_t sley_io_try(struct sley_io_op *op);
+
+/** Called by sley_io_finish/_complete/_run when an op of io/ ends, before the node does: fills outputs, maps the result. */
+typedef int32_t (*sley_io_end_fn)(struct sley_io_op *op, int32_t result);
+
+SLEY_EXTERN_C_END
+#endif

@@ -1,0 +1,212 @@
+/* Fibers: tasks whose resume switches stacks, and the direct forms of waiting. Stacks are stack.c's, the switch itself switch_*'s. */
+#include "core.h"
+
+static void fiber_main(void *arg)
+{
+    struct sley__fiber *f = arg;
+    f->result = f->task.type->entry(&f->task + 1);
+    struct sley__memory *m = f->task.sched->memory;
+    m->step = SLEY_STEP_DONE;
+    sley__context_exit(&f->context, &m->back);
+}
+
+int sley__fiber_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, bool away,
+                    struct sley_task **ret_task)
+{
+    struct sley__memory *m = s->memory;
+    struct sley__stack_pool *own = NULL;
+    if (away) {
+        own = sley__stack_pool_create(); /* the home's pool is its thread's alone */
+    } else if (!m->stacks) {
+        m->stacks = sley__stack_pool_create();
+    }
+    struct sley__stack_pool *pool = away ? own : m->stacks;
+    const size_t asked = stack_bytes ? stack_bytes : type->stack_bytes;
+    const size_t head = (sizeof(struct sley__fiber) + type->args_bytes + 15u) & ~(size_t)15u;
+    size_t usable = 0;
+    char *top = pool ? sley__stack_get(pool, asked, &usable) : NULL;
+    if (!top) {
+        sley__stack_pool_destroy(own);
+        return -ENOMEM;
+    }
+    if (head > usable / 2) {
+        sley__stack_put(pool, top, asked);
+        sley__stack_pool_destroy(own);
+        return -EINVAL; /* arguments that would leave the body no stack */
+    }
+    struct sley__fiber *f = (struct sley__fiber *)(void *)(top - head);
+    f->top = top;
+    f->stack_bytes = asked;
+    f->pool = own;
+    f->result = 0;
+    sley__context_init(&f->context, top - usable, f, fiber_main, f);
+    *ret_task = &f->task;
+    return 0;
+}
+
+void sley__fiber_free(struct sley_sched *s, struct sley_task *t)
+{
+    struct sley__fiber *f = sley_container_of(t, struct sley__fiber, task);
+    struct sley__stack_pool *own = f->pool;
+    sley__context_fini(&f->context);
+    sley__stack_put(own ? own : s->memory->stacks, f->top, f->stack_bytes);
+    sley__stack_pool_destroy(own);
+}
+
+enum sley_step sley__fiber_resume(struct sley_task *t)
+{
+    struct sley__fiber *f = sley_container_of(t, struct sley__fiber, task);
+    struct sley__memory *m = t->sched->memory;
+    sley__context_switch(&m->back, &f->context);
+    return m->step;
+}
+
+void sley__fiber_switch_out(struct sley_sched *s, struct sley_task *t, enum sley_step step)
+{
+    struct sley__memory *m = s->memory;
+    m->step = step;
+    sley__context_switch(&sley_container_of(t, struct sley__fiber, task)->context, &m->back);
+}
+
+/** The fiber that runs on this thread, or NULL. */
+static struct sley_task *current_fiber(struct sley_sched *s)
+{
+    return s && s->current && s->current->type->style == SLEY_STYLE_FIBER ? s->current : NULL;
+}
+
+int sley_direct_enter(void)
+{
+    struct sley_sched *s = sley_sched_current();
+    struct sley_task *t = current_fiber(s);
+    if (!s) {
+        return 0;
+    }
+    if (!t) {
+        sley__misuse(s->current, NULL, "a direct call was made where nothing may wait",
+                     s->current ? "in a frame use SLEY_CALL" : "callbacks of the runtime must not wait");
+        return -EDEADLK;
+    }
+    if (SLEY_UNLIKELY(s->budget <= 0) && sley__frame_must_yield_slow()) {
+        sley__fiber_switch_out(s, t, SLEY_STEP_YIELD);
+    }
+    return 0;
+}
+
+int sley_await(struct sley_wait *w)
+{
+    if (sley_wait_done(w)) {
+        return w->result;
+    }
+    struct sley_sched *s = sley_sched_current();
+    if (!s) {
+        return sley__thread_await(&w, 1, SLEY_NEVER, SLEY__THREAD_ONE);
+    }
+    struct sley_task *t = current_fiber(s);
+    if (!t) {
+        return -EDEADLK;
+    }
+    while (!sley__frame_ready(w)) {
+        sley__fiber_switch_out(t->sched, t, SLEY_STEP_WAIT);
+    }
+    return w->result;
+}
+
+int sley_await_until(struct sley_wait *w, uint64_t deadline_ns)
+{
+    if (sley_wait_done(w)) {
+        return w->result;
+    }
+    struct sley_sched *s = sley_sched_current();
+    if (!s) {
+        return sley__thread_await(&w, 1, deadline_ns, SLEY__THREAD_ONE);
+    }
+    struct sley_task *t = current_fiber(s);
+    if (!t) {
+        return -EDEADLK;
+    }
+    struct sley_timer timer = {0};
+    sley__until_start(&timer, deadline_ns);
+    while (!sley__until_ready(w, &timer)) {
+        sley__fiber_switch_out(t->sched, t, SLEY_STEP_WAIT);
+    }
+    return sley__until_verdict(w, &timer);
+}
+
+int sley_select(struct sley_wait *const *waits, size_t n, uint32_t flags)
+{
+    if (!waits || n == 0 || n > UINT16_MAX) {
+        return -EINVAL;
+    }
+    const int rc = sley_direct_enter();
+    if (rc < 0) {
+        return rc;
+    }
+    struct sley_sched *s = sley_sched_current();
+    if (!s) {
+        (void)sley__thread_await(waits, n, SLEY_NEVER,
+                                 flags & SLEY_SELECT_KEEP ? SLEY__THREAD_SELECT_KEEP : SLEY__THREAD_SELECT);
+    } else {
+        struct sley_task *t = s->current;
+        while (!sley__select_ready(waits, n, flags)) {
+            sley__fiber_switch_out(t->sched, t, SLEY_STEP_WAIT);
+        }
+    }
+    return sley__select_winner(waits, n, flags);
+}
+
+int sley_wait_fini(struct sley_wait *w)
+{
+    if (!sley__armed(sley__wait_word(w))) {
+        return sley_wait_done(w) ? w->result : 0;
+    }
+    sley__wait_ask_cancel(w);
+    return sley_await(w);
+}
+
+void sley__wait_cleanup(void *op)
+{
+    (void)sley_wait_fini(op);
+}
+
+int sley_yield(void)
+{
+    struct sley_sched *s = sley_sched_current();
+    struct sley_task *t = current_fiber(s);
+    if (!s) {
+        return 0;
+    }
+    if (!t) {
+        return -EDEADLK;
+    }
+    sley__fiber_switch_out(s, t, SLEY_STEP_YIELD);
+    return sley__frame_verdict();
+}
+
+int sley_consume(void)
+{
+    struct sley_sched *s = sley_sched_current();
+    struct sley_task *t = current_fiber(s);
+    if (!s) {
+        return 0;
+    }
+    if (!t) {
+        return -EDEADLK;
+    }
+    if (sley__frame_draw()) {
+        sley__fiber_switch_out(s, t, SLEY_STEP_YIELD);
+    }
+    return sley__frame_verdict();
+}
+
+int sley_park(void)
+{
+    struct sley_sched *s = sley_sched_current();
+    struct sley_task *t = current_fiber(s);
+    if (!t) {
+        return -EDEADLK;
+    }
+    while (!sley__frame_park()) {
+        sley__fiber_switch_out(t->sched, t, SLEY_STEP_WAIT);
+    }
+    return -ECANCELED;
+}

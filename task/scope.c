@@ -1,0 +1,406 @@
+/* Scopes: rings of children, waiting for them, closing. Cancellation itself is in cancel.c. */
+#include "core.h"
+
+/* ---- rings of siblings: doubly linked, oldest first ------------------------------------------------------------- */
+
+void sley__ring_push(struct sley_task **ring, struct sley_task *t)
+{
+    struct sley_task *first = *ring;
+    if (!first) {
+        t->sibling_next = t->sibling_prev = t;
+        *ring = t;
+        return;
+    }
+    struct sley_task *last = first->sibling_prev;
+    t->sibling_next = first;
+    t->sibling_prev = last;
+    last->sibling_next = t;
+    first->sibling_prev = t;
+}
+
+void sley__ring_remove(struct sley_task **ring, struct sley_task *t)
+{
+    struct sley_task *next = t->sibling_next;
+    if (next == t) {
+        *ring = NULL;
+        return;
+    }
+    next->sibling_prev = t->sibling_prev;
+    t->sibling_prev->sibling_next = next;
+    if (*ring == t) {
+        *ring = next;
+    }
+}
+
+void sley__scope_add(struct sley_scope *sc, struct sley_task *t)
+{
+    t->scope = sc;
+    sc->live_count++;
+    sley__ring_push(&sc->children, t);
+}
+
+void sley__scope_remove(struct sley_scope *sc, struct sley_task *t)
+{
+    sc->live_count--;
+    sley__ring_remove(&sc->children, t);
+}
+
+/* ---- opening, deadline, cancel from elsewhere ------------------------------------------------------------------- */
+
+const struct sley_wait_ops sley__scope_deadline_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.deadline"};
+
+/** Requests of other threads, in `requests`. */
+enum { REQ_CANCEL = 1 };
+
+static void posted(struct sley_post *post)
+{
+    struct sley_scope *sc = sley_container_of(post, struct sley_scope, post);
+    /* acq_rel: acquires what the asking thread did; releases the post for the next one who asks */
+    if (atomic_exchange_explicit(&sc->requests, 0, memory_order_acq_rel) & REQ_CANCEL) {
+        sley__scope_mark(sc);
+    }
+    sley__scope_child_ended(sc);
+}
+
+void sley__scope_open(struct sley_scope *sc, struct sley_sched *s, struct sley_task *owner, const struct sley_scope_opts *o)
+{
+    *sc = (struct sley_scope){
+        .owner = owner,
+        .sched = s,
+        .limit = o ? o->limit : 0,
+        .flags = (o ? o->flags : 0) | SLEY__SCOPE_OPEN,
+        .name = o ? o->name : NULL,
+        .post = {.fn = posted},
+    };
+}
+
+static void deadline_arm(struct sley_scope *sc, uint64_t deadline_ns)
+{
+    sc->deadline.wait.ops = &sley__scope_deadline_ops;
+    sc->deadline.node.deadline_ns = deadline_ns;
+    sc->sched->ops->timer_arm(sc->sched, &sc->deadline);
+}
+
+void sley__scope_deadline_hit(struct sley_timer *t)
+{
+    struct sley_scope *sc = sley_container_of(t, struct sley_scope, deadline);
+    sc->flags |= SLEY__SCOPE_DEADLINE;
+    sley__scope_mark(sc);
+}
+
+int sley_scope_init(struct sley_scope *sc, const struct sley_scope_opts *o)
+{
+    struct sley_sched *s = sley_sched_current();
+    const uint32_t known = SLEY_SCOPE_FAIL_FAST | SLEY_SCOPE_SHIELD | SLEY_SCOPE_COLLECT;
+    const uint64_t deadline_ns = o && o->deadline_ns ? o->deadline_ns : SLEY_NEVER;
+    const bool shield = o && (o->flags & SLEY_SCOPE_SHIELD);
+    if (!sc || (o && (o->flags & ~known)) || (shield && deadline_ns == SLEY_NEVER)) {
+        return -EINVAL;
+    }
+    if (!s || !s->current) {
+        return -ESRCH;
+    }
+    struct sley_task *t = s->current;
+    sley__scope_open(sc, s, t, o);
+    sc->parent = t->scope;
+    t->scope = sc;
+    if (deadline_ns != SLEY_NEVER) {
+        sley_scope_deadline(sc, deadline_ns);
+    }
+    if (shield) {
+        sley__task_recheck(t);
+    }
+    return 0;
+}
+
+void sley_scope_deadline(struct sley_scope *sc, uint64_t deadline_ns)
+{
+    struct sley_sched *s = sc->sched;
+    s->ops->timer_disarm(s, &sc->deadline);
+    if (deadline_ns == SLEY_NEVER || (sc->flags & SLEY__SCOPE_DEADLINE)) {
+        return;
+    }
+    if (deadline_ns <= s->ops->now_ns(s)) {
+        sley__scope_deadline_hit(&sc->deadline);
+    } else {
+        deadline_arm(sc, deadline_ns);
+    }
+}
+
+void sley_scope_cancel(struct sley_scope *sc)
+{
+    if (sc->sched == sley_sched_current()) {
+        sley__scope_mark(sc);
+        return;
+    }
+    /* acq_rel: releases what this thread did before; the first to make it non-zero posts */
+    if (atomic_fetch_or_explicit(&sc->requests, REQ_CANCEL, memory_order_acq_rel) == 0) {
+        (void)sley__inbox_push(sc->sched, &sc->post.link, SLEY__ITEM_POST);
+    }
+}
+
+uint32_t sley_scope_count(const struct sley_scope *sc)
+{
+    return sc->live_count;
+}
+
+/* ---- the owner's ops -------------------------------------------------------------------------------------------- */
+
+static struct sley_scope_op *op_of(struct sley_wait *w)
+{
+    return sley_container_of(w, struct sley_scope_op, wait);
+}
+
+static int verdict(const struct sley_scope *sc)
+{
+    return (sc->flags & SLEY__SCOPE_DEADLINE) ? -ETIMEDOUT : sc->first_error;
+}
+
+/** Takes the oldest finished child. 1, 0 = none left, -EAGAIN. */
+static int take_finished(struct sley_scope *sc, struct sley_task **ret_task, int *ret_result)
+{
+    struct sley_task *t = sc->finished;
+    if (!t) {
+        return sc->live_count ? -EAGAIN : 0;
+    }
+    sley__ring_remove(&sc->finished, t);
+    sley__task_set(t, sley__task_state(t) & ~(uint32_t)SLEY__TASK_RINGED);
+    if (ret_result) {
+        *ret_result = (int)t->out.result;
+    }
+    if (ret_task) {
+        sley__task_set(t, sley__task_state(t) + SLEY__TASK_REF);
+        sc->sched->handle_count++;
+        *ret_task = t;
+    } else {
+        sley__task_release(sc->sched, t);
+    }
+    return 1;
+}
+
+static void op_remove(struct sley_scope *sc, struct sley_wait *w)
+{
+    struct sley_wait **at = &sc->waiters;
+    while (*at && *at != w) {
+        at = &op_of(*at)->next;
+    }
+    if (*at) {
+        *at = op_of(w)->next;
+    }
+}
+
+static void op_cancel(struct sley_wait *w)
+{
+    op_remove(op_of(w)->scope, w);
+    sley_wait_complete(w, -ECANCELED);
+}
+
+static const struct sley_wait_ops wait_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.wait"};
+static const struct sley_wait_ops fini_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.fini"};
+static const struct sley_wait_ops next_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.next", .cancel = op_cancel};
+static const struct sley_wait_ops slot_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.slot", .cancel = op_cancel};
+
+/** Nothing is left that could touch it: the task stands outside again. */
+static void scope_close(struct sley_scope *sc)
+{
+    struct sley_task *t = sc->owner;
+    sc->flags &= ~(uint32_t)SLEY__SCOPE_OPEN;
+    while (take_finished(sc, NULL, NULL) > 0) {
+    }
+    t->scope = sc->parent;
+    const bool matters = (sc->flags & (SLEY__SCOPE_CANCELLED | SLEY_SCOPE_SHIELD)) != 0;
+    if (matters) {
+        sley__task_poke(t);
+    }
+}
+
+static bool closable(const struct sley_scope *sc)
+{
+    /* acquire: a request that has been posted must have arrived before the scope's memory goes */
+    return sc->live_count == 0 && atomic_load_explicit(&sc->requests, memory_order_acquire) == 0;
+}
+
+/** Is what @p w waits for there? Then does it, with the result in `*ret_result`. */
+static bool op_try(struct sley_scope *sc, struct sley_wait *w, int *ret_result)
+{
+    struct sley_scope_op *op = op_of(w);
+    if (w->ops == &wait_ops) {
+        *ret_result = verdict(sc);
+        return sc->live_count == 0;
+    }
+    if (w->ops == &next_ops) {
+        *ret_result = take_finished(sc, op->ret_task, op->ret_result);
+        return *ret_result != -EAGAIN;
+    }
+    if (w->ops == &slot_ops) {
+        *ret_result = 0;
+        return sc->limit == 0 || sc->live_count < sc->limit;
+    }
+    if (!closable(sc)) {
+        return false;
+    }
+    scope_close(sc);
+    *ret_result = (sc->flags & SLEY__SCOPE_DEADLINE) ? -ETIMEDOUT : 0;
+    return true;
+}
+
+void sley__scope_child_ended(struct sley_scope *sc)
+{
+    struct sley_wait **at = &sc->waiters;
+    while (*at) {
+        struct sley_wait *w = *at;
+        int result;
+        if (op_try(sc, w, &result)) {
+            *at = op_of(w)->next;
+            const bool closed = w->ops == &fini_ops;
+            sley_wait_complete(w, result);
+            if (closed) {
+                return; /* the scope's memory may be gone */
+            }
+        } else {
+            at = &op_of(w)->next;
+        }
+    }
+}
+
+static void op_go(struct sley_scope_op *op, struct sley_scope *sc)
+{
+    int result;
+    op->scope = sc;
+    if (op_try(sc, &op->wait, &result)) {
+        sley_wait_finish(&op->wait, result);
+        return;
+    }
+    sley_wait_arm(&op->wait);
+    op->next = sc->waiters;
+    sc->waiters = &op->wait;
+}
+
+void sley_scope_wait_start(struct sley_scope_op *op, struct sley_scope *sc)
+{
+    sley_wait_begin_always(&op->wait, &wait_ops);
+    op_go(op, sc);
+}
+
+void sley_scope_next_start(struct sley_scope_op *op, struct sley_scope *sc, struct sley_task **ret_task, int *ret_result)
+{
+    if (!sley_wait_begin(&op->wait, &next_ops)) {
+        return;
+    }
+    if (!(sc->flags & SLEY_SCOPE_COLLECT)) {
+        sley_wait_finish(&op->wait, -EINVAL);
+        return;
+    }
+    op->ret_task = ret_task;
+    op->ret_result = ret_result;
+    op_go(op, sc);
+}
+
+int sley_scope_try_next(struct sley_scope *sc, struct sley_task **ret_task, int *ret_result)
+{
+    return sc->flags & SLEY_SCOPE_COLLECT ? take_finished(sc, ret_task, ret_result) : -EINVAL;
+}
+
+void sley_scope_slot_start(struct sley_scope_op *op, struct sley_scope *sc)
+{
+    if (sley_wait_begin(&op->wait, &slot_ops)) {
+        op_go(op, sc);
+    }
+}
+
+void sley_scope_fini_start(struct sley_scope_op *op, struct sley_scope *sc)
+{
+    sley_wait_begin_always(&op->wait, &fini_ops);
+    if (!(sc->flags & SLEY__SCOPE_OPEN)) {
+        sley_wait_finish(&op->wait, 0);
+        return;
+    }
+    struct sley_sched *s = sley_sched_current();
+    if (!s || s->current != sc->owner || s->current->scope != sc) {
+        sley__misuse(sc->owner, op->wait.at.site, "a scope was closed out of order, or by another task",
+                     "scopes close in the reverse order of opening, in the task that opened them");
+        sley_wait_finish(&op->wait, -EINVAL);
+        return;
+    }
+    sc->flags |= SLEY__SCOPE_CLOSED;
+    s->ops->timer_disarm(s, &sc->deadline);
+    if (sc->live_count) {
+        sley__scope_mark(sc);
+    }
+    op_go(op, sc);
+}
+
+/* ---- direct forms ----------------------------------------------------------------------------------------------- */
+
+int sley_scope_wait(struct sley_scope *sc)
+{
+    struct sley_scope_op op = {0};
+    const int rc = sley_direct_enter();
+    if (rc < 0) {
+        return rc;
+    }
+    sley_scope_wait_start(&op, sc);
+    return sley_await(&op.wait);
+}
+
+int sley_scope_next(struct sley_scope *sc, struct sley_task **ret_task, int *ret_result)
+{
+    struct sley_scope_op op = {0};
+    const int rc = sley_direct_enter();
+    if (rc < 0) {
+        return rc;
+    }
+    sley_scope_next_start(&op, sc, ret_task, ret_result);
+    return sley_await(&op.wait);
+}
+
+int sley_scope_slot(struct sley_scope *sc)
+{
+    struct sley_scope_op op = {0};
+    const int rc = sley_direct_enter();
+    if (rc < 0) {
+        return rc;
+    }
+    sley_scope_slot_start(&op, sc);
+    return sley_await(&op.wait);
+}
+
+int sley_scope_fini(struct sley_scope *sc)
+{
+    struct sley_scope_op op = {0};
+    if (!(sc->flags & SLEY__SCOPE_OPEN)) {
+        return 0;
+    }
+    const int rc = sley_direct_enter();
+    if (rc < 0) {
+        return rc;
+    }
+    sley_scope_fini_start(&op, sc);
+    return sley_await(&op.wait);
+}
+
+/* ---- SLEY_UNTIL: a scope in a task, a record of the thread elsewhere --------------------------------------------- */
+
+void sley__until_enter(struct sley__until *u, uint64_t deadline_ns)
+{
+    const struct sley_sched *s = sley_sched_current();
+    u->on_thread = !s || !s->current;
+    u->deadline_ns = deadline_ns;
+    if (u->on_thread) {
+        sley__thread_until_push(u);
+    } else {
+        (void)sley_scope_init(&u->scope, &(struct sley_scope_opts){.deadline_ns = deadline_ns, .name = "until"});
+    }
+}
+
+int sley__until_leave(struct sley__until *u, int rc)
+{
+    bool passed;
+    if (u->on_thread) {
+        passed = sley__thread_until_pop(u);
+    } else {
+        passed = (u->scope.flags & SLEY__SCOPE_DEADLINE) != 0;
+        (void)sley_scope_fini(&u->scope);
+    }
+    return passed && rc == -ECANCELED ? -ETIMEDOUT : rc;
+}

@@ -1,0 +1,376 @@
+/* A task from spawn to the end of its last handle. */
+#include "core.h"
+
+#include <string.h>
+
+/* ---- storage: [header][frame][what a handle needs to travel]; fibers: see fiber.c ---------------------------------- */
+
+static size_t ext_offset(const struct sley_task_type *type)
+{
+    return (sizeof(struct sley_task) + type->args_bytes + 7u) & ~(size_t)7u;
+}
+
+/** Frames that ask for more than 8-byte alignment come from the allocator itself. */
+static size_t frame_shift(const struct sley_task_type *type)
+{
+    return type->args_align > sizeof(struct sley_task) ? type->args_align - sizeof(struct sley_task) : 0;
+}
+
+static struct sley__handle *handle_of(struct sley_task *t)
+{
+    if (t->type->style == SLEY_STYLE_FIBER) {
+        return &sley_container_of(t, struct sley__fiber, task)->handle;
+    }
+    return (struct sley__handle *)(void *)((char *)t + ext_offset(t->type));
+}
+
+/** Does this frame come from the slab? Not when it needs more alignment, or is made or freed away from home. */
+static bool from_slab(const struct sley_task_type *type, uint32_t state)
+{
+    return SLEY_LIKELY(type->args_align <= 8 && !(state & SLEY__TASK_ALLOC));
+}
+
+static size_t frame_bytes(const struct sley_task_type *type, uint32_t state)
+{
+    return ext_offset(type) + ((state & SLEY__TASK_EXT) ? sizeof(struct sley__handle) : 0);
+}
+
+static struct sley_task *frame_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t state)
+{
+    const size_t bytes = frame_bytes(type, state);
+    if (from_slab(type, state)) {
+        return sley__slab_alloc(&s->memory->slab, bytes);
+    }
+    struct sley_alloc *a = s->memory->alloc;
+    const size_t align = type->args_align > 64 ? type->args_align : 64;
+    char *block = a->ops->alloc(a, bytes + frame_shift(type), align);
+    return block ? (struct sley_task *)(void *)(block + frame_shift(type)) : NULL;
+}
+
+static void task_free(struct sley_sched *s, struct sley_task *t)
+{
+    const struct sley_task_type *type = t->type;
+    const uint32_t state = sley__task_state(t);
+    if (type->style == SLEY_STYLE_FIBER) {
+        sley__fiber_free(s, t);
+    } else if (from_slab(type, state)) {
+        sley__slab_free(&s->memory->slab, t, frame_bytes(type, state));
+    } else {
+        struct sley_alloc *a = s->memory->alloc;
+        a->ops->free(a, (char *)t - frame_shift(type), frame_bytes(type, state) + frame_shift(type));
+    }
+}
+
+static int32_t task_result(const struct sley_task *t)
+{
+    if (t->type->style == SLEY_STYLE_FIBER) {
+        return (int32_t)sley_container_of((struct sley_task *)(uintptr_t)t, struct sley__fiber, task)->result;
+    }
+    return ((const struct sley_frame *)(const void *)(t + 1))->result;
+}
+
+void sley__task_set_result(struct sley_task *t, int32_t result)
+{
+    if (t->type->style == SLEY_STYLE_FIBER) {
+        sley_container_of(t, struct sley__fiber, task)->result = result;
+    } else {
+        ((struct sley_frame *)(void *)(t + 1))->result = result;
+    }
+}
+
+/* ---- spawning -------------------------------------------------------------------------------------------------- */
+
+/** Makes a task that nobody knows yet; @p state: EXT for a handle, ALLOC away from home. */
+static int task_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, uint32_t state,
+                    struct sley_task **ret_task)
+{
+    struct sley_task *t;
+    if (type->style == SLEY_STYLE_FIBER) {
+        const int rc = sley__fiber_new(s, type, stack_bytes, (state & SLEY__TASK_ALLOC) != 0, &t);
+        if (rc < 0) {
+            return rc;
+        }
+    } else if (SLEY_UNLIKELY(!(t = frame_new(s, type, state)))) {
+        return -ENOMEM;
+    }
+    sley__task_set(t, state);
+    /* relaxed: nobody else knows the task yet */
+    atomic_store_explicit(&t->requests, 0, memory_order_relaxed);
+    t->type = type;
+    t->sched = s;
+    t->out.joiner = NULL;
+    *ret_task = t;
+    return 0;
+}
+
+static void fill_args(struct sley_task *t, const void *args)
+{
+    if (args) {
+        memcpy(t + 1, args, t->type->args_bytes);
+    } else {
+        memset(t + 1, 0, t->type->args_bytes);
+    }
+}
+
+/** A task of the current executor, in its scope but not queued yet; with a handle if @p ret_task asks for one. */
+static int spawn_here(struct sley_scope *scope, const struct sley_task_type *type, uint32_t stack_bytes,
+                      struct sley_task **ret_task, struct sley_task **ret_made)
+{
+    struct sley_sched *s = sley__self;
+    if (SLEY_UNLIKELY(!s || !type || (scope && scope->sched != s))) {
+        return s && type ? -EINVAL : type ? -ESRCH : -EINVAL;
+    }
+    if (!scope) {
+        scope = s->current ? s->current->scope : s->root;
+    }
+    if (SLEY_UNLIKELY(scope->flags & SLEY__SCOPE_CLOSED)) {
+        return -ESHUTDOWN;
+    }
+    if (SLEY_UNLIKELY(scope->limit != 0 && scope->live_count >= scope->limit)) {
+        return -EAGAIN;
+    }
+    struct sley_task *t;
+    const bool ext = ret_task || (scope->flags & SLEY_SCOPE_COLLECT);
+    const int rc = task_new(s, type, stack_bytes, ext ? SLEY__TASK_EXT : 0, &t);
+    if (SLEY_UNLIKELY(rc < 0)) {
+        return rc;
+    }
+    sley__scope_add(scope, t);
+    if (SLEY_UNLIKELY(scope->flags & SLEY__SCOPE_CANCELLED)) {
+        sley__task_set(t, sley__task_state(t) | SLEY__TASK_POKED);
+    }
+    if (ret_task) {
+        sley__task_set(t, sley__task_state(t) + SLEY__TASK_REF);
+        s->handle_count++;
+        *ret_task = t;
+    }
+    *ret_made = t;
+    return 0;
+}
+
+void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc,
+                        struct sley_task **ret_task)
+{
+    struct sley_task *t;
+    const int rc = spawn_here(scope, type, 0, ret_task, &t);
+    *ret_rc = rc;
+    return rc < 0 ? NULL : t + 1;
+}
+
+void sley__spawn_commit(void *args)
+{
+    struct sley_task *t = (struct sley_task *)args - 1;
+    sley__task_to_scheduled_new(t->sched, t);
+}
+
+int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, const void *args,
+               const struct sley_spawn_opts *opts, struct sley_task **ret_task)
+{
+    struct sley_task *t;
+    const int rc = spawn_here(scope, type, opts ? opts->stack_bytes : 0, ret_task, &t);
+    if (rc < 0) {
+        return rc;
+    }
+    fill_args(t, args);
+    sley__task_to_scheduled_new(t->sched, t);
+    return 0;
+}
+
+/* ---- ending ---------------------------------------------------------------------------------------------------- */
+
+void sley__task_finish(struct sley_sched *s, struct sley_task *t)
+{
+    struct sley_scope *scope = t->scope;
+    const int32_t result = task_result(t);
+    if (SLEY_UNLIKELY(scope->owner == t)) {
+        sley__misuse_fatal(t, NULL, "a task has ended with a scope open", "call sley_scope_fini before the body returns");
+    }
+    sley__misuse_frame_armed(s, t);
+    struct sley_wait *joiner = t->out.joiner;
+    sley__scope_remove(scope, t);
+    if (SLEY_UNLIKELY(result < 0)) {
+        if (scope->first_error == 0) {
+            scope->first_error = result;
+        }
+        if (scope->flags & SLEY_SCOPE_FAIL_FAST) {
+            sley__scope_mark(scope);
+        }
+    }
+    sley__task_to_done(t, result);
+    if (SLEY_UNLIKELY(scope->flags & SLEY_SCOPE_COLLECT) && !(scope->flags & SLEY__SCOPE_CLOSED)) {
+        sley__task_set(t, sley__task_state(t) | SLEY__TASK_RINGED);
+        sley__ring_push(&scope->finished, t);
+    } else if (sley__task_state(t) < SLEY__TASK_REF) {
+        task_free(s, t);
+    }
+    if (joiner) {
+        sley__join_complete(t, joiner); /* there is a handle; whoever joined may give it back in this call */
+    }
+    if (scope->waiters) {
+        sley__scope_child_ended(scope);
+    }
+}
+
+void sley__task_release(struct sley_sched *s, struct sley_task *t)
+{
+    const uint32_t state = sley__task_state(t);
+    const bool ended = (state & SLEY__TASK_RUN_MASK) == SLEY__TASK_DONE;
+    if (ended && state < SLEY__TASK_REF && !(state & SLEY__TASK_RINGED)) {
+        task_free(s, t);
+    }
+}
+
+/* ---- handles: at home directly, from elsewhere through `requests` and the inbox ---------------------------------- */
+
+static void unref_home(struct sley_sched *s, struct sley_task *t, uint32_t count)
+{
+    s->handle_count -= count;
+    sley__task_set(t, sley__task_state(t) - count * SLEY__TASK_REF);
+    sley__task_release(s, t);
+}
+
+static void cancel_home(struct sley_task *t)
+{
+    const uint32_t state = sley__task_state(t);
+    if ((state & SLEY__TASK_RUN_MASK) != SLEY__TASK_DONE && !(state & SLEY__TASK_CANCEL)) {
+        sley__task_set(t, state | SLEY__TASK_CANCEL);
+        sley__task_poke(t);
+    }
+}
+
+void sley__task_requests(struct sley_task *t)
+{
+    /* acq_rel: acquires what the asking threads did before; releases the handle's link for the next one who asks */
+    const uint32_t asked = atomic_exchange_explicit(&t->requests, 0, memory_order_acq_rel);
+    if (asked & SLEY__REQ_CANCEL) {
+        cancel_home(t);
+    }
+    if (asked / SLEY__REQ_UNREF) {
+        unref_home(t->sched, t, asked / SLEY__REQ_UNREF);
+    }
+}
+
+/** Asks home. Returns false when the task's executor has ended. */
+static bool ask_home(struct sley_task *t, uint32_t request)
+{
+    /* acq_rel: releases what this thread did before; acquires the link from the drain that cleared the word */
+    if (atomic_fetch_add_explicit(&t->requests, request, memory_order_acq_rel) != 0) {
+        return true; /* whoever made it non-zero has posted it */
+    }
+    struct sley__handle *h = handle_of(t);
+    h->task = t;
+    return sley__inbox_push(t->sched, &h->link, SLEY__ITEM_HANDLE);
+}
+
+void sley_task_cancel(struct sley_task *t)
+{
+    if (!t) {
+        return;
+    }
+    if (t->sched == sley_sched_current()) {
+        cancel_home(t);
+        return;
+    }
+    /* relaxed: only whether it was asked before; the add in ask_home orders */
+    if (!sley_task_done(t) && !(atomic_load_explicit(&t->requests, memory_order_relaxed) & SLEY__REQ_CANCEL_MASK)) {
+        (void)ask_home(t, SLEY__REQ_CANCEL);
+    }
+}
+
+void sley_task_unref(struct sley_task *t)
+{
+    if (!t) {
+        return;
+    }
+    struct sley_sched *s = t->sched;
+    if (s != sley_sched_current()) {
+        if (!ask_home(t, SLEY__REQ_UNREF)) {
+            sley__orphan_gone(s);
+        }
+        return;
+    }
+    /* acquire: a request of another holder that is still on its way must arrive before the task's memory goes */
+    if (atomic_load_explicit(&t->requests, memory_order_acquire) != 0) {
+        (void)ask_home(t, SLEY__REQ_UNREF);
+        return;
+    }
+    unref_home(s, t, 1);
+}
+
+bool sley_task_done(const struct sley_task *t)
+{
+    /* acquire: pairs with sley__task_to_done; observes the result */
+    return (atomic_load_explicit(&t->state, memory_order_acquire) & SLEY__TASK_RUN_MASK) == SLEY__TASK_DONE;
+}
+
+const char *sley_task_name(const struct sley_task *t)
+{
+    return t && t->type->name ? t->type->name : "?";
+}
+
+int sley_task_detach(struct sley_task *t)
+{
+    struct sley_sched *s = sley_sched_current();
+    if (!t || t->sched != s) {
+        return -EINVAL;
+    }
+    if (sley_task_done(t)) {
+        return 0;
+    }
+    struct sley_scope **outermost = &t->scope;
+    while ((*outermost)->owner == t) {
+        outermost = &(*outermost)->parent;
+    }
+    struct sley_scope *from = *outermost;
+    if (from != s->root) {
+        sley__scope_remove(from, t);
+        struct sley_scope *inner = t->scope;
+        sley__scope_add(s->root, t);
+        t->scope = inner == from ? s->root : inner;
+        *outermost = s->root;
+        sley__task_poke(t); /* outside there may be no cancel any more, or another one */
+        sley__scope_child_ended(from);
+    }
+    return 0;
+}
+
+/* ---- spawning from another thread ------------------------------------------------------------------------------ */
+
+int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, const void *args,
+                     struct sley_task **ret_task)
+{
+    if (!s || !type) {
+        return -EINVAL;
+    }
+    if (s == sley__self) {
+        return sley_spawn(s->root, type, args, NULL, ret_task);
+    }
+    if (!(s->memory->alloc->ops->caps & SLEY_ALLOC_CAP_THREADS)) {
+        return -ENOTSUP;
+    }
+    struct sley_task *t;
+    const int rc = task_new(s, type, 0, SLEY__TASK_ALLOC | SLEY__TASK_EXT, &t);
+    if (rc < 0) {
+        return rc;
+    }
+    fill_args(t, args);
+    sley__task_set(t, sley__task_state(t) + (ret_task ? SLEY__TASK_REF : 0));
+    if (!sley__inbox_push(s, (void **)&t->link.next, SLEY__ITEM_TASK)) {
+        task_free(s, t);
+        return -ESHUTDOWN;
+    }
+    if (ret_task) {
+        *ret_task = t;
+    }
+    return 0;
+}
+
+void sley__task_arrived(struct sley_sched *s, struct sley_task *t)
+{
+    sley__scope_add(s->root, t);
+    s->handle_count += sley__task_state(t) / SLEY__TASK_REF;
+    if (s->flags & SLEY__SCHED_STOPPING) {
+        sley__task_set(t, sley__task_state(t) | SLEY__TASK_POKED);
+    }
+    sley__task_to_scheduled_new(s, t);
+}
