@@ -28,9 +28,9 @@ enum {
     SLEY__SLAB_CLASSES = SLEY__SLAB_MAX_BYTES / SLEY__SLAB_STEP,
 };
 
-/* A free block. Taking it prefetches the one after the next: without that, blocks that come back from a list that has left
- * the cache, or was freed in random order, cost the latency of memory each (150 ns for 1M of them, 78 with it). The
- * pointer is no more than a hint: a trim leaves it stale. */
+/* A free block. Taking it prefetches the one after the next. Without that, a list that has left the cache costs the
+ * latency of memory for every block: of a million freed in random order, 150 ns each to take and fill; 78 with it.
+ * The pointer is no more than a hint: a trim leaves it stale. */
 struct sley__slab_block {
     struct sley__slab_block *next;
     struct sley__slab_block *after_next;
@@ -55,7 +55,8 @@ struct sley__slab {
 void sley__slab_init(struct sley__slab *s, struct sley_alloc *alloc);
 /**
  * Gives wholly free chunks back to the sley_alloc, all but @p keep_bytes of them. Returns bytes given back.
- * Visits every free block twice: about 10 ns each when they lie in order, more when scattered. For idle times.
+ * Visits every free block twice; of a million, 25 ns each when freed in order, 200 to 300 in random order: for idle
+ * times.
  */
 size_t sley__slab_trim(struct sley__slab *s, size_t keep_bytes);
 /** Gives every chunk back; NULL and zeroed are fine. Blocks still out become invalid; those without a class are lost. */
