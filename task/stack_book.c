@@ -118,3 +118,11 @@ bool sley__stack_book_grow(struct stack_class *class) {
     class->idle_cap = cap;
     return true;
 }
+
+void sley__stack_book_shrink(struct stack_class *class) {
+    if (class->stack_count == 0) {
+        sley__stack_book_unmap(class->idle, class->idle_cap * sizeof(*class->idle));
+        class->idle = NULL;
+        class->idle_cap = 0;
+    }
+}

@@ -76,6 +76,8 @@ struct stack_chunk *sley__stack_book_first(const struct sley__stack_pool *p);
 struct stack_chunk *sley__stack_book_next(const struct stack_chunk *chunk);
 /** Makes room in the idle array for more stacks. */
 bool sley__stack_book_grow(struct stack_class *class);
+/** Gives the idle array of a class without stacks back. */
+void sley__stack_book_shrink(struct stack_class *class);
 
 /* ---- stack_trim.c ---- */
 

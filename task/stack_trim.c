@@ -138,6 +138,7 @@ static void drop_chunks(struct sley__stack_pool *p, struct stack_class *class, u
     }
     class->idle_count = kept;
     class->cold_count = kept;
+    sley__stack_book_shrink(class);
 }
 
 size_t sley__stack_trim(struct sley__stack_pool *p) {

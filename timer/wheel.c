@@ -274,16 +274,13 @@ void sley_wheel_reset(struct sley_wheel *w, struct sley_wheel_node *node, uint64
 static void cascade(struct sley_wheel *w, uint32_t slot) {
     struct sley_wheel_link *list = &w->slots[slot].list;
     struct sley_wheel_link *next;
-    /* The second walk is list_fetch()'s, done on the way: the first one waits for memory anyway. */
-    struct sley_wheel_link *scout = list->prev != list->next ? list->prev : NULL;
+    /* The second walk is list_fetch()'s, done on the way: the first one waits for memory anyway. Past
+     * the middle it reads links that have been placed already, in cache and as valid as any. */
+    const struct sley_wheel_link *scout = list;
     for (struct sley_wheel_link *link = list->next; link != list; link = next) {
         next = link->next;
-        if (scout != NULL) {
-            scout = scout->prev;
-            if (scout == next || scout == link) {
-                scout = NULL; /* beyond here links are already those of other lists */
-            }
-        }
+        scout = scout->prev;
+        __builtin_prefetch(scout);
         struct sley_wheel_node *node = sley_container_of(link, struct sley_wheel_node, link);
         uint64_t tick = deadline_tick(w, node->deadline_ns);
         if (tick == w->tick) {

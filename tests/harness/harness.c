@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +28,12 @@
 enum { SANITIZED = 1 };
 #else
 enum { SANITIZED = 0 };
+#endif
+
+#if defined(__SANITIZE_THREAD__) || HAS_FEATURE(thread_sanitizer)
+enum { THREAD_SANITIZED = 1 };
+#else
+enum { THREAD_SANITIZED = 0 };
 #endif
 
 enum { DEFAULT_TIMEOUT_S = 30, SKIP_STATUS = 77 };
@@ -63,10 +70,23 @@ static double timeout_s(const struct harness_case *c) {
     return base * (factor > 0 ? factor : 1.0) * harness_slowness();
 }
 
+static void *end_at_once(void *arg) {
+    return arg;
+}
+
+/* The thread sanitizer starts a thread of its own along with a process's first; it is not the case's. */
+static void settle_sanitizer(void) {
+    pthread_t thread;
+    if (THREAD_SANITIZED && pthread_create(&thread, NULL, end_at_once, NULL) == 0) {
+        pthread_join(thread, NULL);
+    }
+}
+
 static void run_body(const struct harness_case *c) {
     struct harness_before before;
     harness_rand_start(c->name);
     harness_alloc_start();
+    settle_sanitizer();
     harness_leaks_start(&before);
     c->fn();
     harness_leaks_check(&before);

@@ -16,8 +16,8 @@ static unsigned count_entries(const char *path) {
     if (dir == NULL) {
         return 0;
     }
-    while (readdir(dir) != NULL) {
-        n++;
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        n += entry->d_name[0] != '.';
     }
     closedir(dir);
     return n;

@@ -98,6 +98,18 @@ SLEY_TEST(must_fail_fd_leak, "") {
     CHECK_INT(dup(STDERR_FILENO), >=, 0);
 }
 
+static void *end_thread(void *arg) {
+    return arg;
+}
+
+SLEY_TEST(must_pass_threads_joined, "") {
+    for (int i = 0; i < 3; i++) {
+        pthread_t thread;
+        CHECK_INT(pthread_create(&thread, NULL, end_thread, NULL), ==, 0);
+        CHECK_INT(pthread_join(thread, NULL), ==, 0);
+    }
+}
+
 static void *pause_thread(void *arg) {
     pause();
     return arg;

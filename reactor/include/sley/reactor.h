@@ -49,12 +49,16 @@ struct sley_io_op {
     size_t *ret_done;       /* where the layer above wants the count */
     void *object;           /* the layer above's: a stream, a listener */
     struct sley_io_op *next; /* the reactor's */
+    int32_t (*end)(struct sley_io_op *op, int32_t result); /* the layer above's last word; see reactor_impl.h */
     int out_number;
     uint8_t code;  /* enum sley_io_code */
     uint8_t flags; /* SLEY_IO_ALL */
     uint8_t stage; /* the reactor's */
     uint8_t kind;  /* the layer above's */
 };
+#ifdef __LP64__
+SLEY_STATIC_ASSERT(sizeof(struct sley_io_op) == 112, "an op fits beside a small buffer in a frame");
+#endif
 
 /** Describes an open, non-blocking descriptor; it becomes the sley_fd's. */
 SLEY_API void sley_fd_init(struct sley_fd *fd, int number);

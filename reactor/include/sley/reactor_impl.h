@@ -79,7 +79,8 @@ enum {
 
 /**
  * The whole way in: begins the node, adopts the descriptor if it has no home yet, takes its hold and busy bit, submits.
- * @p op has fd, buf, len, code and flags set by the caller (and nothing armed). Failures are the node's result: -ECANCELED,
+ * @p op has fd, buf, len, code, flags and `end` set by the caller (and nothing armed). `op->end`, when not NULL, is called once
+ * before the node is done, on the home thread, whatever the outcome: it fills outputs and returns the node's result. Failures are the node's result: -ECANCELED,
  * -EBADF, -EBUSY, -EXDEV (the home is another executor's), -ENOTSUP (a plain thread has no reactor to start an op on).
  */
 SLEY_API void sley_io_submit(struct sley_io_op *op);
@@ -95,9 +96,6 @@ SLEY_API void sley_io_arm(struct sley_reactor *r, struct sley_io_op *op);
 SLEY_API void sley_io_complete(struct sley_reactor *r, struct sley_io_op *op, int32_t result);
 /** The system call of an op, without waiting. Returns its result, -EAGAIN, or another negative errno; EINTR is retried. */
 SLEY_API int32_t sley_io_try(struct sley_io_op *op);
-
-/** Called by sley_io_finish/_complete/_run when an op of io/ ends, before the node does: fills outputs, maps the result. */
-typedef int32_t (*sley_io_end_fn)(struct sley_io_op *op, int32_t result);
 
 SLEY_EXTERN_C_END
 #endif
