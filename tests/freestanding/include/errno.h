@@ -2,6 +2,9 @@
 #ifndef SLEY_FREESTANDING_ERRNO_H
 #define SLEY_FREESTANDING_ERRNO_H
 
+#define EPERM 1
+#define ENOENT 2
+#define ESRCH 3
 #define EINTR 4
 #define EIO 5
 #define EBADF 9
