@@ -29,7 +29,7 @@ static inline void sley__annotate_stack_live(const void *low, const void *top) {
 }
 
 static inline void sley__annotate_stack_idle(const void *low, const void *top) {
-    sley__annotate_stack_live(low, top);
+    (void)low;
     __asan_poison_memory_region((const char *)top - SLEY__ANNOTATE_IDLE_BYTES,
                                 SLEY__ANNOTATE_IDLE_BYTES);
 }

@@ -408,7 +408,8 @@ SLEY_TEST(destroy_returns_all_address_space, "") {
         }
         sley__stack_pool_destroy(m.p);
     }
-    CHECK_UINT(address_space_bytes(), <=, before + (1 << 22)); /* 20 rounds would be 320 MiB */
+    /* 20 rounds of stacks are 320 MiB, of bookkeeping alone 240 KiB. Checkers map memory for themselves meanwhile. */
+    CHECK_UINT(address_space_bytes(), <=, before + (harness_slowness() > 1 ? 1 << 22 : 1 << 17));
 }
 
 SLEY_TEST_SECONDS(random_use_keeps_contents_apart, "", 60) {

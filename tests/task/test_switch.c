@@ -4,6 +4,8 @@
 #include <execinfo.h>
 #include <fenv.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -311,10 +313,11 @@ SLEY_TEST(a_thousand_contexts_keep_apart, "") {
     sley__stack_pool_destroy(pool);
 }
 
-SLEY_TEST(ended_contexts_leave_stacks_usable, "") {
+SLEY_TEST_SECONDS(ended_contexts_leave_stacks_usable, "", 60) {
     struct sley__stack_pool *pool = sley__stack_pool_create();
     void *first = NULL;
-    for (unsigned i = 0; i < 200; i++) {
+    unsigned rounds = harness_under_valgrind() ? 200 : 20000;
+    for (unsigned i = 0; i < rounds; i++) {
         struct fiber f;
         fiber_start(&f, pool, i % 2 == 0 ? body_recurses : body_adds);
         first = first != NULL ? first : f.top;
@@ -383,6 +386,66 @@ SLEY_TEST(context_goes_on_on_another_thread, "") {
         CHECK_UINT(f.value, ==, i);
     }
     fiber_end(&f);
+    sley__stack_pool_destroy(pool);
+}
+
+/* Two threads take turns at one context. The hand-over is right (fences), but of a kind that TSan does not see: it stays
+ * silent only if it knows that what runs is neither of the two threads. */
+static struct {
+    struct sley__context self;
+    _Atomic(struct sley__context *) back;
+    _Atomic(unsigned) turn;
+    unsigned count; /* plain: the context's own */
+} shared;
+
+enum { TURNS = 20 };
+
+static void shared_main(void *arg) {
+    (void)arg;
+    for (;;) {
+        shared.count++;
+        /* relaxed: written by the thread that has just switched to here. */
+        sley__context_switch(&shared.self, atomic_load_explicit(&shared.back, memory_order_relaxed));
+    }
+}
+
+static void *take_turns(void *arg) {
+    unsigned mine = (unsigned)(uintptr_t)arg;
+    struct sley__context back;
+    sley__context_adopt_thread(&back);
+    for (unsigned turn = mine; turn < TURNS; turn += 2) {
+        /* relaxed: the fence below makes it an acquire; pairs with the other thread's fence and store. */
+        while (atomic_load_explicit(&shared.turn, memory_order_relaxed) != turn) {
+            (void)sched_yield();
+        }
+        atomic_thread_fence(memory_order_acquire);
+        /* relaxed: read by the context alone, on this thread. */
+        atomic_store_explicit(&shared.back, &back, memory_order_relaxed);
+        sley__context_switch(&back, &shared.self);
+        atomic_thread_fence(memory_order_release);
+        /* relaxed: the fence above makes it a release. */
+        atomic_store_explicit(&shared.turn, turn + 1, memory_order_relaxed);
+    }
+    return NULL;
+}
+
+SLEY_TEST(context_is_told_from_the_threads_that_run_it, "") {
+    struct sley__stack_pool *pool = sley__stack_pool_create();
+    size_t usable;
+    char *top = sley__stack_get(pool, 0, &usable);
+    CHECK_PTR(top, !=, NULL);
+    sley__context_init(&shared.self, top - usable, top, shared_main, NULL);
+    pthread_t threads[2];
+    for (unsigned i = 0; i < 2; i++) {
+        void *arg = (void *)(uintptr_t)i;
+        CHECK_INT(pthread_create(&threads[i], NULL, take_turns, arg), ==, 0);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_INT(pthread_join(threads[i], NULL), ==, 0);
+    }
+    CHECK_UINT(shared.count, ==, TURNS);
+    sley__context_fini(&shared.self);
+    sley__stack_put(pool, top, 0);
     sley__stack_pool_destroy(pool);
 }
 
