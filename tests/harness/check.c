@@ -2,7 +2,6 @@
 #include "harness_impl.h"
 
 #include <inttypes.h>
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -75,7 +74,6 @@ void harness_skip(const char *fmt, ...) {
     vsnprintf(harness_report->skip, sizeof harness_report->skip, fmt, args);
     va_end(args);
     if (!harness_forks) {
-        extern jmp_buf harness_skip_jump;
         longjmp(harness_skip_jump, 1);
     }
     end_case(77);
