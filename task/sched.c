@@ -62,6 +62,7 @@ bool sley_sched_fini(struct sley_sched *s)
     struct sley_sched *outer = sley_sched_enter(s);
     /* acq_rel: the drain observes what posters released; a poster that sees CLOSED observes that every task is done */
     deliver(s, atomic_exchange_explicit(&s->inbox, (uintptr_t)SLEY__INBOX_CLOSED, memory_order_acq_rel));
+    (void)sley_sched_abandon(s); /* what was spawned from elsewhere at the last moment */
     (void)sley_sched_enter(outer);
     /* acquire: pairs with the release decrement in sley__inbox_push, the poster's last access */
     while (atomic_load_explicit(&s->inside, memory_order_acquire) != 0) {

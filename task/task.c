@@ -303,6 +303,15 @@ bool sley_task_done(const struct sley_task *t)
     return (atomic_load_explicit(&t->state, memory_order_acquire) & SLEY__TASK_RUN_MASK) == SLEY__TASK_DONE;
 }
 
+int sley_task_result(const struct sley_task *t, int *ret_result)
+{
+    if (!sley_task_done(t)) {
+        return -EBUSY;
+    }
+    *ret_result = (int)t->out.result;
+    return 0;
+}
+
 const char *sley_task_name(const struct sley_task *t)
 {
     return t && t->type->name ? t->type->name : "?";

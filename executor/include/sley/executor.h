@@ -84,6 +84,13 @@ struct sley_executor {
     const struct sley_executor_ops *ops;
 };
 
+/**
+ * Makes a worker's reactor from the factories of @p config: the first that starts. None asked for: 0 and NULL. On failure the
+ * names and reasons go to `config->ret_error`. Returns: 0; what the last one said; -EINVAL for a broken factory or table.
+ */
+SLEY_API int sley_executor_make_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc,
+                                        struct sley_reactor **ret_reactor);
+
 /** Is the table complete? Returns: 0; -EINVAL. */
 SLEY_API int sley_executor_check(const struct sley_executor_ops *ops);
 

@@ -116,6 +116,8 @@ SLEY_API void sley_task_join_start(struct sley_task_join_op *op, struct sley_tas
 SLEY_API void sley_task_cancel(struct sley_task *t);
 /** Has it ended? Thread: any (a handle is held). */
 SLEY_API bool sley_task_done(const struct sley_task *t);
+/** What an ended task's body returned, without joining it. Returns: 0; -EBUSY when it has not ended. Thread: any (a handle is held). */
+SLEY_API int sley_task_result(const struct sley_task *t, int *ret_result);
 /** Gives the handle back; the task runs on, its scope still waits for it. NULL is fine. Thread: any. */
 SLEY_API void sley_task_unref(struct sley_task *t);
 /** Moves it to the executor's root scope, which nobody waits for until shutdown. Returns: 0; -EINVAL. Thread: its executor's. */

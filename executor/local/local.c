@@ -1,0 +1,355 @@
+/* The local executor: one worker whose turn looks at the inbox, the wheel and the reactor between batches of ready tasks. */
+#include <sley/local.h>
+
+#include <string.h>
+
+#include "park.h"
+
+/* Resumes between two looks at I/O, timers and the inbox: what one system call costs is spread over so many tasks, and a
+ * newly ready descriptor waits for at most so many of them. */
+enum { BATCH = 64 };
+
+struct sley_local_worker {
+    struct sley_sched sched;
+    struct sley_reactor *reactor;
+    struct sley_alloc *alloc;
+    struct sley_clock *clock;
+    void (*before_park)(void *arg);
+    void *hook_arg;
+    struct sley_alloc libc;
+    SLEY_ATOMIC(uint32_t) bell;    /* what it parks on without a reactor */
+    SLEY_ATOMIC(uint32_t) driving; /* a thread is inside run, turn or stop */
+    SLEY_ATOMIC(uint32_t) halted;
+    struct sley_wheel wheel;
+    struct sley_wheel_slot slots[SLEY_WHEEL_SLOT_COUNT_DEFAULT];
+};
+
+static struct sley_local_worker *worker_of(struct sley_executor *ex)
+{
+    return sley_container_of(ex, struct sley_local, base)->worker;
+}
+
+/* ---- what the task layer asks of a worker ------------------------------------------------------------------------ */
+
+static struct sley_local_worker *of_sched(struct sley_sched *s)
+{
+    return sley_container_of(s, struct sley_local_worker, sched);
+}
+
+static void ring(struct sley_sched *s)
+{
+    struct sley_local_worker *w = of_sched(s);
+    if (w->reactor) {
+        w->reactor->ops->wake(w->reactor);
+    } else {
+        sley__local_ring(&w->bell);
+    }
+}
+
+static uint64_t now_ns(struct sley_sched *s)
+{
+    const struct sley_local_worker *w = of_sched(s);
+    return w->clock ? w->clock->now_ns(w->clock) : sley__local_now_ns();
+}
+
+static void timer_arm(struct sley_sched *s, struct sley_timer *t)
+{
+    sley_wheel_insert(&of_sched(s)->wheel, &t->node, t->node.deadline_ns);
+}
+
+static void timer_disarm(struct sley_sched *s, struct sley_timer *t)
+{
+    sley_wheel_remove(&of_sched(s)->wheel, &t->node);
+}
+
+static void release(struct sley_sched *s)
+{
+    struct sley_local_worker *w = of_sched(s);
+    struct sley_alloc libc = w->libc;
+    struct sley_alloc *a = w->alloc == &w->libc ? &libc : w->alloc;
+    sley_alloc_put(a, w, sizeof *w);
+}
+
+static const struct sley_sched_ops sched_ops = {
+    .version = SLEY_SCHED_VERSION,
+    .caps = SLEY_SCHED_CAP_HOME,
+    .name = "local",
+    .ring = ring,
+    .now_ns = now_ns,
+    .timer_arm = timer_arm,
+    .timer_disarm = timer_disarm,
+    .release = release,
+};
+
+/* ---- the turn ---------------------------------------------------------------------------------------------------- */
+
+static void run_timers(struct sley_local_worker *w)
+{
+    if (sley_wheel_empty(&w->wheel)) {
+        return;
+    }
+    w->sched.clock_ns = now_ns(&w->sched);
+    sley_wheel_advance(&w->wheel, w->sched.clock_ns);
+    struct sley_wheel_node *n;
+    while ((n = sley_wheel_pop(&w->wheel)) != NULL) {
+        sley_sched_timer_fired(sley_container_of(n, struct sley_timer, node));
+    }
+}
+
+/** Nothing is ready: waits for the reactor, the bell, or the next deadline, at most until @p limit_ns. */
+static void park(struct sley_local_worker *w, uint64_t limit_ns)
+{
+    struct sley_sched *s = &w->sched;
+    if (w->before_park) {
+        w->before_park(w->hook_arg);
+        if (sley_sched_ready(s)) {
+            return;
+        }
+    }
+    if (!sley_sched_park(s)) {
+        return;
+    }
+    uint64_t next = sley_wheel_next(&w->wheel);
+    next = limit_ns < next ? limit_ns : next;
+    const bool io = w->reactor && w->reactor->armed_count > 0;
+    if (w->clock && w->clock->idle && !io && next != SLEY_NEVER) {
+        w->clock->idle(w->clock, next);
+    } else if (w->reactor) {
+        const uint64_t now = next == SLEY_NEVER ? 0 : now_ns(s);
+        const uint64_t left = next == SLEY_NEVER ? SLEY_NEVER : next > now ? next - now : 0;
+        (void)w->reactor->ops->poll(w->reactor, left);
+    } else {
+        sley__local_wait(&w->bell, next);
+    }
+    sley_sched_unpark(s);
+}
+
+/** Looks at the inbox, the wheel, the reactor; waits only if nothing is ready then. */
+static void look(struct sley_local_worker *w, bool wait, uint64_t limit_ns)
+{
+    (void)sley_sched_drain(&w->sched);
+    run_timers(w);
+    if (wait && !sley_sched_ready(&w->sched)) {
+        park(w, limit_ns);
+    } else if (w->reactor && w->reactor->armed_count > 0) {
+        (void)w->reactor->ops->poll(w->reactor, 0);
+    }
+}
+
+/** Becomes the thread that drives. Returns: 0; -EDEADLK inside a runtime; -EBUSY. */
+static int enter(struct sley_local_worker *w)
+{
+    if (!w) {
+        return -EINVAL;
+    }
+    if (sley_sched_current()) {
+        return -EDEADLK;
+    }
+    /* acquire: observes what the thread that drove before has done; pairs with leave */
+    if (atomic_exchange_explicit(&w->driving, 1, memory_order_acquire)) {
+        return -EBUSY;
+    }
+    (void)sley_sched_enter(&w->sched);
+    return 0;
+}
+
+static void leave(struct sley_local_worker *w)
+{
+    (void)sley_sched_enter(NULL);
+    /* release: pairs with enter */
+    atomic_store_explicit(&w->driving, 0, memory_order_release);
+}
+
+static bool take_halt(struct sley_local_worker *w)
+{
+    /* relaxed: only a request; nothing travels with it */
+    return atomic_load_explicit(&w->halted, memory_order_relaxed) &&
+           atomic_exchange_explicit(&w->halted, 0, memory_order_relaxed);
+}
+
+static int local_run(struct sley_executor *ex, const struct sley_task *until)
+{
+    struct sley_local_worker *w = worker_of(ex);
+    int rc = enter(w);
+    if (rc < 0) {
+        return rc;
+    }
+    for (;;) {
+        if (until ? sley_task_done(until) : w->sched.root->live_count == 0 && !sley_sched_drain(&w->sched)) {
+            break;
+        }
+        if (take_halt(w)) {
+            rc = -ECANCELED;
+            break;
+        }
+        (void)sley_sched_run(&w->sched, BATCH);
+        look(w, !(until && sley_task_done(until)), SLEY_NEVER);
+    }
+    leave(w);
+    return rc;
+}
+
+static int local_turn(struct sley_executor *ex, uint32_t max, uint64_t *ret_next_ns)
+{
+    struct sley_local_worker *w = worker_of(ex);
+    const int rc = enter(w);
+    if (rc < 0) {
+        return rc;
+    }
+    struct sley_sched *s = &w->sched;
+    sley_sched_unpark(s);
+    look(w, false, 0);
+    const uint32_t ran = sley_sched_run(s, max ? max : s->ready_count);
+    const bool more = sley_sched_ready(s) || !sley_sched_park(s); /* stays parked: a post rings */
+    if (ret_next_ns) {
+        *ret_next_ns = more ? 0 : sley_wheel_next(&w->wheel);
+    }
+    leave(w);
+    return more ? SLEY_TURN_PREEMPTED : ran ? SLEY_TURN_RAN : SLEY_TURN_IDLE;
+}
+
+static int local_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
+{
+    struct sley_local_worker *w = worker_of(ex);
+    int rc = enter(w);
+    if (rc < 0) {
+        return rc;
+    }
+    sley_sched_stop(&w->sched);
+    while (w->sched.root->live_count > 0 || sley_sched_drain(&w->sched)) {
+        (void)sley_sched_run(&w->sched, BATCH);
+        if (w->sched.root->live_count == 0) {
+            continue;
+        }
+        if (drain_deadline_ns != SLEY_NEVER && drain_deadline_ns <= now_ns(&w->sched)) {
+            sley_sched_report_left(&w->sched);
+            rc = -ETIMEDOUT;
+            break;
+        }
+        look(w, true, drain_deadline_ns);
+    }
+    leave(w);
+    return rc;
+}
+
+/* ---- start and end ----------------------------------------------------------------------------------------------- */
+
+static int local_start(struct sley_executor *ex, const struct sley_executor_config *config)
+{
+    struct sley_local *local = sley_container_of(ex, struct sley_local, base);
+    struct sley_alloc libc = {0};
+    (void)sley_alloc_libc_init(&libc);
+    struct sley_alloc *alloc = config->alloc ? config->alloc : &libc;
+    if (local->worker || config->worker_count > 1) {
+        return -EINVAL;
+    }
+    struct sley_local_worker *w = sley_alloc_get(alloc, sizeof *w, _Alignof(struct sley_local_worker));
+    if (!w) {
+        return -ENOMEM;
+    }
+    memset(w, 0, offsetof(struct sley_local_worker, slots));
+    w->libc = libc;
+    w->alloc = config->alloc ? config->alloc : &w->libc;
+    w->clock = config->clock;
+    w->before_park = config->before_park;
+    w->hook_arg = config->hook_arg;
+    int rc = sley_sched_init(&w->sched, &sched_ops,
+                             &(struct sley_sched_opts){w->alloc, config->report, config->report_arg});
+    if (rc < 0) {
+        sley_alloc_put(alloc, w, sizeof *w);
+        return rc;
+    }
+    rc = sley_wheel_init(&w->wheel, &(struct sley_wheel_opts){.tick_ns = config->tick_ns}, w->slots,
+                         sizeof w->slots / sizeof w->slots[0], now_ns(&w->sched));
+    if (rc == 0) {
+        rc = sley_executor_make_reactor(config, w->alloc, &w->reactor);
+    }
+    if (rc < 0) {
+        (void)sley_sched_fini(&w->sched);
+        sley_alloc_put(alloc, w, sizeof *w);
+        return rc;
+    }
+    if (w->reactor) {
+        w->reactor->sched = &w->sched;
+        w->sched.reactor = w->reactor;
+    }
+    local->worker = w;
+    return 0;
+}
+
+static int local_fini(struct sley_executor *ex)
+{
+    struct sley_local *local = sley_container_of(ex, struct sley_local, base);
+    struct sley_local_worker *w = local->worker;
+    if (!w) {
+        return 0;
+    }
+    int rc = enter(w);
+    if (rc < 0) {
+        return rc;
+    }
+    (void)sley_sched_drain(&w->sched);
+    rc = sley_sched_abandon(&w->sched) ? -EBUSY : 0;
+    if (rc == 0 && w->reactor) {
+        w->reactor->ops->destroy(w->reactor);
+        w->reactor = NULL;
+        w->sched.reactor = NULL;
+    }
+    leave(w);
+    if (rc == 0) {
+        local->worker = NULL;
+        if (sley_sched_fini(&w->sched)) {
+            release(&w->sched);
+        }
+    }
+    return rc;
+}
+
+static int local_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args,
+                       struct sley_task **ret_task)
+{
+    struct sley_local_worker *w = worker_of(ex);
+    return w ? sley_sched_spawn(&w->sched, type, args, ret_task) : -ESHUTDOWN;
+}
+
+static void local_halt(struct sley_executor *ex)
+{
+    struct sley_local_worker *w = worker_of(ex);
+    if (w) {
+        /* relaxed: only a request; the ring makes the worker look */
+        atomic_store_explicit(&w->halted, 1, memory_order_relaxed);
+        ring(&w->sched);
+    }
+}
+
+static int local_pollable_fd(struct sley_executor *ex)
+{
+    struct sley_local_worker *w = worker_of(ex);
+    struct sley_reactor *r = w ? w->reactor : NULL;
+    return r && r->ops->pollable_fd ? r->ops->pollable_fd(r) : -ENOTSUP;
+}
+
+static struct sley_sched *local_sched(struct sley_executor *ex)
+{
+    struct sley_local_worker *w = worker_of(ex);
+    return w ? &w->sched : NULL;
+}
+
+const struct sley_executor_ops sley_local_ops = {
+    .version = SLEY_EXECUTOR_VERSION,
+    .name = "local",
+    .start = local_start,
+    .spawn = local_spawn,
+    .run = local_run,
+    .turn = local_turn,
+    .pollable_fd = local_pollable_fd,
+    .halt = local_halt,
+    .stop = local_stop,
+    .fini = local_fini,
+    .sched = local_sched,
+};
+
+void sley_local_init(struct sley_local *ex)
+{
+    *ex = (struct sley_local){.base = {.ops = &sley_local_ops}};
+}

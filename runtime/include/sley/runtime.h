@@ -1,0 +1,83 @@
+/* Assembly: parts named in options become a running runtime. The parts themselves live in their own rooms. */
+#ifndef SLEY_RUNTIME_H
+#define SLEY_RUNTIME_H
+
+#include <sley/local.h>
+
+SLEY_EXTERN_C_BEGIN
+
+/**
+ * What to assemble. A zeroed field means: what the environment says (SLEY_EXECUTOR, SLEY_REACTOR, SLEY_WORKERS), else the default.
+ * Parts given by pointer win over names.
+ */
+struct sley_runtime_opts {
+    const char *executor_name; /**< "local" (default) */
+    const char *reactor_name;  /**< "auto" (default: the best that starts), "epoll", "poll", "none" */
+    uint32_t worker_count;     /**< 0: SLEY_WORKERS, else what the executor thinks best */
+    struct sley_executor *executor;                      /**< readied by its init; the caller's memory, not to be moved */
+    const struct sley_reactor_factory *const *reactors; /**< NULL-terminated; the first that starts */
+    struct sley_alloc *alloc;                            /**< outlives every handle; NULL: libc's */
+    struct sley_clock *clock;                            /**< NULL: CLOCK_MONOTONIC */
+    uint64_t tick_ns;                                    /**< timer resolution; 0: 1 ms */
+    sley_report_fn report;                               /**< NULL: silent */
+    void *report_arg;
+    void (*before_park)(void *arg);
+    void *hook_arg;
+    char *ret_error;    /**< a sentence about a failure goes here; may be NULL */
+    size_t error_bytes; /**< its size; 256 is plenty */
+};
+
+/** tokio's current_thread, smol's LocalExecutor, monoio's and libuv's shape: one thread that waits in its reactor. */
+SLEY_API extern const struct sley_runtime_opts sley_preset_local;
+
+/** A runtime in the caller's memory. Must not move from init until fini has returned 0. Fields are private. */
+struct sley_runtime {
+    struct sley_executor *executor;
+    const char *reactor_name;
+    struct sley_local local;
+};
+
+/**
+ * Assembles and starts. @p o may be NULL. Returns: 0; -EINVAL for a name that is unknown or not built in, or a bad number (the
+ * error text lists what there is); what a part said when it could not start. Nothing is left on failure. Thread: any.
+ */
+SLEY_API int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o);
+
+/**
+ * Spawns a task and runs until it has ended ("block on"). `*ret_result` (may be NULL) is what it returned.
+ * Returns: 0; as sley_spawn; -EDEADLK inside any runtime; -EBUSY when another thread drives it; -ECANCELED after
+ * sley_runtime_halt (the task is left as it is). Thread: one at a time.
+ */
+SLEY_API int sley_runtime_run(struct sley_runtime *rt, const struct sley_task_type *type, const void *args, int *ret_result);
+/** Spawns into the root scope from any thread; runs when somebody drives the runtime. Returns: as sley_spawn. */
+SLEY_API int sley_runtime_spawn(struct sley_runtime *rt, const struct sley_task_type *type, const void *args,
+                                struct sley_task **ret_task);
+/** Runs until no task is left. Returns: as sley_runtime_run. */
+SLEY_API int sley_runtime_run_all(struct sley_runtime *rt);
+/** Makes a run return -ECANCELED soon. Thread: any, signal. */
+SLEY_API void sley_runtime_halt(struct sley_runtime *rt);
+
+/**
+ * For foreign loops: one turn that does not wait. `*ret_next_ns` (may be NULL): when to call again at the latest.
+ * Returns: enum sley_turn; -ENOTSUP; -EDEADLK; -EBUSY.
+ */
+SLEY_API int sley_runtime_turn(struct sley_runtime *rt, uint64_t *ret_next_ns);
+/** For foreign loops: a descriptor that is readable when a turn has something to do. Returns: it; -ENOTSUP. */
+SLEY_API int sley_runtime_fd(struct sley_runtime *rt);
+
+/**
+ * Refuses spawns, cancels every task, runs until all have ended or @p drain_deadline_ns has passed.
+ * Returns: 0; -ETIMEDOUT: each task that is left was named in a report, with what it waits for. Thread: as run.
+ */
+SLEY_API int sley_runtime_stop(struct sley_runtime *rt, uint64_t drain_deadline_ns);
+/**
+ * Releases everything; tasks that never ran are dropped. Returns: 0, on a zeroed or finished one too; -EBUSY when tasks are left
+ * that have run (stop first): it goes on working; -EDEADLK inside a runtime. Thread: stopped.
+ */
+SLEY_API int sley_runtime_fini(struct sley_runtime *rt);
+
+/** One line: "local, epoll, 1 worker, 1000 us ticks". Returns: its length, cut to @p bytes. */
+SLEY_API int sley_runtime_describe(const struct sley_runtime *rt, char *ret_text, size_t bytes);
+
+SLEY_EXTERN_C_END
+#endif

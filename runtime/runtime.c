@@ -1,0 +1,201 @@
+/* Assembly: names and the environment become an executor with its reactor. */
+#include <sley/runtime.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "parts.h"
+
+const struct sley_runtime_opts sley_preset_local = {.executor_name = "local", .reactor_name = "auto", .worker_count = 1};
+
+static void fail(const struct sley_runtime_opts *o, const char *what, const char *value, const char *alternatives)
+{
+    if (o->ret_error && o->error_bytes) {
+        (void)snprintf(o->ret_error, o->error_bytes, "no %s \"%s\" in this build; there is: %s", what, value, alternatives);
+    }
+}
+
+/** The option, else the environment, else the default. */
+static const char *choose(const char *option, const char *variable, const char *fallback)
+{
+    const char *env = option ? NULL : getenv(variable);
+    return option ? option : env && *env ? env : fallback;
+}
+
+static const struct sley__named_reactor *find_reactor(const struct sley_runtime_opts *o)
+{
+    char all[128] = "";
+    const char *name = choose(o->reactor_name, "SLEY_REACTOR", sley__reactors[0].name);
+    for (const struct sley__named_reactor *r = sley__reactors; r->name; r++) {
+        if (strcmp(r->name, name) == 0) {
+            return r;
+        }
+        const size_t len = strlen(all);
+        (void)snprintf(all + len, sizeof all - len, "%s%s", len ? ", " : "", r->name);
+    }
+    fail(o, "reactor", name, all);
+    return NULL;
+}
+
+static bool find_executor(const struct sley_runtime_opts *o)
+{
+    char all[128] = "";
+    const char *name = choose(o->executor_name, "SLEY_EXECUTOR", sley__executors[0]);
+    for (const char *const *e = sley__executors; *e; e++) {
+        if (strcmp(*e, name) == 0) {
+            return true;
+        }
+        const size_t len = strlen(all);
+        (void)snprintf(all + len, sizeof all - len, "%s%s", len ? ", " : "", *e);
+    }
+    fail(o, "executor", name, all);
+    return false;
+}
+
+/** Returns: the number; -EINVAL when SLEY_WORKERS is no number from 1 to 1024. */
+static int find_workers(const struct sley_runtime_opts *o)
+{
+    const char *env = o->worker_count ? NULL : getenv("SLEY_WORKERS");
+    if (!env || !*env) {
+        return (int)o->worker_count;
+    }
+    char *end;
+    const long n = strtol(env, &end, 10);
+    if (*end || n < 1 || n > 1024) {
+        if (o->ret_error && o->error_bytes) {
+            (void)snprintf(o->ret_error, o->error_bytes, "SLEY_WORKERS is \"%s\"; it must be a number from 1 to 1024", env);
+        }
+        return -EINVAL;
+    }
+    return (int)n;
+}
+
+int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o)
+{
+    static const struct sley_runtime_opts none;
+    o = o ? o : &none;
+    if (!rt) {
+        return -EINVAL;
+    }
+    memset(rt, 0, sizeof *rt);
+    if (o->ret_error && o->error_bytes) {
+        o->ret_error[0] = '\0';
+    }
+    const struct sley__named_reactor *named = o->reactors ? NULL : find_reactor(o);
+    const int workers = find_workers(o);
+    if (workers < 0 || (!o->reactors && !named) || (!o->executor && !find_executor(o))) {
+        return -EINVAL;
+    }
+    sley_local_init(&rt->local);
+    struct sley_executor *ex = o->executor ? o->executor : &rt->local.base;
+    if (!o->executor && workers > 1) {
+        if (o->ret_error && o->error_bytes) {
+            (void)snprintf(o->ret_error, o->error_bytes, "the local executor has one worker, not %d", workers);
+        }
+        return -EINVAL;
+    }
+    const struct sley_executor_config config = {
+        .alloc = o->alloc,
+        .reactors = o->reactors ? o->reactors : named->factories,
+        .clock = o->clock,
+        .tick_ns = o->tick_ns,
+        .worker_count = (uint32_t)workers,
+        .report = o->report,
+        .report_arg = o->report_arg,
+        .before_park = o->before_park,
+        .hook_arg = o->hook_arg,
+        .ret_error = o->ret_error,
+        .error_bytes = o->error_bytes,
+    };
+    int rc = sley_executor_check(ex->ops);
+    if (rc == 0) {
+        rc = ex->ops->start(ex, &config);
+    }
+    if (rc < 0) {
+        if (o->ret_error && o->error_bytes && !o->ret_error[0]) {
+            (void)snprintf(o->ret_error, o->error_bytes, "the executor did not start (errno %d)", -rc);
+        }
+        return rc;
+    }
+    rt->executor = ex;
+    return 0;
+}
+
+int sley_runtime_run(struct sley_runtime *rt, const struct sley_task_type *type, const void *args, int *ret_result)
+{
+    struct sley_task *t;
+    if (!rt->executor) {
+        return -EINVAL;
+    }
+    if (sley_sched_current()) {
+        return -EDEADLK;
+    }
+    int rc = rt->executor->ops->spawn(rt->executor, type, args, &t);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = rt->executor->ops->run(rt->executor, t);
+    if (rc == 0 && ret_result) {
+        (void)sley_task_result(t, ret_result);
+    }
+    sley_task_unref(t);
+    return rc;
+}
+
+int sley_runtime_spawn(struct sley_runtime *rt, const struct sley_task_type *type, const void *args,
+                       struct sley_task **ret_task)
+{
+    return rt->executor ? rt->executor->ops->spawn(rt->executor, type, args, ret_task) : -ESHUTDOWN;
+}
+
+int sley_runtime_run_all(struct sley_runtime *rt)
+{
+    return rt->executor ? rt->executor->ops->run(rt->executor, NULL) : -EINVAL;
+}
+
+void sley_runtime_halt(struct sley_runtime *rt)
+{
+    if (rt->executor) {
+        rt->executor->ops->halt(rt->executor);
+    }
+}
+
+int sley_runtime_turn(struct sley_runtime *rt, uint64_t *ret_next_ns)
+{
+    struct sley_executor *ex = rt->executor;
+    return ex && ex->ops->turn ? ex->ops->turn(ex, 0, ret_next_ns) : -ENOTSUP;
+}
+
+int sley_runtime_fd(struct sley_runtime *rt)
+{
+    struct sley_executor *ex = rt->executor;
+    return ex && ex->ops->pollable_fd ? ex->ops->pollable_fd(ex) : -ENOTSUP;
+}
+
+int sley_runtime_stop(struct sley_runtime *rt, uint64_t drain_deadline_ns)
+{
+    return rt->executor ? rt->executor->ops->stop(rt->executor, drain_deadline_ns) : 0;
+}
+
+int sley_runtime_fini(struct sley_runtime *rt)
+{
+    if (!rt || !rt->executor) {
+        return 0;
+    }
+    const int rc = rt->executor->ops->fini(rt->executor);
+    if (rc == 0) {
+        rt->executor = NULL;
+    }
+    return rc;
+}
+
+int sley_runtime_describe(const struct sley_runtime *rt, char *ret_text, size_t bytes)
+{
+    if (!rt->executor || !ret_text || bytes == 0) {
+        return -EINVAL;
+    }
+    const struct sley_reactor *r = rt->executor->ops->sched(rt->executor)->reactor;
+    const int n = snprintf(ret_text, bytes, "executor %s, reactor %s", rt->executor->ops->name, r ? r->ops->name : "none");
+    return n < 0 ? -EINVAL : (size_t)n < bytes ? n : (int)bytes - 1;
+}
