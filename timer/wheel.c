@@ -113,8 +113,9 @@ SLEY_INLINE void list_join(struct sley_wheel_link *to, const struct sley_wheel_l
 }
 
 /* Brings a list into the cache. It is a chain of misses, each waiting for the one before, so it is
- * walked from both ends at the same time, which halves the wait (and costs some 2 ns a timer where
- * all is there already): 1M timers of 128 bytes expire in 230 ns each instead of 290. */
+ * walked from both ends at the same time, which halves the wait; where all is there already it costs
+ * some 2 ns a timer. With cascade()'s second walk: 1M timers, 128 bytes apart, expire in 205 ns each
+ * instead of 285, 100,000 in 50 instead of 100. */
 static void list_fetch(const struct sley_wheel_link *list) {
     const struct sley_wheel_link *front = list->next;
     const struct sley_wheel_link *back = list->prev;
@@ -142,9 +143,8 @@ static uint32_t first_slot(const struct sley_wheel *w) {
 SLEY_INLINE void slot_append(struct sley_wheel *w, uint32_t slot, struct sley_wheel_link *link) {
     struct sley_wheel_link *list = &w->slots[slot].list;
     uint64_t *word = &w->occupied[slot / WORD_BITS];
-    if ((*word & slot_bit(slot)) ==
-        0) { /* first use since it was empty: the links in it mean nothing */
-        *word |= slot_bit(slot);
+    if ((*word & slot_bit(slot)) == 0) {
+        *word |= slot_bit(slot); /* it was empty, and the links in it mean nothing */
         list_init(list);
     }
     list_append(list, link);

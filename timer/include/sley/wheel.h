@@ -151,7 +151,8 @@ SLEY_INLINE bool sley_wheel_armed(const struct sley_wheel_node *node) {
  * was armed late. A time before the latest one given is taken for the latest. SLEY_NEVER is the end of time: everything armed becomes due
  * (a way to empty a wheel), and so does what is armed afterwards.
  * Thread: owner
- * Cost: a timer is touched once per level on its way down at most; the length of the jump does not matter.
+ * Cost: a timer is touched once per level on its way down at most, and in the overflow once for each span that begins;
+ * the length of the jump does not matter.
  */
 SLEY_API void sley_wheel_advance(struct sley_wheel *w, uint64_t now_ns);
 
@@ -175,7 +176,8 @@ SLEY_API struct sley_wheel_node *sley_wheel_pop(struct sley_wheel *w);
  * Says until when the caller may sleep before the next sley_wheel_advance.
  * Exact (the time at which the earliest timer expires) when that timer is in the lowest level, that is, when its tick
  * and the current one differ in the last digit alone; else the time at which its slot begins. So a timer costs at most
- * one extra wake-up for each level above the lowest, and one more when it lay in the overflow.
+ * one extra wake-up for each level above the lowest, and one more when it lay in the overflow; a timer removed from a
+ * slot costs none, one removed from the overflow at most one.
  * Returns: 0 when a timer is due or late; SLEY_NEVER when none is armed (from the last removal on), or none that
  * expires before the end of time; else a time after the wheel's own.
  * Thread: owner
