@@ -57,7 +57,7 @@ struct sley_io_op {
     uint8_t kind;  /* the layer above's */
 };
 #ifdef __LP64__
-SLEY_STATIC_ASSERT(sizeof(struct sley_io_op) == 112, "an op fits beside a small buffer in a frame");
+SLEY_STATIC_ASSERT(sizeof(struct sley_io_op) <= 112, "an op fits beside a small buffer in a frame");
 #endif
 
 /** Describes an open, non-blocking descriptor; it becomes the sley_fd's. */
