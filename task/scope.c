@@ -195,9 +195,17 @@ static void op_cancel(struct sley_wait *w)
     sley_wait_complete(w, -ECANCELED);
 }
 
+/** Taking children: when it is this scope that was cancelled, they are all ending, and each is still handed out. */
+static void next_cancel(struct sley_wait *w)
+{
+    if (!(op_of(w)->scope->flags & SLEY__SCOPE_CANCELLED)) {
+        op_cancel(w);
+    }
+}
+
 static const struct sley_wait_ops wait_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.wait"};
 static const struct sley_wait_ops fini_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.fini"};
-static const struct sley_wait_ops next_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.next", .cancel = op_cancel};
+static const struct sley_wait_ops next_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.next", .cancel = next_cancel};
 static const struct sley_wait_ops slot_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.slot", .cancel = op_cancel};
 
 /** Nothing is left that could touch it: the task stands outside again. */
@@ -284,7 +292,13 @@ void sley_scope_wait_start(struct sley_scope_op *op, struct sley_scope *sc)
 
 void sley_scope_next_start(struct sley_scope_op *op, struct sley_scope *sc, struct sley_task **ret_task, int *ret_result)
 {
-    if (!sley_wait_begin(&op->wait, &next_ops)) {
+    struct sley_sched *s = sley__self;
+    if (s && s->budget <= 0 && s->current) {
+        (void)sley__task_poll(s, s->current); /* a cancel from outside reaches this scope first */
+    }
+    if (sc->flags & SLEY__SCOPE_CANCELLED) {
+        sley_wait_begin_always(&op->wait, &next_ops);
+    } else if (!sley_wait_begin(&op->wait, &next_ops)) {
         return;
     }
     if (!(sc->flags & SLEY_SCOPE_COLLECT)) {

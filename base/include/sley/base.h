@@ -49,7 +49,8 @@
 
 /* One thread-local per program is all the state there is; a machine without threads has one of it. */
 #if __STDC_HOSTED__
-#define SLEY__TLS __thread
+/* initial-exec: one load, no call; the few bytes fit every program, one that loads sley by dlopen too */
+#define SLEY__TLS __thread __attribute__((tls_model("initial-exec")))
 #else
 #define SLEY__TLS
 #endif

@@ -63,7 +63,9 @@ SLEY_API void sley_scope_wait_start(struct sley_scope_op *op, struct sley_scope 
 
 /**
  * Join set (SLEY_SCOPE_COLLECT): takes the next child that has ended, in order of ending. `*ret_task` (may be NULL) gets its
- * handle, `*ret_result` (may be NULL) what it returned. Returns: 1; 0 when no child is left; -ECANCELED; -EINVAL without COLLECT.
+ * handle, `*ret_result` (may be NULL) what it returned. When this scope was cancelled its children are still handed out, to the
+ * last; a cancel from further in (a SLEY_UNTIL around the call) gives -ECANCELED.
+ * Returns: 1; 0 when no child is left; -ECANCELED; -EINVAL without COLLECT.
  */
 SLEY_API int sley_scope_next(struct sley_scope *s, struct sley_task **ret_task, int *ret_result);
 SLEY_API void sley_scope_next_start(struct sley_scope_op *op, struct sley_scope *s, struct sley_task **ret_task, int *ret_result);

@@ -1,0 +1,7 @@
+/* Systems without membarrier: no lock leans. (On bare machines locks are no locks at all: sync/lock_bare.c.) */
+#include "bias.h"
+
+bool sley__bias_register(void)
+{
+    return false;
+}
