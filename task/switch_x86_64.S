@@ -5,7 +5,7 @@
  *      8  r15 r14 r13 r12 rbx rbp
  *     56  where it goes on
  *
- * Two choices come from measuring (docs of the bench: "switch"):
+ * Two choices come from measuring, with two contexts that switch to each other in turn:
  * - It leaves by an indirect jump, not by ret: the return predictor would expect the other context's caller and miss
  *   each time (13.5 ns against 4.0). `notrack`, since the target is a return address and bears no endbr64.
  * - The control words are loaded only when they differ. Loading MXCSR with another value drains the pipeline, and the
