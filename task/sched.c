@@ -1,4 +1,5 @@
 /* One worker as tasks see it: the run loop, the inbox, start and end. */
+#include "bias.h"
 #include "core.h"
 
 #include <string.h>
@@ -33,6 +34,7 @@ int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, cons
     memset(s, 0, sizeof *s);
     s->ops = ops;
     s->memory = m;
+    s->flags = sley__bias_register() ? SLEY__SCHED_BIAS : 0;
     s->ready_tail = &s->ready_head;
     s->root = &m->root;
     s->report = opts ? opts->report : NULL;
@@ -44,6 +46,7 @@ int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, cons
 static void memory_destroy(struct sley_sched *s)
 {
     struct sley__memory *m = s->memory;
+    sley__overflow_unwatch(m);
     sley__stack_pool_destroy(m->stacks);
     sley__slab_fini(&m->slab);
     struct sley_alloc libc = m->libc;
@@ -90,6 +93,9 @@ struct sley_sched *sley_sched_enter(struct sley_sched *s)
 {
     struct sley_sched *outer = sley__self;
     sley__self = s;
+    if (s) {
+        sley__overflow_thread(s->memory);
+    }
     return outer;
 }
 

@@ -1,0 +1,207 @@
+/* Notify: the list of waiters behind the word of notify_state.h. Nodes are completed when the list is unlocked again. */
+#include "lock.h"
+#include "notify_state.h"
+
+/* Who has been taken off the list and waits to be completed, in order. */
+struct woken {
+    struct sley_notify_op *head;
+    struct sley_notify_op **tail;
+};
+
+static void list_remove(struct sley_notify *n, struct sley_notify_op *op)
+{
+    if (op->prev) {
+        op->prev->next = op->next;
+    } else {
+        n->head = op->next;
+    }
+    if (op->next) {
+        op->next->prev = op->prev;
+    } else {
+        n->tail = op->prev;
+    }
+    op->queued = 0;
+}
+
+static void list_put(struct sley_notify *n, struct sley_notify_op *op)
+{
+    op->next = NULL;
+    op->prev = n->tail;
+    if (n->tail) {
+        n->tail->next = op;
+    } else {
+        n->head = op;
+    }
+    n->tail = op;
+    op->queued = 1;
+}
+
+/** Takes the oldest waiter off the list. */
+static void wake_first(struct sley_notify *n, bool by_all, struct woken *woken)
+{
+    struct sley_notify_op *op = n->head;
+    list_remove(n, op);
+    op->by_all = by_all;
+    op->next = NULL;
+    if (woken->head) {
+        *woken->tail = op;
+    } else {
+        woken->head = op;
+    }
+    woken->tail = &op->next;
+}
+
+/** Serves sets in the order in which they came: some, then perhaps set_all, then perhaps one more. */
+static void serve(struct sley_notify *n, uint32_t pending, bool *permit, struct woken *woken)
+{
+    uint32_t sets = pending / SLEY__NOTIFY_SET_ONE;
+    for (; sets > 0 && n->head; sets--) {
+        wake_first(n, false, woken);
+    }
+    if (sets > 0) {
+        *permit = true;
+    }
+    if (pending & SLEY__NOTIFY_ALL) {
+        while (n->head) {
+            wake_first(n, true, woken);
+        }
+    }
+    if (pending & SLEY__NOTIFY_LATER) {
+        *permit = true;
+    }
+}
+
+/** Leaves the list, serving what came meanwhile, and completes who was woken: always by the way that handlers may take. */
+static void unlock(struct sley_notify *n, bool permit, struct woken *woken)
+{
+    uint32_t pending;
+    while (sley__notify_unlock(n, n->head != NULL, permit, &pending) == SLEY__NOTIFY_SERVE) {
+        serve(n, pending, &permit, woken);
+    }
+    for (struct sley_notify_op *op = woken->head; op;) {
+        struct sley_notify_op *next = op->next; /* once completed, the op is gone */
+        sley_wait_complete_signal(&op->wait, 0);
+        op = next;
+    }
+}
+
+void sley_notify_set(struct sley_notify *n)
+{
+    bool permit;
+    if (n && sley__notify_take(n, sley__notify_next_set, &permit) == SLEY__NOTIFY_HOLD) {
+        struct woken woken = {0};
+        serve(n, SLEY__NOTIFY_SET_ONE, &permit, &woken);
+        unlock(n, permit, &woken);
+    }
+}
+
+void sley_notify_set_all(struct sley_notify *n)
+{
+    bool permit;
+    if (n && sley__notify_take(n, sley__notify_next_set_all, &permit) == SLEY__NOTIFY_HOLD) {
+        struct woken woken = {0};
+        serve(n, SLEY__NOTIFY_ALL, &permit, &woken);
+        unlock(n, permit, &woken);
+    }
+}
+
+/** Goes to the list; `*ret_permit`: is one stored? */
+static void lock(struct sley_notify *n, bool *ret_permit)
+{
+    uint32_t turns = 0;
+    while (sley__notify_take(n, sley__notify_next_cancel, ret_permit) == SLEY__NOTIFY_BUSY) {
+        sley__spin(&turns);
+    }
+}
+
+static void cancel(struct sley_wait *w)
+{
+    struct sley_notify_op *op = sley_container_of(w, struct sley_notify_op, wait);
+    struct sley_notify *n = op->notify;
+    struct woken woken = {0};
+    bool permit;
+    lock(n, &permit);
+    const bool mine = op->queued;
+    if (mine) {
+        list_remove(n, op);
+    }
+    unlock(n, permit, &woken);
+    if (mine) {
+        sley_wait_complete(w, -ECANCELED);
+    }
+}
+
+static const struct sley_wait_ops wait_ops = {.version = SLEY_WAIT_VERSION, .name = "notify.wait", .cancel = cancel};
+
+void sley_notify_wait_start(struct sley_notify_op *op, struct sley_notify *n)
+{
+    op->by_all = 0;
+    op->notify = n;
+    if (!sley_wait_begin(&op->wait, &wait_ops)) {
+        return;
+    }
+    if (!n) {
+        sley_wait_finish(&op->wait, -EINVAL);
+        return;
+    }
+    uint32_t turns = 0;
+    enum sley__notify_action action;
+    bool permit;
+    while ((action = sley__notify_take(n, sley__notify_next_wait, &permit)) == SLEY__NOTIFY_BUSY) {
+        sley__spin(&turns);
+    }
+    if (action == SLEY__NOTIFY_TAKEN) {
+        sley_wait_finish(&op->wait, 0);
+        return;
+    }
+    struct woken woken = {0};
+    sley_wait_arm(&op->wait);
+    list_put(n, op);
+    unlock(n, false, &woken);
+}
+
+int sley_notify_wait(struct sley_notify *n)
+{
+    const int rc = sley_direct_enter();
+    if (rc < 0) {
+        return rc;
+    }
+    struct sley_notify_op op;
+    op.wait.word = 0;
+    op.wait.at.site = NULL;
+    sley_notify_wait_start(&op, n);
+    return sley_await(&op.wait);
+}
+
+void sley_notify_forward(struct sley_notify_op *op)
+{
+    if (op && sley_wait_done(&op->wait) && op->wait.result == 0 && !op->by_all) {
+        op->by_all = 1; /* once is enough */
+        sley_notify_set(op->notify);
+    }
+}
+
+void sley_notify_init(struct sley_notify *n)
+{
+    if (n) {
+        n->head = NULL;
+        n->tail = NULL;
+        /* relaxed: whoever hands the object to another thread publishes it */
+        atomic_store_explicit(&n->word, 0, memory_order_relaxed);
+    }
+}
+
+void sley_notify_fini(struct sley_notify *n)
+{
+    if (!n) {
+        return;
+    }
+    struct sley_notify_op *op = n->head;
+    sley_notify_init(n);
+    while (op) {
+        struct sley_notify_op *next = op->next;
+        op->queued = 0;
+        sley_wait_complete(&op->wait, -EPIPE);
+        op = next;
+    }
+}
