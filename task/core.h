@@ -7,6 +7,7 @@
 
 #include "slab.h"
 #include "stack.h"
+#include "stack_overflow.h"
 #include "state.h"
 #include "switch.h"
 #include "wait_state.h"
@@ -18,6 +19,7 @@ struct sley__memory {
     struct sley__stack_pool *stacks; /* made at the first fiber */
     struct sley__context back;       /* the run loop, while a fiber runs */
     enum sley_step step;             /* what the fiber answered */
+    void *alt;            /* signal stack for stack_overflow.c */
     struct sley_scope root;
     struct sley_alloc libc;
 };
@@ -87,6 +89,7 @@ void sley__interval_fired(struct sley_timer *t);
 
 /* report.c */
 void sley__report_left(struct sley_sched *s, struct sley_task *t);
+void sley__report_overflow(struct sley_sched *s, const struct sley_task *t); /* async-signal-safe */
 #ifdef SLEY_DEBUG
 /* A programming error, told to the report function: what, where, remedy. The caller goes on with an error code. */
 void sley__misuse(const struct sley_task *t, const char *site, const char *what, const char *remedy);

@@ -17,8 +17,8 @@ int sley__fiber_new(struct sley_sched *s, const struct sley_task_type *type, uin
     struct sley__stack_pool *own = NULL;
     if (away) {
         own = sley__stack_pool_create(); /* the home's pool is its thread's alone */
-    } else if (!m->stacks) {
-        m->stacks = sley__stack_pool_create();
+    } else if (!m->stacks && (m->stacks = sley__stack_pool_create()) != NULL) {
+        sley__overflow_watch(m);
     }
     struct sley__stack_pool *pool = away ? own : m->stacks;
     const size_t asked = stack_bytes ? stack_bytes : type->stack_bytes;

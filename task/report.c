@@ -71,6 +71,18 @@ void sley__report_left(struct sley_sched *s, struct sley_task *t)
     s->report(s->report_arg, SLEY_REPORT_LEFT, x.buf);
 }
 
+void sley__report_overflow(struct sley_sched *s, const struct sley_task *t)
+{
+    if (!s->report) {
+        return;
+    }
+    struct text x = {.len = 0};
+    put(&x, "stack overflow in task ");
+    put_task(&x, t);
+    put(&x, "; give it more with SLEY_FIBER_STACK, or keep large buffers off the stack");
+    s->report(s->report_arg, SLEY_REPORT_OVERFLOW, x.buf);
+}
+
 #ifdef SLEY_DEBUG
 void sley__misuse(const struct sley_task *t, const char *site, const char *what, const char *remedy)
 {

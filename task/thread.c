@@ -109,6 +109,12 @@ static bool until_passed(uint64_t *ret_next)
     return passed;
 }
 
+uint64_t sley_thread_deadline_ns(void)
+{
+    uint64_t next = SLEY_NEVER;
+    return until_passed(&next) ? 0 : next;
+}
+
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 static bool armed(const struct sley_wait *w)

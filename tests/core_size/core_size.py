@@ -20,11 +20,11 @@ CORE = {
     'task': {
         'switch*': 'fiber switches', 'fake_switch*': 'fiber switches',
         'annotate*': 'sanitizer hooks',
-        'alloc*': 'allocators', 'slab*': 'allocators',
+        'alloc*': 'allocators', 'slab*': 'allocators', 'stack*': 'the allocator of stacks',
     },
     'timer': {'*_check.h': 'a checker for the tests'},
-    'executor/local': {},
-    'reactor/poll': {'port_poll*': 'the poll(2) port', 'poll_port*': 'the poll(2) port',
+    'executor/local': {'park_bare*': 'another port'},
+    'reactor/poll': {'poll2*': 'the poll(2) port',
                      '*bare*': 'the bare-metal port'},
 }
 BESIDE = ('base', 'executor', 'reactor')

@@ -66,7 +66,8 @@ SLEY_API int sley_alloc_libc_init(struct sley_alloc *a);
 
 /**
  * mimalloc; CAP_THREADS. Each thread allocates from its own default heap, without a lock, and frees blocks of others.
- * Returns: 0; -EINVAL when @p a is NULL; -ENOTSUP when sley was built without mimalloc, @p a untouched. Thread: any.
+ * Returns: 0; -EINVAL when @p a is NULL; -ENOTSUP when sley was built without mimalloc or it is not installed, @p a
+ * untouched. Thread: any.
  */
 SLEY_API int sley_alloc_mimalloc_init(struct sley_alloc *a);
 

@@ -343,6 +343,11 @@ SLEY_API int sley__until_verdict(struct sley_wait *w, struct sley_timer *t);
  * holding what he has just acquired. Returns: 0; -EDEADLK in a frame, or on a thread that drives a runtime and is in no task.
  */
 SLEY_API int sley_direct_enter(void);
+/**
+ * For direct forms that park a plain thread in something other than a node: the nearest deadline of the SLEY_UNTIL blocks that
+ * the thread is in. Returns: 0 when one has passed (it is marked: answer -ECANCELED); SLEY_NEVER. Thread: plain.
+ */
+SLEY_API uint64_t sley_thread_deadline_ns(void);
 
 SLEY_EXTERN_C_END
 #endif
