@@ -10,7 +10,8 @@ struct sley_reactor;
 
 /**
  * A descriptor with a home: the reactor of the worker where the first op on it ran. May be copied to a new place while nothing
- * is in flight on it (the old copy is dead). Fields are private but for `number`.
+ * is in flight on it (the old copy is dead). A descriptor has one sley_fd at a time: two with ops in flight are -EEXIST. Once
+ * its home has been destroyed it can be closed, and nothing else. Fields are private but for `number`.
  */
 struct sley_fd {
     int number; /**< -1: none */
@@ -21,18 +22,22 @@ struct sley_fd {
 /** What an op does. Contract: completion; it is done when it has been done. */
 enum sley_io_code {
     SLEY_IO_ACCEPT = 1, /**< result: 0, the connection's number in op->out_number (non-blocking, close-on-exec) */
-    SLEY_IO_CONNECT,    /**< to op->buf (a sockaddr of op->len bytes): 0 */
+    SLEY_IO_CONNECT,    /**< to op->buf (a sockaddr of op->len bytes): 0. -ENOBUFS: a Unix listener's queue is full */
     SLEY_IO_RECV,       /**< bytes, 0 = end */
     SLEY_IO_SEND,       /**< bytes; never raises SIGPIPE */
-    SLEY_IO_RECVMSG,    /**< op->buf is a struct msghdr */
-    SLEY_IO_SENDMSG,    /**< op->buf is a struct msghdr */
+    SLEY_IO_RECVMSG,    /**< op->buf is a struct msghdr; descriptors received are close-on-exec */
+    SLEY_IO_SENDMSG,    /**< op->buf is a struct msghdr; never raises SIGPIPE */
     SLEY_IO_POLL,       /**< op->len is a set of SLEY_IO_IN and so on; result: the set that is ready. Many at a time */
     SLEY_IO_CLOSE,      /**< completes what is pending with -ECANCELED, then gives the number back. Never cancelled */
 };
 enum { SLEY_IO_IN = 1, SLEY_IO_OUT = 4, SLEY_IO_ERR = 8, SLEY_IO_HUP = 16 }; /* the values of POLLIN and so on */
 
 enum {
-    SLEY_IO_ALL = 1, /**< RECV, SEND: go on until op->len bytes have moved; result 0, the count in op->done_bytes */
+    /**
+     * RECV, SEND: go on until op->len bytes have moved: 0, -ENODATA at an end within, or the error that stopped it. How many
+     * have moved is in op->done_bytes whatever the result; -ECANCELED, too, may come with a count above 0.
+     */
+    SLEY_IO_ALL = 1,
 };
 
 /**
@@ -53,24 +58,32 @@ struct sley_io_op {
     int out_number;
     uint8_t code;  /* enum sley_io_code */
     uint8_t flags; /* SLEY_IO_ALL */
-    uint8_t stage; /* the reactor's */
+    uint8_t stage; /* 0 at submit; sley_io_try's: a connect is under way */
     uint8_t kind;  /* the layer above's */
 };
 #ifdef __LP64__
 SLEY_STATIC_ASSERT(sizeof(struct sley_io_op) <= 112, "an op fits beside a small buffer in a frame");
 #endif
 
-/** Describes an open, non-blocking descriptor; it becomes the sley_fd's. */
+/**
+ * Describes an open, non-blocking descriptor; it becomes the sley_fd's. To only wait for a descriptor that belongs to somebody
+ * else, never close the sley_fd: forgetting it when nothing is in flight is enough.
+ */
 SLEY_API void sley_fd_init(struct sley_fd *fd, int number);
 
 /**
- * Waits until the descriptor (a socket, pipe, eventfd, ...; not a regular file) is ready for one of @p events. Any number of
- * tasks may wait. Returns: the set that is ready (> 0; ERR and HUP may be there unasked); -EBADF; -EPERM for files and
- * directories; -ECANCELED. Nothing stays armed after a wait that was cancelled. Thread: as sley_await.
+ * Waits until the descriptor (a socket, pipe, eventfd, ...; not a regular file) is ready for one of @p events. Many tasks may
+ * wait at once. Returns: the set that is ready (> 0; ERR and HUP may be there unasked); -EBADF when it is closed; -EPERM for
+ * files and directories; -EEXIST while another sley_fd of the same number has ops in flight; -EXDEV when its home is elsewhere;
+ * -ENOMEM, -ENOSPC (fs.epoll.max_user_watches) when it cannot be watched; -ECANCELED: nothing stays armed then.
+ * Thread: as sley_await.
  */
 SLEY_API int sley_fd_poll(struct sley_fd *fd, uint32_t events);
 SLEY_API void sley_fd_poll_start(struct sley_io_op *op, struct sley_fd *fd, uint32_t events);
-/** Completes what is pending on it with -ECANCELED, then closes. Twice is fine. Returns: 0. Never cancelled. */
+/**
+ * Completes what is pending on it with -ECANCELED, then closes. Twice is fine. Never cancelled. Returns: 0; -EXDEV when ops are
+ * in flight on it elsewhere (nothing has happened then). Thread: its home; any while nothing is in flight.
+ */
 SLEY_API int sley_fd_close(struct sley_fd *fd);
 SLEY_API void sley_fd_close_start(struct sley_io_op *op, struct sley_fd *fd);
 

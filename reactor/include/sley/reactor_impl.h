@@ -18,8 +18,15 @@ struct sley_reactor_ops {
     uint32_t caps;    /**< SLEY_REACTOR_CAP_* */
     const char *name;
     /**
-     * Required. Does the op or arms it. It has begun (sley_wait_begin) and holds its descriptor (sley_fd_hold); the reactor
-     * either finishes it here (sley_io_finish) or arms it (sley_io_arm) and completes it later (sley_io_complete), each once.
+     * Optional (absent: 0). A descriptor comes home: forget what was known about its number, which may have been closed and
+     * reused without this reactor's knowledge. Returns: 0; -EEXIST when ops of another sley_fd are armed on the number; -ENOMEM.
+     * Thread: owner.
+     */
+    int (*adopt)(struct sley_reactor *self, struct sley_fd *fd);
+    /**
+     * Required. Does the op or arms it. It has begun (sley_wait_begin) and holds its descriptor; the reactor either finishes it
+     * here (sley_io_finish) or arms it (sley_io_arm) and completes it later (sley_io_complete), each once. SLEY_IO_CLOSE: the
+     * descriptor says CLOSING; cancel what is armed, and close(2) when the close's own hold is the last.
      * Must not block. Thread: owner. Must not run tasks.
      */
     void (*submit)(struct sley_reactor *self, struct sley_io_op *op);
@@ -68,20 +75,33 @@ SLEY_API int sley_reactor_check(const struct sley_reactor_ops *ops);
  *   bit 16     READING: a stream op of the read side is in flight; a second is -EBUSY
  *   bit 17     WRITING: the same for the write side
  *   bit 18     CLOSING: no op may start any more (-EBADF)
- * Everything but the first op's adoption is the home thread's alone. */
+ *   bit 19     STREAM: bytes without boundaries (TCP); set before the first op by who has made the descriptor
+ * The home thread's alone; plain threads, which use a descriptor without a home, change it by atomic read-modify-write. */
 enum {
     SLEY_FD_HOLD = 1,
     SLEY_FD_HOLD_MASK = 0xffff,
     SLEY_FD_READING = 1 << 16,
     SLEY_FD_WRITING = 1 << 17,
     SLEY_FD_CLOSING = 1 << 18,
+    SLEY_FD_STREAM = 1 << 19,
 };
+
+/** A try of an ALL op returns -EAGAIN after this much, ready or not: others want their turn. */
+enum { SLEY_IO_SHARE_BYTES = 1 << 20 };
+
+/**
+ * Says that a short receive from the descriptor means that there is no more: true of TCP; not of datagrams, nor of Unix sockets
+ * (a receive ends where descriptors are attached). Saves a readiness reactor one system call per message. After sley_fd_init.
+ */
+SLEY_API void sley_fd_set_stream(struct sley_fd *fd);
 
 /**
  * The whole way in: begins the node, adopts the descriptor if it has no home yet, takes its hold and busy bit, submits.
- * @p op has fd, buf, len, code, flags and `end` set by the caller (and nothing armed). `op->end`, when not NULL, is called once
- * before the node is done, on the home thread, whatever the outcome: it fills outputs and returns the node's result. Failures are the node's result: -ECANCELED,
- * -EBADF, -EBUSY, -EXDEV (the home is another executor's), -ENOTSUP (a plain thread has no reactor to start an op on).
+ * @p op has fd, buf, len, code, flags and `end` set by the caller (and nothing armed); done_bytes is zeroed here. `op->end`, when
+ * not NULL, is called once, before the node's waiter is told, on the home thread, whatever the outcome: it fills outputs and
+ * returns the node's result; it must not start ops. Failures are the node's result: -ECANCELED, -EINVAL (no such code), -EBADF,
+ * -EBUSY (the direction is taken; or 65,535 ops hold the descriptor), -EXDEV (the home is another executor's), -ENOTSUP (no
+ * reactor: a plain thread, or an executor without one), and what `adopt` returns.
  */
 SLEY_API void sley_io_submit(struct sley_io_op *op);
 /** The same, waiting: in a fiber, or on a plain thread, which then waits in poll(2) for a descriptor without a home. */
@@ -94,7 +114,10 @@ SLEY_API void sley_io_finish(struct sley_io_op *op, int32_t result);
 SLEY_API void sley_io_arm(struct sley_reactor *r, struct sley_io_op *op);
 /** An armed op ends. The op may be gone afterwards. Thread: owner. */
 SLEY_API void sley_io_complete(struct sley_reactor *r, struct sley_io_op *op, int32_t result);
-/** The system call of an op, without waiting. Returns its result, -EAGAIN, or another negative errno; EINTR is retried. */
+/**
+ * The system call of an op, without waiting; not for CLOSE. Returns: its result; -EAGAIN: to be tried again when the descriptor
+ * is ready (an ALL op has moved some bytes, perhaps); another negative errno. EINTR is retried. Thread: any.
+ */
 SLEY_API int32_t sley_io_try(struct sley_io_op *op);
 
 SLEY_EXTERN_C_END

@@ -1,0 +1,213 @@
+/* An op's way in and out: node, home, hold and busy bit; and the calls of a descriptor's user. */
+#include "op.h"
+
+#include <unistd.h>
+
+static void io_cancel(struct sley_wait *w)
+{
+    struct sley_io_op *op = sley_container_of(w, struct sley_io_op, wait);
+    struct sley_reactor *r = op->fd->home;
+    r->ops->cancel(r, op);
+}
+
+#define KIND(text) {.version = SLEY_WAIT_VERSION, .name = "io." text, .cancel = io_cancel}
+static const struct sley_wait_ops kinds[SLEY_IO_CLOSE + 1] = {
+    [0] = KIND("unknown"),
+    [SLEY_IO_ACCEPT] = KIND("accept"),
+    [SLEY_IO_CONNECT] = KIND("connect"),
+    [SLEY_IO_RECV] = KIND("recv"),
+    [SLEY_IO_SEND] = KIND("send"),
+    [SLEY_IO_RECVMSG] = KIND("recvmsg"),
+    [SLEY_IO_SENDMSG] = KIND("sendmsg"),
+    [SLEY_IO_POLL] = KIND("poll"),
+    [SLEY_IO_CLOSE] = {.version = SLEY_WAIT_VERSION, .name = "io.close"},
+};
+
+const uint32_t sley__io_busy[SLEY_IO_CLOSE + 1] = {
+    [SLEY_IO_CONNECT] = SLEY_FD_WRITING, [SLEY_IO_RECV] = SLEY_FD_READING,    [SLEY_IO_SEND] = SLEY_FD_WRITING,
+    [SLEY_IO_RECVMSG] = SLEY_FD_READING, [SLEY_IO_SENDMSG] = SLEY_FD_WRITING,
+};
+
+int sley_reactor_check(const struct sley_reactor_ops *ops)
+{
+    const bool complete = ops && ops->version >= 1 && ops->name && ops->submit && ops->cancel && ops->poll && ops->wake &&
+                          ops->destroy;
+    return complete ? 0 : -EINVAL;
+}
+
+void sley_fd_init(struct sley_fd *fd, int number)
+{
+    fd->number = number;
+    sley__fd_set(fd, 0);
+    fd->home = NULL;
+}
+
+void sley_fd_set_stream(struct sley_fd *fd)
+{
+    sley__fd_set(fd, sley__fd_state(fd) | SLEY_FD_STREAM);
+}
+
+/* ---- in ---------------------------------------------------------------------------------------------------------- */
+
+/** Why an op that is not as usual may not start, or 0: then its descriptor is at home. */
+static SLEY_NOINLINE int admit(struct sley_fd *fd, struct sley_reactor *r, uint32_t busy)
+{
+    const uint32_t state = sley__fd_state(fd);
+    if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
+        return -EBADF;
+    }
+    if (!r) {
+        return -ENOTSUP;
+    }
+    if (fd->home && fd->home != r) {
+        return -EXDEV;
+    }
+    if ((state & busy) || (state & SLEY_FD_HOLD_MASK) == SLEY_FD_HOLD_MASK) {
+        return -EBUSY;
+    }
+    const int rc = !fd->home && r->ops->adopt ? r->ops->adopt(r, fd) : 0;
+    if (rc == 0) {
+        fd->home = r;
+    }
+    return rc;
+}
+
+/** An op that never reached the reactor ends. */
+static void refuse(struct sley_io_op *op, int32_t result)
+{
+    sley_wait_finish(&op->wait, sley__io_end(op, result));
+}
+
+static void submit_close(struct sley_io_op *op)
+{
+    struct sley_fd *fd = op->fd;
+    sley_wait_begin_always(&op->wait, &kinds[SLEY_IO_CLOSE]);
+    const struct sley_sched *s = sley__self;
+    const uint32_t state = sley__fd_state(fd);
+    if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
+        refuse(op, 0);
+    } else if (s && s->reactor && fd->home == s->reactor) {
+        sley__fd_set(fd, (state | SLEY_FD_CLOSING) + SLEY_FD_HOLD);
+        fd->home->ops->submit(fd->home, op);
+    } else if (state & SLEY_FD_HOLD_MASK) {
+        refuse(op, -EXDEV);
+    } else {
+        sley__fd_close_idle(fd);
+        refuse(op, 0);
+    }
+}
+
+void sley__fd_close_idle(struct sley_fd *fd)
+{
+    const int number = fd->number;
+    sley__fd_set(fd, sley__fd_state(fd) | SLEY_FD_CLOSING);
+    fd->number = -1;
+    (void)close(number); /* nothing can be done about an error: the number is free on Linux whatever it says */
+}
+
+void sley_io_submit(struct sley_io_op *op)
+{
+    const uint32_t code = op->code;
+    if (SLEY_UNLIKELY(code - 1u >= SLEY_IO_CLOSE - 1u)) {
+        if (code == SLEY_IO_CLOSE) {
+            submit_close(op);
+        } else if (sley_wait_begin(&op->wait, &kinds[0])) {
+            refuse(op, -EINVAL);
+        }
+        return;
+    }
+    if (SLEY_UNLIKELY(!sley_wait_begin(&op->wait, &kinds[code]))) {
+        op->wait.result = sley__io_end(op, -ECANCELED); /* done, but nobody has been able to look yet */
+        return;
+    }
+    op->done_bytes = 0;
+    op->stage = 0;
+    const struct sley_sched *s = sley__self;
+    struct sley_reactor *r = s ? s->reactor : NULL;
+    struct sley_fd *fd = op->fd;
+    const uint32_t busy = sley__io_busy[code];
+    uint32_t state = sley__fd_state(fd);
+    if (SLEY_UNLIKELY(!r || fd->home != r || (state & (busy | SLEY_FD_CLOSING)) ||
+                      (state & SLEY_FD_HOLD_MASK) == SLEY_FD_HOLD_MASK)) {
+        const int rc = admit(fd, r, busy);
+        if (rc < 0) {
+            refuse(op, rc);
+            return;
+        }
+        state = sley__fd_state(fd);
+    }
+    sley__fd_set(fd, (state | busy) + SLEY_FD_HOLD);
+    r->ops->submit(r, op);
+}
+
+int sley_io_run(struct sley_io_op *op)
+{
+    const int rc = sley_direct_enter();
+    if (rc < 0) {
+        return rc;
+    }
+    if (!sley_sched_current()) {
+        return sley__io_run_thread(op);
+    }
+    sley_io_submit(op);
+    return sley_await(&op->wait);
+}
+
+/* ---- out --------------------------------------------------------------------------------------------------------- */
+
+static inline int32_t let_go(struct sley_io_op *op, int32_t result)
+{
+    struct sley_fd *fd = op->fd;
+    sley__fd_set(fd, (sley__fd_state(fd) & ~sley__io_busy[op->code]) - SLEY_FD_HOLD);
+    return sley__io_end(op, result);
+}
+
+void sley_io_finish(struct sley_io_op *op, int32_t result)
+{
+    sley_wait_finish(&op->wait, let_go(op, result));
+}
+
+void sley_io_arm(struct sley_reactor *r, struct sley_io_op *op)
+{
+    r->armed_count++;
+    sley_wait_arm(&op->wait);
+}
+
+void sley_io_complete(struct sley_reactor *r, struct sley_io_op *op, int32_t result)
+{
+    r->armed_count--;
+    sley_wait_complete(&op->wait, let_go(op, result));
+}
+
+/* ---- a descriptor's user ----------------------------------------------------------------------------------------- */
+
+void sley_fd_poll_start(struct sley_io_op *op, struct sley_fd *fd, uint32_t events)
+{
+    op->fd = fd;
+    op->len = events;
+    op->end = NULL;
+    op->code = SLEY_IO_POLL;
+    op->flags = 0;
+    sley_io_submit(op);
+}
+
+int sley_fd_poll(struct sley_fd *fd, uint32_t events)
+{
+    struct sley_io_op op = {.fd = fd, .len = events, .code = SLEY_IO_POLL};
+    return sley_io_run(&op);
+}
+
+void sley_fd_close_start(struct sley_io_op *op, struct sley_fd *fd)
+{
+    op->fd = fd;
+    op->end = NULL;
+    op->code = SLEY_IO_CLOSE;
+    op->flags = 0;
+    sley_io_submit(op);
+}
+
+int sley_fd_close(struct sley_fd *fd)
+{
+    struct sley_io_op op = {.fd = fd, .code = SLEY_IO_CLOSE};
+    return sley_io_run(&op);
+}

@@ -1,0 +1,93 @@
+/* Between the readiness core and its ports: what is known of a descriptor, and how readiness is asked for. */
+#ifndef SLEY_REACTOR_POLL_PORT_H
+#define SLEY_REACTOR_POLL_PORT_H
+
+#include <sley/reactor_poll.h>
+
+struct sley__poll;
+
+/**
+ * What is known of a descriptor's number. Rings of ops name their newest; its next is the oldest.
+ * `dry` holds the directions in which the last look found nothing: waiting is right, trying is not. It may be set wrongly while
+ * the port does not watch the direction: the watching then begins with a report of what is ready.
+ */
+struct sley__slot {
+    struct sley_io_op *read;  /* accept, recv, recvmsg: ring */
+    struct sley_io_op *write; /* connect, send, sendmsg: ring */
+    struct sley_io_op *polls; /* ring */
+    uint32_t token;           /* the port's: a generation, or a place */
+    uint8_t watched;          /* what the port was told: SLEY_IO_IN, OUT, ERR (registered at least); 0: nothing */
+    uint8_t dry;              /* SLEY_IO_IN, OUT */
+    bool doubtful;            /* hung up, or urgent data: a short receive proves nothing */
+    bool queued;              /* in the core's list of those that are watched without need */
+};
+#ifdef __LP64__
+SLEY_STATIC_ASSERT(sizeof(struct sley__slot) == 32, "two to a cache line");
+#endif
+
+/* what a port may report beside SLEY_IO_IN, OUT, ERR and HUP */
+enum {
+    SLEY__POLL_BAD = 32,        /* poll(2) does not know the number */
+    SLEY__POLL_DOUBT = ~0x25,   /* every bit but IN, OUT and BAD: readiness that a short receive does not end */
+};
+
+/** A way to learn of readiness. */
+struct sley__port {
+    struct sley_reactor_ops ops; /* the core's functions under the port's name */
+    size_t bytes;                /* of the port's struct, which begins with struct sley__poll */
+    bool edge;                   /* reports changes; else reports what is ready while it is watched */
+    /** Returns 0 or a negative errno, and then has kept nothing. */
+    int (*open)(struct sley__poll *r);
+    void (*close)(struct sley__poll *r);
+    /** Watches for @p interest, and reports what is ready already; 0: forgets it. Fewer than before and 0 cannot fail. */
+    int (*watch)(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t interest);
+    /** Waits and calls sley__poll_event. Returns: how many; negative errno but -EINTR. */
+    int (*wait)(struct sley__poll *r, uint64_t timeout_ns);
+    /** Makes wait return; then it calls sley__poll_woken. Thread: any, signal; at most once in between. */
+    void (*ring)(struct sley__poll *r);
+};
+
+enum {
+    SLEY__SLOT_BITS = 7, /* slots of a chunk: 4 KiB */
+    SLEY__SLOT_CHUNK = 1 << SLEY__SLOT_BITS,
+    SLEY__DROP_COUNT = 64, /* needless watches that may wait for the next poll: more end at once */
+};
+
+/** Base of a port's struct. Chunks of slots never move; their directory does. */
+struct sley__poll {
+    struct sley_reactor base;
+    const struct sley__port *port;
+    struct sley_alloc *alloc;
+    struct sley__slot **chunks; /* by descriptor number */
+    uint32_t chunk_count;
+    uint32_t drop_count;
+    bool ending;
+    SLEY_ATOMIC(bool) rung; /* set by wake, cleared by wait: one ring at a time is under way */
+    int drops[SLEY__DROP_COUNT];
+};
+
+/** The slot of a number that has been adopted, or NULL. */
+SLEY_INLINE struct sley__slot *sley__poll_slot(const struct sley__poll *r, int number)
+{
+    const uint32_t chunk = (uint32_t)number >> SLEY__SLOT_BITS;
+    if (SLEY_UNLIKELY(chunk >= r->chunk_count || !r->chunks[chunk])) {
+        return NULL;
+    }
+    return &r->chunks[chunk][(uint32_t)number & (SLEY__SLOT_CHUNK - 1)];
+}
+
+/** A port's report: tries what waits, completes what is done. */
+void sley__poll_event(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t events);
+/** A port has seen its ring. */
+void sley__poll_woken(struct sley__poll *r);
+
+/* the core's half of a port's table and factory */
+int sley__poll_create(const struct sley__port *port, const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor);
+int sley__poll_adopt(struct sley_reactor *self, struct sley_fd *fd);
+void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op);
+void sley__poll_cancel(struct sley_reactor *self, struct sley_io_op *op);
+int sley__poll_poll(struct sley_reactor *self, uint64_t timeout_ns);
+void sley__poll_wake(struct sley_reactor *self);
+void sley__poll_destroy(struct sley_reactor *self);
+
+#endif

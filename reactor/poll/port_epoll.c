@@ -1,0 +1,181 @@
+/* The epoll port: edge-triggered; a descriptor is registered when an op first has to wait on it. */
+#include "port.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Events taken at a time: enough that the wait's own cost is lost among the reads that follow, and few enough that timers and
+ * other threads' posts wait for no more than about a millisecond of them. 3 KiB. */
+enum { EVENT_COUNT = 256 };
+
+/* in place of a descriptor's number and generation */
+static const uint64_t RING = UINT64_MAX;
+
+struct port_epoll {
+    struct sley__poll core;
+    int epoll, ring;
+    bool coarse; /* no epoll_pwait2 here: timeouts in milliseconds, rounded up */
+    struct epoll_event events[EVENT_COUNT];
+};
+
+static struct port_epoll *port_of(struct sley__poll *r)
+{
+    return sley_container_of(r, struct port_epoll, core);
+}
+
+static int port_open(struct sley__poll *r)
+{
+    struct port_epoll *p = port_of(r);
+    p->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (p->epoll < 0) {
+        return errno == ENOSYS ? -ENOTSUP : -errno;
+    }
+    int rc = 0;
+    p->ring = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (p->ring < 0) {
+        rc = -errno;
+    } else {
+        /* edge-triggered: each write is an event of its own, and nobody needs to read the counter back */
+        struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = RING};
+        if (epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->ring, &ev) < 0) {
+            rc = -errno;
+            (void)close(p->ring);
+        }
+    }
+    if (rc < 0) {
+        (void)close(p->epoll);
+    }
+    return rc;
+}
+
+static void port_close(struct sley__poll *r)
+{
+    (void)close(port_of(r)->ring);
+    (void)close(port_of(r)->epoll);
+}
+
+static int port_watch(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t interest)
+{
+    const int epoll = port_of(r)->epoll;
+    struct epoll_event ev = {
+        .events = (uint32_t)EPOLLET | (interest & SLEY_IO_IN ? EPOLLIN | EPOLLPRI | EPOLLRDHUP : 0u) |
+                  (interest & SLEY_IO_OUT ? EPOLLOUT : 0u),
+        .data.u64 = (uint64_t)slot->token << 32 | (uint32_t)number,
+    };
+    int how = EPOLL_CTL_DEL;
+    if (interest != 0) {
+        how = slot->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    }
+    int rc = epoll_ctl(epoll, how, number, &ev);
+    if (rc < 0 && how == EPOLL_CTL_ADD && errno == EEXIST) {
+        rc = epoll_ctl(epoll, EPOLL_CTL_MOD, number, &ev); /* a sley_fd of the same descriptor has been forgotten */
+    } else if (rc < 0 && how == EPOLL_CTL_MOD && errno == ENOENT) {
+        rc = epoll_ctl(epoll, EPOLL_CTL_ADD, number, &ev); /* the number was closed and reused behind its sley_fd */
+    }
+    if (rc < 0 && interest != 0) {
+        return -errno;
+    }
+    slot->watched = (uint8_t)interest;
+    return 0;
+}
+
+/** @p timeout_ns rounded up: never early. */
+static int wait_ms(struct port_epoll *p, uint64_t timeout_ns)
+{
+    const uint64_t ms = timeout_ns / SLEY_MS + (timeout_ns % SLEY_MS != 0);
+    return epoll_wait(p->epoll, p->events, EVENT_COUNT, ms < INT32_MAX ? (int)ms : INT32_MAX);
+}
+
+static int wait_ns(struct port_epoll *p, uint64_t timeout_ns)
+{
+    if (!p->coarse) {
+        const struct {
+            int64_t sec, nsec;
+        } ts = {(int64_t)(timeout_ns / SLEY_S), (int64_t)(timeout_ns % SLEY_S)};
+        const long n = syscall(SYS_epoll_pwait2, p->epoll, p->events, EVENT_COUNT, &ts, NULL, 0);
+        if (n >= 0 || errno != ENOSYS) {
+            return (int)n;
+        }
+        p->coarse = true;
+    }
+    return wait_ms(p, timeout_ns);
+}
+
+static int port_wait(struct sley__poll *r, uint64_t timeout_ns)
+{
+    struct port_epoll *p = port_of(r);
+    int n;
+    if (timeout_ns == 0 || timeout_ns == SLEY_NEVER) {
+        n = epoll_wait(p->epoll, p->events, EVENT_COUNT, timeout_ns == 0 ? 0 : -1);
+    } else {
+        n = wait_ns(p, timeout_ns);
+    }
+    if (n < 0) {
+        return errno == EINTR ? 0 : -errno;
+    }
+    int seen = 0;
+    for (const struct epoll_event *ev = p->events, *end = ev + n; ev != end; ev++) {
+        const uint64_t data = ev->data.u64;
+        if (SLEY_UNLIKELY(data == RING)) {
+            sley__poll_woken(r);
+            continue;
+        }
+        const int number = (int)(uint32_t)data;
+        struct sley__slot *slot = sley__poll_slot(r, number);
+        if (SLEY_LIKELY(slot->token == data >> 32)) { /* else it was about the number's earlier life */
+            seen++;
+            sley__poll_event(r, slot, number, ev->events);
+        }
+    }
+    return seen;
+}
+
+static void port_ring(struct sley__poll *r)
+{
+    const int saved = errno; /* of the code that a signal handler has interrupted */
+    const uint64_t one = 1;
+    (void)!write(port_of(r)->ring, &one, sizeof one); /* the counter holds more rings than there will ever be */
+    errno = saved;
+}
+
+static int pollable_fd(struct sley_reactor *self)
+{
+    return port_of(sley_container_of(self, struct sley__poll, base))->epoll;
+}
+
+static const struct sley__port port_epoll = {
+    .ops =
+        {
+            .version = SLEY_REACTOR_VERSION,
+            .caps = SLEY_REACTOR_CAP_READINESS,
+            .name = "epoll",
+            .adopt = sley__poll_adopt,
+            .submit = sley__poll_submit,
+            .cancel = sley__poll_cancel,
+            .poll = sley__poll_poll,
+            .wake = sley__poll_wake,
+            .pollable_fd = pollable_fd,
+            .destroy = sley__poll_destroy,
+        },
+    .bytes = sizeof(struct port_epoll),
+    .edge = true,
+    .open = port_open,
+    .close = port_close,
+    .watch = port_watch,
+    .wait = port_wait,
+    .ring = port_ring,
+};
+
+static int create(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
+{
+    return sley__poll_create(&port_epoll, o, ret_reactor);
+}
+
+const struct sley_reactor_factory sley_reactor_epoll = {
+    .version = SLEY_REACTOR_VERSION,
+    .name = "epoll",
+    .create = create,
+};
