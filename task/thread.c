@@ -171,6 +171,17 @@ static void ask_all(struct sley_wait *const *waits, size_t n)
     }
 }
 
+/** Has a completer claimed a node that it has not published yet? It has woken us already and will not do so again. */
+static bool completing(struct sley_wait *const *waits, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (waits[i] && sley__kind(sley__wait_word(waits[i])) == SLEY__KIND_COMPLETING) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int sley__thread_await(struct sley_wait *const *waits, size_t n, uint64_t deadline_ns, enum sley__thread_how how)
 {
     struct parker p = {.hook = {.fn = sley__parker_wake}};
@@ -197,7 +208,9 @@ int sley__thread_await(struct sley_wait *const *waits, size_t n, uint64_t deadli
             return rc;
         }
         bool again;
-        if (count_armed(waits, n, &again) == left && again == won) {
+        if (completing(waits, n)) {
+            (void)sched_yield();
+        } else if (count_armed(waits, n, &again) == left && again == won) {
             park(&p, next);
         }
     }
