@@ -150,6 +150,7 @@ static int enter(struct sley_local_worker *w)
         return -EBUSY;
     }
     (void)sley_sched_enter(&w->sched);
+    sley_sched_unpark(&w->sched); /* a turn leaves it parked */
     return 0;
 }
 
@@ -167,6 +168,12 @@ static bool take_halt(struct sley_local_worker *w)
            atomic_exchange_explicit(&w->halted, 0, memory_order_relaxed);
 }
 
+/** Nothing is left to run for; what others have posted meanwhile may change that. */
+static bool finished(const struct sley_local_worker *w, const struct sley_task *until)
+{
+    return until ? sley_task_done(until) : w->sched.root->live_count == 0;
+}
+
 static int local_run(struct sley_executor *ex, const struct sley_task *until)
 {
     struct sley_local_worker *w = worker_of(ex);
@@ -175,7 +182,7 @@ static int local_run(struct sley_executor *ex, const struct sley_task *until)
         return rc;
     }
     for (;;) {
-        if (until ? sley_task_done(until) : w->sched.root->live_count == 0 && !sley_sched_drain(&w->sched)) {
+        if (finished(w, until) && (until || !sley_sched_drain(&w->sched))) {
             break;
         }
         if (take_halt(w)) {
@@ -183,7 +190,7 @@ static int local_run(struct sley_executor *ex, const struct sley_task *until)
             break;
         }
         (void)sley_sched_run(&w->sched, BATCH);
-        look(w, !(until && sley_task_done(until)), SLEY_NEVER);
+        look(w, !finished(w, until), SLEY_NEVER);
     }
     leave(w);
     return rc;
@@ -197,8 +204,10 @@ static int local_turn(struct sley_executor *ex, uint32_t max, uint64_t *ret_next
         return rc;
     }
     struct sley_sched *s = &w->sched;
-    sley_sched_unpark(s);
     look(w, false, 0);
+    if (w->reactor && w->reactor->armed_count == 0) {
+        (void)w->reactor->ops->poll(w->reactor, 0); /* takes a ring in: until then its descriptor stays readable */
+    }
     const uint32_t ran = sley_sched_run(s, max ? max : s->ready_count);
     const bool more = sley_sched_ready(s) || !sley_sched_park(s); /* stays parked: a post rings */
     if (ret_next_ns) {
