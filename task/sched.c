@@ -57,11 +57,8 @@ static void memory_destroy(struct sley_sched *s)
 
 static void deliver(struct sley_sched *s, uintptr_t list);
 
-bool sley_sched_fini(struct sley_sched *s)
+void sley_sched_close(struct sley_sched *s)
 {
-    if (!s || !s->memory) {
-        return true;
-    }
     struct sley_sched *outer = sley_sched_enter(s);
     /* acq_rel: the drain observes what posters released; a poster that sees CLOSED observes that every task is done */
     deliver(s, atomic_exchange_explicit(&s->inbox, (uintptr_t)SLEY__INBOX_CLOSED, memory_order_acq_rel));
@@ -70,6 +67,14 @@ bool sley_sched_fini(struct sley_sched *s)
     /* acquire: pairs with the release decrement in sley__inbox_push, the poster's last access */
     while (atomic_load_explicit(&s->inside, memory_order_acquire) != 0) {
     }
+}
+
+bool sley_sched_fini(struct sley_sched *s)
+{
+    if (!s || !s->memory) {
+        return true;
+    }
+    sley_sched_close(s);
     const uint32_t out = s->handle_count;
     /* acq_rel: whoever brings the sum to zero observes all that the others did with the memory. Orphans that were given back
      * between CLOSED and here have made the count negative, so that zero is reached once, whoever comes last. */
@@ -228,7 +233,7 @@ void sley_sched_stop(struct sley_sched *s)
     sley__scope_mark(s->root);
 }
 
-/** Visits every task below a scope, children first; fn (may be NULL) may end the task. Returns how many it has visited. */
+/** Visits every task below a scope, children first. Returns how many it has visited. */
 static uint32_t each_task(struct sley_scope *sc, void (*fn)(struct sley_sched *s, struct sley_task *t))
 {
     uint32_t n = 0;
@@ -259,9 +264,6 @@ void sley_sched_report_left(struct sley_sched *s)
 
 static void abandon_one(struct sley_sched *s, struct sley_task *t)
 {
-    if (sley__task_state(t) & SLEY__TASK_STARTED) {
-        return;
-    }
     if (t->type->drop) {
         t->type->drop(t + 1);
     }
@@ -271,11 +273,20 @@ static void abandon_one(struct sley_sched *s, struct sley_task *t)
 
 uint32_t sley_sched_abandon(struct sley_sched *s)
 {
+    struct sley_task *t = s->root->children; /* only those that have run have children of their own */
+    for (uint32_t left = s->root->live_count; left > 0; left--, t = t->sibling_next) {
+        if (sley__task_state(t) & SLEY__TASK_STARTED) {
+            return sley_sched_live(s);
+        }
+    }
+    s->root->flags |= SLEY__SCOPE_CLOSED; /* a drop function finds it so, too */
     s->ready_head = NULL;
     s->ready_tail = &s->ready_head;
     s->ready_count = 0;
-    (void)each_task(s->root, abandon_one);
-    return sley_sched_live(s);
+    while (s->root->children) {
+        abandon_one(s, s->root->children);
+    }
+    return 0;
 }
 
 size_t sley_sched_trim(struct sley_sched *s)

@@ -299,6 +299,9 @@ static int local_fini(struct sley_executor *ex)
     }
     (void)sley_sched_drain(&w->sched);
     rc = sley_sched_abandon(&w->sched) ? -EBUSY : 0;
+    if (rc == 0) {
+        sley_sched_close(&w->sched); /* whoever posts from now on does not ring the reactor */
+    }
     if (rc == 0 && w->reactor) {
         w->reactor->ops->destroy(w->reactor);
         w->reactor = NULL;

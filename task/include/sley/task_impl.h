@@ -91,8 +91,12 @@ struct sley_sched_opts {
 /** Readies a sched: no thread, no task. Returns: 0; -ENOMEM; -EINVAL (table). Thread: owner. */
 SLEY_API int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, const struct sley_sched_opts *opts);
 /**
- * Ends a sched none of whose tasks is left (sley_sched_abandon drops those): closes the inbox, waits for posters inside, gives
- * memory back. Returns true when the sched's own memory is free at once; false: `ops->release` says when. Thread: stopped.
+ * Closes the inbox of a sched none of whose tasks has run and is left, drops tasks that came last, and waits for posters
+ * inside: no ring() comes after it. Twice is fine. Thread: stopped.
+ */
+SLEY_API void sley_sched_close(struct sley_sched *s);
+/**
+ * Ends a sched none of whose tasks is left (sley_sched_abandon drops those): closes it, gives memory back. Returns true when the sched's own memory is free at once; false: `ops->release` says when. Thread: stopped.
  */
 SLEY_API bool sley_sched_fini(struct sley_sched *s);
 /** Makes @p s (or NULL) the thread's current sched; returns the one before, to be put back. */
@@ -117,8 +121,9 @@ SLEY_API uint32_t sley_sched_live(const struct sley_sched *s);
 /** Reports (SLEY_REPORT_LEFT) each task that is left and what it waits for. Thread: owner. */
 SLEY_API void sley_sched_report_left(struct sley_sched *s);
 /**
- * Ends what never ran: tasks that were not resumed yet have their arguments dropped and end with -ECANCELED.
- * Returns the number of tasks that are left because they have run and still wait. Thread: owner, entered.
+ * Ends what never ran: tasks that were not resumed yet have their arguments dropped and end with -ECANCELED; no more are taken.
+ * When a task is left that has run, nothing happens but that the number of all that are left is returned; else 0.
+ * Thread: owner, entered.
  */
 SLEY_API uint32_t sley_sched_abandon(struct sley_sched *s);
 /** Spawns into the root scope from any thread; see sley_spawn. -ESHUTDOWN once stopping. */
