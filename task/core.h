@@ -22,6 +22,7 @@ struct sley__memory {
     void *alt;            /* signal stack for stack_overflow.c */
     struct sley_scope root;
     struct sley_alloc libc;
+    struct sley_task *kept; /* ring: ended, handles are out, and the slab does not take them along when it goes */
 };
 
 /** What a handle needs to travel to its task's home. */
@@ -42,11 +43,13 @@ struct sley__fiber {
 };
 
 /* sched.c */
-void sley__orphan_gone(struct sley_sched *s); /* a handle of a finished sched has gone; the last takes the memory along */
+void sley__orphans_gone(struct sley_sched *s, uint32_t count); /* handles of a finished sched; the last takes the memory along */
 
 /* task.c */
 void sley__task_set_result(struct sley_task *t, int32_t result);
 void sley__task_finish(struct sley_sched *s, struct sley_task *t);
+void sley__task_keep(struct sley_sched *s, struct sley_task *t); /* it has ended, and handles are out */
+void sley__task_free_kept(struct sley_sched *s); /* the last handle has gone, perhaps on another thread */
 void sley__task_release(struct sley_sched *s, struct sley_task *t); /* a handle or the ring lets go */
 void sley__task_arrived(struct sley_sched *s, struct sley_task *t); /* from another thread, through the inbox */
 void sley__task_requests(struct sley_task *t);

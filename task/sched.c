@@ -46,6 +46,7 @@ int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, cons
 static void memory_destroy(struct sley_sched *s)
 {
     struct sley__memory *m = s->memory;
+    sley__task_free_kept(s);
     sley__overflow_unwatch(m);
     sley__stack_pool_destroy(m->stacks);
     sley__slab_fini(&m->slab);
@@ -85,10 +86,10 @@ bool sley_sched_fini(struct sley_sched *s)
     return true;
 }
 
-void sley__orphan_gone(struct sley_sched *s)
+void sley__orphans_gone(struct sley_sched *s, uint32_t count)
 {
     /* acq_rel: see sley_sched_fini */
-    if (atomic_fetch_sub_explicit(&s->orphans, 1, memory_order_acq_rel) == 1) {
+    if (count && atomic_fetch_sub_explicit(&s->orphans, count, memory_order_acq_rel) == count) {
         memory_destroy(s);
         s->ops->release(s);
     }

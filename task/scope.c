@@ -172,6 +172,9 @@ static int take_finished(struct sley_scope *sc, struct sley_task **ret_task, int
         sley__task_set(t, sley__task_state(t) + SLEY__TASK_REF);
         sc->sched->handle_count++;
         *ret_task = t;
+    }
+    if (sley__task_state(t) >= SLEY__TASK_REF) {
+        sley__task_keep(sc->sched, t);
     } else {
         sley__task_release(sc->sched, t);
     }

@@ -202,6 +202,8 @@ void sley__task_finish(struct sley_sched *s, struct sley_task *t)
         sley__ring_push(&scope->finished, t);
     } else if (sley__task_state(t) < SLEY__TASK_REF) {
         task_free(s, t);
+    } else {
+        sley__task_keep(s, t);
     }
     if (joiner) {
         sley__join_complete(t, joiner); /* there is a handle; whoever joined may give it back in this call */
@@ -211,11 +213,33 @@ void sley__task_finish(struct sley_sched *s, struct sley_task *t)
     }
 }
 
+void sley__task_keep(struct sley_sched *s, struct sley_task *t)
+{
+    const struct sley_task_type *type = t->type;
+    const uint32_t state = sley__task_state(t);
+    if (type->style == SLEY_STYLE_FIBER || !from_slab(type, state) || frame_bytes(type, state) > SLEY__SLAB_MAX_BYTES) {
+        sley__task_set(t, state | SLEY__TASK_KEPT);
+        sley__ring_push(&s->memory->kept, t);
+    }
+}
+
+void sley__task_free_kept(struct sley_sched *s)
+{
+    struct sley_task *t;
+    while ((t = s->memory->kept) != NULL) {
+        sley__ring_remove(&s->memory->kept, t);
+        task_free(s, t);
+    }
+}
+
 void sley__task_release(struct sley_sched *s, struct sley_task *t)
 {
     const uint32_t state = sley__task_state(t);
     const bool ended = (state & SLEY__TASK_RUN_MASK) == SLEY__TASK_DONE;
     if (ended && state < SLEY__TASK_REF && !(state & SLEY__TASK_RINGED)) {
+        if (state & SLEY__TASK_KEPT) {
+            sley__ring_remove(&s->memory->kept, t);
+        }
         task_free(s, t);
     }
 }
@@ -250,16 +274,20 @@ void sley__task_requests(struct sley_task *t)
     }
 }
 
-/** Asks home. Returns false when the task's executor has ended. */
-static bool ask_home(struct sley_task *t, uint32_t request)
+/** Asks home. When the task's executor has ended, so has the task, and handles are all there is to give back. */
+static void ask_home(struct sley_task *t, uint32_t request)
 {
+    struct sley_sched *s = t->sched;
     /* acq_rel: releases what this thread did before; acquires the link from the drain that cleared the word */
     if (atomic_fetch_add_explicit(&t->requests, request, memory_order_acq_rel) != 0) {
-        return true; /* whoever made it non-zero has posted it */
+        return; /* whoever made it non-zero posts it */
     }
     struct sley__handle *h = handle_of(t);
     h->task = t;
-    return sley__inbox_push(t->sched, &h->link, SLEY__ITEM_HANDLE);
+    if (!sley__inbox_push(s, &h->link, SLEY__ITEM_HANDLE)) {
+        /* acq_rel: takes over what others have asked for meanwhile, relying on this thread */
+        sley__orphans_gone(s, atomic_exchange_explicit(&t->requests, 0, memory_order_acq_rel) / SLEY__REQ_UNREF);
+    }
 }
 
 void sley_task_cancel(struct sley_task *t)
@@ -273,7 +301,7 @@ void sley_task_cancel(struct sley_task *t)
     }
     /* relaxed: only whether it was asked before; the add in ask_home orders */
     if (!sley_task_done(t) && !(atomic_load_explicit(&t->requests, memory_order_relaxed) & SLEY__REQ_CANCEL_MASK)) {
-        (void)ask_home(t, SLEY__REQ_CANCEL);
+        ask_home(t, SLEY__REQ_CANCEL);
     }
 }
 
@@ -283,18 +311,12 @@ void sley_task_unref(struct sley_task *t)
         return;
     }
     struct sley_sched *s = t->sched;
-    if (s != sley_sched_current()) {
-        if (!ask_home(t, SLEY__REQ_UNREF)) {
-            sley__orphan_gone(s);
-        }
-        return;
-    }
     /* acquire: a request of another holder that is still on its way must arrive before the task's memory goes */
-    if (atomic_load_explicit(&t->requests, memory_order_acquire) != 0) {
-        (void)ask_home(t, SLEY__REQ_UNREF);
-        return;
+    if (s != sley_sched_current() || atomic_load_explicit(&t->requests, memory_order_acquire) != 0) {
+        ask_home(t, SLEY__REQ_UNREF);
+    } else {
+        unref_home(s, t, 1);
     }
-    unref_home(s, t, 1);
 }
 
 bool sley_task_done(const struct sley_task *t)
