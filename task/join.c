@@ -101,7 +101,9 @@ static void join_cancel(struct sley_wait *w)
     const uint32_t before = stage_add(op, STAGE_CANCEL);
     if ((before & STAGE_REGISTERED) && !(before & (STAGE_DONE | STAGE_CANCEL))) {
         op->post.fn = posted_cancel;
-        (void)sley__inbox_push(op->task->sched, &op->post.link, SLEY__ITEM_POST);
+        if (!sley__inbox_push(op->task->sched, &op->post.link, SLEY__ITEM_POST)) {
+            sley_wait_complete(w, op->verdict); /* the task has ended, and home has left this to the cancel */
+        }
     }
 }
 
@@ -126,6 +128,8 @@ static void join_away(struct sley_task_join_op *op, struct sley_task *t)
     op->verdict = 0;
     sley_wait_arm(&op->wait);
     if (!sley__inbox_push(t->sched, &op->post.link, SLEY__ITEM_POST)) {
+        while (!sley_task_done(t)) { /* spawned at the last moment: its executor is about to drop it */
+        }
         const int rc = join_home(op, t); /* nobody else is left to touch the task */
         sley_wait_complete(&op->wait, rc);
     }
