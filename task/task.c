@@ -136,9 +136,9 @@ static int spawn_here(struct sley_scope *scope, const struct sley_task_type *typ
         return rc;
     }
     sley__scope_add(scope, t);
-    if (SLEY_UNLIKELY(scope->flags & SLEY__SCOPE_CANCELLED)) {
-        sley__task_set(t, sley__task_state(t) | SLEY__TASK_POKED);
-    }
+    const bool cancelled = (scope->flags & SLEY__SCOPE_CANCELLED) != 0;
+    /* SCHEDULED before it is queued: evaluating its arguments may wait, and a cancel that comes meanwhile must not queue it */
+    sley__task_set(t, sley__task_state(t) | SLEY__TASK_SCHEDULED | (SLEY_UNLIKELY(cancelled) ? (uint32_t)SLEY__TASK_POKED : 0));
     if (ret_task) {
         sley__task_set(t, sley__task_state(t) + SLEY__TASK_REF);
         s->handle_count++;
