@@ -101,7 +101,12 @@ int sley_scope_init(struct sley_scope *sc, const struct sley_scope_opts *o)
         return -ESRCH;
     }
     struct sley_task *t = s->current;
+    const bool look = (sley__task_state(t) & (SLEY__TASK_POKED | SLEY__TASK_CANCELLED)) != 0;
+    const bool cancelled = look && sley__task_poll(s, t);
     sley__scope_open(sc, s, t, o);
+    if (cancelled && !shield) {
+        sc->flags |= SLEY__SCOPE_CANCELLED; /* what is spawned into it is cancelled from the start, as its opener is */
+    }
     sc->parent = t->scope;
     t->scope = sc;
     if (deadline_ns != SLEY_NEVER) {
@@ -401,12 +406,15 @@ int sley_scope_fini(struct sley_scope *sc)
 void sley__until_enter(struct sley__until *u, uint64_t deadline_ns)
 {
     const struct sley_sched *s = sley_sched_current();
-    u->on_thread = !s || !s->current;
+    u->on_thread = !s || !s->current || s->current->type->style != SLEY_STYLE_FIBER; /* a frame is refused by the call */
     u->deadline_ns = deadline_ns;
     if (u->on_thread) {
         sley__thread_until_push(u);
-    } else {
-        (void)sley_scope_init(&u->scope, &(struct sley_scope_opts){.deadline_ns = deadline_ns, .name = "until"});
+        return;
+    }
+    (void)sley_scope_init(&u->scope, &(struct sley_scope_opts){.name = "until"});
+    if (deadline_ns != SLEY_NEVER) {
+        deadline_arm(&u->scope, deadline_ns); /* one that has passed hits when time is next looked at: the call is tried once */
     }
 }
 
@@ -416,8 +424,10 @@ int sley__until_leave(struct sley__until *u, int rc)
     if (u->on_thread) {
         passed = sley__thread_until_pop(u);
     } else {
+        struct sley_scope_op op = {0};
         passed = (u->scope.flags & SLEY__SCOPE_DEADLINE) != 0;
-        (void)sley_scope_fini(&u->scope);
+        sley_scope_fini_start(&op, &u->scope); /* not the direct form: that may yield, and rc may be something acquired */
+        (void)sley_await(&op.wait);
     }
     return passed && rc == -ECANCELED ? -ETIMEDOUT : rc;
 }
