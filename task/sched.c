@@ -230,6 +230,8 @@ void sley_sched_unpark(struct sley_sched *s)
 void sley_sched_stop(struct sley_sched *s)
 {
     s->flags |= SLEY__SCHED_STOPPING;
+    /* relaxed: a request; a spawn that does not see it yet is cancelled on arrival */
+    atomic_store_explicit(&s->refuses, 1, memory_order_relaxed);
     s->root->flags |= SLEY__SCOPE_CLOSED;
     sley__scope_mark(s->root);
 }

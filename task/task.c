@@ -376,6 +376,10 @@ int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, co
     if (s == sley__self) {
         return sley_spawn(s->root, type, args, NULL, ret_task);
     }
+    /* relaxed: see sley_sched_stop */
+    if (atomic_load_explicit(&s->refuses, memory_order_relaxed)) {
+        return -ESHUTDOWN;
+    }
     if (!(s->memory->alloc->ops->caps & SLEY_ALLOC_CAP_THREADS)) {
         return -ENOTSUP;
     }

@@ -321,7 +321,12 @@ static int local_spawn(struct sley_executor *ex, const struct sley_task_type *ty
                        struct sley_task **ret_task)
 {
     struct sley_local_worker *w = worker_of(ex);
-    return w ? sley_sched_spawn(&w->sched, type, args, ret_task) : -ESHUTDOWN;
+    int rc = w ? sley_sched_spawn(&w->sched, type, args, ret_task) : -ESHUTDOWN;
+    if (rc == -ENOTSUP && enter(w) == 0) { /* its memory is for one thread at a time: then this is the one */
+        rc = sley_spawn(w->sched.root, type, args, NULL, ret_task);
+        leave(w);
+    }
+    return rc;
 }
 
 static void local_halt(struct sley_executor *ex)

@@ -70,6 +70,7 @@ struct sley_sched {
     SLEY_ATOMIC(uintptr_t) inbox __attribute__((aligned(64)));
     SLEY_ATOMIC(uint32_t) inside;  /* posters between their first and last access */
     SLEY_ATOMIC(uint32_t) orphans; /* handles still out when the sched was finished */
+    SLEY_ATOMIC(uint32_t) refuses; /* stopping: no more spawns from elsewhere */
 };
 
 enum {
