@@ -6,10 +6,10 @@ static bool live(const struct sley_wait *w)
     return w && sley__armed(sley__wait_word(w));
 }
 
-/** Done before anybody asked it to end? Such a node can be the winner. */
+/** Done before a wait gave up on it? Such a node can be the winner, also when its owner has cancelled it. */
 static bool won(const struct sley_wait *w)
 {
-    return w && sley_wait_done(w) && !(w->flags & SLEY__WAIT_CANCEL_ASKED);
+    return w && sley_wait_done(w) && !(w->flags & SLEY__WAIT_LOST);
 }
 
 static bool cancel_all(struct sley_wait *const *waits, size_t n)
@@ -17,7 +17,7 @@ static bool cancel_all(struct sley_wait *const *waits, size_t n)
     bool left = false;
     for (size_t i = 0; i < n; i++) {
         if (live(waits[i])) {
-            sley__wait_ask_cancel(waits[i]);
+            sley__wait_lose(waits[i]);
             left |= live(waits[i]);
         }
     }
@@ -33,7 +33,7 @@ bool sley__select_ready(struct sley_wait *const *waits, size_t n, uint32_t flags
         for (size_t i = 0; i < n; i++) {
             winner |= won(waits[i]);
             armed |= live(waits[i]);
-            asked |= live(waits[i]) && (waits[i]->flags & SLEY__WAIT_CANCEL_ASKED) != 0;
+            asked |= live(waits[i]) && (waits[i]->flags & SLEY__WAIT_LOST) != 0;
         }
         if (!armed || (winner && (flags & SLEY_SELECT_KEEP) && !asked)) {
             return true;
@@ -92,7 +92,7 @@ bool sley__until_ready(struct sley_wait *w, struct sley_timer *t)
             return !live(&t->wait);
         }
         if (sley_wait_done(&t->wait) && t->wait.result == 0) {
-            sley__wait_ask_cancel(w);
+            sley__wait_lose(w);
             if (sley_wait_done(w)) {
                 continue;
             }
@@ -111,6 +111,6 @@ bool sley__until_ready(struct sley_wait *w, struct sley_timer *t)
 
 int sley__until_verdict(struct sley_wait *w, struct sley_timer *t)
 {
-    const bool passed = (w->flags & SLEY__WAIT_CANCEL_ASKED) && sley_wait_done(&t->wait) && t->wait.result == 0;
+    const bool passed = (w->flags & SLEY__WAIT_LOST) && sley_wait_done(&t->wait) && t->wait.result == 0;
     return passed && w->result == -ECANCELED ? -ETIMEDOUT : w->result;
 }

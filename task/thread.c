@@ -129,7 +129,7 @@ static size_t count_armed(struct sley_wait *const *waits, size_t n, bool *ret_wo
     *ret_won = false;
     for (size_t i = 0; i < n; i++) {
         count += armed(waits[i]);
-        *ret_won |= waits[i] && sley_wait_done(waits[i]) && !(waits[i]->flags & SLEY__WAIT_CANCEL_ASKED);
+        *ret_won |= waits[i] && sley_wait_done(waits[i]) && !(waits[i]->flags & SLEY__WAIT_LOST);
     }
     return count;
 }
@@ -166,7 +166,7 @@ static void ask_all(struct sley_wait *const *waits, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (armed(waits[i])) {
-            sley__wait_ask_cancel(waits[i]);
+            sley__wait_lose(waits[i]);
         }
     }
 }

@@ -181,6 +181,12 @@ void sley__wait_ask_cancel(struct sley_wait *w)
     }
 }
 
+void sley__wait_lose(struct sley_wait *w)
+{
+    w->flags |= SLEY__WAIT_LOST;
+    sley__wait_ask_cancel(w);
+}
+
 void sley_wait_cancel(struct sley_wait *w)
 {
     sley__wait_ask_cancel(w);

@@ -24,7 +24,11 @@
 
 #include <sley/task_impl.h>
 
-enum { SLEY__WAIT_CANCEL_ASKED = 1 }; /* in flags: the owner has asked; it does not ask twice */
+/* in flags */
+enum {
+    SLEY__WAIT_CANCEL_ASKED = 1, /* it was asked to end, by its owner or a wait; it is not asked twice */
+    SLEY__WAIT_LOST = 2,         /* a wait has asked: another one has won, the deadline passed, the task is cancelled */
+};
 
 /* what an inbox link points to; in the low two bits of the link value */
 enum sley__item {
@@ -77,6 +81,8 @@ bool sley__wait_register(struct sley_wait *w, uintptr_t waiter, enum sley__wait_
 bool sley__wait_unregister(struct sley_wait *w, uintptr_t waiter);
 /** Asks once. */
 void sley__wait_ask_cancel(struct sley_wait *w);
+/** The same for a wait that gives up on an armed node. */
+void sley__wait_lose(struct sley_wait *w);
 
 /* thread.c: waiting on a plain thread; deadline_ns SLEY_NEVER for none */
 enum sley__thread_how { SLEY__THREAD_ONE, SLEY__THREAD_SELECT, SLEY__THREAD_SELECT_KEEP };
