@@ -1,0 +1,120 @@
+/* Streams of bytes, whatever moves them: what a program calls. Kinds: <sley/tcp.h>, <sley/stream_pair.h>; writing one: stream_impl.h. */
+#ifndef SLEY_STREAM_H
+#define SLEY_STREAM_H
+
+#include <sley/reactor.h>
+#include <sley/task_impl.h>
+
+SLEY_EXTERN_C_BEGIN
+
+struct sley_stream_ops;
+
+/**
+ * Base and first member of every stream. One read and one write may be in flight at a time; a second is -EBUSY. May be copied
+ * to a new place while nothing is in flight on it (the old copy is dead), unless the kind says otherwise.
+ *
+ * Every call has a direct form (a fiber, or a plain thread, which parks) and a _start form (frames, select). All are for the
+ * stream's home: the executor where it was used first. A stream that was never closed or aborted leaks its descriptor.
+ *
+ *   call while            a read is in flight   a write is in flight
+ *   read, read_exact      -EBUSY                fine
+ *   write, write_all      fine                  -EBUSY
+ *   flush                 fine                  fine
+ *   shutdown              fine                  waits for the write, whatever becomes of it
+ *   close, abort          ends both: -ECANCELED
+ */
+struct sley_stream {
+    const struct sley_stream_ops *ops; /* private */
+};
+
+/**
+ * Reads what is there, waiting for at least one byte. @p buf stays the caller's, and borrowed until the op is done.
+ * Returns: bytes, 1..@p len; 0 at the end, again and again (0, too, for a @p len of 0); -ECANCELED: no byte was taken;
+ * -ECONNRESET and other errors of the kind, after the data that came before them, and again for each further read;
+ * -EBUSY; -EBADF once closed; -EXDEV away from home; -EDEADLK as sley_await. Thread: home.
+ */
+SLEY_API int sley_stream_read(struct sley_stream *s, void *buf, size_t len);
+SLEY_API void sley_stream_read_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len);
+
+/**
+ * Reads until @p buf is full. `*ret_done` (may be NULL) is always written: how many bytes are in @p buf, whatever the result.
+ * Returns: 0; -ENODATA when the end came first; -ECANCELED, perhaps with bytes in @p buf; else as sley_stream_read.
+ */
+SLEY_API int sley_stream_read_exact(struct sley_stream *s, void *buf, size_t len, size_t *ret_done);
+SLEY_API void sley_stream_read_exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len,
+                                           size_t *ret_done);
+
+/**
+ * Writes what there is room for, waiting for room for at least one byte. @p buf is borrowed until the op is done.
+ * Returns: bytes, 1..@p len (0 for a @p len of 0); -ECANCELED: nothing was written; -EPIPE after a shutdown, or when the peer
+ * reads no more (never a signal); -ECONNRESET; else as sley_stream_read. Thread: home.
+ */
+SLEY_API int sley_stream_write(struct sley_stream *s, const void *buf, size_t len);
+SLEY_API void sley_stream_write_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len);
+
+/**
+ * Writes all of @p buf. `*ret_done` (may be NULL) is always written: how many bytes have been taken, whatever the result.
+ * Returns: 0; -ECANCELED, perhaps after a part; -EIO when the stream takes nothing without saying why; else as sley_stream_write.
+ */
+SLEY_API int sley_stream_write_all(struct sley_stream *s, const void *buf, size_t len, size_t *ret_done);
+SLEY_API void sley_stream_write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len,
+                                          size_t *ret_done);
+
+/** Pushes on what the stream has buffered (nothing on a socket). Returns: 0; the stream's error; -ECANCELED. Thread: home. */
+SLEY_API int sley_stream_flush(struct sley_stream *s);
+SLEY_API void sley_stream_flush_start(struct sley_io_op *op, struct sley_stream *s);
+
+/**
+ * Flushes, then ends the write side: the peer reads 0 after the data. Reading goes on. Waits for a write in flight. Again: 0.
+ * Returns: 0; the stream's error; -EBADF once closed; -ECANCELED: not done. Thread: home.
+ */
+SLEY_API int sley_stream_shutdown(struct sley_stream *s);
+SLEY_API void sley_stream_shutdown_start(struct sley_io_op *op, struct sley_stream *s);
+
+/**
+ * Ends what is in flight with -ECANCELED, then releases the stream; what was written is still delivered. Does not flush: shutdown
+ * does. Twice, or on a zeroed stream: 0. Never cancelled. Returns: 0; -EXDEV when ops are in flight on it elsewhere (it stays
+ * open then). Thread: home; any while nothing is in flight.
+ */
+SLEY_API int sley_stream_close(struct sley_stream *s);
+SLEY_API void sley_stream_close_start(struct sley_io_op *op, struct sley_stream *s);
+
+/**
+ * Releases the stream at once, without waiting: what is in flight ends, what was not yet delivered is dropped, and the peer gets
+ * -ECONNRESET. Nothing on NULL, on a zeroed stream and on a closed one. Thread: as sley_stream_close.
+ */
+SLEY_API void sley_stream_abort(struct sley_stream *s);
+
+enum { SLEY_STREAM_COPY_BYTES = 8192 };
+
+/** A copy in progress. */
+struct sley_stream_copy_op {
+    struct sley_wait wait;
+    /* private */
+    struct sley_stream *dst, *src;
+    uint64_t *ret_bytes;
+    uint64_t done_bytes;
+    size_t chunk_bytes; /* what the last write has taken */
+    struct sley_wait_hook hook;
+    struct sley_post post;
+    struct sley_io_op io;    /* the read or the write */
+    struct sley_io_op flush; /* while a read waits, and at the end */
+    int32_t failed;          /* a flush has, while a read was in flight */
+    uint8_t stage;
+    bool asked; /* to end early */
+    bool dirty; /* written since the last flush */
+    unsigned char buf[SLEY_STREAM_COPY_BYTES];
+};
+
+/**
+ * Copies from @p src to @p dst until @p src ends. Flushes @p dst before it waits for @p src, and at the end; shuts nothing down.
+ * `*ret_bytes` (may be NULL) is always written: how many bytes @p dst has taken. Returns: 0; the error of either; -ECANCELED:
+ * bytes that @p src had given and @p dst not yet taken are lost (none while it waited for @p src). Thread: home of both.
+ * Cost: no allocation; the op holds an 8 KiB buffer.
+ */
+SLEY_API int sley_stream_copy(struct sley_stream *dst, struct sley_stream *src, uint64_t *ret_bytes);
+SLEY_API void sley_stream_copy_start(struct sley_stream_copy_op *op, struct sley_stream *dst, struct sley_stream *src,
+                                     uint64_t *ret_bytes);
+
+SLEY_EXTERN_C_END
+#endif

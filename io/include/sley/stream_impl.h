@@ -1,0 +1,70 @@
+/* For implementers of streams: the table, and the ways an op ends. Users of streams need only <sley/stream.h>. */
+#ifndef SLEY_STREAM_IMPL_H
+#define SLEY_STREAM_IMPL_H
+
+#include <sley/reactor_impl.h>
+#include <sley/stream.h>
+
+SLEY_EXTERN_C_BEGIN
+
+enum { SLEY_STREAM_VERSION = 1 };
+
+enum {
+    /**
+     * read_start and write_start obey SLEY_IO_ALL in op->flags: they go on until op->len bytes have moved, write the count to
+     * `*op->ret_done` (if not NULL) before the node is done, and end with 0; -ENODATA at an end within; or the error.
+     * Without it they move one piece, end by sley_stream_end, and the layer above goes on.
+     */
+    SLEY_STREAM_CAP_ALL = 1,
+};
+
+/** op->kind, set by the layer above. */
+enum {
+    SLEY_STREAM_RUN = 1,   /**< a direct call on a plain thread: the start may wait, and leaves the node done */
+    SLEY_STREAM_EXACT = 2, /**< private: read_exact or write_all on a stream without CAP_ALL */
+};
+
+/**
+ * What a stream implements. Instances are static const; sley_stream_check says whether one is complete. Every slot: Thread: home
+ * (the stream itself says -EXDEV where that matters). Must not block, but for SLEY_STREAM_RUN. Must not run tasks. Failures are
+ * the node's result; each start ends its op exactly once. The op and its buffer are the stream's until then.
+ */
+struct sley_stream_ops {
+    uint32_t version; /**< SLEY_STREAM_VERSION */
+    uint32_t caps;    /**< SLEY_STREAM_CAP_* */
+    const char *name;
+    /**
+     * Required. As sley_stream_read; a @p len of 0 ends with 0 at once. The caller has set op->flags, op->kind and op->ret_done;
+     * the stream uses the rest as it likes, but without CAP_ALL for `next` alone: such an op is moved on by the functions below.
+     */
+    void (*read_start)(struct sley_io_op *op, struct sley_stream *self, void *buf, size_t len);
+    /** Required. As sley_stream_write; the op as in read_start. */
+    void (*write_start)(struct sley_io_op *op, struct sley_stream *self, const void *buf, size_t len);
+    /** Optional: absent means that nothing is ever buffered, and a flush is 0. */
+    void (*flush_start)(struct sley_io_op *op, struct sley_stream *self);
+    /** Required. Implies flush. Waits for the write in flight. Again: 0. */
+    void (*shutdown_start)(struct sley_io_op *op, struct sley_stream *self);
+    /** Required. Must begin by sley_wait_begin_always. Again: 0. */
+    void (*close_start)(struct sley_io_op *op, struct sley_stream *self);
+    /** Required. Again: nothing. Calls back: nothing but the waiters of what was in flight. */
+    void (*abort)(struct sley_stream *self);
+    /* since version 2 */
+};
+
+/** Is the table complete? Returns: 0; -EINVAL. */
+SLEY_API int sley_stream_check(const struct sley_stream_ops *ops);
+
+/* ---- how a read or write of a stream without CAP_ALL begins and ends --------------------------------------------- */
+
+/** First thing in read_start and write_start; false: the op is done, touch nothing. */
+SLEY_API bool sley_stream_begin(struct sley_io_op *op, const struct sley_wait_ops *ops);
+/** The op is about to wait; before anybody who may end it can see it. */
+SLEY_API void sley_stream_arm(struct sley_io_op *op);
+/**
+ * The op ends: bytes, 0, or a negative errno. May start the next piece, by read_start or write_start, in this call.
+ * Thread: who started the op. (A stream whose ops end on other threads has CAP_ALL, and completes the node itself.)
+ */
+SLEY_API void sley_stream_end(struct sley_io_op *op, int32_t result);
+
+SLEY_EXTERN_C_END
+#endif

@@ -1,0 +1,405 @@
+/* The pair of streams in memory. All under one lock; what has ended is told to its waiters after the lock is released. */
+#include <sley/stream_impl.h>
+#include <sley/stream_pair.h>
+
+#include <string.h>
+
+/** Ops that have ended, linked by `next`, with their results: to be completed without the lock. */
+struct ended {
+    struct sley_io_op *first;
+};
+
+static struct sley_pair_end *end_of(struct sley_stream *s)
+{
+    return sley_container_of(s, struct sley_pair_end, stream);
+}
+
+static void end_op(struct ended *list, struct sley_io_op *op, int32_t result)
+{
+    op->out_number = result;
+    op->next = list->first;
+    list->first = op;
+}
+
+static void tell(struct ended *list)
+{
+    while (list->first) {
+        struct sley_io_op *op = list->first;
+        list->first = op->next; /* first: the op may be gone after the next line */
+        sley_wait_complete(&op->wait, op->out_number);
+    }
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- moving bytes -------------------------------------------------------------------------------------------------- */
+
+static bool all(const struct sley_io_op *op)
+{
+    return (op->flags & SLEY_IO_ALL) != 0;
+}
+
+/** What a result can hold. */
+static size_t wanted(const struct sley_io_op *op)
+{
+    const size_t left = op->len - op->done_bytes;
+    return all(op) ? left : least(left, INT32_MAX);
+}
+
+static size_t fill(struct sley_pair_ring *r, struct sley_io_op *op)
+{
+    const size_t n = least(wanted(op), r->size - r->count);
+    const size_t at = (r->head + r->count) % r->size;
+    const size_t straight = least(n, r->size - at);
+    const unsigned char *from = (const unsigned char *)op->buf + op->done_bytes;
+    memcpy(r->buf + at, from, straight);
+    memcpy(r->buf, from + straight, n - straight);
+    r->count += n;
+    op->done_bytes += n;
+    return n;
+}
+
+static size_t drain(struct sley_pair_ring *r, struct sley_io_op *op)
+{
+    const size_t n = least(wanted(op), r->count);
+    const size_t straight = least(n, r->size - r->head);
+    unsigned char *to = (unsigned char *)op->buf + op->done_bytes;
+    memcpy(to, r->buf + r->head, straight);
+    memcpy(to + straight, r->buf, n - straight);
+    r->head = (r->head + n) % r->size;
+    r->count -= n;
+    op->done_bytes += n;
+    return n;
+}
+
+/** Has the op moved what it is to move? */
+static bool satisfied(const struct sley_io_op *op)
+{
+    return all(op) ? op->done_bytes == op->len : op->done_bytes > 0;
+}
+
+static int32_t success(struct sley_io_op *op)
+{
+    if (op->ret_done) {
+        *op->ret_done = op->done_bytes;
+    }
+    return all(op) ? 0 : (int32_t)op->done_bytes;
+}
+
+static int32_t failure(struct sley_io_op *op, int32_t error)
+{
+    if (op->ret_done) {
+        *op->ret_done = op->done_bytes;
+    }
+    return error;
+}
+
+static void end_reader(struct ended *list, struct sley_pair_ring *r, int32_t result)
+{
+    end_op(list, r->reader, result);
+    r->reader = NULL;
+}
+
+/** The write in flight is over: those who waited to shut down do so. */
+static void end_writer(struct ended *list, struct sley_pair_ring *r, int32_t result)
+{
+    struct sley_io_op *writer = r->writer;
+    r->writer = NULL;
+    while (r->shutdowns) {
+        struct sley_io_op *op = r->shutdowns;
+        r->shutdowns = op->next;
+        r->ended = true;
+        end_op(list, op, r->reset ? -ECONNRESET : 0);
+    }
+    end_op(list, writer, result); /* last in, first out: the write is told before them */
+}
+
+/** Why a read without bytes to take ends, or 1: it waits. */
+static int32_t read_verdict(const struct sley_pair_ring *r, const struct sley_io_op *op)
+{
+    if (r->reset) {
+        return -ECONNRESET;
+    }
+    if (r->ended && r->count == 0) {
+        return all(op) ? -ENODATA : 0;
+    }
+    return 1;
+}
+
+/** Moves what can be moved, and ends the ops that have come to their end. */
+static void pump(struct ended *list, struct sley_pair_ring *r)
+{
+    size_t moved;
+    do {
+        moved = 0;
+        if (r->writer && !r->deaf && !r->ended) {
+            moved += fill(r, r->writer);
+            if (satisfied(r->writer)) {
+                end_writer(list, r, success(r->writer));
+            }
+        }
+        if (r->reader && !r->reset) {
+            moved += drain(r, r->reader);
+            if (satisfied(r->reader)) {
+                end_reader(list, r, success(r->reader));
+            }
+        }
+    } while (moved > 0);
+    if (r->writer && (r->deaf || r->reset)) {
+        end_writer(list, r, failure(r->writer, r->reset ? -ECONNRESET : -EPIPE));
+    }
+    if (r->reader) {
+        const int32_t verdict = read_verdict(r, r->reader);
+        if (verdict <= 0) {
+            end_reader(list, r, failure(r->reader, verdict));
+        }
+    }
+}
+
+/* ---- the slots ------------------------------------------------------------------------------------------------------ */
+
+/** Takes the op out of a place where it waits; false: it has ended, and its waiter is being told. */
+static bool take_out(struct sley_io_op **place, struct sley_io_op *op)
+{
+    for (; *place; place = &(*place)->next) {
+        if (*place == op) {
+            *place = op->next;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void pair_cancel(struct sley_wait *w)
+{
+    struct sley_io_op *op = sley_container_of(w, struct sley_io_op, wait);
+    struct sley_pair_end *e = op->object;
+    struct ended list = {0};
+    pthread_mutex_lock(&e->pair->lock);
+    if (e->in->reader == op) {
+        end_reader(&list, e->in, failure(op, -ECANCELED));
+    } else if (e->out->writer == op) {
+        end_writer(&list, e->out, failure(op, -ECANCELED));
+    } else if (take_out(&e->out->shutdowns, op)) {
+        end_op(&list, op, -ECANCELED);
+    }
+    pthread_mutex_unlock(&e->pair->lock);
+    tell(&list);
+}
+
+#define KIND(text) {.version = SLEY_WAIT_VERSION, .name = "pair." text, .cancel = pair_cancel}
+static const struct sley_wait_ops read_ops = KIND("read");
+static const struct sley_wait_ops write_ops = KIND("write");
+static const struct sley_wait_ops shutdown_ops = KIND("shutdown");
+static const struct sley_wait_ops close_ops = {.version = SLEY_WAIT_VERSION, .name = "pair.close"};
+
+/** Ends an op that never waited. */
+static void finish(struct sley_pair_end *e, struct sley_io_op *op, int32_t result)
+{
+    pthread_mutex_unlock(&e->pair->lock);
+    sley_wait_finish(&op->wait, result);
+}
+
+static void pair_read_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len)
+{
+    struct sley_pair_end *e = end_of(s);
+    struct sley_pair_ring *r = e->in;
+    struct ended list = {0};
+    op->buf = buf;
+    op->len = len;
+    op->done_bytes = 0;
+    op->object = e;
+    if (!sley_wait_begin(&op->wait, &read_ops)) {
+        return;
+    }
+    pthread_mutex_lock(&e->pair->lock);
+    if (e->closed || r->reader) {
+        finish(e, op, e->closed ? -EBADF : -EBUSY);
+    } else if (len == 0) {
+        finish(e, op, 0);
+    } else {
+        if (!r->reset) {
+            (void)drain(r, op);
+        }
+        const int32_t verdict = satisfied(op) ? success(op) : read_verdict(r, op);
+        if (verdict == 1 && !satisfied(op)) {
+            sley_wait_arm(&op->wait);
+            r->reader = op;
+            pump(&list, r);
+            pthread_mutex_unlock(&e->pair->lock);
+        } else {
+            pump(&list, r); /* there is room now: a writer goes on */
+            finish(e, op, satisfied(op) ? verdict : failure(op, verdict));
+        }
+        tell(&list);
+    }
+}
+
+/** Why a write cannot start, or 0. */
+static int32_t write_verdict(const struct sley_pair_end *e)
+{
+    const struct sley_pair_ring *r = e->out;
+    if (e->closed) {
+        return -EBADF;
+    }
+    if (r->reset) {
+        return -ECONNRESET;
+    }
+    if (r->ended || r->deaf) {
+        return -EPIPE;
+    }
+    return r->writer ? -EBUSY : 0;
+}
+
+static void pair_write_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len)
+{
+    struct sley_pair_end *e = end_of(s);
+    struct sley_pair_ring *r = e->out;
+    struct ended list = {0};
+    op->buf = (void *)(uintptr_t)buf;
+    op->len = len;
+    op->done_bytes = 0;
+    op->object = e;
+    if (!sley_wait_begin(&op->wait, &write_ops)) {
+        return;
+    }
+    pthread_mutex_lock(&e->pair->lock);
+    const int32_t verdict = write_verdict(e);
+    if (verdict < 0 || len == 0) {
+        finish(e, op, len == 0 && verdict == -EBUSY ? 0 : verdict);
+        return;
+    }
+    (void)fill(r, op);
+    if (satisfied(op)) {
+        pump(&list, r);
+        finish(e, op, success(op));
+    } else {
+        sley_wait_arm(&op->wait);
+        r->writer = op;
+        pump(&list, r);
+        pthread_mutex_unlock(&e->pair->lock);
+    }
+    tell(&list);
+}
+
+static void pair_shutdown_start(struct sley_io_op *op, struct sley_stream *s)
+{
+    struct sley_pair_end *e = end_of(s);
+    struct sley_pair_ring *r = e->out;
+    struct ended list = {0};
+    op->object = e;
+    if (!sley_wait_begin(&op->wait, &shutdown_ops)) {
+        return;
+    }
+    pthread_mutex_lock(&e->pair->lock);
+    if (e->closed || r->reset) {
+        finish(e, op, e->closed ? -EBADF : -ECONNRESET);
+        return;
+    }
+    if (r->writer) {
+        sley_wait_arm(&op->wait);
+        op->next = r->shutdowns;
+        r->shutdowns = op;
+        pthread_mutex_unlock(&e->pair->lock);
+        return;
+    }
+    r->ended = true;
+    pump(&list, r);
+    finish(e, op, 0);
+    tell(&list);
+}
+
+/** Both directions end, seen from this end. */
+static void leave(struct ended *list, struct sley_pair_end *e, bool reset)
+{
+    if (e->closed) {
+        return;
+    }
+    e->closed = true;
+    e->in->deaf = true;
+    e->in->count = 0;
+    e->in->reset |= reset;
+    e->out->reset |= reset;
+    if (e->in->reader) {
+        end_reader(list, e->in, failure(e->in->reader, -ECANCELED));
+    }
+    while (e->out->shutdowns) {
+        struct sley_io_op *op = e->out->shutdowns;
+        e->out->shutdowns = op->next;
+        end_op(list, op, -ECANCELED);
+    }
+    if (e->out->writer) {
+        end_writer(list, e->out, failure(e->out->writer, -ECANCELED));
+    }
+    e->out->ended = true;
+    pump(list, e->in);
+    pump(list, e->out);
+}
+
+static void pair_close_start(struct sley_io_op *op, struct sley_stream *s)
+{
+    struct sley_pair_end *e = end_of(s);
+    struct ended list = {0};
+    sley_wait_begin_always(&op->wait, &close_ops);
+    pthread_mutex_lock(&e->pair->lock);
+    leave(&list, e, false);
+    pthread_mutex_unlock(&e->pair->lock);
+    tell(&list);
+    sley_wait_finish(&op->wait, 0);
+}
+
+static void pair_abort(struct sley_stream *s)
+{
+    struct sley_pair_end *e = end_of(s);
+    struct ended list = {0};
+    pthread_mutex_lock(&e->pair->lock);
+    leave(&list, e, true);
+    pthread_mutex_unlock(&e->pair->lock);
+    tell(&list);
+}
+
+static const struct sley_stream_ops pair_ops = {
+    .version = SLEY_STREAM_VERSION,
+    .caps = SLEY_STREAM_CAP_ALL,
+    .name = "pair",
+    .read_start = pair_read_start,
+    .write_start = pair_write_start,
+    .shutdown_start = pair_shutdown_start,
+    .close_start = pair_close_start,
+    .abort = pair_abort,
+};
+
+/* ---- the pair ------------------------------------------------------------------------------------------------------- */
+
+int sley_stream_pair_init(struct sley_stream_pair *p, void *buffers, size_t bytes)
+{
+    if (!p || !buffers || bytes == 0 || bytes > SIZE_MAX / 2) {
+        return -EINVAL;
+    }
+    memset(p, 0, sizeof *p);
+    const int rc = pthread_mutex_init(&p->lock, NULL);
+    if (rc != 0) {
+        return -rc;
+    }
+    p->rings[0] = (struct sley_pair_ring){.buf = buffers, .size = bytes};
+    p->rings[1] = (struct sley_pair_ring){.buf = (unsigned char *)buffers + bytes, .size = bytes};
+    p->a = (struct sley_pair_end){.stream = {&pair_ops}, .pair = p, .in = &p->rings[1], .out = &p->rings[0]};
+    p->b = (struct sley_pair_end){.stream = {&pair_ops}, .pair = p, .in = &p->rings[0], .out = &p->rings[1]};
+    return 0;
+}
+
+int sley_stream_pair_fini(struct sley_stream_pair *p)
+{
+    if (!p || !p->a.pair) {
+        return 0;
+    }
+    if (!p->a.closed || !p->b.closed) {
+        return -EBUSY;
+    }
+    pthread_mutex_destroy(&p->lock);
+    memset(p, 0, sizeof *p);
+    return 0;
+}

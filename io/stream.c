@@ -1,0 +1,361 @@
+/* The calls of every stream: what is common to all kinds, and the loop of read_exact and write_all for those that have none. */
+#include <sley/stream_impl.h>
+
+int sley_stream_check(const struct sley_stream_ops *ops)
+{
+    const bool complete = ops && ops->version >= 1 && ops->name && ops->read_start && ops->write_start &&
+                          ops->shutdown_start && ops->close_start && ops->abort;
+    return complete ? 0 : -EINVAL;
+}
+
+/* ---- reading and writing ----------------------------------------------------------------------------------------- */
+
+static inline void prepare(struct sley_io_op *op, uint8_t kind)
+{
+    op->ret_done = NULL;
+    op->flags = 0;
+    op->kind = kind;
+}
+
+static void prepare_all(struct sley_io_op *op, struct sley_stream *s, size_t *ret_done, uint8_t kind)
+{
+    if (ret_done) {
+        *ret_done = 0;
+    }
+    op->ret_done = ret_done;
+    op->flags = SLEY_IO_ALL;
+    op->kind = kind;
+    op->done_bytes = 0;
+    if (!(s->ops->caps & SLEY_STREAM_CAP_ALL)) {
+        op->flags = 0;
+        op->kind |= SLEY_STREAM_EXACT;
+        op->object = s;
+        op->stage = 0;
+    }
+}
+
+void sley_stream_read_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len)
+{
+    prepare(op, 0);
+    s->ops->read_start(op, s, buf, len);
+}
+
+void sley_stream_write_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len)
+{
+    prepare(op, 0);
+    s->ops->write_start(op, s, buf, len);
+}
+
+static void exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, uint8_t code);
+
+static void read_exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, size_t *ret_done,
+                             uint8_t kind)
+{
+    prepare_all(op, s, ret_done, kind);
+    if (op->kind & SLEY_STREAM_EXACT) {
+        exact_start(op, s, buf, len, SLEY_IO_RECV);
+    } else {
+        s->ops->read_start(op, s, buf, len);
+    }
+}
+
+static void write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len, size_t *ret_done,
+                            uint8_t kind)
+{
+    prepare_all(op, s, ret_done, kind);
+    if (op->kind & SLEY_STREAM_EXACT) {
+        exact_start(op, s, (void *)(uintptr_t)buf, len, SLEY_IO_SEND);
+    } else {
+        s->ops->write_start(op, s, buf, len);
+    }
+}
+
+void sley_stream_read_exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, size_t *ret_done)
+{
+    read_exact_start(op, s, buf, len, ret_done, 0);
+}
+
+void sley_stream_write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len,
+                                 size_t *ret_done)
+{
+    write_all_start(op, s, buf, len, ret_done, 0);
+}
+
+/* ---- the loop for streams that move one piece at a time ----------------------------------------------------------- */
+
+enum {
+    STAGE_ARMED = 1,    /* the node is */
+    STAGE_BEGUN = 2,    /* the node has, so that further pieces do not */
+    STAGE_STARTING = 4, /* inside a start: an end only leaves its result, so that pieces do not nest */
+    STAGE_ENDED = 8,    /* ... has left it, in out_number */
+    STAGE_ASKED = 16,   /* to end early */
+};
+
+/** The table of the stream itself; op->fd is free, since no reactor sees such an op. */
+static const struct sley_wait_ops *piece_ops(const struct sley_io_op *op)
+{
+    return (const struct sley_wait_ops *)(const void *)op->fd;
+}
+
+/** Who asks does so once, but a piece may win against it: then the next one has to be asked, too. */
+static void exact_cancel(struct sley_wait *w)
+{
+    struct sley_io_op *op = sley_container_of(w, struct sley_io_op, wait);
+    op->stage |= STAGE_ASKED;
+    if (piece_ops(op)->cancel) {
+        piece_ops(op)->cancel(w);
+    }
+}
+
+static const struct sley_wait_ops exact_ops = {
+    .version = SLEY_WAIT_VERSION,
+    .name = "stream.exact",
+    .cancel = exact_cancel,
+};
+
+static void exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, uint8_t code)
+{
+    op->code = code;
+    op->buf = buf;
+    op->len = len;
+    if (len == 0) {
+        if (sley_wait_begin(&op->wait, &exact_ops)) {
+            sley_wait_finish(&op->wait, 0);
+        }
+    } else if (code == SLEY_IO_RECV) {
+        s->ops->read_start(op, s, buf, len);
+    } else {
+        s->ops->write_start(op, s, buf, len);
+    }
+}
+
+bool sley_stream_begin(struct sley_io_op *op, const struct sley_wait_ops *ops)
+{
+    if (!(op->kind & SLEY_STREAM_EXACT)) {
+        op->stage = 0;
+        return sley_wait_begin(&op->wait, ops);
+    }
+    op->fd = (struct sley_fd *)(uintptr_t)ops;
+    if (!(op->stage & STAGE_BEGUN) && !sley_wait_begin(&op->wait, &exact_ops)) {
+        return false;
+    }
+    op->stage |= STAGE_BEGUN;
+    return true;
+}
+
+void sley_stream_arm(struct sley_io_op *op)
+{
+    if (!(op->stage & STAGE_ARMED)) {
+        op->stage |= STAGE_ARMED;
+        sley_wait_arm(&op->wait);
+    }
+}
+
+static void publish(struct sley_io_op *op, int32_t result)
+{
+    if (op->stage & STAGE_ARMED) {
+        sley_wait_complete(&op->wait, result);
+    } else {
+        sley_wait_finish(&op->wait, result);
+    }
+}
+
+/** Takes note of a piece. Returns: 1: there is more to move; 0; or why it ends. */
+static int32_t account(struct sley_io_op *op, int32_t result)
+{
+    if (result < 0) {
+        return result;
+    }
+    if (result == 0) {
+        return op->code == SLEY_IO_RECV ? -ENODATA : -EIO;
+    }
+    op->done_bytes += (size_t)result;
+    op->buf = (char *)op->buf + result;
+    op->len -= (size_t)result;
+    return op->len > 0;
+}
+
+static void next_piece(struct sley_io_op *op)
+{
+    struct sley_stream *s = op->object;
+    op->stage = (uint8_t)((op->stage & ~STAGE_ENDED) | STAGE_STARTING);
+    if (op->code == SLEY_IO_RECV) {
+        s->ops->read_start(op, s, op->buf, op->len);
+    } else {
+        s->ops->write_start(op, s, op->buf, op->len);
+    }
+    op->stage &= (uint8_t)~STAGE_STARTING;
+}
+
+void sley_stream_end(struct sley_io_op *op, int32_t result)
+{
+    if (!(op->kind & SLEY_STREAM_EXACT)) {
+        publish(op, result);
+        return;
+    }
+    if (op->stage & STAGE_STARTING) {
+        op->out_number = result;
+        op->stage |= STAGE_ENDED;
+        return;
+    }
+    int32_t rc;
+    while ((rc = account(op, result)) > 0) {
+        next_piece(op);
+        if (!(op->stage & STAGE_ENDED)) {
+            if (op->stage & STAGE_ASKED) {
+                exact_cancel(&op->wait);
+            }
+            return;
+        }
+        result = op->out_number;
+    }
+    if (op->ret_done) {
+        *op->ret_done = op->done_bytes;
+    }
+    publish(op, rc);
+}
+
+/* ---- the rest ----------------------------------------------------------------------------------------------------- */
+
+static const struct sley_wait_ops nothing_ops = {.version = SLEY_WAIT_VERSION, .name = "stream.nothing"};
+
+void sley_stream_flush_start(struct sley_io_op *op, struct sley_stream *s)
+{
+    prepare(op, 0);
+    if (s->ops->flush_start) {
+        s->ops->flush_start(op, s);
+    } else if (sley_wait_begin(&op->wait, &nothing_ops)) {
+        sley_wait_finish(&op->wait, 0);
+    }
+}
+
+void sley_stream_shutdown_start(struct sley_io_op *op, struct sley_stream *s)
+{
+    prepare(op, 0);
+    s->ops->shutdown_start(op, s);
+}
+
+void sley_stream_close_start(struct sley_io_op *op, struct sley_stream *s)
+{
+    prepare(op, 0);
+    if (s && s->ops) {
+        s->ops->close_start(op, s);
+    } else {
+        sley_wait_begin_always(&op->wait, &nothing_ops);
+        sley_wait_finish(&op->wait, 0);
+    }
+}
+
+void sley_stream_abort(struct sley_stream *s)
+{
+    if (s && s->ops) {
+        s->ops->abort(s);
+    }
+}
+
+/* ---- direct forms -------------------------------------------------------------------------------------------------- */
+
+/** A plain thread has no reactor: its starts may wait. */
+static uint8_t direct_kind(void)
+{
+    return sley_sched_current() ? 0 : SLEY_STREAM_RUN;
+}
+
+/* Only the node has to be zero before its first start: clearing all of the op would cost more than the call around it. */
+#define DIRECT_OP(name)                                                                            \
+    struct sley_io_op name;                                                                        \
+    do {                                                                                           \
+        const int rc_ = sley_direct_enter();                                                       \
+        if (rc_ < 0) {                                                                             \
+            return rc_;                                                                            \
+        }                                                                                          \
+        /* relaxed: nobody else knows the node */                                                  \
+        atomic_store_explicit(&(name).wait.word, 0, memory_order_relaxed);                         \
+        (name).wait.at.site = NULL;                                                                \
+    } while (0)
+
+int sley_stream_read(struct sley_stream *s, void *buf, size_t len)
+{
+    DIRECT_OP(op);
+    prepare(&op, direct_kind());
+    s->ops->read_start(&op, s, buf, len);
+    return sley_await(&op.wait);
+}
+
+int sley_stream_write(struct sley_stream *s, const void *buf, size_t len)
+{
+    DIRECT_OP(op);
+    prepare(&op, direct_kind());
+    s->ops->write_start(&op, s, buf, len);
+    return sley_await(&op.wait);
+}
+
+/** On a plain thread ops end on other threads: the loop is the caller's. */
+static int thread_pieces(struct sley_stream *s, char *buf, size_t len, size_t *ret_done, bool reading)
+{
+    size_t done = 0;
+    int rc = 0;
+    while (done < len && rc >= 0) {
+        rc = reading ? sley_stream_read(s, buf + done, len - done) : sley_stream_write(s, buf + done, len - done);
+        if (rc == 0) {
+            rc = reading ? -ENODATA : -EIO;
+        }
+        done += rc > 0 ? (size_t)rc : 0;
+    }
+    if (ret_done) {
+        *ret_done = done;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static bool in_pieces(const struct sley_stream *s)
+{
+    return !(s->ops->caps & SLEY_STREAM_CAP_ALL) && !sley_sched_current();
+}
+
+int sley_stream_read_exact(struct sley_stream *s, void *buf, size_t len, size_t *ret_done)
+{
+    if (ret_done) {
+        *ret_done = 0;
+    }
+    DIRECT_OP(op);
+    if (in_pieces(s)) {
+        return thread_pieces(s, buf, len, ret_done, true);
+    }
+    read_exact_start(&op, s, buf, len, ret_done, direct_kind());
+    return sley_await(&op.wait);
+}
+
+int sley_stream_write_all(struct sley_stream *s, const void *buf, size_t len, size_t *ret_done)
+{
+    if (ret_done) {
+        *ret_done = 0;
+    }
+    DIRECT_OP(op);
+    if (in_pieces(s)) {
+        return thread_pieces(s, (char *)(uintptr_t)buf, len, ret_done, false);
+    }
+    write_all_start(&op, s, buf, len, ret_done, direct_kind());
+    return sley_await(&op.wait);
+}
+
+int sley_stream_flush(struct sley_stream *s)
+{
+    DIRECT_OP(op);
+    sley_stream_flush_start(&op, s);
+    return sley_await(&op.wait);
+}
+
+int sley_stream_shutdown(struct sley_stream *s)
+{
+    DIRECT_OP(op);
+    sley_stream_shutdown_start(&op, s);
+    return sley_await(&op.wait);
+}
+
+int sley_stream_close(struct sley_stream *s)
+{
+    DIRECT_OP(op);
+    sley_stream_close_start(&op, s);
+    return sley_await(&op.wait);
+}

@@ -1,0 +1,240 @@
+/* A TCP connection as a stream: every slot but shutdown and abort is one op of the reactor. */
+#include "tcp.h"
+
+static struct sley_tcp *tcp_of(struct sley_stream *s)
+{
+    return sley_container_of(s, struct sley_tcp, stream);
+}
+
+static struct sley_tcp *tcp_of_op(const struct sley_io_op *op)
+{
+    return sley_container_of(op->fd, struct sley_tcp, fd);
+}
+
+static uint32_t fd_state(const struct sley_fd *fd)
+{
+    /* relaxed: the home thread reads its own word */
+    return atomic_load_explicit(&fd->state, memory_order_relaxed);
+}
+
+/* ---- errors that end a connection ---------------------------------------------------------------------------------- */
+
+/**
+ * The system tells such an error once, and from then on end of file, which it is not: a reader would take a torn message for a
+ * whole one. So it is kept. A write may be the one that is told; what was received before can still be read.
+ */
+static void note_error(struct sley_tcp *t, int32_t result)
+{
+    switch (result) {
+    case -ECONNRESET:
+    case -ECONNABORTED:
+    case -ETIMEDOUT:
+    case -EHOSTUNREACH:
+    case -ENETUNREACH:
+        t->error = t->error ? t->error : result;
+        break;
+    default:
+        break;
+    }
+}
+
+static SLEY_NOINLINE int32_t end_read_slow(struct sley_io_op *op, int32_t result)
+{
+    struct sley_tcp *t = tcp_of_op(op);
+    note_error(t, result);
+    return (result == 0 || result == -ENODATA) && t->error ? t->error : result;
+}
+
+static int32_t end_read(struct sley_io_op *op, int32_t result)
+{
+    return SLEY_LIKELY(result > 0) ? result : end_read_slow(op, result);
+}
+
+static int32_t end_read_all(struct sley_io_op *op, int32_t result)
+{
+    if (op->ret_done) {
+        *op->ret_done = op->done_bytes;
+    }
+    return SLEY_LIKELY(result == 0) ? 0 : end_read_slow(op, result);
+}
+
+static void end_shutdowns(struct sley_tcp *t);
+
+static SLEY_NOINLINE int32_t end_write_slow(struct sley_tcp *t, int32_t result)
+{
+    note_error(t, result);
+    end_shutdowns(t);
+    return result;
+}
+
+static int32_t end_write(struct sley_io_op *op, int32_t result)
+{
+    struct sley_tcp *t = tcp_of_op(op);
+    if (op->ret_done) {
+        *op->ret_done = op->done_bytes;
+    }
+    return SLEY_LIKELY(result >= 0 && !t->shutdowns) ? result : end_write_slow(t, result);
+}
+
+/* ---- reading and writing ---------------------------------------------------------------------------------------------- */
+
+static const struct sley_wait_ops here_ops = {.version = SLEY_WAIT_VERSION, .name = "tcp"};
+
+/** Nothing to move, or a plain thread, which waits here. */
+static SLEY_NOINLINE void start_odd(struct sley_io_op *op, int32_t if_empty)
+{
+    if (op->len == 0) {
+        if (sley_wait_begin(&op->wait, &here_ops)) {
+            sley_wait_finish(&op->wait, op->fd->number < 0 ? -EBADF : if_empty);
+        }
+        return;
+    }
+    const int32_t result = sley_io_run(op);
+    sley_wait_begin_always(&op->wait, &here_ops);
+    sley_wait_finish(&op->wait, result);
+}
+
+static void tcp_read_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len)
+{
+    op->fd = &tcp_of(s)->fd;
+    op->buf = buf;
+    op->len = len;
+    op->end = op->flags ? end_read_all : end_read;
+    op->code = SLEY_IO_RECV;
+    if (SLEY_UNLIKELY(op->kind != 0 || len == 0)) {
+        start_odd(op, 0);
+    } else {
+        sley_io_submit(op);
+    }
+}
+
+static void tcp_write_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len)
+{
+    struct sley_tcp *t = tcp_of(s);
+    op->fd = &t->fd;
+    op->buf = (void *)(uintptr_t)buf;
+    op->len = len;
+    op->end = end_write;
+    op->code = SLEY_IO_SEND;
+    if (SLEY_UNLIKELY(op->kind != 0 || len == 0)) {
+        start_odd(op, t->ended ? -EPIPE : t->error);
+    } else {
+        sley_io_submit(op);
+    }
+}
+
+/* ---- flush, shutdown, close, abort -------------------------------------------------------------------------------------- */
+
+static int32_t state_error(const struct sley_tcp *t)
+{
+    return t->fd.number < 0 || (fd_state(&t->fd) & SLEY_FD_CLOSING) ? -EBADF : t->error;
+}
+
+static void tcp_flush_start(struct sley_io_op *op, struct sley_stream *s)
+{
+    if (sley_wait_begin(&op->wait, &here_ops)) {
+        sley_wait_finish(&op->wait, state_error(tcp_of(s)));
+    }
+}
+
+static int32_t shutdown_now(struct sley_tcp *t)
+{
+    const int32_t error = state_error(t);
+    if (error < 0 || t->ended) {
+        return error;
+    }
+    /* ENOTCONN: the peer has ended its side and acknowledged all of ours, so ours has ended, too */
+    if (shutdown(t->fd.number, SHUT_WR) < 0 && errno != ENOTCONN) {
+        return -errno;
+    }
+    t->ended = true;
+    return 0;
+}
+
+/** The write in flight is over. Its op no longer holds the descriptor. */
+static void end_shutdowns(struct sley_tcp *t)
+{
+    struct sley_io_op *op = t->shutdowns;
+    t->shutdowns = NULL;
+    while (op) {
+        struct sley_io_op *next = op->next;
+        const int32_t result = shutdown_now(t);
+        sley_wait_complete(&op->wait, result == -EBADF ? -ECANCELED : result); /* closed under it */
+        op = next;
+    }
+}
+
+static void shutdown_cancel(struct sley_wait *w)
+{
+    struct sley_io_op *op = sley_container_of(w, struct sley_io_op, wait);
+    for (struct sley_io_op **at = &tcp_of_op(op)->shutdowns; *at; at = &(*at)->next) {
+        if (*at == op) {
+            *at = op->next;
+            sley_wait_complete(w, -ECANCELED);
+            return;
+        }
+    }
+}
+
+static const struct sley_wait_ops shutdown_ops = {
+    .version = SLEY_WAIT_VERSION,
+    .name = "tcp.shutdown",
+    .cancel = shutdown_cancel,
+};
+
+static void tcp_shutdown_start(struct sley_io_op *op, struct sley_stream *s)
+{
+    struct sley_tcp *t = tcp_of(s);
+    if (!sley_wait_begin(&op->wait, &shutdown_ops)) {
+        return;
+    }
+    if (!(fd_state(&t->fd) & SLEY_FD_WRITING)) {
+        sley_wait_finish(&op->wait, shutdown_now(t));
+        return;
+    }
+    const struct sley_sched *sched = sley_sched_current();
+    if (!sched || !t->fd.home || t->fd.home != sched->reactor) {
+        sley_wait_finish(&op->wait, t->fd.home ? -EXDEV : -EBUSY);
+        return;
+    }
+    op->fd = &t->fd;
+    op->next = t->shutdowns;
+    sley_wait_arm(&op->wait);
+    t->shutdowns = op;
+}
+
+static void tcp_close_start(struct sley_io_op *op, struct sley_stream *s)
+{
+    sley_fd_close_start(op, &tcp_of(s)->fd);
+}
+
+static void tcp_abort(struct sley_stream *s)
+{
+    struct sley_tcp *t = tcp_of(s);
+    if (t->fd.number < 0 || (fd_state(&t->fd) & SLEY_FD_CLOSING)) {
+        return;
+    }
+    (void)sley_tcp_set_reset_on_close(t, true);
+    struct sley_io_op op = {0};
+    /* on a readiness reactor, and where nothing is in flight, a close is over when its start returns */
+    sley_fd_close_start(&op, &t->fd);
+}
+
+static const struct sley_stream_ops tcp_ops = {
+    .version = SLEY_STREAM_VERSION,
+    .caps = SLEY_STREAM_CAP_ALL,
+    .name = "tcp",
+    .read_start = tcp_read_start,
+    .write_start = tcp_write_start,
+    .flush_start = tcp_flush_start,
+    .shutdown_start = tcp_shutdown_start,
+    .close_start = tcp_close_start,
+    .abort = tcp_abort,
+};
+
+void sley__tcp_init(struct sley_tcp *t, int number)
+{
+    *t = (struct sley_tcp){.stream = {&tcp_ops}};
+    sley_fd_init(&t->fd, number);
+    sley_fd_set_stream(&t->fd);
+}

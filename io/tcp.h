@@ -1,0 +1,16 @@
+/* What the files of TCP share: sockets with their options set. */
+#ifndef SLEY_IO_TCP_H
+#define SLEY_IO_TCP_H
+
+#include <sley/stream_impl.h>
+#include <sley/tcp.h>
+
+/** A socket for @p addr with the options of both sides set. Returns its number, or a negative errno. */
+int sley__tcp_socket(const struct sley_addr *addr, const struct sley_tcp_opts *opts);
+/** Makes a connection of an open, non-blocking socket. */
+void sley__tcp_init(struct sley_tcp *t, int number);
+/** The address of one side of a socket; @p get is getsockname or getpeername. */
+int sley__tcp_address(int number, int (*get)(int, struct sockaddr *, socklen_t *), struct sley_addr *ret_addr);
+int sley__tcp_set(int number, int level, int name, int value);
+
+#endif

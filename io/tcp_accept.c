@@ -1,0 +1,297 @@
+/* Accepting. Those who wait queue up at the listener, which has one op in the reactor, or rests while numbers have run out. */
+#include "tcp.h"
+
+#include <unistd.h>
+
+/* While no descriptor is free each look costs a system call and brings nothing; a second is what a client takes for slow. */
+#define REST_FIRST_NS (5 * SLEY_MS)
+#define REST_LAST_NS  SLEY_S
+
+/* So many broken connections in a row, and it rests as well: an error that repeats must not take the processor. */
+enum { ODD_LIMIT = 64 };
+
+/** Errors of the connection that was next, not of the listener: the next one may be fine. */
+static bool is_odd(int32_t rc)
+{
+    switch (rc) {
+    case -ECONNABORTED:
+    case -EPROTO:
+    case -ENOPROTOOPT:
+    case -ENETDOWN:
+    case -ENETUNREACH:
+    case -EHOSTDOWN:
+    case -EHOSTUNREACH:
+    case -ENONET:
+    case -ETIMEDOUT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/** Errors that pass when somebody closes something. */
+static bool is_shortage(int32_t rc)
+{
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM;
+}
+
+static bool must_rest(struct sley_tcp_rest *r, int32_t rc)
+{
+    if (is_odd(rc)) {
+        r->odd_count++;
+        return r->odd_count >= ODD_LIMIT;
+    }
+    return is_shortage(rc);
+}
+
+static uint64_t next_rest_ns(struct sley_tcp_rest *r)
+{
+    const uint64_t doubled = r->last_ns * 2;
+    r->odd_count = 0;
+    r->last_ns = r->last_ns == 0 ? REST_FIRST_NS : doubled < REST_LAST_NS ? doubled : REST_LAST_NS;
+    return r->last_ns;
+}
+
+/* ---- those who wait ------------------------------------------------------------------------------------------------- */
+
+static struct sley_io_op *take_first(struct sley_tcp_listener *l)
+{
+    struct sley_io_op *op = l->first;
+    l->first = op->next;
+    if (!l->first) {
+        l->last = NULL;
+    }
+    return op;
+}
+
+static bool take_out(struct sley_tcp_listener *l, struct sley_io_op *op)
+{
+    struct sley_io_op *before = NULL;
+    for (struct sley_io_op *at = l->first; at; before = at, at = at->next) {
+        if (at == op) {
+            *(before ? &before->next : &l->first) = op->next;
+            l->last = l->last == op ? before : l->last;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void give_all(struct sley_tcp_listener *l, int32_t result)
+{
+    while (l->first) {
+        sley_wait_complete(&take_first(l)->wait, result);
+    }
+}
+
+static void deliver(struct sley_tcp_listener *l, int number)
+{
+    if (!l->first) {
+        l->spare_number = number; /* all had gone: the next to come gets it */
+        return;
+    }
+    struct sley_io_op *op = take_first(l);
+    sley__tcp_init(op->object, number);
+    sley_wait_complete(&op->wait, 0);
+}
+
+/* ---- the op in the reactor ------------------------------------------------------------------------------------------- */
+
+static void look(struct sley_tcp_listener *l);
+
+static void timer_fired(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    struct sley_tcp_listener *l = sley_container_of(hook, struct sley_tcp_listener, timer_hook);
+    (void)w;
+    l->resting = false;
+    look(l);
+}
+
+/** The inner op is done, after it had to wait or at once. */
+static void take_verdict(struct sley_tcp_listener *l, bool waited)
+{
+    const int32_t rc = l->inner.wait.result;
+    l->accepting = false;
+    if (rc == 0) {
+        l->rest = (struct sley_tcp_rest){0};
+        deliver(l, l->inner.out_number);
+    } else if (!l->first || (waited && rc == -ECANCELED)) {
+        return; /* the last one that waited had gone; whoever has come since is looked after next */
+    } else if (must_rest(&l->rest, rc)) {
+        l->resting = true;
+        sley_sleep_start(&l->timer, next_rest_ns(&l->rest));
+        l->timer_hook.fn = timer_fired;
+        sley_wait_hook(&l->timer.wait, &l->timer_hook);
+    } else if (!is_odd(rc)) {
+        sley_wait_complete(&take_first(l)->wait, rc); /* the others each look for themselves */
+    }
+}
+
+static void hook_fired(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    struct sley_tcp_listener *l = sley_container_of(hook, struct sley_tcp_listener, hook);
+    (void)w;
+    take_verdict(l, true);
+    look(l);
+}
+
+/** Accepts as long as somebody waits and connections are there. */
+static void look(struct sley_tcp_listener *l)
+{
+    while (l->first && !l->accepting && !l->resting) {
+        if (l->spare_number >= 0) {
+            const int number = l->spare_number;
+            l->spare_number = -1;
+            deliver(l, number);
+            continue;
+        }
+        l->accepting = true;
+        l->inner.fd = &l->fd;
+        l->inner.code = SLEY_IO_ACCEPT;
+        l->inner.flags = 0;
+        l->inner.end = NULL;
+        sley_io_submit(&l->inner);
+        if (!sley_wait_done(&l->inner.wait)) {
+            l->hook.fn = hook_fired;
+            sley_wait_hook(&l->inner.wait, &l->hook);
+            return;
+        }
+        take_verdict(l, false);
+    }
+}
+
+/* ---- the calls --------------------------------------------------------------------------------------------------------- */
+
+static void accept_cancel(struct sley_wait *w)
+{
+    struct sley_io_op *op = sley_container_of(w, struct sley_io_op, wait);
+    struct sley_tcp_listener *l = op->buf;
+    if (!take_out(l, op)) {
+        return; /* it has its connection already */
+    }
+    if (!l->first) {
+        sley_wait_cancel(&l->inner.wait);
+        sley_wait_cancel(&l->timer.wait);
+    }
+    sley_wait_complete(w, -ECANCELED);
+}
+
+static const struct sley_wait_ops accept_ops = {
+    .version = SLEY_WAIT_VERSION,
+    .name = "tcp.accept",
+    .cancel = accept_cancel,
+};
+
+/** Is the listener at home elsewhere? Its queue is then not ours to touch. */
+static bool elsewhere(const struct sley_tcp_listener *l)
+{
+    const struct sley_sched *s = sley_sched_current();
+    return l->fd.home && (!s || l->fd.home != s->reactor);
+}
+
+static int may_accept(const struct sley_tcp_listener *l, const struct sley_tcp *ret_conn)
+{
+    if (!ret_conn) {
+        return -EINVAL;
+    }
+    if (!l->open || l->fd.number < 0) {
+        return -EBADF;
+    }
+    if (elsewhere(l)) {
+        return -EXDEV;
+    }
+    return sley_sched_current() ? 0 : -ENOTSUP;
+}
+
+void sley_tcp_accept_start(struct sley_io_op *op, struct sley_tcp_listener *l, struct sley_tcp *ret_conn)
+{
+    if (!sley_wait_begin(&op->wait, &accept_ops)) {
+        return;
+    }
+    const int rc = may_accept(l, ret_conn);
+    if (rc < 0) {
+        sley_wait_finish(&op->wait, rc);
+        return;
+    }
+    op->buf = l;
+    op->object = ret_conn;
+    op->next = NULL;
+    sley_wait_arm(&op->wait);
+    if (l->first) {
+        l->last->next = op;
+    } else {
+        l->first = op;
+    }
+    l->last = op;
+    look(l);
+}
+
+/** A plain thread rests itself. */
+static int thread_accept(struct sley_tcp_listener *l, struct sley_tcp *ret_conn)
+{
+    struct sley_tcp_rest rest = {0}; /* the listener's own would be shared with other threads */
+    for (;;) {
+        struct sley_io_op op = {.fd = &l->fd, .code = SLEY_IO_ACCEPT};
+        int rc = sley_io_run(&op);
+        if (rc == 0) {
+            sley__tcp_init(ret_conn, op.out_number);
+            return 0;
+        }
+        if (must_rest(&rest, rc)) {
+            rc = sley_sleep(next_rest_ns(&rest));
+            if (rc < 0) {
+                return rc;
+            }
+        } else if (!is_odd(rc)) {
+            return rc;
+        }
+    }
+}
+
+int sley_tcp_accept(struct sley_tcp_listener *l, struct sley_tcp *ret_conn)
+{
+    const int rc = sley_direct_enter();
+    if (rc < 0) {
+        return rc;
+    }
+    if (!sley_sched_current()) {
+        if (!ret_conn || !l->open) {
+            return ret_conn ? -EBADF : -EINVAL;
+        }
+        return thread_accept(l, ret_conn);
+    }
+    struct sley_io_op op = {0};
+    sley_tcp_accept_start(&op, l, ret_conn);
+    return sley_await(&op.wait);
+}
+
+static const struct sley_wait_ops close_ops = {.version = SLEY_WAIT_VERSION, .name = "tcp.listener_close"};
+
+void sley_tcp_listener_close_start(struct sley_io_op *op, struct sley_tcp_listener *l)
+{
+    if (!l || !l->open) {
+        sley_wait_begin_always(&op->wait, &close_ops);
+        sley_wait_finish(&op->wait, 0);
+        return;
+    }
+    if (!elsewhere(l)) {
+        give_all(l, -ECANCELED);
+        sley_wait_cancel(&l->timer.wait);
+        if (l->spare_number >= 0) {
+            (void)close(l->spare_number);
+            l->spare_number = -1;
+        }
+    }
+    sley_fd_close_start(op, &l->fd); /* what is in flight elsewhere is its -EXDEV */
+}
+
+int sley_tcp_listener_close(struct sley_tcp_listener *l)
+{
+    const int rc = sley_direct_enter();
+    if (rc < 0) {
+        return rc;
+    }
+    struct sley_io_op op = {0};
+    sley_tcp_listener_close_start(&op, l);
+    return sley_await(&op.wait);
+}
