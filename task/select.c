@@ -51,7 +51,7 @@ bool sley__select_ready(struct sley_wait *const *waits, size_t n, uint32_t flags
             if (sley__wait_register(waits[i], (uintptr_t)t, SLEY__KIND_HOME_TASK, SLEY__KIND_TASK, s)) {
                 t->link.awaited = t->link.awaited ? t->link.awaited : waits[i];
             } else {
-                again |= sley_wait_done(waits[i]);
+                again |= !sley__wait_claimed(waits[i], t) && sley_wait_done(waits[i]);
             }
         }
         if (!again) {

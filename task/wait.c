@@ -136,8 +136,8 @@ bool sley__wait_register(struct sley_wait *w, uintptr_t waiter, enum sley__wait_
                          "await it in a task of that executor, or pass a message");
             return false;
         }
-        /* relaxed: a foreign completer reads it only to find the home, which every registration names */
-        atomic_store_explicit(&w->word, waiter | home_kind, memory_order_relaxed);
+        /* release: a foreign completer finds the home through the waiter, which may be younger than the node; it acquires */
+        atomic_store_explicit(&w->word, waiter | home_kind, memory_order_release);
         return true;
     }
     const enum sley__wait_kind now = sley__kind(word);
@@ -155,6 +155,18 @@ bool sley__wait_unregister(struct sley_wait *w, uintptr_t waiter)
     /* relaxed: nothing is published; a completer that came first is waited for by the caller */
     return atomic_compare_exchange_strong_explicit(&w->word, &word, (uintptr_t)SLEY__KIND_EMPTY, memory_order_relaxed,
                                                    memory_order_relaxed);
+}
+
+bool sley__wait_claimed(const struct sley_wait *w, struct sley_task *t)
+{
+    const uintptr_t word = sley__wait_word(w);
+    if (sley__kind(word) != SLEY__KIND_COMPLETING) {
+        return false;
+    }
+    if (sley__pointer(word) != t) {
+        sley__task_wake_home(t->sched, t); /* the completer wakes who waited before: look again in the next round */
+    }
+    return true;
 }
 
 void sley_wait_hook(struct sley_wait *w, struct sley_wait_hook *hook)
@@ -220,8 +232,8 @@ bool sley__frame_await(struct sley_wait *w)
             w->result = -EDEADLK; /* reported above: it cannot be awaited here */
             return true;
         }
-        if (sley__kind(sley__wait_word(w)) == SLEY__KIND_COMPLETING) {
-            t->link.awaited = w; /* its completer has claimed this task's registration and will wake it */
+        if (sley__wait_claimed(w, t)) {
+            t->link.awaited = w;
             return false;
         }
     }

@@ -79,6 +79,8 @@ bool sley__wait_register(struct sley_wait *w, uintptr_t waiter, enum sley__wait_
                          struct sley_sched *home);
 /** Takes a hook registration back; false: the node is (being) completed. */
 bool sley__wait_unregister(struct sley_wait *w, uintptr_t waiter);
+/** Has a completer claimed it? Then the current task @p t, which waits for it, will be woken. */
+bool sley__wait_claimed(const struct sley_wait *w, struct sley_task *t);
 /** Asks once. */
 void sley__wait_ask_cancel(struct sley_wait *w);
 /** The same for a wait that gives up on an armed node. */

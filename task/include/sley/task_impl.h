@@ -276,8 +276,8 @@ SLEY_INLINE void sley_wait_arm(struct sley_wait *w)
 SLEY_INLINE void sley_wait_complete(struct sley_wait *w, int32_t result)
 {
     struct sley_sched *s = sley__self;
-    /* relaxed: at home only this thread writes the word; elsewhere the slow path looks again with acquire */
-    const uintptr_t word = atomic_load_explicit(&w->word, memory_order_relaxed);
+    /* acquire: elsewhere it observes the waiting task's fields, which name its home; at home only this thread writes the word */
+    const uintptr_t word = atomic_load_explicit(&w->word, memory_order_acquire);
     if (SLEY_LIKELY((word & SLEY__KIND_MASK) == SLEY__KIND_HOME_TASK)) {
         struct sley_task *t = (struct sley_task *)(word - SLEY__KIND_HOME_TASK);
         if (SLEY_LIKELY(t->sched == s)) {
@@ -308,8 +308,8 @@ SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
     if (SLEY_LIKELY(word == ((uintptr_t)s | SLEY__KIND_HOME) && s->budget > 0)) {
         struct sley_task *t = s->current;
         t->link.awaited = w;
-        /* relaxed: a foreign completer reads it only to find the home, which both values name */
-        atomic_store_explicit(&w->word, (uintptr_t)t | SLEY__KIND_HOME_TASK, memory_order_relaxed);
+        /* release: a foreign completer finds the home through the task, which may be younger than the node; it acquires */
+        atomic_store_explicit(&w->word, (uintptr_t)t | SLEY__KIND_HOME_TASK, memory_order_release);
         return false;
     }
     return sley__frame_await(w);
