@@ -128,10 +128,11 @@ int sley_runtime_run(struct sley_runtime *rt, const struct sley_task_type *type,
     if (!rt->executor) {
         return -EINVAL;
     }
-    if (sley_sched_current()) {
-        return -EDEADLK;
+    int rc = sley_sched_may_drive();
+    if (rc < 0) {
+        return rc;
     }
-    int rc = rt->executor->ops->spawn(rt->executor, type, args, &t);
+    rc = rt->executor->ops->spawn(rt->executor, type, args, &t);
     if (rc < 0) {
         return rc;
     }

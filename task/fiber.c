@@ -1,6 +1,9 @@
 /* Fibers: tasks whose resume switches stacks, and the direct forms of waiting. Stacks are stack.c's, the switch itself switch_*'s. */
 #include "core.h"
 
+_Static_assert(sizeof(struct sley__fiber) % 16 == 0 && offsetof(struct sley__fiber, task) + sizeof(struct sley_task) ==
+                   sizeof(struct sley__fiber), "a fiber's arguments follow its task, aligned");
+
 static void fiber_main(void *arg)
 {
     struct sley__fiber *f = arg;
@@ -22,7 +25,8 @@ int sley__fiber_new(struct sley_sched *s, const struct sley_task_type *type, uin
     }
     struct sley__stack_pool *pool = away ? own : m->stacks;
     const size_t asked = stack_bytes ? stack_bytes : type->stack_bytes;
-    const size_t head = (sizeof(struct sley__fiber) + type->args_bytes + 15u) & ~(size_t)15u;
+    const size_t align = type->args_align > 16 ? type->args_align : 16u;
+    const size_t head = sizeof(struct sley__fiber) + ((type->args_bytes + 15u) & ~(size_t)15u) + align - 16;
     size_t usable = 0;
     char *top = pool ? sley__stack_get(pool, asked, &usable) : NULL;
     if (!top) {
@@ -34,7 +38,8 @@ int sley__fiber_new(struct sley_sched *s, const struct sley_task_type *type, uin
         sley__stack_pool_destroy(own);
         return -EINVAL; /* arguments that would leave the body no stack */
     }
-    struct sley__fiber *f = (struct sley__fiber *)(void *)(top - head);
+    char *args = (char *)((uintptr_t)(top - type->args_bytes) & ~(uintptr_t)(align - 1));
+    struct sley__fiber *f = (struct sley__fiber *)(void *)(args - sizeof(struct sley__fiber));
     f->top = top;
     f->stack_bytes = asked;
     f->pool = own;

@@ -105,6 +105,17 @@ struct sley_sched *sley_sched_enter(struct sley_sched *s)
     return outer;
 }
 
+int sley_sched_may_drive(void)
+{
+    const struct sley_sched *s = sley_sched_current();
+    if (!s) {
+        return 0;
+    }
+    sley__misuse(s->current, NULL, "a runtime was driven inside a runtime",
+                 "spawn and join tasks; or run, stop and release the other runtime on a thread of its own");
+    return -EDEADLK;
+}
+
 uint32_t sley_sched_run(struct sley_sched *s, uint32_t max)
 {
     uint32_t n = 0;

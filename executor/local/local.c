@@ -142,8 +142,9 @@ static int enter(struct sley_local_worker *w)
     if (!w) {
         return -EINVAL;
     }
-    if (sley_sched_current()) {
-        return -EDEADLK;
+    const int rc = sley_sched_may_drive();
+    if (rc < 0) {
+        return rc;
     }
     /* acquire: observes what the thread that drove before has done; pairs with leave */
     if (atomic_exchange_explicit(&w->driving, 1, memory_order_acquire)) {

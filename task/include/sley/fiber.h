@@ -23,7 +23,8 @@ SLEY_API enum sley_step sley__fiber_resume(struct sley_task *t);
         return fn((args_type *)args);                                                              \
     }                                                                                              \
     __attribute__((unused)) static const struct sley_task_type fn##__type = {                      \
-        sley__fiber_resume, fn##__entry, (drop_fn), (uint32_t)sizeof(args_type), 16,               \
+        sley__fiber_resume, fn##__entry, (drop_fn), __extension__(uint32_t) sizeof(args_type),     \
+        __extension__(uint16_t) __alignof__(args_type),                                            \
         SLEY_STYLE_FIBER,   (stack_size), __LINE__, #fn, __FILE__,                                 \
     };
 

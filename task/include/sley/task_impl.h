@@ -102,6 +102,8 @@ SLEY_API void sley_sched_close(struct sley_sched *s);
 SLEY_API bool sley_sched_fini(struct sley_sched *s);
 /** Makes @p s (or NULL) the thread's current sched; returns the one before, to be put back. */
 SLEY_API struct sley_sched *sley_sched_enter(struct sley_sched *s);
+/** May this thread drive a sched? Returns: 0; -EDEADLK when it drives one already, a mistake that debug builds report. */
+SLEY_API int sley_sched_may_drive(void);
 /** Resumes ready tasks, at most @p max. Returns how many it resumed. Thread: owner, entered. */
 SLEY_API uint32_t sley_sched_run(struct sley_sched *s, uint32_t max);
 SLEY_INLINE bool sley_sched_ready(const struct sley_sched *s)
