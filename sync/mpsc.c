@@ -246,17 +246,48 @@ static void recv_inside(struct sley_mpsc_op *op, struct sley_mpsc *ch, void *ret
     complete_all(&list);
 }
 
+/* The two below are what a channel does when it is used for a conversation (one waits, one sends), so they come first. */
+
 void sley__mpsc_send_home(struct sley_mpsc_op *op, struct sley_mpsc *ch, const void *elem)
 {
-    open_up(ch);
     sley_wait_begin_always(&op->wait, &send_ops); /* budget is left, so the task is not cancelled */
+    struct sley_mpsc_op *r = ch->receivers.head;
+    if (SLEY_LIKELY(r && r == ch->receivers.tail && !ch->senders.head && !ch->closed)) {
+        r->queued = 0;
+        ch->receivers.head = NULL;
+        ch->receivers.tail = NULL;
+        copy(r->elem, elem, ch->elem_bytes);
+        ch->blocked = 0; /* nobody waits any more; nothing is inside, by invariant 1 */
+        ch->room = ch->slot_count - ch->reserved;
+        sley__unlock_home(&ch->lock);
+        sley_wait_finish(&op->wait, 0);
+        sley_wait_complete(&r->wait, 1);
+        return;
+    }
+    open_up(ch);
     send_inside(op, ch, elem, true);
 }
 
 void sley__mpsc_recv_home(struct sley_mpsc_op *op, struct sley_mpsc *ch, void *ret_elem)
 {
-    open_up(ch);
     sley_wait_begin_always(&op->wait, &recv_ops);
+    if (SLEY_LIKELY(!ch->blocked)) { /* open, nobody waits, and `ready` says that nothing is inside */
+        op->channel = ch;
+        op->kind = KIND_RECV;
+        op->elem = ret_elem;
+        op->queued = 1;
+        op->next = NULL;
+        op->prev = NULL;
+        sley_wait_arm(&op->wait);
+        ch->receivers.head = op;
+        ch->receivers.tail = op;
+        ch->blocked = 1;
+        ch->len = 0;
+        ch->room = 0;
+        sley__unlock_home(&ch->lock);
+        return;
+    }
+    open_up(ch);
     recv_inside(op, ch, ret_elem, true);
 }
 
@@ -325,30 +356,63 @@ void sley_mpsc_reserve_start(struct sley_mpsc_op *op, struct sley_mpsc *ch, size
 
 /* ---- direct forms ---------------------------------------------------------------------------------------------- */
 
-int sley_mpsc_send(struct sley_mpsc *ch, const void *elem)
+/* The second halves stand apart, since a fiber may come out of sley_direct_enter on another thread: nothing of a thread-local
+ * may be known before it. What is there at once needs no node. */
+
+static SLEY_NOINLINE int send_direct(struct sley_mpsc *ch, const void *elem)
 {
-    const int rc = sley_direct_enter();
-    if (rc < 0) {
-        return rc;
-    }
+    struct sley_sched *s = sley__self;
     struct sley_mpsc_op op;
     op.wait.word = 0;
     op.wait.at.site = NULL;
-    sley_mpsc_send_start(&op, ch, elem);
+    if (!valid(ch, elem) || !sley__lock_inline(&ch->lock, s)) {
+        sley_mpsc_send_start(&op, ch, elem);
+    } else if (SLEY_LIKELY(ch->room > 0)) {
+        copy(slot(ch, ch->tail), elem, ch->elem_bytes);
+        ch->tail = after(ch, ch->tail);
+        ch->room--;
+        ch->ready++;
+        sley__unlock_home(&ch->lock);
+        s->budget--;
+        return 0;
+    } else {
+        sley__mpsc_send_home(&op, ch, elem);
+    }
     return sley_await(&op.wait);
+}
+
+static SLEY_NOINLINE int recv_direct(struct sley_mpsc *ch, void *ret_elem)
+{
+    struct sley_sched *s = sley__self;
+    struct sley_mpsc_op op;
+    op.wait.word = 0;
+    op.wait.at.site = NULL;
+    if (!valid(ch, ret_elem) || !sley__lock_inline(&ch->lock, s)) {
+        sley_mpsc_recv_start(&op, ch, ret_elem);
+    } else if (SLEY_LIKELY(ch->ready > 0)) {
+        copy(ret_elem, slot(ch, ch->head), ch->elem_bytes);
+        ch->head = after(ch, ch->head);
+        ch->room++;
+        ch->ready--;
+        sley__unlock_home(&ch->lock);
+        s->budget--;
+        return 1;
+    } else {
+        sley__mpsc_recv_home(&op, ch, ret_elem);
+    }
+    return sley_await(&op.wait);
+}
+
+int sley_mpsc_send(struct sley_mpsc *ch, const void *elem)
+{
+    const int rc = sley_direct_enter();
+    return rc < 0 ? rc : send_direct(ch, elem);
 }
 
 int sley_mpsc_recv(struct sley_mpsc *ch, void *ret_elem)
 {
     const int rc = sley_direct_enter();
-    if (rc < 0) {
-        return rc;
-    }
-    struct sley_mpsc_op op;
-    op.wait.word = 0;
-    op.wait.at.site = NULL;
-    sley_mpsc_recv_start(&op, ch, ret_elem);
-    return sley_await(&op.wait);
+    return rc < 0 ? rc : recv_direct(ch, ret_elem);
 }
 
 int sley_mpsc_reserve(struct sley_mpsc *ch, size_t n)
