@@ -1,0 +1,192 @@
+/* An echo server: what comes in goes out. The connections are in echo_fiber.c and echo_frame.c; here: options, start, end. */
+#include "echo.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+struct options {
+    const char *address, *port;
+    const char *executor, *reactor;
+    uint32_t workers;
+    const struct sley_task_type *server;
+};
+
+static void usage(FILE *to)
+{
+    fputs("usage: echo [OPTION]...\n"
+          "Sends back what it receives until SIGINT or SIGTERM.\n\n"
+          "  --port N          listen on port N (default 7000; 0: any free one)\n"
+          "  --address A       listen on the numeric address A (default 127.0.0.1)\n"
+          "  --style STYLE     a connection is a \"frame\" (default) or a \"fiber\"\n"
+          "  --executor NAME   who runs tasks (default: SLEY_EXECUTOR, else the best there is)\n"
+          "  --reactor NAME    who waits for the network (default: SLEY_REACTOR, else the best there is)\n"
+          "  --workers N       how many threads run tasks (default: SLEY_WORKERS, else the executor's)\n"
+          "  --help            this text\n",
+          to);
+}
+
+static bool number(const char *text, long least, long most, long *ret_value)
+{
+    char *end;
+    const long value = strtol(text, &end, 10);
+    if (end == text || *end || value < least || value > most) {
+        return false;
+    }
+    *ret_value = value;
+    return true;
+}
+
+/** Returns: -1 to go on, else the exit status, after saying why. */
+static int parse(int argc, char **argv, struct options *o)
+{
+    static const struct option known[] = {
+        {"port", required_argument, NULL, 'p'},    {"address", required_argument, NULL, 'a'},
+        {"style", required_argument, NULL, 's'},   {"executor", required_argument, NULL, 'e'},
+        {"reactor", required_argument, NULL, 'r'}, {"workers", required_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+    };
+    int c, which = 0;
+    long value = 0;
+    while ((c = getopt_long(argc, argv, "h", known, &which)) != -1) {
+        bool good = true;
+        switch (c) {
+        case 'p':
+            good = number(optarg, 0, 65535, &value);
+            o->port = optarg;
+            break;
+        case 'a':
+            o->address = optarg;
+            break;
+        case 's':
+            good = strcmp(optarg, "frame") == 0 || strcmp(optarg, "fiber") == 0;
+            o->server = strcmp(optarg, "fiber") == 0 ? echo_fiber : echo_frame;
+            break;
+        case 'e':
+            o->executor = optarg;
+            break;
+        case 'r':
+            o->reactor = optarg;
+            break;
+        case 'w':
+            good = number(optarg, 1, 1024, &value);
+            o->workers = (uint32_t)value;
+            break;
+        case 'h':
+            usage(stdout);
+            return 0;
+        default:
+            return 2; /* getopt has said it */
+        }
+        if (!good) {
+            fprintf(stderr, "echo: --%s cannot be \"%s\"; see --help\n", known[which].name, optarg);
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "echo: what is \"%s\"? see --help\n", argv[optind]);
+        return 2;
+    }
+    return -1;
+}
+
+/** Each connection takes a descriptor: as many as this user may have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+            fprintf(stderr, "echo: the limit on open files stays as it is: %s\n", strerror(errno));
+        }
+    }
+}
+
+/** Returns: 0; the exit status, after saying why. */
+static int listen_on(const struct options *o, struct sley_tcp_listener *ret_listener)
+{
+    char text[SLEY_ADDR_TEXT_BYTES];
+    struct sley_addr addr;
+    const int len = snprintf(text, sizeof text, strchr(o->address, ':') ? "[%s]:%s" : "%s:%s", o->address, o->port);
+    int rc = len >= (int)sizeof text ? -EINVAL : sley_addr_parse(&addr, text);
+    if (rc < 0) {
+        fprintf(stderr, "echo: \"%s\" is no numeric address\n", o->address);
+        return 2;
+    }
+    rc = sley_tcp_listen(ret_listener, text, &(struct sley_tcp_opts){.backlog = 4096});
+    if (rc < 0) {
+        fprintf(stderr, "echo: cannot listen on %s: %s\n", text, strerror(-rc));
+        return 1;
+    }
+    rc = sley_tcp_listener_local(ret_listener, &addr);
+    if (rc < 0 || (rc = sley_addr_format(&addr, text, sizeof text)) < 0 || printf("listening on %s\n", text) < 0 ||
+        fflush(stdout) != 0) {
+        fprintf(stderr, "echo: cannot say where it listens: %s\n", strerror(rc < 0 ? -rc : errno));
+        return 1;
+    }
+    return 0;
+}
+
+static struct sley_runtime runtime;
+
+static void halt(int signo)
+{
+    (void)signo;
+    sley_runtime_halt(&runtime);
+}
+
+/** Runs the server until a signal comes, then cancels every connection and waits for the last. Returns the exit status. */
+static int serve(const struct options *o, struct echo_server *server)
+{
+    int result = 0;
+    int rc = sley_runtime_run(&runtime, o->server, server, &result);
+    rc = rc == -ECANCELED ? 0 : rc < 0 ? rc : result; /* halted: that is how it ends */
+    if (rc < 0) {
+        fprintf(stderr, "echo: %s\n", strerror(-rc));
+    }
+    int ended = sley_runtime_stop(&runtime, sley_after_ns(5 * SLEY_S));
+    ended = ended < 0 ? ended : sley_runtime_fini(&runtime);
+    if (ended < 0) {
+        fprintf(stderr, "echo: connections are left: %s\n", strerror(-ended));
+    }
+    return rc < 0 || ended < 0;
+}
+
+static void report(void *arg, enum sley_report_kind kind, const char *text)
+{
+    (void)arg, (void)kind;
+    fprintf(stderr, "echo: %s\n", text);
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.address = "127.0.0.1", .port = "7000", .server = echo_frame};
+    int status = parse(argc, argv, &o);
+    if (status >= 0) {
+        return status;
+    }
+    raise_descriptor_limit();
+    char why[256] = "";
+    const struct sley_runtime_opts opts = {
+        .executor_name = o.executor,
+        .reactor_name = o.reactor,
+        .worker_count = o.workers,
+        .report = report,
+        .ret_error = why,
+        .error_bytes = sizeof why,
+    };
+    const int rc = sley_runtime_init(&runtime, &opts);
+    if (rc < 0) {
+        fprintf(stderr, "echo: cannot start: %s\n", why[0] ? why : strerror(-rc));
+        return 2;
+    }
+    static struct echo_server server;
+    const struct sigaction action = {.sa_handler = halt};
+    if (sigaction(SIGINT, &action, NULL) != 0 || sigaction(SIGTERM, &action, NULL) != 0) {
+        fprintf(stderr, "echo: signals: %s\n", strerror(errno));
+        return 1;
+    }
+    status = listen_on(&o, &server.listener);
+    return status != 0 ? (void)sley_runtime_fini(&runtime), status : serve(&o, &server);
+}
