@@ -23,11 +23,6 @@ static const struct sley_wait_ops kinds[SLEY_IO_CLOSE + 1] = {
     [SLEY_IO_CLOSE] = {.version = SLEY_WAIT_VERSION, .name = "io.close"},
 };
 
-const uint32_t sley__io_busy[SLEY_IO_CLOSE + 1] = {
-    [SLEY_IO_CONNECT] = SLEY_FD_WRITING, [SLEY_IO_RECV] = SLEY_FD_READING,    [SLEY_IO_SEND] = SLEY_FD_WRITING,
-    [SLEY_IO_RECVMSG] = SLEY_FD_READING, [SLEY_IO_SENDMSG] = SLEY_FD_WRITING,
-};
-
 int sley_reactor_check(const struct sley_reactor_ops *ops)
 {
     const bool complete = ops && ops->version >= 1 && ops->name && ops->submit && ops->cancel && ops->poll && ops->wake &&
@@ -49,9 +44,37 @@ void sley_fd_set_stream(struct sley_fd *fd)
 
 /* ---- in ---------------------------------------------------------------------------------------------------------- */
 
-/** Why an op that is not as usual may not start, or 0: then its descriptor is at home. */
-static SLEY_NOINLINE int admit(struct sley_fd *fd, struct sley_reactor *r, uint32_t busy)
+void sley__fd_close_idle(struct sley_fd *fd)
 {
+    const int number = fd->number;
+    sley__fd_set(fd, sley__fd_state(fd) | SLEY_FD_CLOSING);
+    fd->number = -1;
+    (void)close(number); /* nothing can be done about an error: the number is free on Linux whatever it says */
+}
+
+static void submit_close(struct sley_io_op *op)
+{
+    struct sley_fd *fd = op->fd;
+    sley_wait_begin_always(&op->wait, &kinds[SLEY_IO_CLOSE]);
+    const struct sley_sched *s = sley__self;
+    const uint32_t state = sley__fd_state(fd);
+    if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
+        sley_io_finish(op, 0);
+    } else if (s && s->reactor && fd->home == s->reactor) {
+        sley__fd_set(fd, state | SLEY_FD_CLOSING);
+        fd->home->ops->submit(fd->home, op);
+    } else if (state & SLEY_FD_HOLD_MASK) {
+        sley_io_finish(op, -EXDEV);
+    } else {
+        sley__fd_close_idle(fd);
+        sley_io_finish(op, 0);
+    }
+}
+
+/** Why an op may not start, or 0: then its descriptor is at home. */
+static int admit(struct sley_io_op *op, struct sley_reactor *r)
+{
+    struct sley_fd *fd = op->fd;
     const uint32_t state = sley__fd_state(fd);
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         return -EBADF;
@@ -62,7 +85,7 @@ static SLEY_NOINLINE int admit(struct sley_fd *fd, struct sley_reactor *r, uint3
     if (fd->home && fd->home != r) {
         return -EXDEV;
     }
-    if ((state & busy) || (state & SLEY_FD_HOLD_MASK) == SLEY_FD_HOLD_MASK) {
+    if ((state & sley__io_busy(op)) || (state & SLEY_FD_HOLD_MASK) == SLEY_FD_HOLD_MASK) {
         return -EBUSY;
     }
     const int rc = !fd->home && r->ops->adopt ? r->ops->adopt(r, fd) : 0;
@@ -72,48 +95,37 @@ static SLEY_NOINLINE int admit(struct sley_fd *fd, struct sley_reactor *r, uint3
     return rc;
 }
 
-/** An op that never reached the reactor ends. */
-static void refuse(struct sley_io_op *op, int32_t result)
+/** All that is not as usual: the first op on a descriptor, those that may be many, refusals. */
+static SLEY_NOINLINE void submit_slowly(struct sley_io_op *op)
 {
-    sley_wait_finish(&op->wait, sley__io_end(op, result));
-}
-
-static void submit_close(struct sley_io_op *op)
-{
-    struct sley_fd *fd = op->fd;
-    sley_wait_begin_always(&op->wait, &kinds[SLEY_IO_CLOSE]);
     const struct sley_sched *s = sley__self;
-    const uint32_t state = sley__fd_state(fd);
-    if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
-        refuse(op, 0);
-    } else if (s && s->reactor && fd->home == s->reactor) {
-        sley__fd_set(fd, (state | SLEY_FD_CLOSING) + SLEY_FD_HOLD);
-        fd->home->ops->submit(fd->home, op);
-    } else if (state & SLEY_FD_HOLD_MASK) {
-        refuse(op, -EXDEV);
+    struct sley_reactor *r = s ? s->reactor : NULL;
+    op->stage = 0;
+    const int rc = admit(op, r);
+    if (rc < 0) {
+        sley_io_finish(op, rc);
     } else {
-        sley__fd_close_idle(fd);
-        refuse(op, 0);
+        r->ops->submit(r, op);
     }
 }
 
-void sley__fd_close_idle(struct sley_fd *fd)
+static SLEY_NOINLINE void submit_strange(struct sley_io_op *op)
 {
-    const int number = fd->number;
-    sley__fd_set(fd, sley__fd_state(fd) | SLEY_FD_CLOSING);
-    fd->number = -1;
-    (void)close(number); /* nothing can be done about an error: the number is free on Linux whatever it says */
+    if (op->code == SLEY_IO_CLOSE) {
+        submit_close(op);
+    } else if (sley_wait_begin(&op->wait, &kinds[0])) {
+        sley_io_finish(op, -EINVAL);
+    } else {
+        op->wait.result = sley__io_end(op, op->wait.result);
+    }
 }
 
+/* Every way out is a tail call, so that the usual way through has no registers to save. */
 void sley_io_submit(struct sley_io_op *op)
 {
     const uint32_t code = op->code;
     if (SLEY_UNLIKELY(code - 1u >= SLEY_IO_CLOSE - 1u)) {
-        if (code == SLEY_IO_CLOSE) {
-            submit_close(op);
-        } else if (sley_wait_begin(&op->wait, &kinds[0])) {
-            refuse(op, -EINVAL);
-        }
+        submit_strange(op);
         return;
     }
     if (SLEY_UNLIKELY(!sley_wait_begin(&op->wait, &kinds[code]))) {
@@ -121,23 +133,16 @@ void sley_io_submit(struct sley_io_op *op)
         return;
     }
     op->done_bytes = 0;
-    op->stage = 0;
     const struct sley_sched *s = sley__self;
-    struct sley_reactor *r = s ? s->reactor : NULL;
-    struct sley_fd *fd = op->fd;
-    const uint32_t busy = sley__io_busy[code];
-    uint32_t state = sley__fd_state(fd);
-    if (SLEY_UNLIKELY(!r || fd->home != r || (state & (busy | SLEY_FD_CLOSING)) ||
-                      (state & SLEY_FD_HOLD_MASK) == SLEY_FD_HOLD_MASK)) {
-        const int rc = admit(fd, r, busy);
-        if (rc < 0) {
-            refuse(op, rc);
-            return;
-        }
-        state = sley__fd_state(fd);
+    const struct sley_fd *fd = op->fd;
+    const uint32_t busy = sley__io_busy(op);
+    struct sley_reactor *r = fd->home;
+    if (SLEY_LIKELY(r && s) && SLEY_LIKELY(r == s->reactor) && SLEY_LIKELY(busy) &&
+        SLEY_LIKELY(!(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING)))) {
+        r->ops->submit(r, op);
+    } else {
+        submit_slowly(op);
     }
-    sley__fd_set(fd, (state | busy) + SLEY_FD_HOLD);
-    r->ops->submit(r, op);
 }
 
 int sley_io_run(struct sley_io_op *op)
@@ -151,32 +156,6 @@ int sley_io_run(struct sley_io_op *op)
     }
     sley_io_submit(op);
     return sley_await(&op->wait);
-}
-
-/* ---- out --------------------------------------------------------------------------------------------------------- */
-
-static inline int32_t let_go(struct sley_io_op *op, int32_t result)
-{
-    struct sley_fd *fd = op->fd;
-    sley__fd_set(fd, (sley__fd_state(fd) & ~sley__io_busy[op->code]) - SLEY_FD_HOLD);
-    return sley__io_end(op, result);
-}
-
-void sley_io_finish(struct sley_io_op *op, int32_t result)
-{
-    sley_wait_finish(&op->wait, let_go(op, result));
-}
-
-void sley_io_arm(struct sley_reactor *r, struct sley_io_op *op)
-{
-    r->armed_count++;
-    sley_wait_arm(&op->wait);
-}
-
-void sley_io_complete(struct sley_reactor *r, struct sley_io_op *op, int32_t result)
-{
-    r->armed_count--;
-    sley_wait_complete(&op->wait, let_go(op, result));
 }
 
 /* ---- a descriptor's user ----------------------------------------------------------------------------------------- */

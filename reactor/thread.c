@@ -41,10 +41,10 @@ static int32_t run(struct sley_io_op *op)
 {
     for (;;) {
         const int32_t n = sley_io_try(op);
-        if (n != -EAGAIN) {
+        if (n != -EAGAIN && n != -EINPROGRESS) {
             return n;
         }
-        const int rc = wait_ready(op);
+        const int rc = wait_ready(op); /* returns at once after a share, but sees the deadline */
         if (rc < 0) {
             return rc;
         }
@@ -55,7 +55,7 @@ static int32_t run(struct sley_io_op *op)
 static int32_t take_and_run(struct sley_io_op *op)
 {
     struct sley_fd *fd = op->fd;
-    const uint32_t busy = sley__io_busy[op->code];
+    const uint32_t busy = sley__io_busy(op);
     /* acquire: pairs with the release below; what the op before did to the descriptor is seen */
     const uint32_t state = atomic_fetch_or_explicit(&fd->state, busy, memory_order_acquire);
     if (state & busy) {

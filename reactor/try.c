@@ -9,52 +9,44 @@
 /* What one call may move at most: Linux caps at this too, and every count fits a result. */
 static const size_t CALL_BYTES = 0x7ffff000;
 
-static int32_t recv_once(int number, void *buf, size_t len)
+static int32_t receive(struct sley_io_op *op, size_t left)
 {
-    for (;;) {
-        const ssize_t n = recv(number, buf, len < CALL_BYTES ? len : CALL_BYTES, MSG_DONTWAIT);
-        if (SLEY_LIKELY(n >= 0)) {
-            return (int32_t)n;
-        }
-        if (errno != EINTR) {
-            return -errno;
-        }
-    }
+    const ssize_t n = recv(op->fd->number, (char *)op->buf + op->done_bytes, left, MSG_DONTWAIT);
+    return SLEY_LIKELY(n >= 0) ? (int32_t)n : -errno;
 }
 
-static int32_t send_once(int number, const void *buf, size_t len)
+static int32_t transmit(struct sley_io_op *op, size_t left)
 {
-    for (;;) {
-        const ssize_t n = send(number, buf, len < CALL_BYTES ? len : CALL_BYTES, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (SLEY_LIKELY(n >= 0)) {
-            return (int32_t)n;
-        }
-        if (errno != EINTR) {
-            return -errno;
-        }
-    }
+    const ssize_t n = send(op->fd->number, (char *)op->buf + op->done_bytes, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return SLEY_LIKELY(n >= 0) ? (int32_t)n : -errno;
 }
 
-/** ALL: goes on where it stopped. 0: everything has moved. */
-static int32_t transfer_all(struct sley_io_op *op)
+/** The first call was interrupted, or an ALL op has not moved everything: @p n is what it said. Goes on where it stopped. */
+static SLEY_NOINLINE int32_t go_on(struct sley_io_op *op, int32_t n)
 {
-    const size_t before = op->done_bytes;
-    while (op->done_bytes < op->len) {
-        char *at = (char *)op->buf + op->done_bytes;
-        const size_t left = op->len - op->done_bytes;
-        const int32_t n = op->code == SLEY_IO_RECV ? recv_once(op->fd->number, at, left) : send_once(op->fd->number, at, left);
-        if (n < 0) {
+    const bool all = op->flags & SLEY_IO_ALL, in = op->code == SLEY_IO_RECV;
+    for (size_t moved = 0;;) {
+        if (n >= 0 && !all) {
             return n;
         }
         if (n == 0) {
-            return op->code == SLEY_IO_RECV ? -ENODATA : -EAGAIN;
+            return in ? -ENODATA : -EAGAIN;
         }
-        op->done_bytes += (size_t)n;
-        if (op->done_bytes - before >= SLEY_IO_SHARE_BYTES && op->done_bytes < op->len) {
-            return -EAGAIN;
+        if (n > 0) {
+            moved += (size_t)n;
+            op->done_bytes += (size_t)n;
+            if (op->done_bytes == op->len) {
+                return 0;
+            }
+            if (moved >= SLEY_IO_SHARE_BYTES) {
+                return -EINPROGRESS;
+            }
+        } else if (n != -EINTR) {
+            return n;
         }
+        const size_t left = op->len - op->done_bytes;
+        n = in ? receive(op, left < CALL_BYTES ? left : CALL_BYTES) : transmit(op, left < CALL_BYTES ? left : CALL_BYTES);
     }
-    return 0;
 }
 
 static int32_t try_message(struct sley_io_op *op)
@@ -134,13 +126,9 @@ static int32_t try_poll(struct sley_io_op *op)
     }
 }
 
-int32_t sley_io_try(struct sley_io_op *op)
+static SLEY_NOINLINE int32_t try_other(struct sley_io_op *op)
 {
     switch (op->code) {
-    case SLEY_IO_RECV:
-        return op->flags & SLEY_IO_ALL ? transfer_all(op) : recv_once(op->fd->number, op->buf, op->len);
-    case SLEY_IO_SEND:
-        return op->flags & SLEY_IO_ALL ? transfer_all(op) : send_once(op->fd->number, op->buf, op->len);
     case SLEY_IO_RECVMSG:
     case SLEY_IO_SENDMSG:
         return try_message(op);
@@ -153,4 +141,23 @@ int32_t sley_io_try(struct sley_io_op *op)
     default:
         return -EINVAL;
     }
+}
+
+int32_t sley_io_try(struct sley_io_op *op)
+{
+    const uint32_t code = op->code;
+    if (SLEY_UNLIKELY(code != SLEY_IO_RECV && code != SLEY_IO_SEND)) {
+        return try_other(op);
+    }
+    const size_t left = op->len - op->done_bytes;
+    const size_t now = left < CALL_BYTES ? left : CALL_BYTES;
+    const int32_t n = code == SLEY_IO_RECV ? receive(op, now) : transmit(op, now);
+    if (op->flags & SLEY_IO_ALL) {
+        if (SLEY_UNLIKELY((size_t)n != left)) {
+            return go_on(op, n);
+        }
+        op->done_bytes = op->len;
+        return 0;
+    }
+    return SLEY_LIKELY(n != -EINTR) ? n : go_on(op, n);
 }

@@ -22,20 +22,21 @@ static int grow_directory(struct sley__poll *r, uint32_t chunk)
     while (count <= chunk) {
         count *= 2;
     }
-    struct sley__slot **chunks = r->alloc->ops->alloc(r->alloc, count * sizeof *chunks, _Alignof(struct sley__slot *));
+    struct sley__slot **chunks = sley_alloc_get(r->alloc, count * sizeof *chunks, _Alignof(struct sley__slot *));
     if (!chunks) {
         return -ENOMEM;
     }
     memset(chunks, 0, count * sizeof *chunks);
     if (r->chunks) {
         memcpy(chunks, r->chunks, r->chunk_count * sizeof *chunks);
-        r->alloc->ops->free(r->alloc, r->chunks, r->chunk_count * sizeof *chunks);
+        sley_alloc_put(r->alloc, r->chunks, r->chunk_count * sizeof *chunks);
     }
     r->chunks = chunks;
     r->chunk_count = count;
     return 0;
 }
 
+/** There will be one, zeroed when it is new. */
 static int make_slot(struct sley__poll *r, int number)
 {
     const uint32_t chunk = (uint32_t)number >> SLEY__SLOT_BITS;
@@ -44,7 +45,7 @@ static int make_slot(struct sley__poll *r, int number)
     }
     if (!r->chunks[chunk]) {
         const size_t bytes = SLEY__SLOT_CHUNK * sizeof(struct sley__slot);
-        r->chunks[chunk] = r->alloc->ops->alloc(r->alloc, bytes, 64);
+        r->chunks[chunk] = sley_alloc_get(r->alloc, bytes, 64);
         if (!r->chunks[chunk]) {
             return -ENOMEM;
         }
@@ -85,33 +86,22 @@ static void ring_remove(struct sley_io_op **ring, const struct sley_io_op *op)
     }
 }
 
+/* the direction in which an op waits; POLL names its own, CLOSE does not wait */
+static const uint8_t directions[SLEY_IO_CLOSE + 1] = {
+    [SLEY_IO_ACCEPT] = SLEY_IO_IN, [SLEY_IO_CONNECT] = SLEY_IO_OUT, [SLEY_IO_RECV] = SLEY_IO_IN,
+    [SLEY_IO_SEND] = SLEY_IO_OUT,  [SLEY_IO_RECVMSG] = SLEY_IO_IN,  [SLEY_IO_SENDMSG] = SLEY_IO_OUT,
+};
+
 static struct sley_io_op **ring_of(struct sley__slot *slot, const struct sley_io_op *op)
 {
-    switch (op->code) {
-    case SLEY_IO_POLL:
-        return &slot->polls;
-    case SLEY_IO_CONNECT:
-    case SLEY_IO_SEND:
-    case SLEY_IO_SENDMSG:
-        return &slot->write;
-    default:
-        return &slot->read;
-    }
+    const uint32_t direction = directions[op->code];
+    return direction == SLEY_IO_IN ? &slot->read : direction ? &slot->write : &slot->polls;
 }
 
-/** What an op needs to have watched. ERR and HUP are reported in any case. */
-static uint32_t interest_of(const struct sley_io_op *op)
+/** What a POLL needs to have watched. ERR and HUP are reported in any case. */
+static uint32_t poll_interest(const struct sley_io_op *op)
 {
-    switch (op->code) {
-    case SLEY_IO_POLL:
-        return (uint32_t)(op->len & (SLEY_IO_IN | SLEY_IO_OUT)) | SLEY_IO_ERR;
-    case SLEY_IO_CONNECT:
-    case SLEY_IO_SEND:
-    case SLEY_IO_SENDMSG:
-        return SLEY_IO_OUT;
-    default:
-        return SLEY_IO_IN;
-    }
+    return (uint32_t)(op->len & (SLEY_IO_IN | SLEY_IO_OUT)) | SLEY_IO_ERR;
 }
 
 /** What the waiting ops need to have watched. */
@@ -121,7 +111,7 @@ static uint32_t wanted(const struct sley__slot *slot)
     const struct sley_io_op *op = slot->polls;
     if (SLEY_UNLIKELY(op != NULL)) {
         do {
-            want |= interest_of(op);
+            want |= poll_interest(op);
             op = op->next;
         } while (op != slot->polls);
     }
@@ -168,39 +158,44 @@ static void unwatch(struct sley__poll *r, struct sley__slot *slot, int number)
 
 /* ---- trying and arming ------------------------------------------------------------------------------------------- */
 
-/** Tries, and notes what that says about the descriptor. @p ret_more: -EAGAIN although there may be more. */
-static inline int32_t attempt(struct sley__slot *slot, struct sley_io_op *op, bool *ret_more)
+/** Tries, and notes when the direction is dry then. */
+static inline int32_t attempt(struct sley__slot *slot, struct sley_io_op *op, uint32_t direction)
 {
-    const size_t before = op->done_bytes;
     const int32_t n = sley_io_try(op);
-    *ret_more = false;
-    if (n == -EAGAIN) {
-        *ret_more = op->done_bytes - before >= SLEY_IO_SHARE_BYTES;
-        if (!*ret_more) {
-            slot->dry |= (uint8_t)(interest_of(op) & (SLEY_IO_IN | SLEY_IO_OUT));
-        }
-    } else if (op->code == SLEY_IO_RECV && n > 0 && (size_t)n < op->len && !slot->doubtful) {
-        /* relaxed: the home thread reads its own word */
-        if (atomic_load_explicit(&op->fd->state, memory_order_relaxed) & SLEY_FD_STREAM) {
-            slot->dry |= SLEY_IO_IN; /* what comes later is an event of its own */
-        }
+    if (SLEY_UNLIKELY(n == -EAGAIN)) {
+        slot->dry |= (uint8_t)direction;
+    } else if (n > 0 && (size_t)n < op->len && op->code == SLEY_IO_RECV && slot->short_ends) {
+        slot->dry |= SLEY_IO_IN; /* what comes later is an event of its own */
     }
     return n;
 }
 
-/** @p more: ask the port even if it watches already, for a report of what is ready now. */
-static void arm(struct sley__poll *r, struct sley__slot *slot, struct sley_io_op *op, bool more)
+static inline void wait_on(struct sley__poll *r, struct sley_io_op **ring, struct sley_io_op *op)
 {
-    const uint32_t need = interest_of(op);
-    if (SLEY_UNLIKELY((need & ~(uint32_t)slot->watched) || more || r->ending)) {
-        const int rc = r->ending ? -ECANCELED : r->port->watch(r, slot, op->fd->number, wanted(slot) | need);
-        if (rc < 0) {
-            sley_io_finish(op, rc);
-            return;
-        }
-    }
     sley_io_arm(&r->base, op);
-    ring_push(ring_of(slot, op), op);
+    ring_push(ring, op);
+}
+
+/** The port has to be asked first. It is asked anew if it watches already: for a report of what is ready now. */
+static SLEY_NOINLINE void watch_and_wait(struct sley__poll *r, struct sley_io_op *op, uint32_t need)
+{
+    struct sley__slot *slot = sley__poll_slot(r, op->fd->number);
+    const int rc = r->ending ? -ECANCELED : r->port->watch(r, slot, op->fd->number, wanted(slot) | need);
+    if (rc < 0) {
+        sley_io_finish(op, rc);
+    } else {
+        wait_on(r, ring_of(slot, op), op);
+    }
+}
+
+static void submit_poll(struct sley__poll *r, struct sley_io_op *op)
+{
+    const int32_t n = sley_io_try(op);
+    if (n != -EAGAIN) {
+        sley_io_finish(op, n);
+    } else {
+        watch_and_wait(r, op, poll_interest(op));
+    }
 }
 
 static void cancel_ring(struct sley__poll *r, struct sley_io_op **ring)
@@ -217,12 +212,16 @@ static void cancel_slot(struct sley__poll *r, struct sley__slot *slot)
     cancel_ring(r, &slot->write);
 }
 
-static void forget(struct sley__slot *slot)
+/** The number begins a new life. */
+static void forget(struct sley__poll *r, struct sley__slot *slot, int number)
 {
+    if (slot->watched) {
+        (void)r->port->watch(r, slot, number, 0);
+    }
     slot->token++;
     slot->watched = 0;
     slot->dry = 0;
-    slot->doubtful = false;
+    slot->short_ends = false;
 }
 
 /** The port is told: another descriptor may share the open file, and would go on reporting. */
@@ -230,57 +229,65 @@ static void close_number(struct sley__poll *r, struct sley_io_op *op)
 {
     const int number = op->fd->number;
     struct sley__slot *slot = sley__poll_slot(r, number);
-    if (slot) {
-        cancel_slot(r, slot);
-        if (slot->watched) {
-            (void)r->port->watch(r, slot, number, 0);
-        }
-        forget(slot);
-    }
+    cancel_slot(r, slot);
+    forget(r, slot, number);
     op->fd->number = -1;
     (void)close(number);
     sley_io_finish(op, 0);
 }
 
+static SLEY_NOINLINE void submit_other(struct sley__poll *r, struct sley_io_op *op)
+{
+    if (op->code == SLEY_IO_CLOSE) {
+        close_number(r, op);
+    } else {
+        submit_poll(r, op);
+    }
+}
+
 int sley__poll_adopt(struct sley_reactor *self, struct sley_fd *fd)
 {
     struct sley__poll *r = core_of(self);
-    struct sley__slot *slot = sley__poll_slot(r, fd->number);
-    if (!slot) {
-        return make_slot(r, fd->number);
+    const int rc = make_slot(r, fd->number);
+    if (rc < 0) {
+        return rc;
     }
+    struct sley__slot *slot = sley__poll_slot(r, fd->number);
     if (wanted(slot)) {
         return -EEXIST;
     }
-    if (slot->watched) {
-        (void)r->port->watch(r, slot, fd->number, 0);
-    }
-    forget(slot);
+    forget(r, slot, fd->number);
+    slot->short_ends = (sley__fd_state(fd) & SLEY_FD_STREAM) != 0;
     return 0;
+}
+
+static SLEY_NOINLINE void try_or_wait(struct sley__poll *r, struct sley_io_op *op, struct sley__slot *slot)
+{
+    const uint32_t direction = directions[op->code];
+    const int32_t n = attempt(slot, op, direction);
+    if (SLEY_LIKELY(n != -EAGAIN && n != -EINPROGRESS)) {
+        sley_io_finish(op, n);
+    } else if ((slot->watched & direction) && n == -EAGAIN) {
+        wait_on(r, ring_of(slot, op), op);
+    } else {
+        watch_and_wait(r, op, direction);
+    }
 }
 
 void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op)
 {
     struct sley__poll *r = core_of(self);
-    if (SLEY_UNLIKELY(op->code == SLEY_IO_CLOSE)) {
-        close_number(r, op);
-        return;
-    }
     struct sley__slot *slot = sley__poll_slot(r, op->fd->number);
-    if (SLEY_UNLIKELY(!slot)) {
-        sley_io_finish(op, -EBADF); /* its home, since destroyed, was another reactor at this address */
-        return;
+    const uint32_t direction = directions[op->code];
+    if (SLEY_UNLIKELY(!direction)) {
+        submit_other(r, op);
+    } else if (!(slot->dry & direction)) {
+        try_or_wait(r, op, slot);
+    } else if (SLEY_LIKELY(slot->watched & direction)) {
+        wait_on(r, direction == SLEY_IO_IN ? &slot->read : &slot->write, op);
+    } else {
+        watch_and_wait(r, op, direction);
     }
-    bool more = false;
-    const bool dry = (slot->dry & interest_of(op)) && op->code != SLEY_IO_CONNECT && op->code != SLEY_IO_POLL;
-    if (!dry) {
-        const int32_t n = attempt(slot, op, &more);
-        if (n != -EAGAIN) {
-            sley_io_finish(op, n);
-            return;
-        }
-    }
-    arm(r, slot, op, more);
 }
 
 void sley__poll_cancel(struct sley_reactor *self, struct sley_io_op *op)
@@ -315,45 +322,54 @@ static void event_polls(struct sley__poll *r, struct sley__slot *slot, uint32_t 
     }
 }
 
-static inline void event_ring(struct sley__poll *r, struct sley__slot *slot, int number, struct sley_io_op **ring)
+/** Tries what waits in a direction until one has to wait on. */
+static inline void event_ring(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t direction)
 {
+    struct sley_io_op **ring = direction == SLEY_IO_IN ? &slot->read : &slot->write;
+    slot->dry &= (uint8_t)~direction;
     while (*ring) {
         struct sley_io_op *op = (*ring)->next;
-        bool more;
-        const int32_t n = attempt(slot, op, &more);
-        if (n == -EAGAIN) {
-            if (SLEY_UNLIKELY(more && r->port->watch(r, slot, number, wanted(slot)) < 0)) {
-                continue; /* it will not be reported again: go on now */
-            }
+        const int32_t n = attempt(slot, op, direction);
+        if (SLEY_UNLIKELY(n == -EAGAIN)) {
             return;
+        }
+        if (SLEY_UNLIKELY(n == -EINPROGRESS)) {
+            if (r->port->watch(r, slot, number, wanted(slot)) == 0) {
+                return; /* it will report anew */
+            }
+            continue;
         }
         (void)ring_pop(ring);
         sley_io_complete(&r->base, op, n);
     }
 }
 
-void sley__poll_event(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t events)
+static SLEY_NOINLINE void event_slowly(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t events)
 {
-    uint32_t ready = events & (SLEY_IO_IN | SLEY_IO_OUT);
-    if (SLEY_UNLIKELY(events & (uint32_t)SLEY__POLL_DOUBT)) {
-        slot->doubtful = true;
-    }
-    if (SLEY_UNLIKELY(events & (SLEY_IO_ERR | SLEY_IO_HUP | SLEY__POLL_BAD))) {
-        ready = SLEY_IO_IN | SLEY_IO_OUT;
-    }
+    const bool broken = events & (SLEY_IO_ERR | SLEY_IO_HUP | SLEY__POLL_BAD);
+    const uint32_t ready = broken ? SLEY_IO_IN | SLEY_IO_OUT : events & (SLEY_IO_IN | SLEY_IO_OUT);
     const bool useful = ((ready & SLEY_IO_IN) && slot->read) || ((ready & SLEY_IO_OUT) && slot->write) || slot->polls;
-    slot->dry &= (uint8_t)~ready;
-    if (SLEY_UNLIKELY(slot->polls != NULL)) {
+    slot->short_ends = slot->short_ends && !(events & (uint32_t)SLEY__POLL_DOUBT);
+    if (slot->polls) {
         event_polls(r, slot, events); /* before the others take what makes it ready */
     }
     if (ready & SLEY_IO_IN) {
-        event_ring(r, slot, number, &slot->read);
+        event_ring(r, slot, number, SLEY_IO_IN);
     }
     if (ready & SLEY_IO_OUT) {
-        event_ring(r, slot, number, &slot->write);
+        event_ring(r, slot, number, SLEY_IO_OUT);
     }
-    if (SLEY_UNLIKELY(!useful || !r->port->edge)) {
+    if (!useful || !r->port->edge) {
         unwatch(r, slot, number);
+    }
+}
+
+void sley__poll_event(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t events)
+{
+    if (SLEY_LIKELY(events == SLEY_IO_IN && slot->read && !slot->polls && r->port->edge)) {
+        event_ring(r, slot, number, SLEY_IO_IN);
+    } else {
+        event_slowly(r, slot, number, events);
     }
 }
 
@@ -387,7 +403,7 @@ void sley__poll_woken(struct sley__poll *r)
 
 int sley__poll_create(const struct sley__port *port, const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
 {
-    struct sley__poll *r = o->alloc->ops->alloc(o->alloc, port->bytes, 64);
+    struct sley__poll *r = sley_alloc_get(o->alloc, port->bytes, 64);
     if (!r) {
         return -ENOMEM;
     }
@@ -397,7 +413,7 @@ int sley__poll_create(const struct sley__port *port, const struct sley_reactor_o
     r->alloc = o->alloc;
     const int rc = port->open(r);
     if (rc < 0) {
-        o->alloc->ops->free(o->alloc, r, port->bytes);
+        sley_alloc_put(o->alloc, r, port->bytes);
         return rc;
     }
     *ret_reactor = &r->base;
@@ -415,12 +431,12 @@ void sley__poll_destroy(struct sley_reactor *self)
     }
     for (uint32_t c = 0; c < r->chunk_count; c++) {
         if (r->chunks[c]) {
-            r->alloc->ops->free(r->alloc, r->chunks[c], SLEY__SLOT_CHUNK * sizeof(struct sley__slot));
+            sley_alloc_put(r->alloc, r->chunks[c], SLEY__SLOT_CHUNK * sizeof(struct sley__slot));
         }
     }
     if (r->chunks) {
-        r->alloc->ops->free(r->alloc, r->chunks, r->chunk_count * sizeof *r->chunks);
+        sley_alloc_put(r->alloc, r->chunks, r->chunk_count * sizeof *r->chunks);
     }
     r->port->close(r);
-    r->alloc->ops->free(r->alloc, r, r->port->bytes);
+    sley_alloc_put(r->alloc, r, r->port->bytes);
 }

@@ -18,7 +18,7 @@ struct sley__slot {
     uint32_t token;           /* the port's: a generation, or a place */
     uint8_t watched;          /* what the port was told: SLEY_IO_IN, OUT, ERR (registered at least); 0: nothing */
     uint8_t dry;              /* SLEY_IO_IN, OUT */
-    bool doubtful;            /* hung up, or urgent data: a short receive proves nothing */
+    bool short_ends;          /* a short receive means no more: TCP, not hung up, no urgent data */
     bool queued;              /* in the core's list of those that are watched without need */
 };
 #ifdef __LP64__
@@ -66,14 +66,10 @@ struct sley__poll {
     int drops[SLEY__DROP_COUNT];
 };
 
-/** The slot of a number that has been adopted, or NULL. */
+/** The slot of a number that has been adopted. */
 SLEY_INLINE struct sley__slot *sley__poll_slot(const struct sley__poll *r, int number)
 {
-    const uint32_t chunk = (uint32_t)number >> SLEY__SLOT_BITS;
-    if (SLEY_UNLIKELY(chunk >= r->chunk_count || !r->chunks[chunk])) {
-        return NULL;
-    }
-    return &r->chunks[chunk][(uint32_t)number & (SLEY__SLOT_CHUNK - 1)];
+    return &r->chunks[(uint32_t)number >> SLEY__SLOT_BITS][(uint32_t)number & (SLEY__SLOT_CHUNK - 1)];
 }
 
 /** A port's report: tries what waits, completes what is done. */

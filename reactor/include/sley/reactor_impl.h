@@ -24,9 +24,9 @@ struct sley_reactor_ops {
      */
     int (*adopt)(struct sley_reactor *self, struct sley_fd *fd);
     /**
-     * Required. Does the op or arms it. It has begun (sley_wait_begin) and holds its descriptor; the reactor either finishes it
-     * here (sley_io_finish) or arms it (sley_io_arm) and completes it later (sley_io_complete), each once. SLEY_IO_CLOSE: the
-     * descriptor says CLOSING; cancel what is armed, and close(2) when the close's own hold is the last.
+     * Required. Does the op or arms it. It has begun (sley_wait_begin) and is admitted; the reactor either finishes it here
+     * (sley_io_finish) or arms it (sley_io_arm) and completes it later (sley_io_complete), each once. SLEY_IO_CLOSE: the
+     * descriptor says CLOSING; cancel what is armed, and close(2) when nothing holds it any more.
      * Must not block. Thread: owner. Must not run tasks.
      */
     void (*submit)(struct sley_reactor *self, struct sley_io_op *op);
@@ -71,7 +71,7 @@ struct sley_reactor_factory {
 SLEY_API int sley_reactor_check(const struct sley_reactor_ops *ops);
 
 /* ---- the state word of a descriptor -----------------------------------------------------------------------------
- *   bits 0-15  ops that hold it (inline tries too); close gives the number back only when this is 0
+ *   bits 0-15  armed ops that hold it (and tries on plain threads); close gives the number back only when this is 0
  *   bit 16     READING: a stream op of the read side is in flight; a second is -EBUSY
  *   bit 17     WRITING: the same for the write side
  *   bit 18     CLOSING: no op may start any more (-EBADF)
@@ -86,7 +86,7 @@ enum {
     SLEY_FD_STREAM = 1 << 19,
 };
 
-/** A try of an ALL op returns -EAGAIN after this much, ready or not: others want their turn. */
+/** What one try of an ALL op moves at most, or a little more: others want their turn. */
 enum { SLEY_IO_SHARE_BYTES = 1 << 20 };
 
 /**
@@ -96,7 +96,7 @@ enum { SLEY_IO_SHARE_BYTES = 1 << 20 };
 SLEY_API void sley_fd_set_stream(struct sley_fd *fd);
 
 /**
- * The whole way in: begins the node, adopts the descriptor if it has no home yet, takes its hold and busy bit, submits.
+ * The whole way in: begins the node, adopts the descriptor if it has no home yet, looks whether its direction is free, submits.
  * @p op has fd, buf, len, code, flags and `end` set by the caller (and nothing armed); done_bytes is zeroed here. `op->end`, when
  * not NULL, is called once, before the node's waiter is told, on the home thread, whatever the outcome: it fills outputs and
  * returns the node's result; it must not start ops. Failures are the node's result: -ECANCELED, -EINVAL (no such code), -EBADF,
@@ -107,18 +107,68 @@ SLEY_API void sley_io_submit(struct sley_io_op *op);
 /** The same, waiting: in a fiber, or on a plain thread, which then waits in poll(2) for a descriptor without a home. */
 SLEY_API int sley_io_run(struct sley_io_op *op);
 
-/* the reactor's side */
-/** The op ends inside submit. */
-SLEY_API void sley_io_finish(struct sley_io_op *op, int32_t result);
-/** The op is about to wait. */
-SLEY_API void sley_io_arm(struct sley_reactor *r, struct sley_io_op *op);
-/** An armed op ends. The op may be gone afterwards. Thread: owner. */
-SLEY_API void sley_io_complete(struct sley_reactor *r, struct sley_io_op *op, int32_t result);
 /**
  * The system call of an op, without waiting; not for CLOSE. Returns: its result; -EAGAIN: to be tried again when the descriptor
- * is ready (an ALL op has moved some bytes, perhaps); another negative errno. EINTR is retried. Thread: any.
+ * is ready (an ALL op has moved some bytes, perhaps); -EINPROGRESS: an ALL op has had its share and may be tried again at once;
+ * another negative errno. EINTR is retried. Thread: any.
  */
 SLEY_API int32_t sley_io_try(struct sley_io_op *op);
+
+#ifndef __cplusplus
+
+/* ---- the reactor's side; inline, for an op that had to wait passes here twice ------------------------------------- */
+
+/** The busy bit of an op's kind, or 0: any number of them at a time. */
+SLEY_INLINE uint32_t sley__io_busy(const struct sley_io_op *op)
+{
+    static const uint32_t busy[SLEY_IO_CLOSE + 1] = {
+        [SLEY_IO_CONNECT] = SLEY_FD_WRITING, [SLEY_IO_RECV] = SLEY_FD_READING,    [SLEY_IO_SEND] = SLEY_FD_WRITING,
+        [SLEY_IO_RECVMSG] = SLEY_FD_READING, [SLEY_IO_SENDMSG] = SLEY_FD_WRITING,
+    };
+    return busy[op->code];
+}
+
+SLEY_INLINE uint32_t sley__fd_state(const struct sley_fd *fd)
+{
+    /* relaxed: the home thread reads its own word; a handle that travels is handed over by its owner */
+    return atomic_load_explicit(&fd->state, memory_order_relaxed);
+}
+
+SLEY_INLINE void sley__fd_set(struct sley_fd *fd, uint32_t state)
+{
+    /* relaxed: the home thread writes its own word */
+    atomic_store_explicit(&fd->state, state, memory_order_relaxed);
+}
+
+/** The layer above's last word. */
+SLEY_INLINE int32_t sley__io_end(struct sley_io_op *op, int32_t result)
+{
+    return op->end ? op->end(op, result) : result;
+}
+
+/** The op ends inside submit. */
+SLEY_INLINE void sley_io_finish(struct sley_io_op *op, int32_t result)
+{
+    sley_wait_finish(&op->wait, sley__io_end(op, result));
+}
+
+/** The op is about to wait: it holds its descriptor and takes its direction. */
+SLEY_INLINE void sley_io_arm(struct sley_reactor *r, struct sley_io_op *op)
+{
+    r->armed_count++;
+    sley__fd_set(op->fd, (sley__fd_state(op->fd) | sley__io_busy(op)) + SLEY_FD_HOLD);
+    sley_wait_arm(&op->wait);
+}
+
+/** An armed op ends. The op may be gone afterwards. Thread: owner. */
+SLEY_INLINE void sley_io_complete(struct sley_reactor *r, struct sley_io_op *op, int32_t result)
+{
+    r->armed_count--;
+    sley__fd_set(op->fd, (sley__fd_state(op->fd) & ~sley__io_busy(op)) - SLEY_FD_HOLD);
+    sley_wait_complete(&op->wait, sley__io_end(op, result));
+}
+
+#endif /* !__cplusplus */
 
 SLEY_EXTERN_C_END
 #endif

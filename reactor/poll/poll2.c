@@ -25,13 +25,13 @@ static int grow(struct port_poll *p)
 {
     struct sley_alloc *a = p->core.alloc;
     const uint32_t capacity = p->capacity ? p->capacity * 2 : 32;
-    struct pollfd *entries = a->ops->alloc(a, capacity * sizeof *entries, _Alignof(struct pollfd));
+    struct pollfd *entries = sley_alloc_get(a, capacity * sizeof *entries, _Alignof(struct pollfd));
     if (!entries) {
         return -ENOMEM;
     }
     if (p->entries) {
         memcpy(entries, p->entries, p->count * sizeof *entries);
-        a->ops->free(a, p->entries, p->capacity * sizeof *entries);
+        sley_alloc_put(a, p->entries, p->capacity * sizeof *entries);
     }
     p->entries = entries;
     p->capacity = capacity;
@@ -47,7 +47,7 @@ static int port_open(struct sley__poll *r)
     }
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
         const int rc = -errno;
-        r->alloc->ops->free(r->alloc, p->entries, p->capacity * sizeof *p->entries);
+        sley_alloc_put(r->alloc, p->entries, p->capacity * sizeof *p->entries);
         return rc;
     }
     p->entries[0] = (struct pollfd){.fd = ends[0], .events = POLLIN};
@@ -61,7 +61,7 @@ static void port_close(struct sley__poll *r)
     struct port_poll *p = port_of(r);
     (void)close(p->entries[0].fd);
     (void)close(p->ring_out);
-    r->alloc->ops->free(r->alloc, p->entries, p->capacity * sizeof *p->entries);
+    sley_alloc_put(r->alloc, p->entries, p->capacity * sizeof *p->entries);
 }
 
 static void entry_remove(struct port_poll *p, struct sley__slot *slot)
