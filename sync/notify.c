@@ -85,6 +85,12 @@ static void unlock(struct sley_notify *n, bool permit, struct woken *woken)
     }
 }
 
+void sley__notify_leave(struct sley_notify *n, bool permit)
+{
+    struct woken woken = {0};
+    unlock(n, permit, &woken);
+}
+
 void sley_notify_set(struct sley_notify *n)
 {
     bool permit;
@@ -118,14 +124,13 @@ static void cancel(struct sley_wait *w)
 {
     struct sley_notify_op *op = sley_container_of(w, struct sley_notify_op, wait);
     struct sley_notify *n = op->notify;
-    struct woken woken = {0};
     bool permit;
     lock(n, &permit);
     const bool mine = op->queued;
     if (mine) {
         list_remove(n, op);
     }
-    unlock(n, permit, &woken);
+    sley__notify_leave(n, permit);
     if (mine) {
         sley_wait_complete(w, -ECANCELED);
     }
@@ -154,10 +159,9 @@ void sley_notify_wait_start(struct sley_notify_op *op, struct sley_notify *n)
         sley_wait_finish(&op->wait, 0);
         return;
     }
-    struct woken woken = {0};
     sley_wait_arm(&op->wait);
     list_put(n, op);
-    unlock(n, false, &woken);
+    sley__notify_leave(n, false);
 }
 
 int sley_notify_wait(struct sley_notify *n)

@@ -144,4 +144,7 @@ SLEY_INLINE SLEY_MUST_USE enum sley__notify_action sley__notify_unlock(struct sl
     return action;
 }
 
+/** notify.c: the holder leaves; serves what was left to it and completes who is woken by that. @p permit: is one stored? */
+void sley__notify_leave(struct sley_notify *n, bool permit);
+
 #endif
