@@ -91,6 +91,8 @@ static int parse(int argc, char **argv, struct options *o)
     return -1;
 }
 
+static struct sley_runtime runtime;
+
 /** Each connection takes a descriptor: as many as this user may have. */
 static void raise_descriptor_limit(void)
 {
@@ -119,16 +121,17 @@ static int listen_on(const struct options *o, struct sley_tcp_listener *ret_list
         fprintf(stderr, "echo: cannot listen on %s: %s\n", text, strerror(-rc));
         return 1;
     }
+    char parts[128];
+    const char *style = o->server == echo_fiber ? "fiber" : "frame";
     rc = sley_tcp_listener_local(ret_listener, &addr);
-    if (rc < 0 || (rc = sley_addr_format(&addr, text, sizeof text)) < 0 || printf("listening on %s\n", text) < 0 ||
-        fflush(stdout) != 0) {
+    rc = rc < 0 ? rc : sley_addr_format(&addr, text, sizeof text);
+    rc = rc < 0 ? rc : sley_runtime_describe(&runtime, parts, sizeof parts);
+    if (rc < 0 || printf("listening on %s (%s, style %s)\n", text, parts, style) < 0 || fflush(stdout) != 0) {
         fprintf(stderr, "echo: cannot say where it listens: %s\n", strerror(rc < 0 ? -rc : errno));
         return 1;
     }
     return 0;
 }
-
-static struct sley_runtime runtime;
 
 static void halt(int signo)
 {

@@ -1,0 +1,72 @@
+"""Runs every benchmark once at a tiny scale: it has to end well and print its figures, whatever they are.
+
+smoke.py MICRO STARTUP LOAD [ECHO]"""
+import re
+import signal
+import subprocess
+import sys
+
+from tap import Tap
+
+LIMIT_S = 600  # sanitizers; a run of all takes seconds otherwise
+NAMES = {'timer_bulk': ['timer_bulk_insert', 'timer_bulk_cancel']}
+tap = Tap()
+
+
+def run(*argv):
+    return subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL)
+
+
+def goals_names(micro):
+    return run(micro, 'list').stdout.split()
+
+
+def check_micro(micro):
+    names = goals_names(micro)
+    tap.check('micro_list_names_the_benchmarks', {'spawn_join', 'skynet', 'mem_task', 'fiber_switch'} <= set(names), names)
+    for style in ('frame', 'fiber'):
+        for name in names:
+            done = run(micro, '--executor', 'local', '--reactor', 'epoll', '--style', style, '--scale', '0.001', name)
+            wanted = [rf'^bench={line} assembly=local\+epoll\+{style}\+1 '
+                      + (r'bytes_per_task=-?[\d.]+ tasks=\d+$' if line.startswith('mem') else r'ns_per_op=[\d.]+ cpu_ns_per_op=[\d.]+$')
+                      for line in NAMES.get(name, [name])]
+            good = done.returncode == 0 and not done.stderr and all(re.search(w, done.stdout, re.M) for w in wanted)
+            tap.check(f'micro_{style}_{name}_prints_its_line', good, done)
+    for name, argv in {'bench': ['nothing'], 'style': ['--style', 'x'], 'scale': ['--scale', '-1'], 'reactor': ['--reactor', 'steam', 'yield_1'],
+                       'option': ['--colour']}.items():
+        done = run(micro, *argv)
+        tap.check(f'micro_bad_{name}_is_status_2', done.returncode == 2 and done.stderr.count('\n') == 1, done)
+
+
+def check_load(load, echo):
+    server = subprocess.Popen([echo, '--port', '0'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        address = server.stdout.readline().split()[2]
+        for name, options in {'one_message': [], 'depth': ['--depth', '16', '--payload', '100']}.items():
+            done = run(load, '--connections', '50', '--seconds', '0.3', '--warmup', '0.1', '--pid', str(server.pid), *options, address)
+            found = dict(re.findall(r'(\w+)=(\S+)', done.stdout))
+            good = done.returncode == 0 and int(found.get('echoes', 0)) > 0 and found.get('errors') == '0'
+            good = good and 0 < float(found['p50_us']) <= float(found['p99_us']) <= float(found['p999_us']) <= float(found['max_us'])
+            tap.check(f'load_{name}', good and float(found['cpu_us_per_echo']) > 0, done)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=LIMIT_S)
+    tap.check('load_leaves_the_server_well', server.returncode == 0, server.returncode)
+    done = run(load, address)
+    tap.check('load_without_server_is_one_line_and_status_1', done.returncode == 1 and done.stderr.count('\n') == 1, done)
+    for name, argv in {'address': ['somewhere'], 'depth': ['--depth', '0', address], 'too_much': ['--depth', '65536', address]}.items():
+        done = run(load, *argv)
+        tap.check(f'load_bad_{name}_is_status_2', done.returncode == 2 and done.stderr.count('\n') == 1, done)
+
+
+def main():
+    micro, startup, load, echo = (sys.argv[1:] + [''])[:4]
+    check_micro(micro)
+    done = run(startup)
+    tap.check('startup_starts_and_ends', (done.returncode, done.stdout, done.stderr) == (0, '', ''), done)
+    if echo:
+        check_load(load, echo)
+    return tap.finish()
+
+
+sys.exit(main())

@@ -1,0 +1,157 @@
+"""Runs the examples as a user does: what they print, how they end, what they say to a wrong argument.
+
+run_examples.py HELLO ASSEMBLE BLOCKING_FROM_THREAD ECHO"""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+from tap import Tap
+
+LIMIT_S = 120  # sanitizers and valgrind are slow; nothing here waits that long otherwise
+tap = Tap()
+
+
+def run(*argv, **env):
+    return subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+                          stdin=subprocess.DEVNULL, env={**os.environ, **env})
+
+
+def one_line(text):
+    return text.endswith('\n') and text.count('\n') == 1
+
+
+class Echo:
+    """An echo server on a free port, ended by a signal when the block is left."""
+
+    def __init__(self, program, *options, ends_by=signal.SIGTERM):
+        self.argv, self.ends_by = [program, '--port', '0', *options], ends_by
+        self.status, self.errors, self.port = None, '', 0
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        self.said = self.process.stdout.readline()
+        found = re.match(r'listening on (\S+):(\d+) \((.*)\)\n', self.said)
+        if found:
+            self.address, self.port, self.parts = found[1].strip('[]'), int(found[2]), found[3]
+        return self
+
+    def connect(self):
+        return socket.create_connection((self.address, self.port), timeout=LIMIT_S)
+
+    def __exit__(self, *_):
+        self.process.send_signal(self.ends_by)
+        try:
+            rest, self.errors = self.process.communicate(timeout=LIMIT_S)
+            self.said += rest
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            self.errors = 'it did not end'
+        self.status = self.process.returncode
+
+
+def exchange(conn, data):
+    """Sends data, then the end; returns all that comes back until the server's end."""
+    conn.sendall(data)
+    conn.shutdown(socket.SHUT_WR)
+    got = b''
+    while True:
+        piece = conn.recv(65536)
+        if not piece:
+            return got
+        got += piece
+
+
+def receive(conn, count):
+    got = b''
+    while len(got) < count:
+        piece = conn.recv(count - len(got))
+        if not piece:
+            break
+        got += piece
+    return got
+
+
+def check_programs(hello, assemble, blocking):
+    done = run(hello)
+    tap.check('hello_greets', (done.returncode, done.stdout, done.stderr) == (0, 'hello, world\n', ''), done)
+    done = run(hello, SLEY_REACTOR='poll')
+    tap.check('hello_on_another_reactor', (done.returncode, done.stdout) == (0, 'hello, world\n'), done)
+    done = run(hello, SLEY_REACTOR='steam')
+    tap.check('hello_on_an_unknown_reactor_lists_what_there_is',
+              done.returncode == 2 and one_line(done.stderr) and 'steam' in done.stderr and 'epoll' in done.stderr, done)
+    done = run(hello, SLEY_WORKERS='many')
+    tap.check('hello_with_bad_workers_says_so', done.returncode == 2 and one_line(done.stderr) and 'many' in done.stderr, done)
+    done = run(assemble)
+    tap.check('assemble_runs_and_leaves_nothing_behind',
+              done.returncode == 0 and 'local' in done.stdout and ', 0 left behind' in done.stdout and not done.stderr, done)
+    done = run(blocking)
+    wanted = ''.join(f'{n} squared is {n * n}\n' for n in range(1, 6))
+    tap.check('blocking_from_thread_gets_its_answers', (done.returncode, done.stdout, done.stderr) == (0, wanted, ''), done)
+
+
+def check_echo(echo, style, reactor):
+    name = f'echo_{style}_{reactor}'
+    message = bytes(range(256)) * 1000  # more than its buffer, and than a socket's
+    with Echo(echo, '--style', style, '--reactor', reactor) as server:
+        conns = [server.connect() for _ in range(50)]
+        answers = []
+        for i, conn in enumerate(conns):
+            with conn:
+                answers.append(exchange(conn, message[:i * 100 + 1]))
+        with server.connect() as conn:
+            conn.sendall(b'first')
+            first = receive(conn, 5)
+        with server.connect() as conn:  # one that resets in the middle
+            conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
+            conn.sendall(b'going')
+        with server.connect() as conn:
+            conn.sendall(message)
+            after = receive(conn, len(message))
+        idle = server.connect()  # still there when the signal comes
+    tap.check(name + '_sends_back', all(a == message[:i * 100 + 1] for i, a in enumerate(answers)) and first == b'first',
+              [len(a) for a in answers])
+    tap.check(name + '_survives_a_reset', after == message, len(after))
+    with idle:
+        gone = idle.recv(1)
+    tap.check(name + '_ends_cleanly', server.status == 0 and not server.errors and gone == b'', (server.status, server.errors))
+    tap.check(name + '_names_its_parts', f'reactor {reactor}' in server.parts and f'style {style}' in server.parts, server.said)
+
+
+def check_arguments(echo):
+    with Echo(echo, ends_by=signal.SIGINT) as server:
+        done = run(echo, '--port', str(server.port))
+        tap.check('echo_on_a_port_in_use_says_so',
+                  done.returncode == 1 and one_line(done.stderr) and str(server.port) in done.stderr, done)
+    tap.check('echo_ends_on_sigint', server.status == 0 and not server.errors, (server.status, server.errors))
+    for name, argv in {
+            'port_too_large': ['--port', '65536'], 'port_no_number': ['--port', '7x'], 'style': ['--style', 'callback'],
+            'address': ['--address', 'localhost'], 'workers': ['--workers', '0'], 'reactor': ['--reactor', 'steam'],
+            'executor': ['--executor', 'steam'], 'option': ['--colour'], 'missing_value': ['--port'],
+            'word': ['7000']}.items():
+        done = run(echo, *argv)
+        tap.check(f'echo_bad_{name}_is_one_line_and_status_2',
+                  done.returncode == 2 and one_line(done.stderr) and not done.stdout, done)
+    done = run(echo, '--help')
+    tap.check('echo_help', done.returncode == 0 and '--style' in done.stdout and not done.stderr, done)
+    if socket.has_ipv6 and os.path.exists('/proc/net/if_inet6'):
+        with Echo(echo, '--address', '::1') as server, server.connect() as conn:
+            answer = exchange(conn, b'six')
+        tap.check('echo_over_ipv6', answer == b'six' and server.status is not None, answer)
+
+
+def main():
+    hello, assemble, blocking, echo = sys.argv[1:]
+    check_programs(hello, assemble, blocking)
+    for style in ('frame', 'fiber'):
+        for reactor in ('epoll', 'poll'):
+            check_echo(echo, style, reactor)
+    check_arguments(echo)
+    return tap.finish()
+
+
+sys.exit(main())
