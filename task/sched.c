@@ -120,6 +120,7 @@ uint32_t sley_sched_run(struct sley_sched *s, uint32_t max)
 {
     uint32_t n = 0;
     struct sley_task *t;
+    sley__context_adopt_thread(&s->memory->back); /* fibers come back to this thread; sanitizers want its stack by name */
     while (n < max && (t = s->ready_head) != NULL) {
         s->ready_head = t->link.next;
         if (!s->ready_head) {
