@@ -2,11 +2,10 @@
 #include <sley/oneshot.h>
 
 enum {
-    INIT = 1,  /* between init and fini */
-    SENT = 2,  /* a value has been sent; stays set when it is taken */
-    TAKEN = 4, /* the receiver has it */
-    SEND_CLOSED = 8,
-    RECV_CLOSED = 16,
+    SENT = 1,  /* a value has been sent; stays set when it is taken */
+    TAKEN = 2, /* the receiver has it */
+    SEND_CLOSED = 4,
+    RECV_CLOSED = 8,
 };
 
 static void copy(void *to, const void *from, size_t bytes)
@@ -16,9 +15,10 @@ static void copy(void *to, const void *from, size_t bytes)
     }
 }
 
+/** Looks at what changes in init and fini alone, so no lock is needed. */
 static bool valid(const struct sley_oneshot *o, const void *elem)
 {
-    return o && (o->flags & INIT) && (elem || o->elem_bytes == 0);
+    return o && o->usable && (elem || o->elem_bytes == 0);
 }
 
 /** Takes a waiting op out, if there is one. */
@@ -249,7 +249,8 @@ int sley_oneshot_init(struct sley_oneshot *o, void *slot, size_t elem_bytes)
     o->elem_bytes = elem_bytes;
     o->receiver = NULL;
     o->watcher = NULL;
-    o->flags = INIT;
+    o->flags = 0;
+    o->usable = true;
     return 0;
 }
 
@@ -263,5 +264,5 @@ void sley_oneshot_fini(struct sley_oneshot *o, void (*drop)(void *elem))
     if (drop && (o->flags & (SENT | TAKEN)) == SENT) {
         drop(o->slot);
     }
-    o->flags = 0;
+    o->usable = false;
 }

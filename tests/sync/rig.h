@@ -4,6 +4,7 @@
 #define SLEY_TEST_RIG_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,17 @@ static inline void rig_cancel(struct rig *r, struct sley_task *t)
     rig_idle(r);
     CHECK(sley_task_done(t));
     sley_task_unref(t);
+}
+
+/** A moment of random length, so that other threads come in at any point, on one processor too. */
+static inline void rig_dawdle(uint64_t limit)
+{
+    if (harness_rand_below(2)) {
+        sched_yield();
+    }
+    for (uint64_t spin = harness_rand_below(limit); spin > 0; spin--) {
+        __asm__ volatile("" ::: "memory");
+    }
 }
 
 static inline void rig_thread(pthread_t *t, void *(*fn)(void *), void *arg)

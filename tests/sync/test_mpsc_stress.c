@@ -234,9 +234,7 @@ static void *fickle_tx(void *arg)
         struct sley_mpsc_op op = {0};
         const uint64_t v = message(p->who, n);
         sley_mpsc_send_start(&op, p->l->ch, &v);
-        for (uint64_t spin = harness_rand_below(300); spin > 0; spin--) {
-            __asm__ volatile("" ::: "memory");
-        }
+        rig_dawdle(300);
         const int rc = sley_wait_fini(&op.wait);
         CHECK(rc == 0 || rc == -ECANCELED);
         if (rc == 0) {
@@ -257,9 +255,7 @@ static void *fickle_rx(void *arg)
         struct sley_mpsc_op op = {0};
         uint64_t v = 0;
         sley_mpsc_recv_start(&op, p->l->ch, &v);
-        for (uint64_t spin = harness_rand_below(300); spin > 0; spin--) {
-            __asm__ volatile("" ::: "memory");
-        }
+        rig_dawdle(300);
         rc = sley_wait_fini(&op.wait);
         if (rc == 1) {
             got(p->l, v);
@@ -280,9 +276,7 @@ static void *fickle_reserve(void *arg)
         const uint64_t v = message(p->who, n);
         const size_t want = 1 + harness_rand_below(2);
         sley_mpsc_reserve_start(&op, p->l->ch, want);
-        for (uint64_t spin = harness_rand_below(300); spin > 0; spin--) {
-            __asm__ volatile("" ::: "memory");
-        }
+        rig_dawdle(300);
         if (sley_wait_fini(&op.wait) == 0) {
             CHECK_RC(sley_mpsc_send_reserved(p->l->ch, &v), 0);
             CHECK_RC(sley_mpsc_release(p->l->ch, want - 1), 0);

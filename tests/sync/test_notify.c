@@ -467,6 +467,7 @@ SLEY_TEST(threads_that_wait_cancel_and_set_meet, "NOTIF-02")
         sley_notify_set(&h.n);
         if (sets % 64 == 0) {
             sley_notify_set_all(&h.n);
+            rig_dawdle(100);
         }
     }
     atomic_store_explicit(&h.stop, true, memory_order_relaxed);

@@ -283,9 +283,7 @@ static void race_close(bool with_home)
         CHECK_RC(answer_init(&g.o), 0);
         CHECK(!sley_oneshot_is_closed(&g.o.base)); /* home has been here */
         play(&g, i);
-        for (uint64_t spin = harness_rand_below(4000); spin > 0; spin--) {
-            __asm__ volatile("" ::: "memory");
-        }
+        rig_dawdle(4000);
         sley_oneshot_close_recv(&g.o.base);
         const int rc = answer_try_recv(&g.o, &v);
         await_count(&g.played, i);
@@ -329,9 +327,7 @@ static void race_cancel(bool with_home)
         CHECK_RC(answer_init(&g.o), 0);
         answer_recv_start(&op, &g.o, &v);
         play(&g, i);
-        for (uint64_t spin = harness_rand_below(4000); spin > 0; spin--) {
-            __asm__ volatile("" ::: "memory");
-        }
+        rig_dawdle(4000);
         sley_wait_cancel(&op.wait);
         while (!sley_wait_done(&op.wait)) { /* on its way through the inbox, or from the thread */
             if (with_home) {

@@ -45,6 +45,7 @@ struct sley_oneshot {
     struct sley_oneshot_op *receiver;
     struct sley_oneshot_op *watcher;
     uint32_t flags;
+    bool usable; /* between init and fini */
 };
 #ifdef __LP64__
 SLEY_STATIC_ASSERT(sizeof(struct sley_oneshot_op) <= 48, "a oneshot op's budget");
