@@ -224,6 +224,90 @@ SLEY_TEST_SECONDS(four_to_four_through_three_slots, "MPSC-15", 60)
     run(MIXED, 4, MIXED, 4, 3, some(25000) / 10);
 }
 
+/* ---- between executors ----------------------------------------------------------------------------------------- */
+
+/** A second home on a thread of its own, which runs these two parts and ends. */
+struct away {
+    const struct sley_task_type *types[2];
+    struct part *parts[2];
+};
+
+static void *run_away(void *arg)
+{
+    const struct away *a = arg;
+    struct rig r;
+    rig_init(&r);
+    for (int i = 0; i < 2; i++) {
+        CHECK_RC(sley_spawn(NULL, a->types[i], a->parts[i], NULL, NULL), 0);
+    }
+    rig_run(&r);
+    rig_fini(&r);
+    return NULL;
+}
+
+SLEY_TEST(two_executors_talk_both_ways, "MPSC-16")
+{
+    struct ch3 there, back;
+    struct load a = {.ch = &there.base, .each = some(5000), .senders_left = 2, .one_receiver = true};
+    struct load b = {.ch = &back.base, .each = some(5000), .senders_left = 2, .one_receiver = true};
+    struct part parts[6] = {{.l = &a, .who = 0}, {.l = &a, .who = 1}, {.l = &a},
+                            {.l = &b, .who = 0}, {.l = &b, .who = 1}, {.l = &b}};
+    struct away one = {{&ch3_rx__type, &ch3_tx__type}, {&parts[2], &parts[3]}};
+    struct away two = {{&ch3_tx__type, &direct_tx__type}, {&parts[0], &parts[1]}};
+    pthread_t t[2];
+    struct rig r;
+    rig_init(&r);
+    CHECK_RC(ch3_init(&there), 0);
+    CHECK_RC(ch3_init(&back), 0);
+    rig_thread(&t[0], run_away, &one);
+    rig_thread(&t[1], run_away, &two);
+    CHECK_RC(sley_spawn(NULL, &direct_tx__type, &parts[4], NULL, NULL), 0);
+    CHECK_RC(sley_spawn(NULL, &direct_rx__type, &parts[5], NULL, NULL), 0);
+    rig_run(&r);
+    rig_join(t[0]);
+    rig_join(t[1]);
+    check(&a, 2);
+    check(&b, 2);
+    ch3_fini(&there, NULL);
+    ch3_fini(&back, NULL);
+    rig_fini(&r);
+}
+
+static int blocked_sender(struct part *p)
+{
+    const uint64_t v = 5;
+    CHECK_RC(sley_mpsc_send(p->l->ch, &v), -EPIPE);
+    atomic_fetch_add_explicit(&p->l->cancelled, 1, memory_order_release);
+    return 0;
+}
+SLEY_FIBER(blocked_sender, struct part)
+
+/** The other end of the same side closes: from this thread, while the sender waits on its own executor. */
+SLEY_TEST(closed_by_another_executor_while_a_sender_waits, "MPSC-16 MPSC-17")
+{
+    struct ch2 ch;
+    struct load l = {.ch = &ch.base};
+    struct part part = {.l = &l};
+    struct away away = {{&blocked_sender__type, &blocked_sender__type}, {&part, &part}};
+    pthread_t t;
+    uint64_t v;
+    CHECK_RC(ch2_init(&ch), 0);
+    for (v = 1; v <= 2; v++) {
+        CHECK_RC(ch2_try_send(&ch, &v), 0);
+    }
+    rig_thread(&t, run_away, &away);
+    rig_dawdle(100000);
+    ch2_close(&ch);
+    rig_join(t); /* the executor has ended; what came before is there */
+    CHECK_UINT(l.cancelled, ==, 2);
+    CHECK_RC(ch2_recv(&ch, &v), 1);
+    CHECK_UINT(v, ==, 1);
+    CHECK_RC(ch2_recv(&ch, &v), 1);
+    CHECK_UINT(v, ==, 2);
+    CHECK_RC(ch2_recv(&ch, &v), 0);
+    ch2_fini(&ch, NULL);
+}
+
 /* ---- cancelling in the middle ---------------------------------------------------------------------------------- */
 
 /** Sends and receives that give up at once or a little later: what was not sent is sent again, what was received counts. */
