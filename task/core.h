@@ -96,6 +96,8 @@ void sley__report_overflow(struct sley_sched *s, const struct sley_task *t); /* 
 #ifdef SLEY_DEBUG
 /* A programming error, told to the report function: what, where, remedy. The caller goes on with an error code. */
 void sley__misuse(const struct sley_task *t, const char *site, const char *what, const char *remedy);
+/* The same on a thread that drives nothing: @p s is who listens. */
+void sley__misuse_to(const struct sley_sched *s, const char *site, const char *what, const char *remedy);
 /* The same where going on would corrupt memory: ends the process after the report. */
 void sley__misuse_fatal(const struct sley_task *t, const char *site, const char *what, const char *remedy);
 void sley__misuse_frame_armed(struct sley_sched *s, struct sley_task *t);
@@ -103,6 +105,10 @@ void sley__misuse_frame_armed(struct sley_sched *s, struct sley_task *t);
 SLEY_INLINE void sley__misuse(const struct sley_task *t, const char *site, const char *what, const char *remedy)
 {
     (void)t, (void)site, (void)what, (void)remedy;
+}
+SLEY_INLINE void sley__misuse_to(const struct sley_sched *s, const char *site, const char *what, const char *remedy)
+{
+    (void)s, (void)site, (void)what, (void)remedy;
 }
 SLEY_INLINE void sley__misuse_fatal(const struct sley_task *t, const char *site, const char *what, const char *remedy)
 {

@@ -79,6 +79,14 @@ static struct sley_task *current_fiber(struct sley_sched *s)
     return s && s->current && s->current->type->style == SLEY_STYLE_FIBER ? s->current : NULL;
 }
 
+/** Says no to who may not wait here. */
+static int refuse(const struct sley_sched *s, const char *site)
+{
+    sley__misuse(s->current, site, "a direct call was made where nothing may wait",
+                 s->current ? "in a frame use SLEY_CALL" : "callbacks of the runtime must not wait");
+    return -EDEADLK;
+}
+
 int sley_direct_enter(void)
 {
     struct sley_sched *s = sley_sched_current();
@@ -87,9 +95,7 @@ int sley_direct_enter(void)
         return 0;
     }
     if (!t) {
-        sley__misuse(s->current, NULL, "a direct call was made where nothing may wait",
-                     s->current ? "in a frame use SLEY_CALL" : "callbacks of the runtime must not wait");
-        return -EDEADLK;
+        return refuse(s, NULL);
     }
     if (SLEY_UNLIKELY(s->budget <= 0) && sley__frame_must_yield_slow()) {
         sley__fiber_switch_out(s, t, SLEY_STEP_YIELD);
@@ -108,7 +114,7 @@ int sley_await(struct sley_wait *w)
     }
     struct sley_task *t = current_fiber(s);
     if (!t) {
-        return -EDEADLK;
+        return refuse(s, w->at.site);
     }
     while (!sley__frame_ready(w)) {
         sley__fiber_switch_out(t->sched, t, SLEY_STEP_WAIT);
@@ -127,7 +133,7 @@ int sley_await_until(struct sley_wait *w, uint64_t deadline_ns)
     }
     struct sley_task *t = current_fiber(s);
     if (!t) {
-        return -EDEADLK;
+        return refuse(s, w->at.site);
     }
     struct sley_timer timer = {0};
     sley__until_start(&timer, deadline_ns);
@@ -181,7 +187,7 @@ int sley_yield(void)
         return 0;
     }
     if (!t) {
-        return -EDEADLK;
+        return refuse(s, NULL);
     }
     sley__fiber_switch_out(s, t, SLEY_STEP_YIELD);
     return sley__frame_verdict();
@@ -195,7 +201,7 @@ int sley_consume(void)
         return 0;
     }
     if (!t) {
-        return -EDEADLK;
+        return refuse(s, NULL);
     }
     if (sley__frame_draw()) {
         sley__fiber_switch_out(s, t, SLEY_STEP_YIELD);

@@ -140,9 +140,10 @@ static int register_all(struct parker *p, struct sley_wait *const *waits, size_t
         if (!armed(waits[i])) {
             continue;
         }
-        if (sley__wait_home(sley__wait_word(waits[i]))) {
-            sley__misuse(NULL, waits[i]->at.site, "a plain thread awaits a node that a task has started",
-                         "await it in a task of that executor, or pass a message");
+        const struct sley_sched *home = sley__wait_home(sley__wait_word(waits[i]));
+        if (home) {
+            sley__misuse_to(home, waits[i]->at.site, "a plain thread awaits a node that a task has started",
+                            "await it in a task of that executor, or pass a message");
             return -EDEADLK;
         }
         (void)sley__wait_register(waits[i], (uintptr_t)&p->hook, SLEY__KIND_HOME_HOOK, SLEY__KIND_HOOK, NULL);
