@@ -67,7 +67,8 @@ SLEY_INLINE bool sley__lock_home(struct sley__lock *l, const struct sley_sched *
 {
     /* relaxed: (a) above; ordered before (c) by the revoker's membarrier */
     atomic_store_explicit(&l->held, 1, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst); /* (b): the store-load pair (a) (c) keeps its order in the compiled code */
+    /* (b): the store-load pair (a) (c) keeps its order in the compiled code */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     /* relaxed: (c) above; pairs with the store of SHARED in sley__lock_slow */
     if (SLEY_LIKELY(atomic_load_explicit(&l->owner, memory_order_relaxed) == (uintptr_t)s)) {
         return true;
