@@ -83,7 +83,7 @@ struct served {
 static void open_up(struct sley_mpsc *ch)
 {
     if (!ch->blocked) {
-        ch->len = ch->ready;
+        ch->len = sley__mpsc_ready(ch);
     }
 }
 
@@ -99,8 +99,7 @@ static void leave(struct sley_mpsc *ch, bool home)
 {
     const bool blocked = ch->closed || ch->receivers.head || ch->senders.head;
     ch->blocked = blocked;
-    ch->ready = blocked ? 0 : ch->len;
-    ch->room = blocked ? 0 : free_count(ch);
+    ch->counts = blocked ? 0 : ((uint64_t)ch->len << 32) | free_count(ch);
     sley__unlock(&ch->lock, home);
 }
 
@@ -258,7 +257,7 @@ void sley__mpsc_send_home(struct sley_mpsc_op *op, struct sley_mpsc *ch, const v
         ch->receivers.tail = NULL;
         copy(r->elem, elem, ch->elem_bytes);
         ch->blocked = 0; /* nobody waits any more; nothing is inside, by invariant 1 */
-        ch->room = ch->slot_count - ch->reserved;
+        ch->counts = ch->slot_count - ch->reserved;
         sley__unlock_home(&ch->lock);
         sley_wait_finish(&op->wait, 0);
         sley_wait_complete(&r->wait, 1);
@@ -283,7 +282,7 @@ void sley__mpsc_recv_home(struct sley_mpsc_op *op, struct sley_mpsc *ch, void *r
         ch->receivers.tail = op;
         ch->blocked = 1;
         ch->len = 0;
-        ch->room = 0;
+        ch->counts = 0;
         sley__unlock_home(&ch->lock);
         return;
     }
@@ -367,11 +366,10 @@ static SLEY_NOINLINE int send_direct(struct sley_mpsc *ch, const void *elem)
     op.wait.at.site = NULL;
     if (!valid(ch, elem) || !sley__lock_inline(&ch->lock, s)) {
         sley_mpsc_send_start(&op, ch, elem);
-    } else if (SLEY_LIKELY(ch->room > 0)) {
+    } else if (SLEY_LIKELY(sley__mpsc_room(ch) > 0)) {
         copy(slot(ch, ch->tail), elem, ch->elem_bytes);
         ch->tail = after(ch, ch->tail);
-        ch->room--;
-        ch->ready++;
+        ch->counts += SLEY__MPSC_MOVED;
         sley__unlock_home(&ch->lock);
         s->budget--;
         return 0;
@@ -389,11 +387,10 @@ static SLEY_NOINLINE int recv_direct(struct sley_mpsc *ch, void *ret_elem)
     op.wait.at.site = NULL;
     if (!valid(ch, ret_elem) || !sley__lock_inline(&ch->lock, s)) {
         sley_mpsc_recv_start(&op, ch, ret_elem);
-    } else if (SLEY_LIKELY(ch->ready > 0)) {
+    } else if (SLEY_LIKELY(sley__mpsc_ready(ch) > 0)) {
         copy(ret_elem, slot(ch, ch->head), ch->elem_bytes);
         ch->head = after(ch, ch->head);
-        ch->room++;
-        ch->ready--;
+        ch->counts -= SLEY__MPSC_MOVED;
         sley__unlock_home(&ch->lock);
         s->budget--;
         return 1;
@@ -571,7 +568,7 @@ int sley_mpsc_init(struct sley_mpsc *ch, void *slots, size_t slot_count, size_t 
     ch->slots = slots;
     ch->slot_count = (uint32_t)slot_count;
     ch->elem_bytes = elem_bytes;
-    ch->room = (uint32_t)slot_count;
+    ch->counts = slot_count;
     return 0;
 }
 

@@ -51,8 +51,7 @@ struct sley__mpsc_queue {
  */
 struct sley_mpsc {
     struct sley__lock lock;
-    uint32_t room;  /* sends that may go on inline */
-    uint32_t ready; /* receives that may */
+    uint64_t counts; /* room, the sends that may go on inline; above it ready, the receives that may: see SLEY__MPSC_MOVED */
     uint32_t head;  /* slot of the oldest message */
     uint32_t tail;  /* slot of the next */
     uint32_t len;
@@ -93,7 +92,7 @@ SLEY_API void sley_mpsc_close(struct sley_mpsc *ch);
 /**
  * Sends a copy of `*elem`; waits while the channel is full. Senders are served in the order in which they came.
  * Returns: 0; -EPIPE closed; -ECANCELED; -EINVAL NULL; -EDEADLK as sley_await. Owns: on any error the message is still yours.
- * Thread: any. Cost: at home about 3 ns beside the copy; from other threads a locked instruction, and once in a channel's
+ * Thread: any. Cost: at home about 4 ns, copy of a word included; from other threads a locked instruction, and once in a channel's
  * life, when the first foreign thread comes, a membarrier (a microsecond).
  */
 SLEY_API int sley_mpsc_send(struct sley_mpsc *ch, const void *elem);
@@ -150,6 +149,17 @@ SLEY_API int sley_mpsc_sender_drop(struct sley_mpsc *ch);
 SLEY_API void sley__mpsc_send_home(struct sley_mpsc_op *op, struct sley_mpsc *ch, const void *elem);
 SLEY_API void sley__mpsc_recv_home(struct sley_mpsc_op *op, struct sley_mpsc *ch, void *ret_elem);
 
+/* private: a message in makes room one less and ready one more: one addition to `counts`, whose lower half is not 0; out: back */
+#define SLEY__MPSC_MOVED ((uint64_t)UINT32_MAX)
+SLEY_INLINE uint32_t sley__mpsc_room(const struct sley_mpsc *ch)
+{
+    return (uint32_t)ch->counts;
+}
+SLEY_INLINE uint32_t sley__mpsc_ready(const struct sley_mpsc *ch)
+{
+    return (uint32_t)(ch->counts >> 32);
+}
+
 /* private: sley_mpsc_send_start with what the type knows: slots, their number, the size of a message */
 SLEY_INLINE void sley__mpsc_send_inline(struct sley_mpsc_op *op, struct sley_mpsc *ch, const void *elem, void *slots,
                                         uint32_t slot_count, size_t bytes)
@@ -159,18 +169,16 @@ SLEY_INLINE void sley__mpsc_send_inline(struct sley_mpsc_op *op, struct sley_mps
         sley_mpsc_send_start(op, ch, elem);
         return;
     }
-    if (SLEY_UNLIKELY(ch->room == 0)) {
+    if (SLEY_UNLIKELY(sley__mpsc_room(ch) == 0)) {
         sley__mpsc_send_home(op, ch, elem);
         return;
     }
     const uint32_t at = ch->tail;
     memcpy((unsigned char *)slots + at * bytes, elem, bytes);
     ch->tail = at + 1 == slot_count ? 0 : at + 1;
-    ch->room--;
-    ch->ready++;
+    ch->counts += SLEY__MPSC_MOVED;
     sley__unlock_home(&ch->lock);
-    sley__check_not_armed(&op->wait);
-    sley_wait_finish(&op->wait, 0);
+    sley__finish_inline(s, &op->wait, 0);
 }
 
 SLEY_INLINE void sley__mpsc_recv_inline(struct sley_mpsc_op *op, struct sley_mpsc *ch, void *ret_elem,
@@ -181,18 +189,16 @@ SLEY_INLINE void sley__mpsc_recv_inline(struct sley_mpsc_op *op, struct sley_mps
         sley_mpsc_recv_start(op, ch, ret_elem);
         return;
     }
-    if (SLEY_UNLIKELY(ch->ready == 0)) {
+    if (SLEY_UNLIKELY(sley__mpsc_ready(ch) == 0)) {
         sley__mpsc_recv_home(op, ch, ret_elem);
         return;
     }
     const uint32_t at = ch->head;
     memcpy(ret_elem, (const unsigned char *)slots + at * bytes, bytes);
     ch->head = at + 1 == slot_count ? 0 : at + 1;
-    ch->room++;
-    ch->ready--;
+    ch->counts -= SLEY__MPSC_MOVED;
     sley__unlock_home(&ch->lock);
-    sley__check_not_armed(&op->wait);
-    sley_wait_finish(&op->wait, 1);
+    sley__finish_inline(s, &op->wait, 1);
 }
 
 #endif /* !__cplusplus */
@@ -201,7 +207,7 @@ SLEY_INLINE void sley__mpsc_recv_inline(struct sley_mpsc_op *op, struct sley_mps
  * Declares `struct name`, a channel of @p slots_n messages of type @p T with the slots inside, and over it, type-checked:
  * name_init, _fini, _close, _send, _send_start, _try_send, _force_send, _send_reserved, _recv, _recv_start, _try_recv. What is
  * not about messages takes `&ch.base`: sley_mpsc_reserve, _release, _len, _sender_add, ... C only. Cost: the code of a start
- * that needs not wait is inline, about 30 instructions.
+ * that needs not wait is inline, about 50 instructions with its SLEY_CALL.
  */
 #define SLEY_MPSC_TYPE(name, T, slots_n)                                                           \
     struct name {                                                                                  \

@@ -133,14 +133,16 @@ SLEY_INLINE bool sley__lock_inline(struct sley__lock *l, const struct sley_sched
 /** Typed wrappers: inline where it pays, and no warning where one is not used. */
 #define SLEY__TYPED __attribute__((unused)) static inline
 
-/** What sley_wait_begin checks in debug builds, for starts that finish inline. */
-SLEY_INLINE void sley__check_not_armed(struct sley_wait *w)
+/** sley_wait_begin and sley_wait_finish at once, by who has entered with sley__lock_inline. */
+SLEY_INLINE void sley__finish_inline(struct sley_sched *s, struct sley_wait *w, int32_t result)
 {
 #ifdef SLEY_DEBUG
     sley__wait_misuse_armed(w);
-#else
-    (void)w;
 #endif
+    s->budget--;
+    w->result = result;
+    /* release: publishes the result to whoever looks with sley_wait_done */
+    atomic_store_explicit(&w->word, (uintptr_t)SLEY__WAIT_DONE, memory_order_release);
 }
 
 #endif /* !__cplusplus */
