@@ -1,0 +1,103 @@
+/* Shared by the tests of streams; see io_test.h. */
+#include "io_test.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+void io_run_clock(const struct sley_reactor_factory *reactor, struct sley_clock *clock, const struct sley_task_type *type,
+                  const void *args)
+{
+    const struct sley_reactor_factory *const reactors[] = {reactor, NULL};
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = reactors, .clock = clock};
+    struct sley_local ex;
+    struct sley_task *t = NULL;
+    int result = 0;
+    sley_local_init(&ex);
+    CHECK_RC(sley_local_ops.start(&ex.base, &config), 0);
+    CHECK_RC(sley_local_ops.spawn(&ex.base, type, args, &t), 0);
+    CHECK_RC(sley_local_ops.run(&ex.base, t), 0);
+    CHECK_RC(sley_task_result(t, &result), 0);
+    sley_task_unref(t);
+    CHECK_RC(result, 0);
+    CHECK_RC(sley_local_ops.stop(&ex.base, SLEY_NEVER), 0);
+    CHECK_RC(sley_local_ops.fini(&ex.base), 0);
+}
+
+void io_run(const struct sley_reactor_factory *reactor, const struct sley_task_type *type, const void *args)
+{
+    io_run_clock(reactor, NULL, type, args);
+}
+
+const struct sley_reactor_factory *io_reactor(void)
+{
+    const char *name = sley_sched_current()->reactor->ops->name;
+    return strcmp(name, sley_reactor_epoll.name) == 0 ? &sley_reactor_epoll : &sley_reactor_poll2;
+}
+
+void io_listen(struct io_listener *l, const struct sley_tcp_opts *opts)
+{
+    struct sley_addr a;
+    CHECK_RC(sley_tcp_listen(&l->l, "127.0.0.1:0", opts), 0);
+    CHECK_RC(sley_tcp_listener_local(&l->l, &a), 0);
+    CHECK_INT(sley_addr_format(&a, l->text, sizeof l->text), >, 0);
+}
+
+void io_pair(struct io_pair *p, const struct sley_tcp_opts *opts)
+{
+    struct io_listener l;
+    io_listen(&l, opts);
+    CHECK_RC(sley_tcp_connect(&p->a, l.text, opts), 0);
+    CHECK_RC(sley_tcp_accept(&l.l, &p->b), 0);
+    CHECK_RC(sley_tcp_listener_close(&l.l), 0);
+}
+
+void io_pair_close(struct io_pair *p)
+{
+    CHECK_RC(sley_stream_close(&p->a.stream), 0);
+    CHECK_RC(sley_stream_close(&p->b.stream), 0);
+}
+
+unsigned io_fd_count(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned n = 0;
+    CHECK(dir != NULL);
+    while (readdir(dir)) {
+        n++;
+    }
+    closedir(dir);
+    return n;
+}
+
+void io_settle(void)
+{
+    /* an executor looks at I/O and its inbox after every 64 resumes or so */
+    for (int i = 0; i < 400; i++) {
+        (void)sley_yield();
+    }
+}
+
+void io_wait_in(int number)
+{
+    struct pollfd p = {.fd = number, .events = POLLIN};
+    CHECK_INT(poll(&p, 1, -1), ==, 1); /* the kernel's loopback delivers: nobody of ours has to run for it */
+}
+
+void io_check(const unsigned char *buf, size_t from, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (buf[i] != io_byte(from + i)) {
+            FAIL("byte %zu is %u, expected %u", from + i, buf[i], io_byte(from + i));
+        }
+    }
+}
+
+int io_join(struct sley_task *t)
+{
+    int result = -EIO;
+    CHECK_RC(sley_task_join(t, &result), 0);
+    sley_task_unref(t);
+    return result;
+}

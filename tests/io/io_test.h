@@ -1,0 +1,74 @@
+/* What the tests of streams share: a case as a fiber on each port of the poll reactor, connected pairs, small helpers. */
+#ifndef SLEY_IO_TEST_H
+#define SLEY_IO_TEST_H
+
+#include <sley/fiber.h>
+#include <sley/frame.h>
+#include <sley/local.h>
+#include <sley/reactor_poll.h>
+#include <sley/stream_impl.h>
+#include <sley/stream_pair.h>
+#include <sley/tcp.h>
+
+#include "harness.h"
+
+/** A case whose body is a fiber, run once on epoll and once on poll(2). The body returns 0. */
+#define IO_TEST(name, ids)                                                                         \
+    static int name(void *unused);                                                                 \
+    SLEY_FIBER(name, void)                                                                         \
+    SLEY_TEST(name##_on_epoll, ids) {                                                              \
+        io_run(&sley_reactor_epoll, &name##__type, NULL);                                          \
+    }                                                                                              \
+    SLEY_TEST(name##_on_poll, ids) {                                                               \
+        io_run(&sley_reactor_poll2, &name##__type, NULL);                                          \
+    }                                                                                              \
+    static int name(void *unused __attribute__((unused)))
+
+/** Runs the task on a local executor with that reactor (and clock, or NULL) until it ends with 0; then everything is released. */
+void io_run_clock(const struct sley_reactor_factory *reactor, struct sley_clock *clock, const struct sley_task_type *type,
+                  const void *args);
+void io_run(const struct sley_reactor_factory *reactor, const struct sley_task_type *type, const void *args);
+
+/** Which reactor the current task's executor has. */
+const struct sley_reactor_factory *io_reactor(void);
+
+/** A listener on 127.0.0.1 and its address as text. */
+struct io_listener {
+    struct sley_tcp_listener l;
+    char text[SLEY_ADDR_TEXT_BYTES];
+};
+void io_listen(struct io_listener *l, const struct sley_tcp_opts *opts);
+
+/** Two ends of one connection. */
+struct io_pair {
+    struct sley_tcp a, b;
+};
+void io_pair(struct io_pair *p, const struct sley_tcp_opts *opts);
+void io_pair_close(struct io_pair *p);
+
+/** The descriptors that are open. */
+unsigned io_fd_count(void);
+/** Lets everything else run until nothing is ready: several yields. */
+void io_settle(void);
+/** Waits until the descriptor is readable. */
+void io_wait_in(int number);
+
+/** Bytes that say where they stand. */
+static inline unsigned char io_byte(size_t at)
+{
+    return (unsigned char)(at * 131 + (at >> 8) * 7 + 3);
+}
+static inline void io_fill(unsigned char *buf, size_t from, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        buf[i] = io_byte(from + i);
+    }
+}
+void io_check(const unsigned char *buf, size_t from, size_t len);
+
+/** Runs the op's start in a task of its own and keeps the verdict: what another task does. */
+#define IO_SPAWN(ret_task, fn, ...) CHECK_RC(SLEY_SPAWN_TASK(ret_task, NULL, fn, __VA_ARGS__), 0)
+/** What the task returned; gives the handle back. */
+int io_join(struct sley_task *t);
+
+#endif
