@@ -16,11 +16,14 @@ struct children {
 
 struct node {
     struct sley_frame frame;
-    uint64_t first, size;
+    union {
+        uint64_t first;            /* until its children are spawned */
+        struct children *children; /* from then on, of an inner node */
+    };
+    uint64_t size;
     uint64_t *ret_sum;
-    struct children *children;
 };
-static int node_frame_spawn(const struct node *f, uint32_t i);
+static int node_frame_spawn(const struct node *f, struct children *to, uint32_t i);
 static enum sley_step node_frame(struct node *f)
 {
     int rc;
@@ -29,16 +32,17 @@ static enum sley_step node_frame(struct node *f)
         *f->ret_sum = f->first;
         SLEY_RETURN(f, 0);
     }
-    f->children = malloc(sizeof *f->children);
-    if (!f->children) {
+    struct children *children = malloc(sizeof *children);
+    if (!children) {
         SLEY_RETURN(f, -ENOMEM);
     }
     for (uint32_t i = 0; i < FANOUT; i++) {
-        rc = node_frame_spawn(f, i);
+        rc = node_frame_spawn(f, children, i);
         if (rc < 0) {
             SLEY_RETURN(f, rc); /* its children still point into the record: it is left to them */
         }
     }
+    f->children = children;
     f->children->join.op.wait.word = 0;
     f->children->join.tasks = f->children->tasks;
     f->children->join.count = FANOUT;
@@ -55,11 +59,11 @@ static enum sley_step node_frame(struct node *f)
     SLEY_END(f);
 }
 SLEY_FRAME(node_frame, struct node)
-static int node_frame_spawn(const struct node *f, uint32_t i)
+static int node_frame_spawn(const struct node *f, struct children *to, uint32_t i)
 {
     const uint64_t size = f->size / FANOUT;
-    return SLEY_SPAWN_TASK(&f->children->tasks[i], NULL, node_frame, .first = f->first + i * size, .size = size,
-                           .ret_sum = &f->children->sums[i]);
+    return SLEY_SPAWN_TASK(&to->tasks[i], NULL, node_frame, .first = f->first + i * size, .size = size,
+                           .ret_sum = &to->sums[i]);
 }
 
 /* ---- fibers ----------------------------------------------------------------------------------------------------- */
@@ -92,8 +96,8 @@ static int node_fiber(struct node_args *a)
     *a->ret_sum = sum;
     return 0;
 }
-/* A million fibers are alive at once; the smallest stack keeps the address space small. */
-SLEY_FIBER(node_fiber, struct node_args)
+/* All leaves are alive at once: the smallest stack keeps the address space small. */
+SLEY_FIBER_STACK(node_fiber, struct node_args, 16384, NULL)
 static int node_fiber_spawn(const struct node_args *a, uint32_t i, struct sley_task **ret_task, uint64_t *ret_sum)
 {
     const uint64_t size = a->size / FANOUT;
