@@ -6,8 +6,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-/* What one call may move at most: Linux caps at this too, and every count fits a result. */
-static const size_t CALL_BYTES = 0x7ffff000;
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 static int32_t receive(struct sley_io_op *op, size_t left)
 {
@@ -44,8 +46,9 @@ static SLEY_NOINLINE int32_t go_on(struct sley_io_op *op, int32_t n)
         } else if (n != -EINTR) {
             return n;
         }
-        const size_t left = op->len - op->done_bytes;
-        n = in ? receive(op, left < CALL_BYTES ? left : CALL_BYTES) : transmit(op, left < CALL_BYTES ? left : CALL_BYTES);
+        /* one call, too, would go on for as long as the other side keeps up */
+        const size_t now = least(op->len - op->done_bytes, all ? SLEY_IO_SHARE_BYTES - moved : SLEY_IO_CALL_BYTES);
+        n = in ? receive(op, now) : transmit(op, now);
     }
 }
 
@@ -149,10 +152,11 @@ int32_t sley_io_try(struct sley_io_op *op)
     if (SLEY_UNLIKELY(code != SLEY_IO_RECV && code != SLEY_IO_SEND)) {
         return try_other(op);
     }
+    const bool all = op->flags & SLEY_IO_ALL;
     const size_t left = op->len - op->done_bytes;
-    const size_t now = left < CALL_BYTES ? left : CALL_BYTES;
+    const size_t now = least(left, all ? SLEY_IO_SHARE_BYTES : SLEY_IO_CALL_BYTES);
     const int32_t n = code == SLEY_IO_RECV ? receive(op, now) : transmit(op, now);
-    if (op->flags & SLEY_IO_ALL) {
+    if (all) {
         if (SLEY_UNLIKELY((size_t)n != left)) {
             return go_on(op, n);
         }

@@ -36,6 +36,12 @@ static int grow_directory(struct sley__poll *r, uint32_t chunk)
     return 0;
 }
 
+static bool has_slot(const struct sley__poll *r, int number)
+{
+    const uint32_t chunk = (uint32_t)number >> SLEY__SLOT_BITS;
+    return chunk < r->chunk_count && r->chunks[chunk];
+}
+
 /** There will be one, zeroed when it is new. */
 static int make_slot(struct sley__poll *r, int number)
 {
@@ -120,21 +126,23 @@ static uint32_t wanted(const struct sley__slot *slot)
 
 /* ---- watching no more than is waited for ------------------------------------------------------------------------- */
 
-static void watch_only(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t want)
+static void unwatch_now(struct sley__poll *r, struct sley__slot *slot, int number)
 {
-    (void)r->port->watch(r, slot, number, want);
-    slot->dry &= (uint8_t)want; /* what is not watched may become ready unseen */
+    const uint32_t want = wanted(slot), needless = slot->watched & ~want & (SLEY_IO_IN | SLEY_IO_OUT);
+    if (slot->watched && (!want || needless)) {
+        (void)r->port->watch(r, slot, number, want);
+        if (r->port->edge) {
+            slot->dry &= (uint8_t)want; /* may become ready unseen; a try is cheaper than watching again to be told */
+        }
+    }
 }
 
 static void flush_drops(struct sley__poll *r)
 {
     for (uint32_t i = 0; i < r->drop_count; i++) {
         struct sley__slot *slot = sley__poll_slot(r, r->drops[i]);
-        const uint32_t want = wanted(slot);
         slot->queued = false;
-        if (slot->watched & ~want) {
-            watch_only(r, slot, r->drops[i], want);
-        }
+        unwatch_now(r, slot, r->drops[i]);
     }
     r->drop_count = 0;
 }
@@ -143,10 +151,7 @@ static void flush_drops(struct sley__poll *r)
 static void unwatch(struct sley__poll *r, struct sley__slot *slot, int number)
 {
     if (!r->port->edge) {
-        const uint32_t want = wanted(slot);
-        if (slot->watched & ~want) {
-            (void)r->port->watch(r, slot, number, want); /* being told anew is free: dry may stay */
-        }
+        unwatch_now(r, slot, number);
     } else if (!slot->queued && slot->watched) {
         if (r->drop_count == SLEY__DROP_COUNT) {
             flush_drops(r);
@@ -164,7 +169,7 @@ static inline int32_t attempt(struct sley__slot *slot, struct sley_io_op *op, ui
     const int32_t n = sley_io_try(op);
     if (SLEY_UNLIKELY(n == -EAGAIN)) {
         slot->dry |= (uint8_t)direction;
-    } else if (n > 0 && (size_t)n < op->len && op->code == SLEY_IO_RECV && slot->short_ends) {
+    } else if (n > 0 && (size_t)n < op->len && op->code == SLEY_IO_RECV && slot->short_ends && n < SLEY_IO_CALL_BYTES) {
         slot->dry |= SLEY_IO_IN; /* what comes later is an event of its own */
     }
     return n;
@@ -190,11 +195,15 @@ static SLEY_NOINLINE void watch_and_wait(struct sley__poll *r, struct sley_io_op
 
 static void submit_poll(struct sley__poll *r, struct sley_io_op *op)
 {
+    struct sley__slot *slot = sley__poll_slot(r, op->fd->number);
+    const uint32_t need = poll_interest(op);
     const int32_t n = sley_io_try(op);
     if (n != -EAGAIN) {
         sley_io_finish(op, n);
+    } else if (need & ~(uint32_t)slot->watched) {
+        watch_and_wait(r, op, need);
     } else {
-        watch_and_wait(r, op, poll_interest(op));
+        wait_on(r, &slot->polls, op);
     }
 }
 
@@ -228,9 +237,11 @@ static void forget(struct sley__poll *r, struct sley__slot *slot, int number)
 static void close_number(struct sley__poll *r, struct sley_io_op *op)
 {
     const int number = op->fd->number;
-    struct sley__slot *slot = sley__poll_slot(r, number);
-    cancel_slot(r, slot);
-    forget(r, slot, number);
+    if (has_slot(r, number)) { /* else its home was another reactor, since destroyed, at this address */
+        struct sley__slot *slot = sley__poll_slot(r, number);
+        cancel_slot(r, slot);
+        forget(r, slot, number);
+    }
     op->fd->number = -1;
     (void)close(number);
     sley_io_finish(op, 0);
@@ -277,11 +288,13 @@ static SLEY_NOINLINE void try_or_wait(struct sley__poll *r, struct sley_io_op *o
 void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op)
 {
     struct sley__poll *r = core_of(self);
-    struct sley__slot *slot = sley__poll_slot(r, op->fd->number);
     const uint32_t direction = directions[op->code];
     if (SLEY_UNLIKELY(!direction)) {
         submit_other(r, op);
-    } else if (!(slot->dry & direction)) {
+        return;
+    }
+    struct sley__slot *slot = sley__poll_slot(r, op->fd->number);
+    if (!(slot->dry & direction)) {
         try_or_wait(r, op, slot);
     } else if (SLEY_LIKELY(slot->watched & direction)) {
         wait_on(r, direction == SLEY_IO_IN ? &slot->read : &slot->write, op);

@@ -78,7 +78,7 @@ static int port_watch(struct sley__poll *r, struct sley__slot *slot, int number,
     if (rc < 0 && interest != 0) {
         return -errno;
     }
-    slot->watched = (uint8_t)interest;
+    slot->watched = (uint8_t)(interest ? interest | SLEY_IO_ERR : 0);
     return 0;
 }
 

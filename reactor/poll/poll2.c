@@ -88,7 +88,7 @@ static int port_watch(struct sley__poll *r, struct sley__slot *slot, int number,
         }
         p->entries[slot->token].events = (short)(interest & (SLEY_IO_IN | SLEY_IO_OUT));
     }
-    slot->watched = (uint8_t)interest;
+    slot->watched = (uint8_t)(interest ? interest | SLEY_IO_ERR : 0);
     return 0;
 }
 

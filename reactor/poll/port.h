@@ -16,7 +16,7 @@ struct sley__slot {
     struct sley_io_op *write; /* connect, send, sendmsg: ring */
     struct sley_io_op *polls; /* ring */
     uint32_t token;           /* the port's: a generation, or a place */
-    uint8_t watched;          /* what the port was told: SLEY_IO_IN, OUT, ERR (registered at least); 0: nothing */
+    uint8_t watched;          /* what the port watches: SLEY_IO_IN, OUT, and always ERR; 0: nothing */
     uint8_t dry;              /* SLEY_IO_IN, OUT */
     bool short_ends;          /* a short receive means no more: TCP, not hung up, no urgent data */
     bool queued;              /* in the core's list of those that are watched without need */

@@ -86,8 +86,10 @@ enum {
     SLEY_FD_STREAM = 1 << 19,
 };
 
-/** What one try of an ALL op moves at most, or a little more: others want their turn. */
-enum { SLEY_IO_SHARE_BYTES = 1 << 20 };
+enum {
+    SLEY_IO_SHARE_BYTES = 1 << 20,   /**< what one try of an ALL op moves at most: others want their turn */
+    SLEY_IO_CALL_BYTES = 0x7ffff000, /**< what one call moves at most, as in Linux: every count fits a result */
+};
 
 /**
  * Says that a short receive from the descriptor means that there is no more: true of TCP; not of datagrams, nor of Unix sockets

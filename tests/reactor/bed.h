@@ -1,0 +1,184 @@
+/* What the reactor's tests stand on: a fiber on a local executor with the reactor under test, which it may poll by hand. */
+#ifndef SLEY_TESTS_REACTOR_BED_H
+#define SLEY_TESTS_REACTOR_BED_H
+
+#include <sley/fiber.h>
+#include <sley/local.h>
+#include <sley/reactor_poll.h>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+/* chosen by meson: the same tests run on each port */
+#ifndef REACTOR
+#define REACTOR sley_reactor_epoll
+#endif
+#define IS_EPOLL (&REACTOR == &sley_reactor_epoll)
+
+struct bed_args {
+    void (*fn)(void);
+};
+
+static int bed_fiber(struct bed_args *a)
+{
+    a->fn();
+    return 0;
+}
+SLEY_FIBER_STACK(bed_fiber, struct bed_args, 256 * 1024, NULL)
+
+struct bed {
+    struct sley_local ex;
+};
+
+static inline void bed_start(struct bed *b)
+{
+    static const struct sley_reactor_factory *const reactors[] = {&REACTOR, NULL};
+    sley_local_init(&b->ex);
+    CHECK_RC(b->ex.base.ops->start(&b->ex.base, &(struct sley_executor_config){.alloc = harness_alloc(), .reactors = reactors}),
+             0);
+}
+
+static inline void bed_run(struct bed *b, void (*fn)(void))
+{
+    CHECK_RC(b->ex.base.ops->spawn(&b->ex.base, &bed_fiber__type, &(struct bed_args){fn}, NULL), 0);
+    CHECK_RC(b->ex.base.ops->run(&b->ex.base, NULL), 0);
+}
+
+static inline void bed_end(struct bed *b)
+{
+    CHECK_RC(b->ex.base.ops->fini(&b->ex.base), 0);
+}
+
+/** Runs @p fn as the only fiber of an executor. */
+static inline void in_fiber(void (*fn)(void))
+{
+    struct bed b;
+    bed_start(&b);
+    bed_run(&b, fn);
+    bed_end(&b);
+}
+
+/** A case whose body runs in a fiber. */
+#define FIBER_TEST(name, ids)                                                                      \
+    static void fiber_##name(void);                                                                \
+    SLEY_TEST(name, ids)                                                                           \
+    {                                                                                              \
+        in_fiber(fiber_##name);                                                                    \
+    }                                                                                              \
+    static void fiber_##name(void)
+
+static inline struct sley_reactor *reactor(void)
+{
+    return sley_sched_current()->reactor;
+}
+
+/** What poll returns: how many events it has seen. */
+static inline int look(uint64_t timeout_ns)
+{
+    struct sley_reactor *r = reactor();
+    return r->ops->poll(r, timeout_ns);
+}
+
+/** Looks until @p w is done. */
+static inline int32_t until_done(const struct sley_wait *w)
+{
+    while (!sley_wait_done(w)) {
+        CHECK_INT(look(SLEY_NEVER), >=, 0);
+    }
+    return w->result;
+}
+
+/* ---- ops ---------------------------------------------------------------------------------------------------------- */
+
+static inline void io_start(struct sley_io_op *op, struct sley_fd *fd, enum sley_io_code code, void *buf, size_t len)
+{
+    op->fd = fd;
+    op->buf = buf;
+    op->len = len;
+    op->code = (uint8_t)code;
+    op->flags = 0;
+    op->end = NULL;
+    sley_io_submit(op);
+}
+
+static inline void io_start_all(struct sley_io_op *op, struct sley_fd *fd, enum sley_io_code code, void *buf, size_t len)
+{
+    op->fd = fd;
+    op->buf = buf;
+    op->len = len;
+    op->code = (uint8_t)code;
+    op->flags = SLEY_IO_ALL;
+    op->end = NULL;
+    sley_io_submit(op);
+}
+
+static inline int io(struct sley_fd *fd, enum sley_io_code code, void *buf, size_t len)
+{
+    struct sley_io_op op = {.fd = fd, .buf = buf, .len = len, .code = (uint8_t)code};
+    return sley_io_run(&op);
+}
+
+/* ---- descriptors -------------------------------------------------------------------------------------------------- */
+
+/** A pair of which a[0] is ours and peer is a plain blocking number. */
+static inline int unix_pair(struct sley_fd *ours)
+{
+    int n[2];
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, n), ==, 0);
+    CHECK_INT(fcntl(n[0], F_SETFL, O_NONBLOCK), ==, 0);
+    sley_fd_init(ours, n[0]);
+    return n[1];
+}
+
+static inline int tcp_listener(struct sockaddr_in *ret_addr, int backlog)
+{
+    const int n = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    CHECK_INT(n, >=, 0);
+    CHECK_INT(bind(n, (struct sockaddr *)&a, sizeof a), ==, 0);
+    CHECK_INT(listen(n, backlog), ==, 0);
+    CHECK_INT(getsockname(n, (struct sockaddr *)&a, &len), ==, 0);
+    *ret_addr = a;
+    return n;
+}
+
+static inline int tcp_dial(const struct sockaddr_in *addr)
+{
+    const int n = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(n, >=, 0);
+    CHECK_INT(connect(n, (const struct sockaddr *)addr, sizeof *addr), ==, 0);
+    return n;
+}
+
+/** As unix_pair, over TCP, with what io/ says of such sockets. */
+static inline int tcp_pair(struct sley_fd *ours)
+{
+    struct sockaddr_in addr;
+    const int listener = tcp_listener(&addr, 8);
+    const int peer = tcp_dial(&addr);
+    const int one = 1;
+    const int n = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    CHECK_INT(n, >=, 0);
+    CHECK_INT(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), ==, 0);
+    (void)close(listener);
+    sley_fd_init(ours, n);
+    sley_fd_set_stream(ours);
+    return peer;
+}
+
+static inline void put(int number, const char *text)
+{
+    CHECK_INT(send(number, text, strlen(text), MSG_NOSIGNAL), ==, (intmax_t)strlen(text));
+}
+
+#endif
