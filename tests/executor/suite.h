@@ -1,0 +1,60 @@
+/* What every executor has to do, as functions over a table: whoever writes an executor calls them with his own. */
+#ifndef SLEY_TEST_SUITE_H
+#define SLEY_TEST_SUITE_H
+
+#include <sley/executor.h>
+
+/** What a suite needs to know of an executor. */
+struct suite_executor {
+    const char *name;
+    /** Readies one in memory of its own; it has not started. */
+    struct sley_executor *(*create)(void);
+    void (*destroy)(struct sley_executor *ex);
+    const struct sley_reactor_factory *const *reactors; /* NULL: none */
+    bool has_io;                                        /* they take descriptors */
+};
+
+/* name, conformance cases. Each runs both styles where that matters. */
+#define SUITE_EXECUTOR(X)                                                                          \
+    X(run_returns_when_its_task_has_ended, "JOIN-01 TASK-12")                                      \
+    X(nothing_progresses_undriven, "LOCAL-01")                                                     \
+    X(spawn_from_elsewhere_wakes_an_idle_one, "LOCAL-04 WAKE-07")                                  \
+    X(spawn_from_elsewhere_runs_beside_load, "LOCAL-05")                                           \
+    X(run_returns_under_load, "LOCAL-08")                                                          \
+    X(newcomer_beside_ping_pong_ends, "LOCAL-09")                                                  \
+    X(descriptor_is_seen_under_load, "LOCAL-06 LOCAL-07")                                          \
+    X(sleep_is_never_early, "TIMER-01 TIMER-16")                                                   \
+    X(nearer_timer_from_elsewhere_cuts_the_wait, "TIMER-12")                                       \
+    X(two_on_one_thread_keep_apart, "LOCAL-03")                                                    \
+    X(second_driver_is_refused, "LOCAL-14")                                                        \
+    X(nested_run_is_refused, "LOCAL-16")                                                           \
+    X(run_that_failed_leaves_the_thread_free, "LOCAL-17 SHUT-10")                                  \
+    X(halt_before_run_runs_nothing, "LOCAL-19")                                                    \
+    X(halt_from_a_thread_and_a_signal_handler, "EMB-10 WAKE-16")                                   \
+    X(busy_one_is_not_released, "SHUT-02")                                                         \
+    X(stop_runs_each_cleanup_once, "SHUT-03 SHUT-04")                                              \
+    X(stop_beside_descriptors, "SHUT-05")                                                          \
+    X(stop_beside_foreign_completions, "SHUT-06 SHUT-13")                                          \
+    X(spawn_after_stop_is_refused, "SHUT-09 TASK-16")                                              \
+    X(starts_again_after_its_end, "SHUT-10")                                                       \
+    X(each_allocation_refused, "SHUT-01")                                                          \
+    X(stress, "SHUT-13 JOIN-14 WAKE-13")
+
+#define SUITE_DECLARE(name, ids) void suite_##name(const struct suite_executor *x);
+SUITE_EXECUTOR(SUITE_DECLARE)
+
+/* ---- shared by the suite's files ---- */
+
+struct suite_none {
+    char none;
+};
+
+/** A started one over the counting allocator. */
+struct sley_executor *suite_start(const struct suite_executor *x);
+/** Stops (it must end), releases, gives the memory back. */
+void suite_end(const struct suite_executor *x, struct sley_executor *ex);
+struct sley_task *suite_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args);
+/** Spawns and runs to the end: its result. */
+int suite_run(struct sley_executor *ex, const struct sley_task_type *type, const void *args);
+
+#endif

@@ -1,0 +1,437 @@
+/* Ending: stop, release, what is refused, what is left; and threads that will not stop. */
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sley/fiber.h>
+#include <sley/frame.h>
+
+#include "harness.h"
+#include "suite.h"
+
+static SLEY_ATOMIC(unsigned) cleanups, bodies;
+
+static int park_and_clean_up(struct suite_none *a)
+{
+    (void)a;
+    CHECK_RC(sley_park(), -ECANCELED);
+    CHECK_PTR(sley_sched_current(), !=, NULL); /* still inside its runtime */
+    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+    return 0;
+}
+SLEY_FIBER(park_and_clean_up, struct suite_none)
+
+struct parked {
+    struct sley_frame frame;
+    struct sley_timer timer;
+};
+
+static enum sley_step sleep_and_clean_up(struct parked *f)
+{
+    int rc;
+    SLEY_BEGIN(f);
+    SLEY_CALL(f, rc, sley_sleep_until, &f->timer, SLEY_NEVER);
+    CHECK_RC(rc, -ECANCELED);
+    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+    SLEY_END(f);
+}
+SLEY_FRAME(sleep_and_clean_up, struct parked)
+
+void suite_busy_one_is_not_released(const struct suite_executor *x)
+{
+    struct sley_executor *ex = suite_start(x);
+    struct sley_task *t = suite_spawn(ex, &park_and_clean_up__type, NULL);
+    struct sley_task *u = suite_spawn(ex, &sleep_and_clean_up__type, NULL);
+    if (ex->ops->turn) {
+        while (ex->ops->turn(ex, 0, NULL) != SLEY_TURN_IDLE) {
+        }
+        CHECK_RC(ex->ops->fini(ex), -EBUSY);
+        CHECK_RC(ex->ops->spawn(ex, &sleep_and_clean_up__type, NULL, NULL), 0); /* it goes on */
+        sley_task_cancel(t);
+        CHECK_RC(ex->ops->run(ex, t), 0);
+        CHECK_RC(ex->ops->fini(ex), -EBUSY);
+        CHECK_UINT(cleanups, ==, 1);
+    }
+    sley_task_unref(t);
+    sley_task_unref(u);
+    suite_end(x, ex);
+    CHECK_UINT(cleanups, >=, 2);
+}
+
+/* ---- each cleanup once; one wakes another that is ending, too ---------------------------------------------------------- */
+
+static struct sley_wait shared_wait;
+
+static void shared_cancel(struct sley_wait *w)
+{
+    sley_wait_complete(w, -ECANCELED);
+}
+static const struct sley_wait_ops shared_ops = {.version = SLEY_WAIT_VERSION, .name = "shared", .cancel = shared_cancel};
+
+static int wait_shared(struct suite_none *a)
+{
+    (void)a;
+    if (sley_wait_begin(&shared_wait, &shared_ops)) {
+        sley_wait_arm(&shared_wait);
+    }
+    const int rc = sley_await(&shared_wait);
+    CHECK(rc == 4 || rc == -ECANCELED);
+    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+    return 0;
+}
+SLEY_FIBER(wait_shared, struct suite_none)
+
+static int wake_shared_at_the_end(struct suite_none *a)
+{
+    (void)a;
+    CHECK_RC(sley_park(), -ECANCELED);
+    if (!sley_wait_done(&shared_wait)) {
+        sley_wait_complete(&shared_wait, 4);
+    }
+    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+    return 0;
+}
+SLEY_FIBER(wake_shared_at_the_end, struct suite_none)
+
+void suite_stop_runs_each_cleanup_once(const struct suite_executor *x)
+{
+    for (int order = 0; order < 2; order++) {
+        struct sley_executor *ex = suite_start(x);
+        if (ex->ops->caps & SLEY_EXECUTOR_CAP_WORKERS) {
+            suite_end(x, ex);
+            continue;
+        }
+        cleanups = 0;
+        memset(&shared_wait, 0, sizeof shared_wait);
+        CHECK_RC(ex->ops->spawn(ex, order ? &wait_shared__type : &wake_shared_at_the_end__type, NULL, NULL), 0);
+        CHECK_RC(ex->ops->spawn(ex, order ? &wake_shared_at_the_end__type : &wait_shared__type, NULL, NULL), 0);
+        for (int i = 0; i < 100; i++) {
+            CHECK_RC(ex->ops->spawn(ex, i % 2 ? &sleep_and_clean_up__type : &park_and_clean_up__type, NULL, NULL), 0);
+        }
+        while (ex->ops->turn(ex, 0, NULL) != SLEY_TURN_IDLE) {
+        }
+        CHECK_UINT(cleanups, ==, 0);
+        CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
+        CHECK_UINT(cleanups, ==, 102);
+        CHECK_RC(ex->ops->stop(ex, 0), 0); /* again: nothing is left */
+        CHECK_RC(ex->ops->fini(ex), 0);
+        x->destroy(ex);
+    }
+}
+
+/* ---- descriptors at full speed ----------------------------------------------------------------------------------------- */
+
+static int bounce(int *number)
+{
+    struct sley_fd fd;
+    char byte = 0;
+    sley_fd_init(&fd, *number);
+    for (;;) {
+        const int rc = sley_fd_poll(&fd, SLEY_IO_IN);
+        if (rc < 0) {
+            break;
+        }
+        while (read(*number, &byte, 1) == 1) {
+            (void)!write(*number, &byte, 1);
+            atomic_fetch_add_explicit(&bodies, 1, memory_order_relaxed);
+        }
+    }
+    CHECK_RC(sley_fd_close(&fd), 0);
+    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+    return 0;
+}
+SLEY_FIBER(bounce, int)
+
+void suite_stop_beside_descriptors(const struct suite_executor *x)
+{
+    if (!x->has_io) {
+        return;
+    }
+    for (int round = 0; round < 10; round++) {
+        int fds[2];
+        CHECK_INT(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds), ==, 0);
+        struct sley_executor *ex = suite_start(x);
+        cleanups = bodies = 0;
+        CHECK_RC(ex->ops->spawn(ex, &bounce__type, &fds[0], NULL), 0);
+        CHECK_RC(ex->ops->spawn(ex, &bounce__type, &fds[1], NULL), 0);
+        CHECK_INT(write(fds[0], "x", 1), ==, 1);
+        struct timespec ts;
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        while (atomic_load_explicit(&bodies, memory_order_relaxed) < 50u + (unsigned)round) {
+            if (ex->ops->turn) {
+                CHECK_INT(ex->ops->turn(ex, 1, NULL), >=, 0);
+            }
+        }
+        suite_end(x, ex);
+        CHECK_UINT(cleanups, ==, 2);
+    }
+}
+
+/* ---- foreign completions while it stops -------------------------------------------------------------------------------- */
+
+enum { NODES = 1000 };
+
+struct foreign {
+    struct sley_wait wait;
+    SLEY_ATOMIC(uint32_t) owner; /* 0: nobody; 1: will be completed by the foreign thread */
+    SLEY_ATOMIC(bool) armed;
+};
+static struct foreign nodes[NODES];
+
+static const struct sley_wait_ops foreign_ops = {.version = SLEY_WAIT_VERSION, .name = "foreign"}; /* not to be cancelled */
+
+static int await_foreign(unsigned *i)
+{
+    struct foreign *n = &nodes[*i];
+    if (!sley_wait_begin(&n->wait, &foreign_ops)) {
+        atomic_store_explicit(&n->owner, 2, memory_order_release); /* cancelled before: nobody completes it */
+        atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+        return -ECANCELED;
+    }
+    sley_wait_arm(&n->wait);
+    atomic_store_explicit(&n->armed, true, memory_order_release);
+    const int rc = sley_await(&n->wait);
+    CHECK_INT(rc, ==, (int)*i);
+    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+    return 0;
+}
+SLEY_FIBER(await_foreign, unsigned)
+
+static void *complete_all(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < NODES; i++) {
+        while (!atomic_load_explicit(&nodes[i].armed, memory_order_acquire)) {
+            if (atomic_load_explicit(&nodes[i].owner, memory_order_acquire) == 2) {
+                break;
+            }
+            (void)sched_yield();
+        }
+        if (atomic_load_explicit(&nodes[i].armed, memory_order_acquire)) {
+            sley_wait_complete(&nodes[i].wait, (int)i);
+        }
+    }
+    return NULL;
+}
+
+void suite_stop_beside_foreign_completions(const struct suite_executor *x)
+{
+    for (int round = 0; round < 3; round++) {
+        pthread_t thread;
+        struct sley_executor *ex = suite_start(x);
+        memset(nodes, 0, sizeof nodes);
+        cleanups = 0;
+        for (unsigned i = 0; i < NODES; i++) {
+            CHECK_RC(ex->ops->spawn(ex, &await_foreign__type, &i, NULL), 0);
+        }
+        for (int k = 0; k < round && ex->ops->turn; k++) {
+            CHECK_INT(ex->ops->turn(ex, 300, NULL), >=, 0);
+        }
+        CHECK_INT(pthread_create(&thread, NULL, complete_all, NULL), ==, 0);
+        suite_end(x, ex);
+        CHECK_UINT(cleanups, ==, NODES);
+        CHECK_INT(pthread_join(thread, NULL), ==, 0);
+    }
+}
+
+void suite_spawn_after_stop_is_refused(const struct suite_executor *x)
+{
+    struct sley_executor *ex = suite_start(x);
+    struct sley_task *t = NULL;
+    CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
+    CHECK_RC(ex->ops->spawn(ex, &park_and_clean_up__type, NULL, &t), -ESHUTDOWN);
+    CHECK_PTR(t, ==, NULL);
+    CHECK_RC(ex->ops->fini(ex), 0);
+    CHECK_RC(ex->ops->spawn(ex, &park_and_clean_up__type, NULL, &t), -ESHUTDOWN);
+    CHECK_INT(ex->ops->run(ex, NULL), <, 0);
+    x->destroy(ex);
+}
+
+static int one(struct suite_none *a)
+{
+    (void)a;
+    const int rc = sley_sleep(SLEY_US);
+    return rc < 0 ? rc : 1;
+}
+SLEY_FIBER(one, struct suite_none)
+
+void suite_starts_again_after_its_end(const struct suite_executor *x)
+{
+    struct sley_executor *ex = suite_start(x);
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = x->reactors};
+    CHECK_RC(ex->ops->start(ex, &config), -EINVAL); /* it runs already */
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(suite_run(ex, &one__type, NULL), ==, 1);
+        CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
+        CHECK_RC(ex->ops->fini(ex), 0);
+        CHECK_RC(ex->ops->start(ex, &config), 0);
+    }
+    suite_end(x, ex);
+}
+
+void suite_each_allocation_refused(const struct suite_executor *x)
+{
+    HARNESS_SWEEP_ALLOC(points, 100) {
+        struct sley_executor *ex = x->create();
+        const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = x->reactors};
+        int rc = ex->ops->start(ex, &config);
+        if (rc < 0) {
+            CHECK_RC(rc, -ENOMEM);
+        } else {
+            struct sley_task *t = NULL;
+            rc = ex->ops->spawn(ex, &one__type, NULL, &t);
+            CHECK(rc == 0 || (rc == -ENOMEM && !t));
+            if (rc == 0) {
+                CHECK_RC(ex->ops->run(ex, t), 0);
+                sley_task_unref(t);
+            }
+            CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
+            CHECK_RC(ex->ops->fini(ex), 0);
+        }
+        x->destroy(ex);
+    }
+    CHECK_UINT(points, >=, 2);
+}
+
+/* ---- threads that spawn, cancel, join, post and give back while it runs, stops and goes ------------------------------------ */
+
+enum { THREADS = 4 };
+static SLEY_ATOMIC(bool) enough;
+static SLEY_ATOMIC(unsigned) posted, spawned;
+
+struct busy {
+    struct sley_frame frame;
+    struct sley_timer timer;
+    uint64_t ns;
+    int i;
+};
+
+static enum sley_step busy_frame(struct busy *f)
+{
+    int rc;
+    SLEY_BEGIN(f);
+    for (f->i = 0; f->i < 3; f->i++) {
+        SLEY_CALL(f, rc, sley_sleep, &f->timer, f->ns);
+        if (rc < 0) {
+            SLEY_RETURN(f, rc);
+        }
+        SLEY_YIELD(f, rc);
+    }
+    SLEY_RETURN(f, 7);
+    SLEY_END(f);
+}
+SLEY_FRAME(busy_frame, struct busy)
+
+static int busy_fiber(struct busy *a)
+{
+    struct sley_scope sc;
+    struct sley_task *t = NULL;
+    int result = 0;
+    CHECK_RC(sley_scope_init(&sc, NULL), 0);
+    int rc = SLEY_SPAWN_TASK(&t, &sc, busy_frame, .ns = a->ns);
+    CHECK_RC(rc, 0);
+    rc = sley_task_join(t, &result);
+    CHECK(rc == -ECANCELED || result == 7 || result == -ECANCELED);
+    sley_task_unref(t);
+    const int end = sley_scope_fini(&sc);
+    CHECK_RC(end, 0);
+    return rc < 0 ? rc : result;
+}
+SLEY_FIBER(busy_fiber, struct busy)
+
+struct stress_post {
+    struct sley_post post;
+    SLEY_ATOMIC(bool) back;
+};
+
+static void count_post(struct sley_post *p)
+{
+    atomic_fetch_add_explicit(&posted, 1, memory_order_relaxed);
+    atomic_store_explicit(&sley_container_of(p, struct stress_post, post)->back, true, memory_order_release);
+}
+
+static void one_round(struct sley_executor *ex, struct sley_sched *sched)
+{
+    struct sley_task *t = NULL;
+    int result = 99;
+    const struct busy args = {.ns = harness_rand_below(3) * SLEY_MS / 2};
+    const int rc = ex->ops->spawn(ex, harness_rand_below(2) ? &busy_frame__type : &busy_fiber__type, &args, &t);
+    if (rc < 0) {
+        CHECK_RC(rc, -ESHUTDOWN);
+        return;
+    }
+    atomic_fetch_add_explicit(&spawned, 1, memory_order_relaxed);
+    const uint64_t what = harness_rand_below(6);
+    if (what == 0 || what == 3) {
+        sley_task_cancel(t);
+    }
+    if (what <= 2) {
+        const int joined = what == 1 ? SLEY_UNTIL(sley_after_ns(harness_rand_below(SLEY_MS)), sley_task_join(t, &result))
+                                     : sley_task_join(t, &result);
+        CHECK(joined == 0 || (what == 1 && joined == -ETIMEDOUT));
+        CHECK(joined == 0 ? result == 7 || result == -ECANCELED : result == 99);
+    }
+    if (what == 4) {
+        struct stress_post p = {.post.fn = count_post};
+        if (sley_sched_post(sched, &p.post)) {
+            while (!atomic_load_explicit(&p.back, memory_order_acquire)) {
+                (void)sched_yield();
+            }
+        }
+    }
+    sley_task_unref(t);
+}
+
+struct stresser {
+    struct sley_executor *ex;
+    struct sley_sched *sched;
+};
+
+static void *stress_thread(void *arg)
+{
+    const struct stresser *s = arg;
+    while (!atomic_load_explicit(&enough, memory_order_acquire)) {
+        one_round(s->ex, s->sched);
+    }
+    return NULL;
+}
+
+static int run_a_while(uint64_t *ns)
+{
+    const int rc = sley_sleep(*ns);
+    return rc;
+}
+SLEY_FIBER(run_a_while, uint64_t)
+
+/* Handles, joins and posts race with the drain of stop; what is in flight when it has ended finds the runtime refusing. */
+void suite_stress(const struct suite_executor *x)
+{
+    for (int round = 0; round < 4; round++) {
+        pthread_t threads[THREADS];
+        struct sley_executor *ex = suite_start(x);
+        struct stresser s = {ex, ex->ops->sched(ex)};
+        uint64_t ns = 250 * SLEY_MS;
+        atomic_store_explicit(&enough, false, memory_order_release);
+        for (int k = 0; k < THREADS; k++) {
+            CHECK_INT(pthread_create(&threads[k], NULL, stress_thread, &s), ==, 0);
+        }
+        CHECK_INT(suite_run(ex, &run_a_while__type, &ns), ==, 0);
+        if (round % 2) {
+            CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0); /* while they go on */
+        }
+        atomic_store_explicit(&enough, true, memory_order_release);
+        for (int k = 0; k < THREADS; k++) { /* somebody has to drive while they wait for what they have asked */
+            while (pthread_tryjoin_np(threads[k], NULL) != 0) {
+                if (ex->ops->turn) {
+                    CHECK_INT(ex->ops->turn(ex, 0, NULL), >=, 0);
+                }
+            }
+        }
+        suite_end(x, ex);
+        CHECK_UINT(harness_alloc_live(), ==, 0);
+    }
+    harness_note("%u tasks spawned, %u posts by %d threads", spawned, posted, THREADS);
+}
