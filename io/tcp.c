@@ -63,7 +63,9 @@ static void end_shutdowns(struct sley_tcp *t);
 static SLEY_NOINLINE int32_t end_write_slow(struct sley_tcp *t, int32_t result)
 {
     note_error(t, result);
-    end_shutdowns(t);
+    if (!(fd_state(&t->fd) & SLEY_FD_WRITING)) { /* else this one was refused, and the one in flight is yet to end */
+        end_shutdowns(t);
+    }
     return result;
 }
 
