@@ -146,22 +146,31 @@ static SLEY_NOINLINE int32_t try_other(struct sley_io_op *op)
     }
 }
 
+static SLEY_NOINLINE int32_t try_all(struct sley_io_op *op)
+{
+    const size_t left = op->len - op->done_bytes;
+    const size_t now = least(left, SLEY_IO_SHARE_BYTES);
+    const int32_t n = op->code == SLEY_IO_RECV ? receive(op, now) : transmit(op, now);
+    if (SLEY_UNLIKELY((size_t)n != left)) {
+        return go_on(op, n);
+    }
+    op->done_bytes = op->len;
+    return 0;
+}
+
 int32_t sley_io_try(struct sley_io_op *op)
 {
-    const uint32_t code = op->code;
-    if (SLEY_UNLIKELY(code != SLEY_IO_RECV && code != SLEY_IO_SEND)) {
+    int32_t n;
+    if (SLEY_UNLIKELY(op->code != SLEY_IO_RECV && op->code != SLEY_IO_SEND)) {
         return try_other(op);
     }
-    const bool all = op->flags & SLEY_IO_ALL;
-    const size_t left = op->len - op->done_bytes;
-    const size_t now = least(left, all ? SLEY_IO_SHARE_BYTES : SLEY_IO_CALL_BYTES);
-    const int32_t n = code == SLEY_IO_RECV ? receive(op, now) : transmit(op, now);
-    if (all) {
-        if (SLEY_UNLIKELY((size_t)n != left)) {
-            return go_on(op, n);
-        }
-        op->done_bytes = op->len;
-        return 0;
+    if (op->flags & SLEY_IO_ALL) {
+        return try_all(op);
+    }
+    if (op->code == SLEY_IO_RECV) {
+        n = receive(op, least(op->len, SLEY_IO_CALL_BYTES));
+    } else {
+        n = transmit(op, least(op->len, SLEY_IO_CALL_BYTES));
     }
     return SLEY_LIKELY(n != -EINTR) ? n : go_on(op, n);
 }

@@ -2,7 +2,11 @@
 #include "bed.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -508,6 +512,42 @@ FIBER_TEST(timeout_of_100us_is_never_early_and_can_be_punctual, "REACT-12")
     if (harness_slowness() == 1) {
         CHECK_UINT(best, <, 600 * SLEY_US);
     }
+}
+
+/** From now on this process runs on an older kernel. A kernel that filters nothing (an emulator's) is one already. */
+static void forbid_epoll_pwait2(void)
+{
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_pwait2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0) {
+        CHECK_INT(syscall(SYS_epoll_pwait2, -1, NULL, 0, NULL, NULL, 0), ==, -1);
+        CHECK_INT(errno, ==, ENOSYS);
+    }
+}
+
+FIBER_TEST(timeout_on_a_kernel_without_fine_ones_is_never_early, "REACT-12")
+{
+    struct sley_fd fd;
+    const int peer = unix_pair(&fd);
+    struct sley_io_op op = {0};
+    char byte;
+    forbid_epoll_pwait2();
+    for (uint64_t ns = 1; ns < 10 * SLEY_MS; ns = ns * 3 + 7) {
+        const uint64_t start = sley_now_ns();
+        CHECK_INT(look(ns), ==, 0);
+        CHECK_UINT(sley_now_ns() - start, >=, ns);
+    }
+    io_start(&op, &fd, SLEY_IO_RECV, &byte, 1);
+    put(peer, "x");
+    CHECK_INT(look(SLEY_NEVER - 1), ==, 1); /* longer than an int of milliseconds */
+    CHECK_RC(op.wait.result, 1);
+    CHECK_RC(sley_fd_close(&fd), 0);
+    (void)close(peer);
 }
 
 FIBER_TEST(descriptor_for_foreign_loops_is_readable_when_there_is_work, "")
