@@ -109,6 +109,7 @@ int sley_scope_init(struct sley_scope *sc, const struct sley_scope_opts *o)
     }
     sc->parent = t->scope;
     t->scope = sc;
+    sley__task_set(t, sley__task_state(t) | SLEY__TASK_OPEN);
     if (deadline_ns != SLEY_NEVER) {
         sley_scope_deadline(sc, deadline_ns);
     }
@@ -224,6 +225,9 @@ static void scope_close(struct sley_scope *sc)
     while (take_finished(sc, NULL, NULL) > 0) {
     }
     t->scope = sc->parent;
+    if (sc->parent->owner != t) {
+        sley__task_set(t, sley__task_state(t) & ~(uint32_t)SLEY__TASK_OPEN);
+    }
     const bool matters = (sc->flags & (SLEY__SCOPE_CANCELLED | SLEY_SCOPE_SHIELD)) != 0;
     if (matters) {
         sley__task_poke(t);

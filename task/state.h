@@ -30,6 +30,7 @@
  *   9    RINGED     ended, waits in its scope's finished ring (6)                        sley_scope_next, scope fini
  *   10   ALLOC      memory is from the sley_alloc, not the slab   spawn elsewhere            never
  *   11   KEPT       ended, in the ring of those with handles   (6), scope_next          the last unref
+ *   12   OPEN       stands in a scope that it opened           sley_scope_init            scope close
  *   16-  REFS       handles given out                         spawn, sley_scope_next     unref
  *
  * Fields: `link.next` is the run queue's while SCHEDULED, `link.awaited` is set by the task itself before it goes IDLE.
@@ -52,6 +53,7 @@ enum {
     SLEY__TASK_RINGED = 1 << 9,
     SLEY__TASK_ALLOC = 1 << 10,
     SLEY__TASK_KEPT = 1 << 11,
+    SLEY__TASK_OPEN = 1 << 12,
     SLEY__TASK_REF = 1 << 16,
 };
 

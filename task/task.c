@@ -182,7 +182,7 @@ void sley__task_finish(struct sley_sched *s, struct sley_task *t)
 {
     struct sley_scope *scope = t->scope;
     const int32_t result = task_result(t);
-    if (SLEY_UNLIKELY(scope->owner == t)) {
+    if (SLEY_UNLIKELY(sley__task_state(t) & SLEY__TASK_OPEN)) { /* the scope itself may have been overwritten by now */
         sley__misuse_fatal(t, NULL, "a task has ended with a scope open", "call sley_scope_fini before the body returns");
     }
     sley__misuse_frame_armed(s, t);
