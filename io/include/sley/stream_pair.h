@@ -47,7 +47,7 @@ struct sley_stream_pair {
  */
 SLEY_API int sley_stream_pair_init(struct sley_stream_pair *p, void *buffers, size_t bytes);
 
-/** Ends a pair whose ends are closed or aborted. Returns: 0 (again: 0); -EBUSY when an end is open: nothing has happened. Thread: stopped. */
+/** Ends a pair whose ends are closed or aborted. Again: 0. Returns: 0; -EBUSY when an end is open (nothing happens). Thread: stopped. */
 SLEY_API int sley_stream_pair_fini(struct sley_stream_pair *p);
 
 SLEY_EXTERN_C_END

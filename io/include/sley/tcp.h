@@ -77,7 +77,10 @@ SLEY_API int sley_tcp_listen(struct sley_tcp_listener *ret_listener, const char 
 SLEY_API int sley_tcp_accept(struct sley_tcp_listener *l, struct sley_tcp *ret_conn);
 SLEY_API void sley_tcp_accept_start(struct sley_io_op *op, struct sley_tcp_listener *l, struct sley_tcp *ret_conn);
 
-/** Ends accepts that wait with -ECANCELED, then closes. Twice, or on a zeroed listener: 0. Never cancelled. Returns: 0; -EXDEV: accepts wait elsewhere. */
+/**
+ * Ends accepts that wait with -ECANCELED, then closes. Twice, or on a zeroed listener: 0. Never cancelled.
+ * Returns: 0; -EXDEV: accepts wait elsewhere, and nothing has happened. Thread: home; any while no accept waits.
+ */
 SLEY_API int sley_tcp_listener_close(struct sley_tcp_listener *l);
 SLEY_API void sley_tcp_listener_close_start(struct sley_io_op *op, struct sley_tcp_listener *l);
 
