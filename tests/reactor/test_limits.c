@@ -54,6 +54,10 @@ FIBER_TEST(accept_without_descriptors_is_emfile_and_works_again, "")
     struct sley_fd l;
     struct sley_io_op op = {0};
     int fillers[64], n = 0;
+    if (harness_under_valgrind()) {
+        harness_note("valgrind takes the connection from the kernel before it says EMFILE");
+        return;
+    }
     sley_fd_init(&l, tcp_listener(&addr, 8));
     const int peer = tcp_dial(&addr);
     const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -70,6 +74,7 @@ FIBER_TEST(accept_without_descriptors_is_emfile_and_works_again, "")
     CHECK_RC(until_done(&op.wait), -EMFILE);
     CHECK_INT(look(2 * SLEY_MS), ==, 0); /* it does not spin on what cannot be taken */
     io_start(&op, &l, SLEY_IO_ACCEPT, NULL, 0);
+    CHECK(sley_wait_done(&op.wait));
     CHECK_RC(op.wait.result, -EMFILE);
     while (n > 0) {
         (void)close(fillers[--n]);
