@@ -308,9 +308,33 @@ static int thread_pieces(struct sley_stream *s, char *buf, size_t len, size_t *r
     return rc < 0 ? rc : 0;
 }
 
-static bool in_pieces(const struct sley_stream *s)
+/** read_exact and write_all where not all is as usual: a plain thread, or a stream without CAP_ALL. */
+static SLEY_NOINLINE int direct_all_odd(struct sley_stream *s, void *buf, size_t len, size_t *ret_done, bool reading)
 {
-    return !(s->ops->caps & SLEY_STREAM_CAP_ALL) && !sley_sched_current();
+    const bool on_thread = !sley_sched_current();
+    if (on_thread && !(s->ops->caps & SLEY_STREAM_CAP_ALL)) {
+        return thread_pieces(s, buf, len, ret_done, reading);
+    }
+    struct sley_io_op op = {0};
+    if (reading) {
+        read_exact_start(&op, s, buf, len, ret_done, direct_kind());
+    } else {
+        write_all_start(&op, s, buf, len, ret_done, direct_kind());
+    }
+    return sley_await(&op.wait);
+}
+
+static inline bool as_usual(const struct sley_stream *s)
+{
+    return SLEY_LIKELY((s->ops->caps & SLEY_STREAM_CAP_ALL) && sley_sched_current());
+}
+
+static inline void prepare_usual_all(struct sley_io_op *op, size_t *ret_done)
+{
+    op->ret_done = ret_done;
+    op->done_bytes = 0;
+    op->flags = SLEY_IO_ALL;
+    op->kind = 0;
 }
 
 int sley_stream_read_exact(struct sley_stream *s, void *buf, size_t len, size_t *ret_done)
@@ -319,10 +343,11 @@ int sley_stream_read_exact(struct sley_stream *s, void *buf, size_t len, size_t 
         *ret_done = 0;
     }
     DIRECT_OP(op);
-    if (in_pieces(s)) {
-        return thread_pieces(s, buf, len, ret_done, true);
+    if (!as_usual(s)) {
+        return direct_all_odd(s, buf, len, ret_done, true);
     }
-    read_exact_start(&op, s, buf, len, ret_done, direct_kind());
+    prepare_usual_all(&op, ret_done);
+    s->ops->read_start(&op, s, buf, len);
     return sley_await(&op.wait);
 }
 
@@ -332,10 +357,11 @@ int sley_stream_write_all(struct sley_stream *s, const void *buf, size_t len, si
         *ret_done = 0;
     }
     DIRECT_OP(op);
-    if (in_pieces(s)) {
-        return thread_pieces(s, (char *)(uintptr_t)buf, len, ret_done, false);
+    if (!as_usual(s)) {
+        return direct_all_odd(s, (void *)(uintptr_t)buf, len, ret_done, false);
     }
-    write_all_start(&op, s, buf, len, ret_done, direct_kind());
+    prepare_usual_all(&op, ret_done);
+    s->ops->write_start(&op, s, buf, len);
     return sley_await(&op.wait);
 }
 
