@@ -106,7 +106,7 @@ static void tcp_read_start(struct sley_io_op *op, struct sley_stream *s, void *b
     if (SLEY_UNLIKELY(op->kind != 0 || len == 0)) {
         start_odd(op, 0);
     } else {
-        sley_io_submit(op);
+        sley_io_submit_recv(op);
     }
 }
 
@@ -121,7 +121,7 @@ static void tcp_write_start(struct sley_io_op *op, struct sley_stream *s, const 
     if (SLEY_UNLIKELY(op->kind != 0 || len == 0)) {
         start_odd(op, t->ended ? -EPIPE : t->error);
     } else {
-        sley_io_submit(op);
+        sley_io_submit_send(op);
     }
 }
 

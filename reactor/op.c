@@ -145,6 +145,44 @@ void sley_io_submit(struct sley_io_op *op)
     }
 }
 
+/** Is this the usual case: in a task with budget left, the descriptor at home, its direction free? */
+SLEY_INLINE bool usual(const struct sley_sched *s, const struct sley_fd *fd, uint32_t busy)
+{
+    return s && s->budget > 0 && fd->home && fd->home == s->reactor && !(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING));
+}
+
+SLEY_INLINE void begin_usual(struct sley_io_op *op, uint32_t code)
+{
+#ifdef SLEY_DEBUG
+    sley__wait_misuse_armed(&op->wait);
+#endif
+    op->wait.ops = &kinds[code];
+    op->wait.flags = 0;
+    op->done_bytes = 0;
+}
+
+void sley_io_submit_recv(struct sley_io_op *op)
+{
+    struct sley_reactor *r = op->fd->home;
+    if (SLEY_LIKELY(usual(sley__self, op->fd, SLEY_FD_READING)) && SLEY_LIKELY(r->ops->recv != NULL)) {
+        begin_usual(op, SLEY_IO_RECV);
+        r->ops->recv(r, op);
+    } else {
+        sley_io_submit(op);
+    }
+}
+
+void sley_io_submit_send(struct sley_io_op *op)
+{
+    struct sley_reactor *r = op->fd->home;
+    if (SLEY_LIKELY(usual(sley__self, op->fd, SLEY_FD_WRITING)) && SLEY_LIKELY(r->ops->send != NULL)) {
+        begin_usual(op, SLEY_IO_SEND);
+        r->ops->send(r, op);
+    } else {
+        sley_io_submit(op);
+    }
+}
+
 int sley_io_run(struct sley_io_op *op)
 {
     const int rc = sley_direct_enter();

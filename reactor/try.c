@@ -174,3 +174,8 @@ int32_t sley_io_try(struct sley_io_op *op)
     }
     return SLEY_LIKELY(n != -EINTR) ? n : go_on(op, n);
 }
+
+int32_t sley_io_try_on(struct sley_io_op *op, int32_t n)
+{
+    return n == -EINTR || (op->flags & SLEY_IO_ALL) ? go_on(op, n) : n;
+}

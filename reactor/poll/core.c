@@ -6,7 +6,9 @@
  */
 #include "port.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct sley__poll *core_of(struct sley_reactor *self)
@@ -272,10 +274,10 @@ int sley__poll_adopt(struct sley_reactor *self, struct sley_fd *fd)
     return 0;
 }
 
-static SLEY_NOINLINE void try_or_wait(struct sley__poll *r, struct sley_io_op *op, struct sley__slot *slot)
+/** An op was tried, with the result @p n. */
+static inline void settle(struct sley__poll *r, struct sley_io_op *op, struct sley__slot *slot, uint32_t direction,
+                          int32_t n)
 {
-    const uint32_t direction = directions[op->code];
-    const int32_t n = attempt(slot, op, direction);
     if (SLEY_LIKELY(n != -EAGAIN && n != -EINPROGRESS)) {
         sley_io_finish(op, n);
     } else if ((slot->watched & direction) && n == -EAGAIN) {
@@ -283,6 +285,12 @@ static SLEY_NOINLINE void try_or_wait(struct sley__poll *r, struct sley_io_op *o
     } else {
         watch_and_wait(r, op, direction);
     }
+}
+
+static SLEY_NOINLINE void try_or_wait(struct sley__poll *r, struct sley_io_op *op, struct sley__slot *slot)
+{
+    const uint32_t direction = directions[op->code];
+    settle(r, op, slot, direction, attempt(slot, op, direction));
 }
 
 void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op)
@@ -300,6 +308,50 @@ void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op)
         wait_on(r, direction == SLEY_IO_IN ? &slot->read : &slot->write, op);
     } else {
         watch_and_wait(r, op, direction);
+    }
+}
+
+/* The two ways of a server's every message: a receive that has to wait, and a send that goes out whole. */
+
+void sley__poll_recv(struct sley_reactor *self, struct sley_io_op *op)
+{
+    struct sley__poll *r = core_of(self);
+    struct sley__slot *slot = sley__poll_slot(r, op->fd->number);
+    if (SLEY_LIKELY((slot->dry & slot->watched & SLEY_IO_IN) && !slot->read)) {
+        self->armed_count++;
+        sley__fd_set(op->fd, sley__fd_state(op->fd) + (SLEY_FD_READING | SLEY_FD_HOLD));
+        sley_wait_arm(&op->wait);
+        op->next = op;
+        slot->read = op;
+    } else {
+        sley__poll_submit(self, op);
+    }
+}
+
+static SLEY_NOINLINE void send_rest(struct sley__poll *r, struct sley_io_op *op, struct sley__slot *slot, int32_t n)
+{
+    n = sley_io_try_on(op, n);
+    if (n == -EAGAIN) {
+        slot->dry |= SLEY_IO_OUT;
+    }
+    settle(r, op, slot, SLEY_IO_OUT, n);
+}
+
+void sley__poll_send(struct sley_reactor *self, struct sley_io_op *op)
+{
+    struct sley__poll *r = core_of(self);
+    const int number = op->fd->number;
+    struct sley__slot *slot = sley__poll_slot(r, number);
+    if (SLEY_UNLIKELY((slot->dry & SLEY_IO_OUT) || op->len > SLEY_IO_SHARE_BYTES)) {
+        sley__poll_submit(self, op);
+        return;
+    }
+    const ssize_t n = send(number, op->buf, op->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (SLEY_LIKELY((size_t)n == op->len)) {
+        op->done_bytes = (size_t)n;
+        sley_io_finish(op, op->flags & SLEY_IO_ALL ? 0 : (int32_t)n);
+    } else {
+        send_rest(r, op, slot, n < 0 ? -errno : (int32_t)n);
     }
 }
 
@@ -379,6 +431,19 @@ static SLEY_NOINLINE void event_slowly(struct sley__poll *r, struct sley__slot *
 
 void sley__poll_event(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t events)
 {
+    struct sley_io_op *op = slot->read;
+    if (SLEY_LIKELY(events == SLEY_IO_IN && op && op->next == op && op->code == SLEY_IO_RECV) &&
+        SLEY_LIKELY(!op->flags && op->len <= SLEY_IO_SHARE_BYTES && slot->short_ends && !slot->polls)) {
+        const ssize_t n = recv(number, op->buf, op->len, MSG_DONTWAIT);
+        if (SLEY_LIKELY(n > 0)) {
+            slot->dry = (uint8_t)((slot->dry & ~(uint32_t)SLEY_IO_IN) | ((size_t)n < op->len ? SLEY_IO_IN : 0));
+            slot->read = NULL;
+            r->base.armed_count--;
+            sley__fd_set(op->fd, sley__fd_state(op->fd) - (SLEY_FD_READING | SLEY_FD_HOLD));
+            sley_wait_complete(&op->wait, sley__io_end(op, (int32_t)n));
+            return;
+        }
+    }
     if (SLEY_LIKELY(events == SLEY_IO_IN && slot->read && !slot->polls && r->port->edge)) {
         event_ring(r, slot, number, SLEY_IO_IN);
     } else {

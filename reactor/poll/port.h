@@ -81,6 +81,8 @@ void sley__poll_woken(struct sley__poll *r);
 int sley__poll_create(const struct sley__port *port, const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor);
 int sley__poll_adopt(struct sley_reactor *self, struct sley_fd *fd);
 void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op);
+void sley__poll_recv(struct sley_reactor *self, struct sley_io_op *op);
+void sley__poll_send(struct sley_reactor *self, struct sley_io_op *op);
 void sley__poll_cancel(struct sley_reactor *self, struct sley_io_op *op);
 int sley__poll_poll(struct sley_reactor *self, uint64_t timeout_ns);
 void sley__poll_wake(struct sley_reactor *self);

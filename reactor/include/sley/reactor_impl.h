@@ -43,6 +43,11 @@ struct sley_reactor_ops {
     int (*pollable_fd)(struct sley_reactor *self);
     /** Required. Cancels what is armed, drains, releases everything, itself too. Thread: owner. */
     void (*destroy)(struct sley_reactor *self);
+    /**
+     * Optional (submit): the same for the two codes that everything is made of, RECV and SEND, each on its own path.
+     */
+    void (*recv)(struct sley_reactor *self, struct sley_io_op *op);
+    void (*send)(struct sley_reactor *self, struct sley_io_op *op);
     /* since version 2 */
 };
 
@@ -106,6 +111,9 @@ SLEY_API void sley_fd_set_stream(struct sley_fd *fd);
  * reactor: a plain thread, or an executor without one), and what `adopt` returns.
  */
 SLEY_API void sley_io_submit(struct sley_io_op *op);
+/** The same for an op whose code is RECV, and for SEND: fewer questions on the usual way. */
+SLEY_API void sley_io_submit_recv(struct sley_io_op *op);
+SLEY_API void sley_io_submit_send(struct sley_io_op *op);
 /** The same, waiting: in a fiber, or on a plain thread, which then waits in poll(2) for a descriptor without a home. */
 SLEY_API int sley_io_run(struct sley_io_op *op);
 
@@ -115,6 +123,8 @@ SLEY_API int sley_io_run(struct sley_io_op *op);
  * another negative errno. EINTR is retried. Thread: any.
  */
 SLEY_API int32_t sley_io_try(struct sley_io_op *op);
+/** The same for a RECV or SEND whose first call has been made, with the result @p n (or a negative errno). */
+SLEY_API int32_t sley_io_try_on(struct sley_io_op *op, int32_t n);
 
 #ifndef __cplusplus
 
