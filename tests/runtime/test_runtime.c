@@ -1,0 +1,275 @@
+/* Assembly: names, the environment, what is said when something is not there; a runtime's life as a user sees it. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sley/fiber.h>
+#include <sley/frame.h>
+#include <sley/reactor_poll.h>
+#include <sley/runtime.h>
+
+#include "harness.h"
+
+struct none {
+    char none;
+};
+
+static int forty_two(struct none *a)
+{
+    (void)a;
+    const int rc = sley_sleep(SLEY_US);
+    return rc < 0 ? rc : 42;
+}
+SLEY_FIBER(forty_two, struct none)
+
+struct framed {
+    struct sley_frame frame;
+    struct sley_timer timer;
+    int value;
+};
+
+static enum sley_step framed(struct framed *f)
+{
+    int rc;
+    SLEY_BEGIN(f);
+    SLEY_CALL(f, rc, sley_sleep, &f->timer, SLEY_US);
+    SLEY_RETURN(f, rc < 0 ? rc : f->value);
+    SLEY_END(f);
+}
+SLEY_FRAME(framed, struct framed)
+
+static void clear_environment(void)
+{
+    (void)unsetenv("SLEY_EXECUTOR");
+    (void)unsetenv("SLEY_REACTOR");
+    (void)unsetenv("SLEY_WORKERS");
+}
+
+static const char *describe(const struct sley_runtime_opts *o)
+{
+    static char text[128];
+    struct sley_runtime rt;
+    int result = 0;
+    CHECK_RC(sley_runtime_init(&rt, o), 0);
+    const int n = sley_runtime_describe(&rt, text, sizeof text);
+    CHECK_INT(n, ==, (int)strlen(text));
+    char cut[6];
+    CHECK_INT(sley_runtime_describe(&rt, cut, sizeof cut), ==, 5);
+    CHECK_RC(sley_runtime_describe(&rt, NULL, 3), -EINVAL);
+    CHECK_RC(sley_runtime_run(&rt, &forty_two__type, NULL, &result), 0);
+    CHECK_INT(result, ==, 42);
+    CHECK_RC(sley_runtime_run(&rt, &framed__type, &(struct framed){.value = 8}, &result), 0);
+    CHECK_INT(result, ==, 8);
+    CHECK_RC(sley_runtime_stop(&rt, SLEY_NEVER), 0);
+    CHECK_RC(sley_runtime_fini(&rt), 0);
+    CHECK_RC(sley_runtime_fini(&rt), 0);
+    return text;
+}
+
+SLEY_TEST(parts_are_chosen_by_name_environment_or_default, "") {
+    clear_environment();
+    CHECK_STR(describe(NULL), "executor local, reactor epoll");
+    CHECK_STR(describe(&sley_preset_local), "executor local, reactor epoll");
+    const char *const reactors[] = {"epoll", "poll", "none", "auto"};
+    for (size_t i = 0; i < 4; i++) {
+        const struct sley_runtime_opts o = {.reactor_name = reactors[i], .alloc = harness_alloc()};
+        CHECK(strstr(describe(&o), i == 3 ? "epoll" : reactors[i]) != NULL);
+        CHECK_INT(setenv("SLEY_REACTOR", reactors[i], 1), ==, 0);
+        CHECK(strstr(describe(NULL), i == 3 ? "epoll" : reactors[i]) != NULL);
+    }
+    CHECK_INT(setenv("SLEY_REACTOR", "poll", 1), ==, 0);
+    CHECK(strstr(describe(&(struct sley_runtime_opts){.reactor_name = "epoll"}), "epoll") != NULL); /* options win */
+    CHECK_INT(setenv("SLEY_REACTOR", "", 1), ==, 0); /* empty: as if unset */
+    CHECK_INT(setenv("SLEY_EXECUTOR", "local", 1), ==, 0);
+    CHECK_INT(setenv("SLEY_WORKERS", "1", 1), ==, 0);
+    CHECK(strstr(describe(NULL), "epoll") != NULL);
+    clear_environment();
+}
+
+static void check_refused(const struct sley_runtime_opts *o, const char *text)
+{
+    char why[256] = "old";
+    struct sley_runtime rt;
+    struct sley_runtime_opts with = *o;
+    with.ret_error = why;
+    with.error_bytes = sizeof why;
+    with.alloc = harness_alloc();
+    CHECK_RC(sley_runtime_init(&rt, &with), -EINVAL);
+    CHECK_STR(why, text);
+    CHECK_RC(sley_runtime_init(&rt, o), -EINVAL); /* nobody to tell is fine */
+    CHECK_RC(sley_runtime_fini(&rt), 0);          /* nothing is left, and that is safe to say */
+    CHECK_RC(sley_runtime_stop(&rt, 0), 0);
+    CHECK_RC(sley_runtime_run(&rt, &forty_two__type, NULL, NULL), -EINVAL);
+    CHECK_RC(sley_runtime_spawn(&rt, &forty_two__type, NULL, NULL), -ESHUTDOWN);
+    CHECK_RC(sley_runtime_turn(&rt, NULL), -ENOTSUP);
+    sley_runtime_halt(&rt);
+}
+
+SLEY_TEST(unknown_names_are_refused_with_the_alternatives, "") {
+    clear_environment();
+    check_refused(&(struct sley_runtime_opts){.reactor_name = "kqueue"},
+                  "no reactor \"kqueue\" in this build; there is: auto, epoll, poll, none");
+    check_refused(&(struct sley_runtime_opts){.executor_name = "global"}, "no executor \"global\" in this build; there is: local");
+    check_refused(&(struct sley_runtime_opts){.worker_count = 3}, "the local executor has one worker, not 3");
+    CHECK_INT(setenv("SLEY_REACTOR", "x", 1), ==, 0);
+    check_refused(&(struct sley_runtime_opts){.executor_name = "local"},
+                  "no reactor \"x\" in this build; there is: auto, epoll, poll, none");
+    clear_environment();
+    CHECK_INT(setenv("SLEY_EXECUTOR", "y", 1), ==, 0);
+    check_refused(&(struct sley_runtime_opts){.reactor_name = "none"}, "no executor \"y\" in this build; there is: local");
+    clear_environment();
+    const char *const bad[] = {"0", "-1", "two", "1025", "3x", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[128];
+        CHECK_INT(setenv("SLEY_WORKERS", bad[i], 1), ==, 0);
+        (void)snprintf(text, sizeof text, "SLEY_WORKERS is \"%s\"; it must be a number from 1 to 1024", bad[i]);
+        check_refused(&(struct sley_runtime_opts){.executor_name = "local"}, text);
+    }
+    clear_environment();
+    CHECK_RC(sley_runtime_init(NULL, NULL), -EINVAL);
+    CHECK_RC(sley_runtime_fini(NULL), 0);
+}
+
+SLEY_TEST(error_text_is_cut_to_its_buffer, "") {
+    char why[16];
+    struct sley_runtime rt;
+    clear_environment();
+    memset(why, 'z', sizeof why);
+    const struct sley_runtime_opts o = {.reactor_name = "kqueue", .ret_error = why, .error_bytes = 10};
+    CHECK_RC(sley_runtime_init(&rt, &o), -EINVAL);
+    CHECK_STR(why, "no reacto");
+    CHECK_INT(why[10], ==, 'z');
+}
+
+SLEY_TEST(executor_given_by_pointer_is_used, "") {
+    static struct sley_local local;
+    struct sley_runtime rt;
+    int result = 0;
+    clear_environment();
+    sley_local_init(&local);
+    const struct sley_reactor_factory *const reactors[] = {&sley_reactor_poll2, NULL};
+    const struct sley_runtime_opts o = {.executor = &local.base, .reactors = reactors, .alloc = harness_alloc()};
+    CHECK_RC(sley_runtime_init(&rt, &o), 0);
+    CHECK_PTR(rt.executor, ==, &local.base);
+    CHECK_RC(sley_runtime_run(&rt, &forty_two__type, NULL, &result), 0);
+    CHECK_INT(result, ==, 42);
+    CHECK_RC(sley_runtime_fini(&rt), 0);
+}
+
+SLEY_TEST(each_allocation_of_a_runtime_refused, "SHUT-01") {
+    clear_environment();
+    HARNESS_SWEEP_ALLOC(points, 100) {
+        char why[128];
+        struct sley_runtime rt;
+        int result = 0;
+        const struct sley_runtime_opts o = {.alloc = harness_alloc(), .ret_error = why, .error_bytes = sizeof why};
+        int rc = sley_runtime_init(&rt, &o);
+        if (rc < 0) {
+            CHECK_RC(rc, -ENOMEM);
+            CHECK_UINT(strlen(why), >, 0);
+        } else {
+            rc = sley_runtime_run(&rt, &framed__type, &(struct framed){.value = 3}, &result);
+            CHECK(rc == -ENOMEM || (rc == 0 && result == 3));
+            rc = sley_runtime_run(&rt, &forty_two__type, NULL, &result);
+            CHECK(rc == -ENOMEM || (rc == 0 && result == 42));
+            CHECK_RC(sley_runtime_stop(&rt, SLEY_NEVER), 0);
+            CHECK_RC(sley_runtime_fini(&rt), 0);
+        }
+    }
+    CHECK_UINT(points, >=, 4);
+}
+
+static _Alignas(64) char pool_memory[32 * 1024];
+
+SLEY_TEST(regress_runtime_over_a_fixed_pool_runs, "") {
+    struct sley_alloc_pool pool;
+    struct sley_runtime rt;
+    int result = 0;
+    clear_environment();
+    CHECK_RC(sley_alloc_pool_init(&pool, pool_memory, sizeof pool_memory), 0);
+    CHECK_RC(sley_runtime_init(&rt, &(struct sley_runtime_opts){.reactor_name = "none", .alloc = &pool.base}), 0);
+    for (int i = 0; i < 50; i++) {
+        CHECK_RC(sley_runtime_run(&rt, &framed__type, &(struct framed){.value = i}, &result), 0);
+        CHECK_INT(result, ==, i);
+    }
+    CHECK_RC(sley_runtime_run(&rt, &forty_two__type, NULL, &result), 0);
+    CHECK_RC(sley_runtime_stop(&rt, SLEY_NEVER), 0);
+    CHECK_RC(sley_runtime_fini(&rt), 0);
+    CHECK_UINT(pool.used_bytes, ==, 0);
+    sley_alloc_fini(&pool.base);
+}
+
+static int run_again(struct sley_runtime **rt)
+{
+    CHECK_RC(sley_runtime_run(*rt, &forty_two__type, NULL, NULL), -EDEADLK);
+    CHECK_RC(sley_runtime_run_all(*rt), -EDEADLK);
+    CHECK_RC(sley_runtime_stop(*rt, 0), -EDEADLK);
+    CHECK_RC(sley_runtime_fini(*rt), -EDEADLK);
+    CHECK_RC(sley_runtime_spawn(*rt, &forty_two__type, NULL, NULL), 0); /* that is fine */
+    return 0;
+}
+SLEY_FIBER(run_again, struct sley_runtime *)
+
+static unsigned reports;
+
+static void count_report(void *arg, enum sley_report_kind kind, const char *text)
+{
+    (void)arg;
+    CHECK_INT(kind, ==, SLEY_REPORT_MISUSE);
+    CHECK(strstr(text, "run_again (") != NULL);
+    reports++;
+}
+
+SLEY_TEST(runtime_is_not_run_inside_itself, "LOCAL-16 SHUT-11") {
+    struct sley_runtime rt, *prt = &rt;
+    clear_environment();
+    CHECK_RC(sley_runtime_init(&rt, &(struct sley_runtime_opts){.alloc = harness_alloc(), .report = count_report}), 0);
+    CHECK_RC(sley_runtime_run(&rt, &run_again__type, &prt, NULL), 0);
+    CHECK_RC(sley_runtime_run_all(&rt), 0);
+#ifdef SLEY_DEBUG
+    CHECK_UINT(reports, ==, 4);
+#else
+    CHECK_UINT(reports, ==, 0);
+#endif
+    CHECK_RC(sley_runtime_fini(&rt), 0);
+}
+
+/* ---- a runtime in a thread-specific slot, destroyed as the thread ends --------------------------------------------------- */
+
+static pthread_key_t slot;
+static unsigned destroyed;
+
+static void destroy_runtime(void *arg)
+{
+    struct sley_runtime *rt = arg;
+    CHECK_RC(sley_runtime_stop(rt, SLEY_NEVER), 0);
+    CHECK_RC(sley_runtime_fini(rt), 0);
+    free(rt);
+    destroyed++;
+}
+
+static void *with_slot(void *arg)
+{
+    (void)arg;
+    struct sley_runtime other, *rt = malloc(sizeof *rt);
+    CHECK_PTR(rt, !=, NULL);
+    CHECK_RC(sley_runtime_init(rt, &(struct sley_runtime_opts){.alloc = harness_alloc()}), 0);
+    CHECK_INT(pthread_setspecific(slot, rt), ==, 0);
+    CHECK_RC(sley_runtime_init(&other, &(struct sley_runtime_opts){.alloc = harness_alloc()}), 0);
+    CHECK_RC(sley_runtime_run(&other, &forty_two__type, NULL, NULL), 0);
+    CHECK_RC(sley_runtime_fini(&other), 0);
+    CHECK_RC(sley_runtime_spawn(rt, &forty_two__type, NULL, NULL), 0);
+    CHECK_RC(sley_runtime_run(rt, &forty_two__type, NULL, NULL), 0);
+    return NULL;
+}
+
+SLEY_TEST(runtime_in_a_thread_specific_slot, "SHUT-10") {
+    pthread_t thread;
+    clear_environment();
+    CHECK_INT(pthread_key_create(&slot, destroy_runtime), ==, 0);
+    CHECK_INT(pthread_create(&thread, NULL, with_slot, NULL), ==, 0);
+    CHECK_INT(pthread_join(thread, NULL), ==, 0);
+    CHECK_UINT(destroyed, ==, 1);
+    CHECK_INT(pthread_key_delete(slot), ==, 0);
+}
