@@ -119,9 +119,17 @@ static const struct sley_wait_ops join_ops = {
     .holder = join_holder,
 };
 
-/** The task lives on another executor, perhaps one that has ended (then the task has, too). */
+/** The task lives on another executor, perhaps one that nobody runs any more, or that has ended (then the task has, too). */
 static void join_away(struct sley_task_join_op *op, struct sley_task *t)
 {
+    int result;
+    if (sley_task_result(t, &result) == 0) {
+        if (op->ret_result) {
+            *op->ret_result = result;
+        }
+        sley_wait_finish(&op->wait, 0);
+        return;
+    }
     /* relaxed: the push below publishes the op */
     atomic_store_explicit(&op->stage, STAGE_REMOTE, memory_order_relaxed);
     op->post.fn = posted_join;

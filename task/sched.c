@@ -20,10 +20,13 @@ int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, cons
     struct sley_alloc libc = {0};
     struct sley_alloc *alloc = opts ? opts->alloc : NULL;
     if (!alloc) {
-        (void)sley_alloc_libc_init(&libc);
+        const int rc = sley_alloc_libc_init(&libc);
+        if (rc < 0) {
+            return rc;
+        }
         alloc = &libc;
     }
-    struct sley__memory *m = alloc->ops->alloc(alloc, sizeof *m, _Alignof(struct sley__memory));
+    struct sley__memory *m = sley_alloc_get(alloc, sizeof *m, _Alignof(struct sley__memory));
     if (!m) {
         return -ENOMEM;
     }
@@ -53,7 +56,7 @@ static void memory_destroy(struct sley_sched *s)
     struct sley_alloc libc = m->libc;
     struct sley_alloc *alloc = m->alloc == &m->libc ? &libc : m->alloc;
     s->memory = NULL;
-    alloc->ops->free(alloc, m, sizeof *m);
+    sley_alloc_put(alloc, m, sizeof *m);
 }
 
 static void deliver(struct sley_sched *s, uintptr_t list);

@@ -248,10 +248,13 @@ static int local_start(struct sley_executor *ex, const struct sley_executor_conf
 {
     struct sley_local *local = sley_container_of(ex, struct sley_local, base);
     struct sley_alloc libc = {0};
-    (void)sley_alloc_libc_init(&libc);
+    const int has_libc = sley_alloc_libc_init(&libc);
     struct sley_alloc *alloc = config->alloc ? config->alloc : &libc;
     if (local->worker || config->worker_count > 1) {
         return -EINVAL;
+    }
+    if (!config->alloc && has_libc < 0) {
+        return has_libc;
     }
     struct sley_local_worker *w = sley_alloc_get(alloc, sizeof *w, _Alignof(struct sley_local_worker));
     if (!w) {

@@ -48,6 +48,31 @@ IO_TEST(pair_write_takes_what_fits_and_waits_for_room, "STREAM-01")
     return 0;
 }
 
+IO_TEST(pair_of_three_bytes_is_short_at_the_edge_and_whole_over_the_wrap, "EMB-07")
+{
+    struct sley_stream_pair p;
+    unsigned char room[6], in[4];
+    CHECK_RC(sley_stream_pair_init(&p, room, 3), 0);
+    struct sley_stream *a = &p.a.stream, *b = &p.b.stream;
+    CHECK_RC(sley_stream_write(a, "ab", 2), 2);
+    CHECK_RC(sley_stream_read(b, in, 1), 1);
+    CHECK(in[0] == 'a');
+    CHECK_RC(sley_stream_write(a, "cdef", 4), 2); /* one byte is inside: room for two, one of them beyond the wrap */
+    SLEY_OP(struct sley_io_op, full);
+    sley_stream_write_start(&full, a, "g", 1);
+    CHECK(!sley_wait_done(&full.wait));
+    CHECK_RC(sley_stream_read(b, in, 4), 3);
+    CHECK(memcmp(in, "bcd", 3) == 0);
+    CHECK_RC(sley_await(&full.wait), 1);
+    CHECK_RC(sley_stream_read(b, in, 4), 1);
+    CHECK(in[0] == 'g');
+    CHECK_RC(sley_stream_write(a, "xyzw", 4), 3); /* all the room again */
+    CHECK_RC(sley_stream_close(a), 0);
+    CHECK_RC(sley_stream_close(b), 0);
+    CHECK_RC(sley_stream_pair_fini(&p), 0);
+    return 0;
+}
+
 IO_TEST(pair_writer_goes_reader_gets_the_rest_then_the_end, "STREAM-02")
 {
     struct pair p;

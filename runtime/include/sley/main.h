@@ -50,7 +50,7 @@ static inline int sley__main(const struct sley_task_type *type, int argc, char *
     return rc < 0 ? 2 : result < 0;
 }
 
-/** Defines main(): a runtime as the environment says, @p fn (a SLEY_FIBER or SLEY_FRAME) its main task. Exit 0; 1: it failed; 2: no start. */
+/** Defines main(): a runtime as the environment says, @p fn (a SLEY_FIBER or SLEY_FRAME) its main task. Exit 0; 1: failed; 2: no start. */
 #define SLEY_MAIN(fn)                                                                              \
     int main(int argc, char **argv)                                                                \
     {                                                                                              \

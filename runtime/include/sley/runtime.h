@@ -76,7 +76,7 @@ SLEY_API int sley_runtime_stop(struct sley_runtime *rt, uint64_t drain_deadline_
  */
 SLEY_API int sley_runtime_fini(struct sley_runtime *rt);
 
-/** One line: "local, epoll, 1 worker, 1000 us ticks". Returns: its length, cut to @p bytes. */
+/** One line: "executor local, reactor epoll". Returns: its length, cut to @p bytes. */
 SLEY_API int sley_runtime_describe(const struct sley_runtime *rt, char *ret_text, size_t bytes);
 
 SLEY_EXTERN_C_END

@@ -15,9 +15,21 @@ SLEY_API enum sley_step sley__fiber_resume(struct sley_task *t);
  * A fiber may resume on another thread on executors with several: keep no thread-local's address and no errno across a wait.
  */
 #define SLEY_FIBER(fn, args_type) SLEY_FIBER_STACK(fn, args_type, 0, NULL)
+#ifdef __cplusplus
+#define SLEY__ARGS(args_type) args_type
+#else
+/* `void` arguments: a type that SLEY_SPAWN can make an empty one of */
+struct sley__none {
+    char none;
+};
+#define SLEY__ARGS(args_type)                                                                      \
+    __typeof__(*__builtin_choose_expr(__builtin_types_compatible_p(args_type, void),               \
+                                      (struct sley__none *)0, (args_type *)0))
+#endif
+
 /** The same with a stack size in bytes, and a function (or NULL) that destroys arguments whose body never ran. */
 #define SLEY_FIBER_STACK(fn, args_type, stack_size, drop_fn)                                       \
-    typedef args_type fn##__args;                                                                  \
+    typedef SLEY__ARGS(args_type) fn##__args;                                                      \
     static int fn##__entry(void *args)                                                             \
     {                                                                                              \
         return fn((args_type *)args);                                                              \

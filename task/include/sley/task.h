@@ -106,17 +106,18 @@ struct sley_task_join_op {
 
 /**
  * Waits until the task has ended. `*ret_result` (may be NULL) is what its body returned.
- * Returns: 0; -ECANCELED when the wait was cancelled (the task goes on); -EINVAL when it was joined before or another
- * joins it now; -EDEADLK when it is the current task, and as sley_await. Thread: any.
+ * Returns: 0; -ECANCELED when the wait was cancelled (the task goes on); -EINVAL when it was joined before or another joins it
+ * now (from another executor or a plain thread that is only noticed while it runs); -EDEADLK when it is the current task,
+ * and as sley_await. Thread: any.
  */
 SLEY_API int sley_task_join(struct sley_task *t, int *ret_result);
 SLEY_API void sley_task_join_start(struct sley_task_join_op *op, struct sley_task *t, int *ret_result);
 
-/** Asks the task to end: its waits return -ECANCELED until it has. Nothing on NULL or an ended one. Thread: any (a handle is held). */
+/** Asks the task to end: its waits return -ECANCELED until it has. Nothing on NULL or an ended one. Thread: any (with a handle). */
 SLEY_API void sley_task_cancel(struct sley_task *t);
 /** Has it ended? Thread: any (a handle is held). */
 SLEY_API bool sley_task_done(const struct sley_task *t);
-/** What an ended task's body returned, without joining it. Returns: 0; -EBUSY when it has not ended. Thread: any (a handle is held). */
+/** What an ended task's body returned, without joining it. Returns: 0; -EBUSY when it has not ended. Thread: any (with a handle). */
 SLEY_API int sley_task_result(const struct sley_task *t, int *ret_result);
 /** Gives the handle back; the task runs on, its scope still waits for it. NULL is fine. Thread: any. */
 SLEY_API void sley_task_unref(struct sley_task *t);
@@ -125,13 +126,19 @@ SLEY_API int sley_task_detach(struct sley_task *t);
 /** The task's name (its type's). */
 SLEY_API const char *sley_task_name(const struct sley_task *t);
 
-/** Lets others run: I/O, timers, and every task that is ready now. Returns: 0; -ECANCELED when cancelled. In a frame: SLEY_YIELD. */
+/**
+ * Lets others run: every task that is ready now; I/O, timers and posts are looked at after 64 resumes at the latest.
+ * Returns: 0; -ECANCELED when cancelled. In a frame: SLEY_YIELD.
+ */
 SLEY_API int sley_yield(void);
 /** Parks until the task is cancelled. Returns: -ECANCELED, or -EDEADLK outside a fiber. In a frame: SLEY_PARK. */
 SLEY_API int sley_park(void);
 /** Is the current task cancelled? false outside tasks. */
 SLEY_API bool sley_cancelled(void);
-/** Draws one unit of the budget for work done without waiting; yields when none is left. Returns: 0; -ECANCELED. In a frame: SLEY_CONSUME. */
+/**
+ * Draws one unit of the budget for work done without waiting; yields when none is left. Returns: 0; -ECANCELED.
+ * In a frame: SLEY_CONSUME.
+ */
 SLEY_API int sley_consume(void);
 
 SLEY_EXTERN_C_END

@@ -97,7 +97,8 @@ SLEY_API int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *
  */
 SLEY_API void sley_sched_close(struct sley_sched *s);
 /**
- * Ends a sched none of whose tasks is left (sley_sched_abandon drops those): closes it, gives memory back. Returns true when the sched's own memory is free at once; false: `ops->release` says when. Thread: stopped.
+ * Ends a sched none of whose tasks is left (sley_sched_abandon drops those): closes it, gives memory back. Returns true when
+ * the sched's own memory is free at once; false: `ops->release` says when. Thread: stopped.
  */
 SLEY_API bool sley_sched_fini(struct sley_sched *s);
 /** Makes @p s (or NULL) the thread's current sched; returns the one before, to be put back. */
