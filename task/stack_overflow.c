@@ -24,12 +24,19 @@ static const struct sigaction *outer_of(int signo)
     return &outer[signo == SIGBUS];
 }
 
+/** Is @p addr in the guard of a stack of the pool that the fiber's own is from? */
+static bool hit(struct sley_sched *s, struct sley_task *t, const void *addr)
+{
+    const struct sley__stack_pool *own = sley_container_of(t, struct sley__fiber, task)->pool;
+    const struct sley__stack_pool *pool = own ? own : s->memory->stacks;
+    return pool && sley__stack_guard_hit(pool, addr);
+}
+
 static void on_fault(int signo, siginfo_t *info, void *context)
 {
     struct sley_sched *s = sley__self;
     struct sley_task *t = s ? s->current : NULL;
-    if (t && t->type->style == SLEY_STYLE_FIBER && s->memory->stacks &&
-        sley__stack_guard_hit(s->memory->stacks, info->si_addr)) {
+    if (t && t->type->style == SLEY_STYLE_FIBER && hit(s, t, info->si_addr)) {
         sley__report_overflow(s, t);
     }
     const struct sigaction *next = outer_of(signo);
@@ -94,6 +101,9 @@ void sley__overflow_thread(struct sley__memory *m)
 
 void sley__overflow_watch(struct sley__memory *m)
 {
+    if (m->alt) {
+        return;
+    }
     void *alt = mmap(NULL, ALT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (alt == MAP_FAILED) {
         return; /* no diagnosis then; the guard still holds */

@@ -4,7 +4,7 @@
 
 struct sley__memory;
 
-/** The worker gets its first fiber: watch for faults. */
+/** The worker gets a fiber: from the first one on, watch for faults. Thread: owner. */
 void sley__overflow_watch(struct sley__memory *m);
 /** A thread is about to run the worker: it needs a signal stack. Cheap when it is the same thread as ever. */
 void sley__overflow_thread(struct sley__memory *m);

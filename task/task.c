@@ -402,6 +402,9 @@ int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, co
 
 void sley__task_arrived(struct sley_sched *s, struct sley_task *t)
 {
+    if (t->type->style == SLEY_STYLE_FIBER) {
+        sley__overflow_watch(s->memory);
+    }
     sley__scope_add(s->root, t);
     s->handle_count += sley__task_state(t) / SLEY__TASK_REF;
     if (s->flags & SLEY__SCHED_STOPPING) {
