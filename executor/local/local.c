@@ -210,7 +210,8 @@ static int local_turn(struct sley_executor *ex, uint32_t max, uint64_t *ret_next
         (void)w->reactor->ops->poll(w->reactor, 0); /* takes a ring in: until then its descriptor stays readable */
     }
     const uint32_t ran = sley_sched_run(s, max ? max : s->ready_count);
-    const bool more = sley_sched_ready(s) || !sley_sched_park(s); /* stays parked: a post rings */
+    const bool more = sley_sched_ready(s) || (w->reactor && w->reactor->more) ||
+                      !sley_sched_park(s); /* stays parked: a post rings */
     if (ret_next_ns) {
         *ret_next_ns = more ? 0 : sley_wheel_next(&w->wheel);
     }

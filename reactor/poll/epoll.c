@@ -11,12 +11,17 @@
  * other threads' posts wait for no more than about a millisecond of them. 3 KiB. */
 enum { EVENT_COUNT = 256 };
 
+/* Events handled in one call of poll; the rest waits for the next, without a system call. What a message has brought into the
+ * cache is still there when its task answers, and no task waits for the reads of hundreds of others. */
+enum { EVENT_SHARE = 64 };
+
 /* in place of a descriptor's number and generation */
 static const uint64_t RING = UINT64_MAX;
 
 struct port_epoll {
     struct sley__poll core;
     int epoll, ring;
+    int next, count; /* events taken and not handled yet: [next, count) */
     bool coarse; /* no epoll_pwait2 here: timeouts in milliseconds, rounded up */
     struct epoll_event events[EVENT_COUNT];
 };
@@ -104,9 +109,9 @@ static int wait_ns(struct port_epoll *p, uint64_t timeout_ns)
     return wait_ms(p, timeout_ns);
 }
 
-static int port_wait(struct sley__poll *r, uint64_t timeout_ns)
+/** Asks for events. Returns: 0; a negative errno. */
+static int take_events(struct port_epoll *p, uint64_t timeout_ns)
 {
-    struct port_epoll *p = port_of(r);
     int n;
     if (timeout_ns == 0 || timeout_ns == SLEY_NEVER) {
         n = epoll_wait(p->epoll, p->events, EVENT_COUNT, timeout_ns == 0 ? 0 : -1);
@@ -116,18 +121,40 @@ static int port_wait(struct sley__poll *r, uint64_t timeout_ns)
     if (n < 0) {
         return errno == EINTR ? 0 : -errno;
     }
-    int seen = 0;
-    for (const struct epoll_event *ev = p->events, *end = ev + n; ev != end; ev++) {
+    p->next = 0;
+    p->count = n;
+    return 0;
+}
+
+static int port_wait(struct sley__poll *r, uint64_t timeout_ns)
+{
+    struct port_epoll *p = port_of(r);
+    if (p->next == p->count) {
+        const int rc = take_events(p, timeout_ns);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    const int left = p->count - p->next, share = left < EVENT_SHARE ? left : EVENT_SHARE;
+    const struct epoll_event *ev = p->events + p->next, *end = ev + share;
+    p->next += share;
+    r->base.more = p->next != p->count;
+    int seen = share;
+    for (; ev != end; ev++) {
         const uint64_t data = ev->data.u64;
         if (SLEY_UNLIKELY(data == RING)) {
             sley__poll_woken(r);
+            seen--;
             continue;
         }
         const int number = (int)(uint32_t)data;
         struct sley__slot *slot = sley__poll_slot(r, number);
-        if (SLEY_LIKELY(slot->token == data >> 32)) { /* else it was about the number's earlier life */
-            seen++;
+        if (SLEY_LIKELY(ev->events == EPOLLIN && slot->usual)) {
+            sley__poll_usual(r, slot, number); /* a report about the number's earlier life costs a try, no more */
+        } else if (SLEY_LIKELY(slot->token == data >> 32)) {
             sley__poll_event(r, slot, number, ev->events);
+        } else {
+            seen--;
         }
     }
     return seen;

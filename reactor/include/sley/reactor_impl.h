@@ -44,9 +44,11 @@ struct sley_reactor_ops {
     /** Required. Cancels what is armed, drains, releases everything, itself too. Thread: owner. */
     void (*destroy)(struct sley_reactor *self);
     /**
-     * Optional (submit): the same for the two codes that everything is made of, RECV and SEND, each on its own path.
+     * Optional (submit): the same for what everything is made of, each on its own path: see sley_io_submit_recv and _send, which
+     * call them when nothing is unusual. @p s is the current sched. A receive has begun; a send begins (sley_io_begin_send)
+     * only when it does not go out whole at once. `end` need not be called for a success.
      */
-    void (*recv)(struct sley_reactor *self, struct sley_io_op *op);
+    void (*recv)(struct sley_reactor *self, struct sley_io_op *op, struct sley_sched *s);
     void (*send)(struct sley_reactor *self, struct sley_io_op *op);
     /* since version 2 */
 };
@@ -55,6 +57,7 @@ struct sley_reactor_ops {
 struct sley_reactor {
     const struct sley_reactor_ops *ops;
     struct sley_sched *sched;  /* whose ops these are; set by the executor */
+    bool more;                 /* poll has something left that it knows of: it will not wait (for foreign loops) */
     uint32_t armed_count;      /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
 };
 
@@ -111,9 +114,15 @@ SLEY_API void sley_fd_set_stream(struct sley_fd *fd);
  * reactor: a plain thread, or an executor without one), and what `adopt` returns.
  */
 SLEY_API void sley_io_submit(struct sley_io_op *op);
-/** The same for an op whose code is RECV, and for SEND: fewer questions on the usual way. */
-SLEY_API void sley_io_submit_recv(struct sley_io_op *op);
-SLEY_API void sley_io_submit_send(struct sley_io_op *op);
+/**
+ * The same for a RECV without flags, and for a SEND, of 1 to SLEY_IO_SHARE_BYTES bytes: fewer questions on the usual way. The
+ * caller has set code, flags, stage (0), ret_done and `end`. `end` is not called where it has nothing to say: when a receive
+ * has got something, and when a send goes out whole at once; then `*op->ret_done` has been written.
+ */
+SLEY_API void sley_io_submit_recv(struct sley_io_op *op, struct sley_fd *fd, void *buf, size_t len);
+SLEY_API void sley_io_submit_send(struct sley_io_op *op, struct sley_fd *fd, const void *buf, size_t len);
+/** For reactors' `send`: begins the node of a SEND that has not gone out whole; done_bytes is 0 then. */
+SLEY_API void sley_io_begin_send(struct sley_io_op *op);
 /** The same, waiting: in a fiber, or on a plain thread, which then waits in poll(2) for a descriptor without a home. */
 SLEY_API int sley_io_run(struct sley_io_op *op);
 
