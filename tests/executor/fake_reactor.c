@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-struct fake_reactor *fake_reactor_last;
+SLEY_ATOMIC(struct fake_reactor *) fake_reactor_last;
 
 static struct fake_reactor *of(struct sley_reactor *self)
 {
@@ -86,6 +86,9 @@ static void fake_wake(struct sley_reactor *self)
 {
     struct fake_reactor *r = of(self);
     atomic_fetch_add_explicit(&r->wake_count, 1, memory_order_relaxed);
+    if (r->on_wake) {
+        r->on_wake();
+    }
     pthread_mutex_lock(&r->mutex);
     r->rung = true;
     pthread_cond_signal(&r->bell);

@@ -13,6 +13,8 @@ struct fake_reactor {
     unsigned wait_count; /* those that may wait */
     uint64_t last_timeout_ns;
     SLEY_ATOMIC(unsigned) wake_count;
+    /** Called in each wake, on the waker's thread. */
+    void (*on_wake)(void);
     /** Called in a poll that may wait, before it does. What it makes ready (ops, posts) ends the wait. */
     void (*on_wait)(void *arg, struct fake_reactor *r);
     void *arg;
@@ -25,7 +27,7 @@ struct fake_reactor {
 };
 
 /** The one that was made last; NULL when it has been destroyed. */
-extern struct fake_reactor *fake_reactor_last;
+extern SLEY_ATOMIC(struct fake_reactor *) fake_reactor_last;
 extern const struct sley_reactor_factory fake_reactor_factory;
 /** The next poll completes an armed op with this result. Thread: owner. */
 void fake_reactor_ready(struct fake_reactor *r, struct sley_io_op *op, int32_t result);

@@ -18,6 +18,11 @@ struct none {
 
 static const struct sley_reactor_factory *const fakes[] = {&fake_reactor_factory, NULL};
 
+static struct fake_reactor *last(void)
+{
+    return atomic_load_explicit(&fake_reactor_last, memory_order_acquire);
+}
+
 /** A bed with the fake reactor: its clock moves when the reactor is asked to wait. */
 static void fake_start(struct bed *b, bool virtual_time)
 {
@@ -28,7 +33,7 @@ static void fake_start(struct bed *b, bool virtual_time)
         .alloc = harness_alloc(), .clock = &b->clock, .reactors = fakes, .report = bed_report, .report_arg = b};
     CHECK_RC(b->ex->ops->start(b->ex, &config), 0);
     b->sched = b->ex->ops->sched(b->ex);
-    CHECK_PTR(b->sched->reactor, ==, &fake_reactor_last->base);
+    CHECK_PTR(b->sched->reactor, ==, &last()->base);
 }
 
 /* ---- idle is silent --------------------------------------------------------------------------------------------------- */
@@ -50,7 +55,7 @@ SLEY_FIBER(park, struct none)
 SLEY_TEST(idle_runtime_without_a_timer_waits_once_and_for_ever, "LOCAL-20 EMB-01") {
     struct bed b;
     fake_start(&b, false);
-    struct fake_reactor *r = fake_reactor_last;
+    struct fake_reactor *r = last();
     struct sley_task *t = bed_spawn(&b, &park__type, NULL);
     r->on_wait = halt_in_wait;
     r->arg = &b;
@@ -80,7 +85,7 @@ SLEY_FIBER(sleep_long, struct none)
 SLEY_TEST(one_far_timer_costs_at_most_one_wake_for_each_level, "LOCAL-20") {
     struct bed b;
     fake_start(&b, false);
-    struct fake_reactor *r = fake_reactor_last;
+    struct fake_reactor *r = last();
     struct sley_task *t = bed_spawn(&b, &sleep_long__type, NULL);
     r->on_wait = advance_in_wait;
     r->arg = &b;
@@ -88,6 +93,71 @@ SLEY_TEST(one_far_timer_costs_at_most_one_wake_for_each_level, "LOCAL-20") {
     CHECK_UINT(b.now_ns, >=, 101 * SLEY_S);
     CHECK_UINT(r->wait_count, <=, 4); /* 100 s are in the third level: two extra */
     r->on_wait = NULL;
+    sley_task_unref(t);
+    bed_end(&b);
+}
+
+enum { WAVE_COUNT = 300 };
+
+static int ripple(struct none *a)
+{
+    (void)a;
+    return sley_yield();
+}
+SLEY_FIBER(ripple, struct none)
+
+static int wave_and_park(struct none *a)
+{
+    (void)a;
+    for (int i = 0; i < WAVE_COUNT; i++) {
+        CHECK_RC(SLEY_SPAWN(NULL, ripple, 0), 0);
+    }
+    return sley_park();
+}
+SLEY_FIBER(wave_and_park, struct none)
+
+static void advance_or_halt_in_wait(void *arg, struct fake_reactor *r)
+{
+    struct bed *b = arg;
+    if (r->last_timeout_ns == SLEY_NEVER) {
+        b->ex->ops->halt(b->ex);
+    } else {
+        advance_in_wait(arg, r);
+    }
+}
+
+/* Two looks at the stacks after a wave, a second apart; then nothing more is to be given back, and it waits for ever. */
+SLEY_TEST(idle_runtime_gives_stacks_back_and_falls_silent, "LOCAL-20") {
+    struct bed b;
+    fake_start(&b, false);
+    struct fake_reactor *r = last();
+    struct sley_task *t = bed_spawn(&b, &wave_and_park__type, NULL);
+    r->on_wait = advance_or_halt_in_wait;
+    r->arg = &b;
+    CHECK_RC(b.ex->ops->run(b.ex, t), -ECANCELED);
+    CHECK_UINT(r->wait_count, ==, 3);
+    CHECK_UINT(b.now_ns, ==, 3 * SLEY_S); /* began at one */
+    CHECK_UINT(r->last_timeout_ns, ==, SLEY_NEVER);
+    CHECK_UINT(sley_sched_tidy(b.sched), ==, SLEY_NEVER);
+    r->on_wait = NULL;
+    sley_task_unref(t);
+    bed_end(&b);
+}
+
+SLEY_TEST(turn_asks_to_be_called_again_while_stacks_are_to_be_given_back, "LOCAL-20") {
+    struct bed b;
+    uint64_t next = 0;
+    fake_start(&b, false);
+    struct sley_task *t = bed_spawn(&b, &wave_and_park__type, NULL);
+    while (b.ex->ops->turn(b.ex, 0, &next) != SLEY_TURN_IDLE) {
+    }
+    CHECK_UINT(next, ==, 2 * SLEY_S);
+    b.now_ns = next;
+    CHECK_INT(b.ex->ops->turn(b.ex, 0, &next), ==, SLEY_TURN_IDLE);
+    CHECK_UINT(next, ==, 3 * SLEY_S);
+    b.now_ns = next;
+    CHECK_INT(b.ex->ops->turn(b.ex, 0, &next), ==, SLEY_TURN_IDLE);
+    CHECK_UINT(next, ==, SLEY_NEVER);
     sley_task_unref(t);
     bed_end(&b);
 }
@@ -128,7 +198,7 @@ SLEY_TEST(turn_says_how_long_an_outer_loop_may_wait, "LOCAL-20") {
 SLEY_TEST(regress_run_after_a_turn_parks, "") {
     struct bed b;
     fake_start(&b, false);
-    struct fake_reactor *r = fake_reactor_last;
+    struct fake_reactor *r = last();
     struct sley_task *t = bed_spawn(&b, &park__type, NULL);
     bed_settle(&b);
     const unsigned polls = r->poll_count;
@@ -150,7 +220,7 @@ SLEY_TEST(regress_run_until_nothing_is_left_does_not_wait_once_more, "") {
     sley_sched_stop(b.sched);
     (void)sley_sched_enter(outer);
     CHECK_RC(b.ex->ops->run(b.ex, NULL), 0);
-    CHECK_UINT(fake_reactor_last->wait_count, ==, 0);
+    CHECK_UINT(last()->wait_count, ==, 0);
     sley_task_unref(t);
     bed_end(&b);
 }
@@ -230,7 +300,7 @@ static int wait_for_descriptor(struct none *a)
     sley_fd_init(&fd, 1000);
     sley_fd_poll_start(&op, &fd, SLEY_IO_IN);
     pending = &op;
-    fake_reactor_ready(fake_reactor_last, &op, SLEY_IO_IN);
+    fake_reactor_ready(last(), &op, SLEY_IO_IN);
     yields = 0;
     CHECK_INT(sley_await(&op.wait), ==, SLEY_IO_IN);
     CHECK_UINT(yields, <=, 2 * 64); /* it was polled for between batches */
@@ -244,7 +314,7 @@ SLEY_TEST(reactor_is_polled_between_batches_of_ready_tasks, "LOCAL-06 LOCAL-07")
     fake_start(&b, false);
     sley_task_unref(bed_spawn(&b, &yield_for_ever__type, NULL));
     CHECK_INT(bed_run(&b, &wait_for_descriptor__type, NULL), ==, 0);
-    CHECK_UINT(fake_reactor_last->wait_count, ==, 0);
+    CHECK_UINT(last()->wait_count, ==, 0);
     bed_end(&b);
 }
 
@@ -386,7 +456,7 @@ SLEY_TEST(work_that_the_hook_before_parking_makes_is_seen, "LOCAL-12 LOCAL-13") 
         b.sched = b.ex->ops->sched(b.ex);
         CHECK_INT(bed_run(&b, &wait_for_hook__type, NULL), ==, 1);
         CHECK_UINT(hook_calls, ==, 1);
-        CHECK_UINT(fake_reactor_last->wait_count, ==, 0);
+        CHECK_UINT(last()->wait_count, ==, 0);
         bed_end(&b);
     }
 }
@@ -430,6 +500,33 @@ SLEY_TEST(regress_poster_rings_while_the_reactor_goes, "SHUT-13 WAKE-08") {
         CHECK_INT(pthread_join(thread, NULL), ==, 0);
         CHECK_UINT(harness_alloc_live(), ==, 0);
     }
+}
+
+static SLEY_ATOMIC(bool) inside_wake;
+
+static void stay_in_wake(void)
+{
+    atomic_store_explicit(&inside_wake, true, memory_order_release);
+    for (int i = 0; i < 2000; i++) {
+        (void)sched_yield();
+        CHECK_PTR(last(), !=, NULL); /* it has not gone under us */
+    }
+}
+
+SLEY_TEST(regress_reactor_outlives_a_poster_inside_its_wake, "SHUT-13") {
+    struct bed b;
+    pthread_t thread;
+    fake_start(&b, false);
+    struct late l = {.sched = b.sched, .task = bed_spawn(&b, &yield_thrice__type, NULL)};
+    bed_settle(&b);
+    last()->on_wake = stay_in_wake;
+    CHECK_INT(pthread_create(&thread, NULL, ring_late, &l), ==, 0);
+    atomic_store_explicit(&l.go, true, memory_order_release);
+    while (!atomic_load_explicit(&inside_wake, memory_order_acquire)) {
+        (void)sched_yield();
+    }
+    CHECK_RC(b.ex->ops->fini(b.ex), 0);
+    CHECK_INT(pthread_join(thread, NULL), ==, 0);
 }
 
 SLEY_TEST(regress_refused_fini_keeps_the_ready_queue, "SHUT-02") {

@@ -132,7 +132,7 @@ struct word {
     uint64_t value;
 };
 struct aligned {
-    _Alignas(64) char bytes[128];
+    _Alignas(512) char bytes[512]; /* more than the tops of stacks have */
 };
 struct nothing {
     char none;
@@ -155,7 +155,7 @@ SLEY_FIBER(take_word, struct word)
 
 static int take_aligned(struct aligned *a)
 {
-    CHECK_UINT((uintptr_t)a % 64, ==, 0);
+    CHECK_UINT((uintptr_t)a % 512, ==, 0);
     return a->bytes[127];
 }
 SLEY_FIBER(take_aligned, struct aligned)
@@ -195,6 +195,9 @@ SLEY_TEST(arguments_keep_bytes_and_alignment, "TASK-06") {
     CHECK_INT(bed_run(&b, &take_nothing__type, NULL), ==, 0);
     CHECK_INT(bed_run(&b, &take_word__type, &word), ==, 8);
     CHECK_INT(bed_run(&b, &take_big__type, &big), ==, 4096);
+    for (int i = 0; i < 8; i++) {
+        sley_task_unref(bed_spawn_home(&b, &take_aligned__type, &aligned)); /* each on a stack of its own */
+    }
     CHECK_INT(bed_run(&b, &take_aligned__type, &aligned), ==, 33);
     CHECK_INT(bed_run(&b, &take_aligned_frame__type, &frame), ==, 44);
     struct sley_task *t = bed_spawn_home(&b, &take_aligned_frame__type, &frame);
