@@ -10,63 +10,62 @@ int sley_stream_check(const struct sley_stream_ops *ops)
 
 /* ---- reading and writing ----------------------------------------------------------------------------------------- */
 
-static inline void prepare(struct sley_io_op *op, uint8_t kind)
+/* The four of one word together: one store. */
+static inline void prepare(struct sley_io_op *op, uint8_t code, uint8_t flags, uint8_t kind)
 {
-    op->ret_done = NULL;
-    op->flags = 0;
+    op->code = code;
+    op->flags = flags;
+    op->stage = 0;
     op->kind = kind;
 }
 
-static void prepare_all(struct sley_io_op *op, struct sley_stream *s, size_t *ret_done, uint8_t kind)
+static inline void prepare_one(struct sley_io_op *op, uint8_t code, uint8_t kind)
 {
-    if (ret_done) {
-        *ret_done = 0;
-    }
-    op->ret_done = ret_done;
-    op->flags = SLEY_IO_ALL;
-    op->kind = kind;
-    op->done_bytes = 0;
-    if (!(s->ops->caps & SLEY_STREAM_CAP_ALL)) {
-        op->flags = 0;
-        op->kind |= SLEY_STREAM_EXACT;
-        op->object = s;
-        op->stage = 0;
-    }
+    op->ret_done = NULL;
+    prepare(op, code, 0, kind);
 }
 
 void sley_stream_read_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len)
 {
-    prepare(op, 0);
+    prepare_one(op, SLEY_IO_RECV, 0);
     s->ops->read_start(op, s, buf, len);
 }
 
 void sley_stream_write_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len)
 {
-    prepare(op, 0);
+    prepare_one(op, SLEY_IO_SEND, 0);
     s->ops->write_start(op, s, buf, len);
 }
 
-static void exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, uint8_t code);
+static SLEY_NOINLINE void exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len);
 
-static void read_exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, size_t *ret_done,
-                             uint8_t kind)
+static inline void read_exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, size_t *ret_done,
+                                    uint8_t kind)
 {
-    prepare_all(op, s, ret_done, kind);
-    if (op->kind & SLEY_STREAM_EXACT) {
-        exact_start(op, s, buf, len, SLEY_IO_RECV);
-    } else {
+    if (ret_done) {
+        *ret_done = 0;
+    }
+    op->ret_done = ret_done;
+    prepare(op, SLEY_IO_RECV, SLEY_IO_ALL, kind);
+    if (SLEY_LIKELY(s->ops->caps & SLEY_STREAM_CAP_ALL)) {
         s->ops->read_start(op, s, buf, len);
+    } else {
+        exact_start(op, s, buf, len);
     }
 }
 
-static void write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len, size_t *ret_done,
-                            uint8_t kind)
+static inline void write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len,
+                                   size_t *ret_done, uint8_t kind)
 {
-    prepare_all(op, s, ret_done, kind);
-    if (op->kind & SLEY_STREAM_EXACT) {
-        exact_start(op, s, (void *)(uintptr_t)buf, len, SLEY_IO_SEND);
-    } else {
+    if (ret_done) {
+        *ret_done = 0;
+    }
+    op->ret_done = ret_done;
+    prepare(op, SLEY_IO_SEND, SLEY_IO_ALL, kind);
+    if (SLEY_LIKELY(s->ops->caps & SLEY_STREAM_CAP_ALL)) {
         s->ops->write_start(op, s, buf, len);
+    } else {
+        exact_start(op, s, (void *)(uintptr_t)buf, len);
     }
 }
 
@@ -113,16 +112,19 @@ static const struct sley_wait_ops exact_ops = {
     .cancel = exact_cancel,
 };
 
-static void exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, uint8_t code)
+static void exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len)
 {
-    op->code = code;
+    op->flags = 0;
+    op->kind |= SLEY_STREAM_EXACT;
+    op->object = s;
     op->buf = buf;
     op->len = len;
+    op->done_bytes = 0;
     if (len == 0) {
         if (sley_wait_begin(&op->wait, &exact_ops)) {
             sley_wait_finish(&op->wait, 0);
         }
-    } else if (code == SLEY_IO_RECV) {
+    } else if (op->code == SLEY_IO_RECV) {
         s->ops->read_start(op, s, buf, len);
     } else {
         s->ops->write_start(op, s, buf, len);
@@ -221,7 +223,7 @@ static const struct sley_wait_ops nothing_ops = {.version = SLEY_WAIT_VERSION, .
 
 void sley_stream_flush_start(struct sley_io_op *op, struct sley_stream *s)
 {
-    prepare(op, 0);
+    prepare_one(op, 0, 0);
     if (s->ops->flush_start) {
         s->ops->flush_start(op, s);
     } else if (sley_wait_begin(&op->wait, &nothing_ops)) {
@@ -231,13 +233,13 @@ void sley_stream_flush_start(struct sley_io_op *op, struct sley_stream *s)
 
 void sley_stream_shutdown_start(struct sley_io_op *op, struct sley_stream *s)
 {
-    prepare(op, 0);
+    prepare_one(op, 0, 0);
     s->ops->shutdown_start(op, s);
 }
 
 void sley_stream_close_start(struct sley_io_op *op, struct sley_stream *s)
 {
-    prepare(op, 0);
+    prepare_one(op, 0, 0);
     if (s && s->ops) {
         s->ops->close_start(op, s);
     } else {
@@ -277,7 +279,7 @@ static uint8_t direct_kind(void)
 int sley_stream_read(struct sley_stream *s, void *buf, size_t len)
 {
     DIRECT_OP(op);
-    prepare(&op, direct_kind());
+    prepare_one(&op, SLEY_IO_RECV, direct_kind());
     s->ops->read_start(&op, s, buf, len);
     return sley_await(&op.wait);
 }
@@ -285,7 +287,7 @@ int sley_stream_read(struct sley_stream *s, void *buf, size_t len)
 int sley_stream_write(struct sley_stream *s, const void *buf, size_t len)
 {
     DIRECT_OP(op);
-    prepare(&op, direct_kind());
+    prepare_one(&op, SLEY_IO_SEND, direct_kind());
     s->ops->write_start(&op, s, buf, len);
     return sley_await(&op.wait);
 }
@@ -329,14 +331,6 @@ static inline bool as_usual(const struct sley_stream *s)
     return SLEY_LIKELY((s->ops->caps & SLEY_STREAM_CAP_ALL) && sley_sched_current());
 }
 
-static inline void prepare_usual_all(struct sley_io_op *op, size_t *ret_done)
-{
-    op->ret_done = ret_done;
-    op->done_bytes = 0;
-    op->flags = SLEY_IO_ALL;
-    op->kind = 0;
-}
-
 int sley_stream_read_exact(struct sley_stream *s, void *buf, size_t len, size_t *ret_done)
 {
     if (ret_done) {
@@ -346,7 +340,8 @@ int sley_stream_read_exact(struct sley_stream *s, void *buf, size_t len, size_t 
     if (!as_usual(s)) {
         return direct_all_odd(s, buf, len, ret_done, true);
     }
-    prepare_usual_all(&op, ret_done);
+    op.ret_done = ret_done;
+    prepare(&op, SLEY_IO_RECV, SLEY_IO_ALL, 0);
     s->ops->read_start(&op, s, buf, len);
     return sley_await(&op.wait);
 }
@@ -360,7 +355,8 @@ int sley_stream_write_all(struct sley_stream *s, const void *buf, size_t len, si
     if (!as_usual(s)) {
         return direct_all_odd(s, (void *)(uintptr_t)buf, len, ret_done, false);
     }
-    prepare_usual_all(&op, ret_done);
+    op.ret_done = ret_done;
+    prepare(&op, SLEY_IO_SEND, SLEY_IO_ALL, 0);
     s->ops->write_start(&op, s, buf, len);
     return sley_await(&op.wait);
 }

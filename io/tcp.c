@@ -82,13 +82,17 @@ static int32_t end_write(struct sley_io_op *op, int32_t result)
 
 static const struct sley_wait_ops here_ops = {.version = SLEY_WAIT_VERSION, .name = "tcp"};
 
-/** Nothing to move, or a plain thread, which waits here. */
+/** Nothing to move, or much; a plain thread, which waits here; all of a read or nothing. */
 static SLEY_NOINLINE void start_odd(struct sley_io_op *op, int32_t if_empty)
 {
     if (op->len == 0) {
         if (sley_wait_begin(&op->wait, &here_ops)) {
             sley_wait_finish(&op->wait, op->fd->number < 0 ? -EBADF : if_empty);
         }
+        return;
+    }
+    if (op->kind == 0) {
+        sley_io_submit(op);
         return;
     }
     const int32_t result = sley_io_run(op);
@@ -98,30 +102,30 @@ static SLEY_NOINLINE void start_odd(struct sley_io_op *op, int32_t if_empty)
 
 static void tcp_read_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len)
 {
-    op->fd = &tcp_of(s)->fd;
-    op->buf = buf;
-    op->len = len;
-    op->end = op->flags ? end_read_all : end_read;
-    op->code = SLEY_IO_RECV;
-    if (SLEY_UNLIKELY(op->kind != 0 || len == 0)) {
-        start_odd(op, 0);
+    struct sley_fd *fd = &tcp_of(s)->fd;
+    if (SLEY_LIKELY((op->flags | op->kind) == 0 && len - 1 < SLEY_IO_SHARE_BYTES)) {
+        op->end = end_read_slow;
+        sley_io_submit_recv(op, fd, buf, len);
     } else {
-        sley_io_submit_recv(op);
+        op->fd = fd;
+        op->buf = buf;
+        op->len = len;
+        op->end = op->flags ? end_read_all : end_read;
+        start_odd(op, 0);
     }
 }
 
 static void tcp_write_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len)
 {
     struct sley_tcp *t = tcp_of(s);
-    op->fd = &t->fd;
-    op->buf = (void *)(uintptr_t)buf;
-    op->len = len;
     op->end = end_write;
-    op->code = SLEY_IO_SEND;
-    if (SLEY_UNLIKELY(op->kind != 0 || len == 0)) {
-        start_odd(op, t->ended ? -EPIPE : t->error);
+    if (SLEY_LIKELY(op->kind == 0 && len - 1 < SLEY_IO_SHARE_BYTES)) {
+        sley_io_submit_send(op, &t->fd, buf, len);
     } else {
-        sley_io_submit_send(op);
+        op->fd = &t->fd;
+        op->buf = (void *)(uintptr_t)buf;
+        op->len = len;
+        start_odd(op, t->ended ? -EPIPE : t->error);
     }
 }
 

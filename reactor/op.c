@@ -146,9 +146,10 @@ void sley_io_submit(struct sley_io_op *op)
 }
 
 /** Is this the usual case: in a task with budget left, the descriptor at home, its direction free? */
-SLEY_INLINE bool usual(const struct sley_sched *s, const struct sley_fd *fd, uint32_t busy)
+SLEY_INLINE bool usual(const struct sley_sched *s, const struct sley_fd *fd, const struct sley_reactor *r, uint32_t busy)
 {
-    return s && s->budget > 0 && fd->home && fd->home == s->reactor && !(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING));
+    return SLEY_LIKELY(r && s) && SLEY_LIKELY(r == s->reactor) && SLEY_LIKELY(s->budget > 0) &&
+           SLEY_LIKELY(!(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING)));
 }
 
 SLEY_INLINE void begin_usual(struct sley_io_op *op, uint32_t code)
@@ -158,29 +159,46 @@ SLEY_INLINE void begin_usual(struct sley_io_op *op, uint32_t code)
 #endif
     op->wait.ops = &kinds[code];
     op->wait.flags = 0;
-    op->done_bytes = 0;
 }
 
-void sley_io_submit_recv(struct sley_io_op *op)
+/* The two that every message passes. Arguments stay in registers, and every way out is a tail call. */
+
+void sley_io_submit_recv(struct sley_io_op *op, struct sley_fd *fd, void *buf, size_t len)
 {
-    struct sley_reactor *r = op->fd->home;
-    if (SLEY_LIKELY(usual(sley__self, op->fd, SLEY_FD_READING)) && SLEY_LIKELY(r->ops->recv != NULL)) {
+    struct sley_reactor *r = fd->home;
+    struct sley_sched *s = sley__self;
+    op->fd = fd;
+    op->buf = buf;
+    op->len = len;
+    if (usual(s, fd, r, SLEY_FD_READING) && SLEY_LIKELY(r->ops->recv != NULL)) {
         begin_usual(op, SLEY_IO_RECV);
-        r->ops->recv(r, op);
+        op->done_bytes = 0;
+        r->ops->recv(r, op, s);
     } else {
         sley_io_submit(op);
     }
 }
 
-void sley_io_submit_send(struct sley_io_op *op)
+void sley_io_submit_send(struct sley_io_op *op, struct sley_fd *fd, const void *buf, size_t len)
 {
-    struct sley_reactor *r = op->fd->home;
-    if (SLEY_LIKELY(usual(sley__self, op->fd, SLEY_FD_WRITING)) && SLEY_LIKELY(r->ops->send != NULL)) {
-        begin_usual(op, SLEY_IO_SEND);
+    struct sley_reactor *r = fd->home;
+    op->fd = fd;
+    op->buf = (void *)(uintptr_t)buf;
+    op->len = len;
+    if (usual(sley__self, fd, r, SLEY_FD_WRITING) && SLEY_LIKELY(r->ops->send != NULL)) {
+#ifdef SLEY_DEBUG
+        sley__wait_misuse_armed(&op->wait);
+#endif
         r->ops->send(r, op);
     } else {
         sley_io_submit(op);
     }
+}
+
+void sley_io_begin_send(struct sley_io_op *op)
+{
+    begin_usual(op, SLEY_IO_SEND);
+    op->done_bytes = 0;
 }
 
 int sley_io_run(struct sley_io_op *op)

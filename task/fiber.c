@@ -89,9 +89,8 @@ static int refuse(const struct sley_sched *s, const char *site)
 
 int sley_direct_enter(void)
 {
-    struct sley_sched *s = sley_sched_current();
-    struct sley_task *t = current_fiber(s);
-    if (!s) {
+    struct sley_sched *s = sley__self;
+    if (SLEY_UNLIKELY(!s)) {
         return 0;
     }
     if (!t) {
@@ -113,11 +112,14 @@ int sley_await(struct sley_wait *w)
         return sley__thread_await(&w, 1, SLEY_NEVER, SLEY__THREAD_ONE);
     }
     struct sley_task *t = current_fiber(s);
-    if (!t) {
+    struct sley_task *t = current_fiber(s);
+    if (SLEY_UNLIKELY(!t)) {
         return refuse(s, w->at.site);
     }
-    while (!sley__frame_ready(w)) {
-        sley__fiber_switch_out(t->sched, t, SLEY_STEP_WAIT);
+    if (!sley__frame_ready(w)) {
+        do {
+            sley__fiber_switch_out(t->sched, t, SLEY_STEP_WAIT);
+        } while (SLEY_UNLIKELY(!sley_wait_done(w)) && !sley__frame_await(w));
     }
     return w->result;
 }
@@ -127,12 +129,12 @@ int sley_await_until(struct sley_wait *w, uint64_t deadline_ns)
     if (sley_wait_done(w)) {
         return w->result;
     }
-    struct sley_sched *s = sley_sched_current();
-    if (!s) {
+    struct sley_sched *s = sley__self; /* inline: not looked at after a switch */
+    if (SLEY_UNLIKELY(!s)) {
         return sley__thread_await(&w, 1, deadline_ns, SLEY__THREAD_ONE);
     }
     struct sley_task *t = current_fiber(s);
-    if (!t) {
+    if (SLEY_UNLIKELY(!t)) {
         return refuse(s, w->at.site);
     }
     struct sley_timer timer = {0};

@@ -36,6 +36,7 @@ int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, cons
     sley__slab_init(&m->slab, m->alloc);
     memset(s, 0, sizeof *s);
     s->ops = ops;
+    s->arm_word = ops->caps & SLEY_SCHED_CAP_HOME ? (uintptr_t)s | SLEY__KIND_HOME : (uintptr_t)SLEY__KIND_EMPTY;
     s->memory = m;
     s->flags = sley__bias_register() ? SLEY__SCHED_BIAS : 0;
     s->ready_tail = &s->ready_head;

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 static struct sley__poll *core_of(struct sley_reactor *self)
@@ -177,8 +176,9 @@ static inline int32_t attempt(struct sley__slot *slot, struct sley_io_op *op, ui
     return n;
 }
 
-static inline void wait_on(struct sley__poll *r, struct sley_io_op **ring, struct sley_io_op *op)
+static inline void wait_on(struct sley__poll *r, struct sley__slot *slot, struct sley_io_op **ring, struct sley_io_op *op)
 {
+    slot->usual = false;
     sley_io_arm(&r->base, op);
     ring_push(ring, op);
 }
@@ -191,7 +191,7 @@ static SLEY_NOINLINE void watch_and_wait(struct sley__poll *r, struct sley_io_op
     if (rc < 0) {
         sley_io_finish(op, rc);
     } else {
-        wait_on(r, ring_of(slot, op), op);
+        wait_on(r, slot, ring_of(slot, op), op);
     }
 }
 
@@ -205,7 +205,7 @@ static void submit_poll(struct sley__poll *r, struct sley_io_op *op)
     } else if (need & ~(uint32_t)slot->watched) {
         watch_and_wait(r, op, need);
     } else {
-        wait_on(r, &slot->polls, op);
+        wait_on(r, slot, &slot->polls, op);
     }
 }
 
@@ -218,6 +218,7 @@ static void cancel_ring(struct sley__poll *r, struct sley_io_op **ring)
 
 static void cancel_slot(struct sley__poll *r, struct sley__slot *slot)
 {
+    slot->usual = false;
     cancel_ring(r, &slot->polls);
     cancel_ring(r, &slot->read);
     cancel_ring(r, &slot->write);
@@ -233,6 +234,7 @@ static void forget(struct sley__poll *r, struct sley__slot *slot, int number)
     slot->watched = 0;
     slot->dry = 0;
     slot->short_ends = false;
+    slot->usual = false;
 }
 
 /** The port is told: another descriptor may share the open file, and would go on reporting. */
@@ -281,7 +283,7 @@ static inline void settle(struct sley__poll *r, struct sley_io_op *op, struct sl
     if (SLEY_LIKELY(n != -EAGAIN && n != -EINPROGRESS)) {
         sley_io_finish(op, n);
     } else if ((slot->watched & direction) && n == -EAGAIN) {
-        wait_on(r, ring_of(slot, op), op);
+        wait_on(r, slot, ring_of(slot, op), op);
     } else {
         watch_and_wait(r, op, direction);
     }
@@ -305,7 +307,7 @@ void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op)
     if (!(slot->dry & direction)) {
         try_or_wait(r, op, slot);
     } else if (SLEY_LIKELY(slot->watched & direction)) {
-        wait_on(r, direction == SLEY_IO_IN ? &slot->read : &slot->write, op);
+        wait_on(r, slot, direction == SLEY_IO_IN ? &slot->read : &slot->write, op);
     } else {
         watch_and_wait(r, op, direction);
     }
@@ -313,46 +315,49 @@ void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op)
 
 /* The two ways of a server's every message: a receive that has to wait, and a send that goes out whole. */
 
-void sley__poll_recv(struct sley_reactor *self, struct sley_io_op *op)
+void sley__poll_recv(struct sley_reactor *self, struct sley_io_op *op, struct sley_sched *s)
 {
     struct sley__poll *r = core_of(self);
     struct sley__slot *slot = sley__poll_slot(r, op->fd->number);
-    if (SLEY_LIKELY((slot->dry & slot->watched & SLEY_IO_IN) && !slot->read)) {
+    if (SLEY_LIKELY((slot->dry & slot->watched & SLEY_IO_IN) && slot->short_ends) && SLEY_LIKELY(!slot->read && !slot->polls)) {
         self->armed_count++;
         sley__fd_set(op->fd, sley__fd_state(op->fd) + (SLEY_FD_READING | SLEY_FD_HOLD));
-        sley_wait_arm(&op->wait);
+        sley__wait_arm_in(&op->wait, s);
         op->next = op;
         slot->read = op;
+        slot->usual = true;
     } else {
         sley__poll_submit(self, op);
     }
 }
 
-static SLEY_NOINLINE void send_rest(struct sley__poll *r, struct sley_io_op *op, struct sley__slot *slot, int32_t n)
+static SLEY_NOINLINE void send_rest(struct sley_io_op *op, ssize_t moved)
 {
-    n = sley_io_try_on(op, n);
+    const int32_t first = moved < 0 ? -errno : (int32_t)moved;
+    struct sley__poll *r = core_of(op->fd->home);
+    struct sley__slot *slot = sley__poll_slot(r, op->fd->number);
+    sley_io_begin_send(op);
+    const int32_t n = sley_io_try_on(op, first);
     if (n == -EAGAIN) {
         slot->dry |= SLEY_IO_OUT;
     }
     settle(r, op, slot, SLEY_IO_OUT, n);
 }
 
+/* It does not ask whether the direction is dry: nobody waits in it, so that at most a cancelled send has found it so. */
 void sley__poll_send(struct sley_reactor *self, struct sley_io_op *op)
 {
-    struct sley__poll *r = core_of(self);
-    const int number = op->fd->number;
-    struct sley__slot *slot = sley__poll_slot(r, number);
-    if (SLEY_UNLIKELY((slot->dry & SLEY_IO_OUT) || op->len > SLEY_IO_SHARE_BYTES)) {
-        sley__poll_submit(self, op);
+    (void)self;
+    const ssize_t n = send(op->fd->number, op->buf, op->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (SLEY_UNLIKELY((size_t)n != op->len)) {
+        send_rest(op, n);
         return;
     }
-    const ssize_t n = send(number, op->buf, op->len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (SLEY_LIKELY((size_t)n == op->len)) {
-        op->done_bytes = (size_t)n;
-        sley_io_finish(op, op->flags & SLEY_IO_ALL ? 0 : (int32_t)n);
-    } else {
-        send_rest(r, op, slot, n < 0 ? -errno : (int32_t)n);
+    op->done_bytes = (size_t)n;
+    if (op->ret_done) {
+        *op->ret_done = (size_t)n;
     }
+    sley__wait_finish_in(&op->wait, sley__self, op->flags & SLEY_IO_ALL ? 0 : (int32_t)n);
 }
 
 void sley__poll_cancel(struct sley_reactor *self, struct sley_io_op *op)
@@ -360,6 +365,7 @@ void sley__poll_cancel(struct sley_reactor *self, struct sley_io_op *op)
     struct sley__poll *r = core_of(self);
     const int number = op->fd->number;
     struct sley__slot *slot = sley__poll_slot(r, number);
+    slot->usual = false;
     ring_remove(ring_of(slot, op), op);
     sley_io_complete(self, op, -ECANCELED);
     unwatch(r, slot, number);
@@ -431,24 +437,27 @@ static SLEY_NOINLINE void event_slowly(struct sley__poll *r, struct sley__slot *
 
 void sley__poll_event(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t events)
 {
-    struct sley_io_op *op = slot->read;
-    if (SLEY_LIKELY(events == SLEY_IO_IN && op && op->next == op && op->code == SLEY_IO_RECV) &&
-        SLEY_LIKELY(!op->flags && op->len <= SLEY_IO_SHARE_BYTES && slot->short_ends && !slot->polls)) {
-        const ssize_t n = recv(number, op->buf, op->len, MSG_DONTWAIT);
-        if (SLEY_LIKELY(n > 0)) {
-            slot->dry = (uint8_t)((slot->dry & ~(uint32_t)SLEY_IO_IN) | ((size_t)n < op->len ? SLEY_IO_IN : 0));
-            slot->read = NULL;
-            r->base.armed_count--;
-            sley__fd_set(op->fd, sley__fd_state(op->fd) - (SLEY_FD_READING | SLEY_FD_HOLD));
-            sley_wait_complete(&op->wait, sley__io_end(op, (int32_t)n));
-            return;
-        }
-    }
+    slot->usual = false;
     if (SLEY_LIKELY(events == SLEY_IO_IN && slot->read && !slot->polls && r->port->edge)) {
         event_ring(r, slot, number, SLEY_IO_IN);
     } else {
         event_slowly(r, slot, number, events);
     }
+}
+
+void sley__poll_odd_recv(struct sley__poll *r, struct sley__slot *slot, int number, ssize_t n)
+{
+    const int error = n < 0 ? errno : 0;
+    if (error == EAGAIN) {
+        return; /* it waits on */
+    }
+    slot->usual = false;
+    if (error == EINTR) {
+        sley__poll_event(r, slot, number, SLEY_IO_IN);
+        return;
+    }
+    slot->dry &= (uint8_t)~(uint32_t)SLEY_IO_IN;
+    sley_io_complete(&r->base, ring_pop(&slot->read), -error); /* the system tells an error once: no second try */
 }
 
 int sley__poll_poll(struct sley_reactor *self, uint64_t timeout_ns)

@@ -125,7 +125,12 @@ static int port_wait(struct sley__poll *r, uint64_t timeout_ns)
         p->entries[i].revents = 0;
         n--;
         seen++;
-        sley__poll_event(r, sley__poll_slot(r, e.fd), e.fd, (uint32_t)e.revents);
+        struct sley__slot *slot = sley__poll_slot(r, e.fd);
+        if (SLEY_LIKELY(e.revents == POLLIN && slot->usual)) {
+            sley__poll_usual(r, slot, e.fd);
+        } else {
+            sley__poll_event(r, slot, e.fd, (uint32_t)e.revents);
+        }
     }
     return seen;
 }

@@ -4,6 +4,8 @@
 
 #include <sley/reactor_poll.h>
 
+#include <sys/socket.h>
+
 struct sley__poll;
 
 /**
@@ -18,8 +20,9 @@ struct sley__slot {
     uint32_t token;           /* the port's: a generation, or a place */
     uint8_t watched;          /* what the port watches: SLEY_IO_IN, OUT, and always ERR; 0: nothing */
     uint8_t dry;              /* SLEY_IO_IN, OUT */
-    bool short_ends;          /* a short receive means no more: TCP, not hung up, no urgent data */
-    bool queued;              /* in the core's list of those that are watched without need */
+    bool short_ends : 1;      /* a short receive means no more: TCP, not hung up, no urgent data */
+    bool queued : 1;          /* in the core's list of those that are watched without need */
+    bool usual : 1;           /* what waits is one receive that came by sley__poll_recv, `dry` has IN, short_ends */
 };
 #ifdef __LP64__
 SLEY_STATIC_ASSERT(sizeof(struct sley__slot) == 32, "two to a cache line");
@@ -74,14 +77,35 @@ SLEY_INLINE struct sley__slot *sley__poll_slot(const struct sley__poll *r, int n
 
 /** A port's report: tries what waits, completes what is done. */
 void sley__poll_event(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t events);
+/** The usual receive got nothing, or an error: @p n is what recv(2) said. */
+void sley__poll_odd_recv(struct sley__poll *r, struct sley__slot *slot, int number, ssize_t n);
 /** A port has seen its ring. */
 void sley__poll_woken(struct sley__poll *r);
+
+/** sley__poll_event for a slot that is `usual` and readable, no more: what a server's every message passes. */
+SLEY_INLINE void sley__poll_usual(struct sley__poll *r, struct sley__slot *slot, int number)
+{
+    struct sley_io_op *op = slot->read;
+    const ssize_t n = recv(number, op->buf, op->len, MSG_DONTWAIT);
+    if (SLEY_UNLIKELY(n <= 0)) {
+        sley__poll_odd_recv(r, slot, number, n);
+        return;
+    }
+    slot->read = NULL;
+    slot->usual = false;
+    if (SLEY_UNLIKELY((size_t)n == op->len)) {
+        slot->dry &= (uint8_t)~(uint32_t)SLEY_IO_IN;
+    }
+    r->base.armed_count--;
+    sley__fd_set(op->fd, sley__fd_state(op->fd) - (SLEY_FD_READING | SLEY_FD_HOLD));
+    sley_wait_complete_home(&op->wait, (int32_t)n);
+}
 
 /* the core's half of a port's table and factory */
 int sley__poll_create(const struct sley__port *port, const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor);
 int sley__poll_adopt(struct sley_reactor *self, struct sley_fd *fd);
 void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op);
-void sley__poll_recv(struct sley_reactor *self, struct sley_io_op *op);
+void sley__poll_recv(struct sley_reactor *self, struct sley_io_op *op, struct sley_sched *s);
 void sley__poll_send(struct sley_reactor *self, struct sley_io_op *op);
 void sley__poll_cancel(struct sley_reactor *self, struct sley_io_op *op);
 int sley__poll_poll(struct sley_reactor *self, uint64_t timeout_ns);

@@ -34,7 +34,7 @@ struct sley_stream_ops {
     uint32_t caps;    /**< SLEY_STREAM_CAP_* */
     const char *name;
     /**
-     * Required. As sley_stream_read; a @p len of 0 ends with 0 at once. The caller has set op->flags, op->kind and op->ret_done;
+     * Required. As sley_stream_read; a @p len of 0 ends with 0 at once. The caller has set op->code, flags, kind, stage (0) and ret_done;
      * the stream uses the rest as it likes, but without CAP_ALL for `next` alone: such an op is moved on by the functions below.
      */
     void (*read_start)(struct sley_io_op *op, struct sley_stream *self, void *buf, size_t len);

@@ -60,6 +60,7 @@ struct sley_sched {
     struct sley__memory *memory;
     struct sley_scope *root;
     struct sley_reactor *reactor; /* set by the executor: where ops started here go; may be NULL */
+    uintptr_t arm_word;           /* what arming writes here: see sley_wait_arm */
     uint64_t clock_ns;     /* a lower bound of now: what the executor read last */
     uint32_t handle_count; /* handles given out and not yet back; home thread alone */
     uint32_t flags;
@@ -265,11 +266,25 @@ SLEY_INLINE void sley_wait_finish(struct sley_wait *w, int32_t result)
 /** The node is about to be shown to its completers. After this, and before they see it, nothing else may fail. */
 SLEY_INLINE void sley_wait_arm(struct sley_wait *w)
 {
-    struct sley_sched *s = sley__self;
-    const uintptr_t word = s && (s->ops->caps & SLEY_SCHED_CAP_HOME) ? (uintptr_t)s | SLEY__KIND_HOME
-                                                                     : (uintptr_t)SLEY__KIND_EMPTY;
+    const struct sley_sched *s = sley__self;
+/** The same for who knows the current sched. */
+SLEY_INLINE void sley__wait_finish_in(struct sley_wait *w, struct sley_sched *s, int32_t result)
+{
+    s->budget--;
+    w->result = result;
+    /* release: as above */
+    atomic_store_explicit(&w->word, (uintptr_t)SLEY__WAIT_DONE, memory_order_release);
+}
+
     /* relaxed: the lock or queue that shows the node to completers publishes it */
-    atomic_store_explicit(&w->word, word, memory_order_relaxed);
+    atomic_store_explicit(&w->word, s ? s->arm_word : (uintptr_t)SLEY__KIND_EMPTY, memory_order_relaxed);
+}
+
+/** The same for who knows the current sched. */
+SLEY_INLINE void sley__wait_arm_in(struct sley_wait *w, const struct sley_sched *s)
+{
+    /* relaxed: as above */
+    atomic_store_explicit(&w->word, s->arm_word, memory_order_relaxed);
 }
 
 /**
@@ -299,6 +314,22 @@ SLEY_INLINE void sley_wait_complete(struct sley_wait *w, int32_t result)
 SLEY_API bool sley__frame_await(struct sley_wait *w);
 SLEY_API bool sley__frame_must_yield_slow(void);
 SLEY_API int sley__frame_verdict_slow(void);
+
+/** The same for completers that run nowhere but on the thread where the node was armed, as a reactor does. */
+SLEY_INLINE void sley_wait_complete_home(struct sley_wait *w, int32_t result)
+{
+    /* relaxed: this thread wrote it */
+    const uintptr_t task = atomic_load_explicit(&w->word, memory_order_relaxed) - SLEY__KIND_HOME_TASK;
+    if (SLEY_LIKELY((task & SLEY__KIND_MASK) == 0)) {
+        struct sley_task *t = (struct sley_task *)task;
+        w->result = result;
+        /* release: publishes the result to whoever looks with sley_wait_done */
+        atomic_store_explicit(&w->word, (uintptr_t)SLEY__WAIT_DONE, memory_order_release);
+        sley__task_wake_home(t->sched, t);
+    } else {
+        sley__wait_complete_slow(w, result);
+    }
+}
 
 SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
 {
