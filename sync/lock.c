@@ -56,7 +56,7 @@ void sley__lock_slow(struct sley__lock *l)
         if (owner != (uintptr_t)s) {
             revoke(l);
         }
-    } else if (s && (s->flags & SLEY__SCHED_BIAS) && (s->ops->caps & SLEY_SCHED_CAP_HOME)) {
+    } else if (sley__lock_may_lean(s)) {
         /* relaxed: only this thread acts on finding itself here; what it observed was acquired with `word` */
         atomic_store_explicit(&l->owner, (uintptr_t)s, memory_order_relaxed);
     }

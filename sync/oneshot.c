@@ -2,10 +2,10 @@
 #include <sley/oneshot.h>
 
 enum {
-    SENT = 1,  /* a value has been sent; stays set when it is taken */
-    TAKEN = 2, /* the receiver has it */
-    SEND_CLOSED = 4,
-    RECV_CLOSED = 8,
+    SENT = SLEY__ONESHOT_SENT,
+    TAKEN = SLEY__ONESHOT_TAKEN,
+    SEND_CLOSED = SLEY__ONESHOT_SEND_CLOSED,
+    RECV_CLOSED = SLEY__ONESHOT_RECV_CLOSED,
 };
 
 static void copy(void *to, const void *from, size_t bytes)
@@ -244,7 +244,7 @@ int sley_oneshot_init(struct sley_oneshot *o, void *slot, size_t elem_bytes)
     if (!o || (!slot && elem_bytes)) {
         return -EINVAL;
     }
-    sley__lock_init(&o->lock);
+    sley__lock_init_here(&o->lock); /* mostly made, used and ended by tasks of one executor */
     o->slot = slot;
     o->elem_bytes = elem_bytes;
     o->receiver = NULL;
@@ -259,8 +259,12 @@ void sley_oneshot_fini(struct sley_oneshot *o, void (*drop)(void *elem))
     if (!valid(o, o)) {
         return;
     }
-    sley_oneshot_close_send(o);
-    sley_oneshot_close_recv(o);
+    /* nobody else is there any more, so only ops that wait (a mistake, but one that is answered) need the lock */
+    if (SLEY_UNLIKELY(o->receiver || o->watcher)) {
+        sley_oneshot_close_send(o);
+        sley_oneshot_close_recv(o);
+    }
+    o->flags |= SEND_CLOSED | RECV_CLOSED;
     if (drop && (o->flags & (SENT | TAKEN)) == SENT) {
         drop(o->slot);
     }

@@ -29,6 +29,25 @@ static void elsewhere(struct sley__lock *l)
     rig_join(t);
 }
 
+SLEY_TEST(lock_made_here_leans_here_at_once_until_somebody_comes, "")
+{
+    struct sley__lock l;
+    struct rig r;
+    sley__lock_init_here(&l); /* a plain thread claims nothing */
+    CHECK_UINT(owner_of(&l), ==, SLEY__LOCK_NOBODY);
+    rig_init(&r);
+    sley__lock_init_here(&l);
+    const bool leans = (r.sched.flags & SLEY__SCHED_BIAS) != 0;
+    CHECK_UINT(owner_of(&l), ==, leans ? (uintptr_t)&r.sched : (uintptr_t)SLEY__LOCK_NOBODY);
+    CHECK_INT(sley__lock(&l), ==, leans);
+    sley__unlock(&l, leans);
+    elsewhere(&l);
+    CHECK_INT(sley__lock(&l), ==, false);
+    sley__unlock(&l, false);
+    CHECK_UINT(owner_of(&l), ==, leans ? (uintptr_t)SLEY__LOCK_SHARED : (uintptr_t)SLEY__LOCK_NOBODY);
+    rig_fini(&r);
+}
+
 SLEY_TEST(lock_leans_towards_the_first_sched_until_somebody_comes, "")
 {
     struct sley__lock l;

@@ -91,6 +91,58 @@ SLEY_API void sley_oneshot_closed_start(struct sley_oneshot_op *op, struct sley_
 /** Has the receiver closed? Thread: any. */
 SLEY_API bool sley_oneshot_is_closed(struct sley_oneshot *o);
 
+#ifndef __cplusplus
+
+/* private: the flags of a oneshot */
+enum sley__oneshot_flags {
+    SLEY__ONESHOT_SENT = 1,  /* a value has been sent; stays set when it is taken */
+    SLEY__ONESHOT_TAKEN = 2, /* the receiver has it */
+    SLEY__ONESHOT_SEND_CLOSED = 4,
+    SLEY__ONESHOT_RECV_CLOSED = 8,
+};
+
+/* private: sends inline what can be sent at home to a slot or a receiver that waits; everything else goes the long way.
+ * What is not between init and fini, too: that is refused there. */
+SLEY_INLINE int sley__oneshot_send_inline(struct sley_oneshot *o, const void *elem, size_t elem_bytes)
+{
+    const struct sley_sched *s = sley__self;
+    if (SLEY_LIKELY(o && elem && s && sley__lock_leans(&o->lock, s)) && SLEY_LIKELY(sley__lock_home(&o->lock, s))) {
+        struct sley_oneshot_op *receiver = o->receiver;
+        if (SLEY_LIKELY(o->usable && o->flags == 0 && !(receiver && o->watcher))) {
+            memcpy(receiver ? receiver->elem : o->slot, elem, elem_bytes);
+            o->flags = receiver ? SLEY__ONESHOT_SENT | SLEY__ONESHOT_TAKEN : SLEY__ONESHOT_SENT;
+            o->receiver = NULL;
+            sley__unlock_home(&o->lock);
+            if (receiver) {
+                sley_wait_complete(&receiver->wait, 1);
+            }
+            return 0;
+        }
+        sley__unlock_home(&o->lock);
+    }
+    return sley_oneshot_send(o, elem);
+}
+
+/* private: takes inline, at home, what was sent already, if no sender waits to hear of it */
+SLEY_INLINE void sley__oneshot_recv_inline(struct sley_oneshot_op *op, struct sley_oneshot *o, void *ret_elem,
+                                           size_t elem_bytes)
+{
+    struct sley_sched *s = sley__self;
+    if (SLEY_LIKELY(o && ret_elem && s) && sley__lock_inline(&o->lock, s)) {
+        if (o->flags == SLEY__ONESHOT_SENT && !o->watcher) {
+            memcpy(ret_elem, o->slot, elem_bytes);
+            o->flags = SLEY__ONESHOT_SENT | SLEY__ONESHOT_TAKEN;
+            sley__unlock_home(&o->lock);
+            sley__finish_inline(s, &op->wait, 1);
+            return;
+        }
+        sley__unlock_home(&o->lock);
+    }
+    sley_oneshot_recv_start(op, o, ret_elem);
+}
+
+#endif /* !__cplusplus */
+
 /**
  * Declares `struct name`, a oneshot with room for a @p T inside, and over it, type-checked: name_init, _fini, _send, _recv,
  * _recv_start, _try_recv. What is not about the value takes `&o.base`. C only.
@@ -110,7 +162,7 @@ SLEY_API bool sley_oneshot_is_closed(struct sley_oneshot *o);
     }                                                                                              \
     SLEY__TYPED int name##_send(struct name *o, const T *elem)                                     \
     {                                                                                              \
-        return sley_oneshot_send(&o->base, elem);                                                  \
+        return sley__oneshot_send_inline(&o->base, elem, sizeof(T));                               \
     }                                                                                              \
     SLEY__TYPED int name##_recv(struct name *o, T *ret_elem)                                       \
     {                                                                                              \
@@ -118,7 +170,7 @@ SLEY_API bool sley_oneshot_is_closed(struct sley_oneshot *o);
     }                                                                                              \
     SLEY__TYPED void name##_recv_start(struct sley_oneshot_op *op, struct name *o, T *ret_elem)    \
     {                                                                                              \
-        sley_oneshot_recv_start(op, &o->base, ret_elem);                                           \
+        sley__oneshot_recv_inline(op, &o->base, ret_elem, sizeof(T));                              \
     }                                                                                              \
     SLEY__TYPED int name##_try_recv(struct name *o, T *ret_elem)                                   \
     {                                                                                              \

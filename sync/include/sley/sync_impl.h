@@ -10,7 +10,9 @@ SLEY_EXTERN_C_BEGIN
  * A lock that leans towards one sched ("biased"): the tasks of that sched take it without a locked instruction, until somebody
  * else comes. Whoever comes revokes the bias for good, with one membarrier; from then on it is a plain spinning lock.
  *
- *   owner     NOBODY  nobody leans yet: users hold `word`; the first sched that may (SLEY__SCHED_BIAS) becomes the owner
+ *   owner     NOBODY  nobody leans yet: users hold `word`; the first sched that may (SLEY__SCHED_BIAS) becomes the owner.
+ *                     sley__lock_init_here makes it the owner from the start: nobody else knows the lock yet, and whoever gets
+ *                     to know it observes what init wrote with it, or SHARED
  *             a sched its thread takes the lock through `held`; everybody else has to revoke first
  *             SHARED  users hold `word`, for ever
  *   held      1 while the owner is inside, or looks whether it still is the owner; written by the owner's thread alone
@@ -51,6 +53,22 @@ SLEY_INLINE void sley__lock_init(struct sley__lock *l)
     atomic_store_explicit(&l->held, 0, memory_order_relaxed);
     /* relaxed: as above */
     atomic_store_explicit(&l->word, 0, memory_order_relaxed);
+}
+
+/** May locks lean towards @p s, the sched of this thread? */
+SLEY_INLINE bool sley__lock_may_lean(const struct sley_sched *s)
+{
+    return s && (s->flags & SLEY__SCHED_BIAS) && (s->ops->caps & SLEY_SCHED_CAP_HOME);
+}
+
+/** As sley__lock_init, for what mostly ends where it began: leans towards the current sched at once, if it may. */
+SLEY_INLINE void sley__lock_init_here(struct sley__lock *l)
+{
+    const struct sley_sched *s = sley__self;
+    sley__lock_init(l);
+    /* relaxed: as in sley__lock_init; that nobody else looks yet is why no `word` is held */
+    atomic_store_explicit(&l->owner, sley__lock_may_lean(s) ? (uintptr_t)s : (uintptr_t)SLEY__LOCK_NOBODY,
+                          memory_order_relaxed);
 }
 
 #if __STDC_HOSTED__
