@@ -263,10 +263,6 @@ SLEY_INLINE void sley_wait_finish(struct sley_wait *w, int32_t result)
     atomic_store_explicit(&w->word, (uintptr_t)SLEY__WAIT_DONE, memory_order_release);
 }
 
-/** The node is about to be shown to its completers. After this, and before they see it, nothing else may fail. */
-SLEY_INLINE void sley_wait_arm(struct sley_wait *w)
-{
-    const struct sley_sched *s = sley__self;
 /** The same for who knows the current sched. */
 SLEY_INLINE void sley__wait_finish_in(struct sley_wait *w, struct sley_sched *s, int32_t result)
 {
@@ -276,6 +272,10 @@ SLEY_INLINE void sley__wait_finish_in(struct sley_wait *w, struct sley_sched *s,
     atomic_store_explicit(&w->word, (uintptr_t)SLEY__WAIT_DONE, memory_order_release);
 }
 
+/** The node is about to be shown to its completers. After this, and before they see it, nothing else may fail. */
+SLEY_INLINE void sley_wait_arm(struct sley_wait *w)
+{
+    const struct sley_sched *s = sley__self;
     /* relaxed: the lock or queue that shows the node to completers publishes it */
     atomic_store_explicit(&w->word, s ? s->arm_word : (uintptr_t)SLEY__KIND_EMPTY, memory_order_relaxed);
 }
@@ -309,12 +309,6 @@ SLEY_INLINE void sley_wait_complete(struct sley_wait *w, int32_t result)
     sley__wait_complete_slow(w, result);
 }
 
-/* ---- what frames do inline; see frame.h ------------------------------------------------------------------------ */
-
-SLEY_API bool sley__frame_await(struct sley_wait *w);
-SLEY_API bool sley__frame_must_yield_slow(void);
-SLEY_API int sley__frame_verdict_slow(void);
-
 /** The same for completers that run nowhere but on the thread where the node was armed, as a reactor does. */
 SLEY_INLINE void sley_wait_complete_home(struct sley_wait *w, int32_t result)
 {
@@ -330,6 +324,12 @@ SLEY_INLINE void sley_wait_complete_home(struct sley_wait *w, int32_t result)
         sley__wait_complete_slow(w, result);
     }
 }
+
+/* ---- what frames do inline; see frame.h ------------------------------------------------------------------------ */
+
+SLEY_API bool sley__frame_await(struct sley_wait *w);
+SLEY_API bool sley__frame_must_yield_slow(void);
+SLEY_API int sley__frame_verdict_slow(void);
 
 SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
 {
