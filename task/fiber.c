@@ -93,7 +93,8 @@ int sley_direct_enter(void)
     if (SLEY_UNLIKELY(!s)) {
         return 0;
     }
-    if (!t) {
+    struct sley_task *t = current_fiber(s);
+    if (SLEY_UNLIKELY(!t)) {
         return refuse(s, NULL);
     }
     if (SLEY_UNLIKELY(s->budget <= 0) && sley__frame_must_yield_slow()) {
@@ -107,11 +108,10 @@ int sley_await(struct sley_wait *w)
     if (sley_wait_done(w)) {
         return w->result;
     }
-    struct sley_sched *s = sley_sched_current();
-    if (!s) {
+    struct sley_sched *s = sley__self; /* inline: not looked at after a switch */
+    if (SLEY_UNLIKELY(!s)) {
         return sley__thread_await(&w, 1, SLEY_NEVER, SLEY__THREAD_ONE);
     }
-    struct sley_task *t = current_fiber(s);
     struct sley_task *t = current_fiber(s);
     if (SLEY_UNLIKELY(!t)) {
         return refuse(s, w->at.site);
@@ -129,12 +129,12 @@ int sley_await_until(struct sley_wait *w, uint64_t deadline_ns)
     if (sley_wait_done(w)) {
         return w->result;
     }
-    struct sley_sched *s = sley__self; /* inline: not looked at after a switch */
-    if (SLEY_UNLIKELY(!s)) {
+    struct sley_sched *s = sley_sched_current();
+    if (!s) {
         return sley__thread_await(&w, 1, deadline_ns, SLEY__THREAD_ONE);
     }
     struct sley_task *t = current_fiber(s);
-    if (SLEY_UNLIKELY(!t)) {
+    if (!t) {
         return refuse(s, w->at.site);
     }
     struct sley_timer timer = {0};
