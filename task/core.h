@@ -22,6 +22,7 @@ struct sley__memory {
     void *alt;            /* signal stack for stack_overflow.c */
     struct sley_scope root;
     struct sley_alloc libc;
+    uint64_t tidy_ns;               /* when sley_sched_tidy is to look at the stacks; 0: there is no need */
     struct sley_task *kept; /* ring: ended, handles are out, and the slab does not take them along when it goes */
 };
 

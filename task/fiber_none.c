@@ -30,6 +30,12 @@ size_t sley__stack_trim(struct sley__stack_pool *p)
     return 0;
 }
 
+uint64_t sley_sched_tidy(struct sley_sched *s)
+{
+    (void)s;
+    return SLEY_NEVER;
+}
+
 void sley__context_adopt_thread(struct sley__context *c)
 {
     (void)c;

@@ -12,8 +12,12 @@
  *      idle[0 .. cold_count)          have lost their pages
  *      idle[cold_count .. idle_count) keep them; get and put work at this end
  *
- * Invariant: cold_count <= idle_count <= stack_count <= idle_cap, hence put cannot fail. Bookkeeping is mapped too (stack_book.c):
- * a pool never calls an allocator.
+ * How many keep their pages follows use: of those, low_count is the least number since the last look, so as many were not
+ * needed in all that time, and the coldest low_count lose theirs, but for a few (hot_count). A load that comes in waves finds
+ * its stacks as it left them; when it is over, the second look gives all back.
+ *
+ * Invariant: cold_count + low_count <= idle_count <= stack_count <= idle_cap, hence put cannot fail. Bookkeeping is mapped
+ * too (stack_book.c): a pool never calls an allocator.
  */
 #include "stack_pool.h"
 
@@ -36,7 +40,7 @@ enum {
     COLOUR_BYTES = 64,
     /* 64 stacks of the default size. A stack that is larger has a chunk to itself. */
     CHUNK_BYTES = 1 << 22,
-    /* A class keeps the pages of at most this much and this many idle stacks, and of as many again between batches. */
+    /* A class keeps for long the pages of at most this much and this many idle stacks. */
     HOT_BYTES = 1 << 22,
     HOT_MAX = 64,
     FUTEX_WAIT_PRIVATE_OP = 128,
@@ -184,6 +188,9 @@ void *sley__stack_get(struct sley__stack_pool *p, size_t bytes, size_t *ret_byte
         if (class->cold_count > class->idle_count) {
             class->cold_count = class->idle_count;
         }
+        if (class->low_count > class->idle_count - class->cold_count) {
+            class->low_count = class->idle_count - class->cold_count;
+        }
     } else {
         top = carve(p, class, shift);
         if (top == NULL) {
@@ -207,8 +214,16 @@ void sley__stack_put(struct sley__stack_pool *p, void *top, size_t bytes) {
     }
     class->idle[class->idle_count++] = top;
     class->put_since_trim = true;
-    if (class->idle_count - class->cold_count > 2 * class->hot_count) {
-        sley__stack_cool(p, class, shift, class->idle_count - class->cold_count - class->hot_count);
+    if (class->idle_count - class->cold_count <= 2 * class->hot_count) {
+        return;
+    }
+    if (class->hot_count == 0) {
+        sley__stack_cool(p, class, shift, class->idle_count - class->cold_count);
+        return;
+    }
+    p->surplus = true;
+    if (++class->put_count >= 4 * class->stack_count) {
+        (void)sley__stack_look(p, class, shift); /* who never idles: see sley__stack_settle */
     }
 }
 

@@ -41,8 +41,26 @@ void sley__stack_pool_destroy(struct sley__stack_pool *p);
  * at their tops does not fall into one set of the cache; the usable size is smaller by as much.
  */
 void *sley__stack_get(struct sley__stack_pool *p, size_t bytes, size_t *ret_bytes);
-/** Gives a stack back, by its top and the size asked for. Hot ones keep their pages, others lose them (MADV_DONTNEED). */
+/**
+ * Gives a stack back, by its top and the size asked for. It keeps its pages, the large sizes excepted, until it turns out that
+ * so many idle stacks are not needed: see sley__stack_settle. Now and then (each time all have come back four times) that is
+ * looked after here.
+ */
 void sley__stack_put(struct sley__stack_pool *p, void *top, size_t bytes);
+/** How much there is to settle: nothing; something, in the long run; more than one call may do. */
+enum sley__stack_surplus {
+    SLEY__STACK_SURPLUS_NONE,
+    SLEY__STACK_SURPLUS_LATER,
+    SLEY__STACK_SURPLUS_NOW,
+};
+/**
+ * Gives back the pages of idle stacks that were not wanted since the last call, but for the 64 of each size (4 MiB) that were
+ * used last. Called twice with no get in between it leaves no more than those. Returns what is left to do. Cost: at most 1024
+ * stacks per size, about 0.2 us each.
+ */
+enum sley__stack_surplus sley__stack_settle(struct sley__stack_pool *p);
+/** Would settling do anything, now or later? */
+bool sley__stack_unsettled(const struct sley__stack_pool *p);
 /**
  * Gives the pages of all idle stacks back to the kernel, and the addresses of chunks with no stack out.
  * Returns the number of stacks trimmed. Cost: a sort of the idle stacks, and nothing when none was put since.

@@ -34,6 +34,8 @@ struct stack_class {
     size_t idle_count, cold_count, idle_cap;
     size_t stack_count;        /* carved and not unmapped */
     size_t hot_count;          /* of so many idle stacks the pages are kept for long */
+    size_t low_count;          /* of the idle stacks that keep their pages, so many were never wanted since the last look */
+    size_t put_count;          /* with more than twice hot_count of them, since the last look */
     struct stack_chunk *fresh; /* the chunk to carve the next stack from, or NULL */
     bool put_since_trim;
 };
@@ -47,6 +49,7 @@ struct sley__stack_pool {
     size_t min_bytes;
     enum sley__stack_guard guard;
     bool annotated; /* a checker wants to hear of stacks */
+    bool surplus;   /* since the last look a class has kept the pages of more than twice its hot_count */
     struct stack_chunk *unused_records;
     struct record_page *record_pages;
 };
@@ -84,5 +87,8 @@ void sley__stack_book_shrink(struct stack_class *class);
 /** Drops the pages of the coldest @p n of the idle stacks that still have theirs. */
 void sley__stack_cool(const struct sley__stack_pool *p, struct stack_class *class, unsigned shift,
                       size_t n);
+/** The look: drops the pages of what was not wanted since the last one, but for hot_count. Returns whether more is to be
+ * dropped than the bound of one call. */
+bool sley__stack_look(const struct sley__stack_pool *p, struct stack_class *class, unsigned shift);
 
 #endif

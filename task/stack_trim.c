@@ -5,6 +5,9 @@
 
 #include "annotate.h"
 
+/* A look drops the pages of so many stacks at most: some 200 us. */
+enum { LOOK_MAX = 1024 };
+
 void sley__stack_cool(const struct sley__stack_pool *p, struct stack_class *class, unsigned shift,
                       size_t n) {
     char *const *tops = class->idle + class->cold_count;
@@ -141,6 +144,40 @@ static void drop_chunks(struct sley__stack_pool *p, struct stack_class *class, u
     sley__stack_book_shrink(class);
 }
 
+bool sley__stack_look(const struct sley__stack_pool *p, struct stack_class *class, unsigned shift) {
+    size_t n = class->low_count > class->hot_count ? class->low_count - class->hot_count : 0;
+    bool more = n > LOOK_MAX;
+    n = more ? LOOK_MAX : n;
+    sort_descending(class->idle + class->cold_count, n); /* neighbours in a row */
+    sley__stack_cool(p, class, shift, n);
+    /* What was not needed until now, less what is gone; or a new beginning. */
+    class->low_count = more ? class->low_count - n : class->idle_count - class->cold_count;
+    class->put_count = 0;
+    return more;
+}
+
+bool sley__stack_unsettled(const struct sley__stack_pool *p) {
+    return p->surplus;
+}
+
+enum sley__stack_surplus sley__stack_settle(struct sley__stack_pool *p) {
+    enum sley__stack_surplus left = SLEY__STACK_SURPLUS_NONE;
+    for (unsigned i = 0; i < SLEY__STACK_CLASSES && p->surplus; i++) {
+        struct stack_class *class = &p->classes[i];
+        if (class->hot_count == 0) {
+            continue;
+        }
+        if (sley__stack_look(p, class, SLEY__STACK_MIN_SHIFT + i)) {
+            left = SLEY__STACK_SURPLUS_NOW;
+        } else if (class->idle_count - class->cold_count > 2 * class->hot_count &&
+                   left == SLEY__STACK_SURPLUS_NONE) {
+            left = SLEY__STACK_SURPLUS_LATER;
+        }
+    }
+    p->surplus = left != SLEY__STACK_SURPLUS_NONE;
+    return left;
+}
+
 size_t sley__stack_trim(struct sley__stack_pool *p) {
     size_t trimmed = 0;
     for (unsigned i = 0; i < SLEY__STACK_CLASSES; i++) {
@@ -151,6 +188,7 @@ size_t sley__stack_trim(struct sley__stack_pool *p) {
             continue;
         }
         class->put_since_trim = false;
+        class->low_count = 0;
         sort_descending(class->idle + class->cold_count, hot);
         sley__stack_cool(p, class, shift, hot);
         sort_descending(class->idle, class->idle_count);

@@ -96,6 +96,17 @@ static void run_timers(struct sley_local_worker *w)
     }
 }
 
+/** Tidies up before a wait; returns when again. A clock that jumps to the next deadline when idle is not made to stop for this. */
+static uint64_t tidy(struct sley_local_worker *w)
+{
+    return w->clock && w->clock->idle ? SLEY_NEVER : sley_sched_tidy(&w->sched);
+}
+
+static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns < b_ns ? a_ns : b_ns;
+}
+
 /** Nothing is ready: waits for the reactor, the bell, or the next deadline, at most until @p limit_ns. */
 static void park(struct sley_local_worker *w, uint64_t limit_ns)
 {
@@ -106,11 +117,11 @@ static void park(struct sley_local_worker *w, uint64_t limit_ns)
             return;
         }
     }
+    const uint64_t tidy_ns = tidy(w);
     if (!sley_sched_park(s)) {
         return;
     }
-    uint64_t next = sley_wheel_next(&w->wheel);
-    next = limit_ns < next ? limit_ns : next;
+    const uint64_t next = earlier(earlier(sley_wheel_next(&w->wheel), limit_ns), tidy_ns);
     const bool io = w->reactor && w->reactor->armed_count > 0;
     if (w->clock && w->clock->idle && !io && next != SLEY_NEVER) {
         w->clock->idle(w->clock, next);
@@ -213,7 +224,7 @@ static int local_turn(struct sley_executor *ex, uint32_t max, uint64_t *ret_next
     const bool more = sley_sched_ready(s) || (w->reactor && w->reactor->more) ||
                       !sley_sched_park(s); /* stays parked: a post rings */
     if (ret_next_ns) {
-        *ret_next_ns = more ? 0 : sley_wheel_next(&w->wheel);
+        *ret_next_ns = more ? 0 : earlier(sley_wheel_next(&w->wheel), tidy(w));
     }
     leave(w);
     return more ? SLEY_TURN_PREEMPTED : ran ? SLEY_TURN_RAN : SLEY_TURN_IDLE;

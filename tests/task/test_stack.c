@@ -377,21 +377,103 @@ SLEY_TEST(trim_gives_pages_and_free_chunks_back_with_mprotect, "") {
     check_trim(SLEY__STACK_POOL_MPROTECT);
 }
 
-SLEY_TEST(put_keeps_the_pages_of_a_bounded_number, "") {
-    struct many m;
-    take_many(&m, 0);
+static void put_many(struct many *m) {
     for (unsigned i = 0; i < MANY; i++) {
-        sley__stack_put(m.p, m.tops[i], 0);
+        sley__stack_put(m->p, m->tops[i], 0);
     }
+}
+
+static unsigned hot_of(const struct many *m) {
     unsigned hot = 0;
     for (unsigned i = 0; i < MANY; i++) {
-        hot += resident_of(&m, i) > 0;
+        hot += resident_of(m, i) > 0;
+    }
+    return hot;
+}
+
+SLEY_TEST(settle_gives_back_at_the_second_look_all_but_a_bounded_number, "") {
+    struct many m;
+    take_many(&m, 0);
+    CHECK(!sley__stack_unsettled(m.p));
+    put_many(&m);
+    CHECK_UINT(hot_of(&m), ==, MANY);
+    CHECK(sley__stack_unsettled(m.p));
+    CHECK_INT(sley__stack_settle(m.p), ==, SLEY__STACK_SURPLUS_LATER); /* all were wanted a moment ago */
+    CHECK_UINT(hot_of(&m), ==, MANY);
+    CHECK_INT(sley__stack_settle(m.p), ==, SLEY__STACK_SURPLUS_NONE);
+    CHECK_UINT(hot_of(&m), ==, 64);
+    CHECK_INT(resident_of(&m, MANY - 1), >, 10); /* the last one put is hot */
+    CHECK_INT(resident_of(&m, 0), ==, 0);
+    CHECK(!sley__stack_unsettled(m.p));
+    CHECK_INT(sley__stack_settle(m.p), ==, SLEY__STACK_SURPLUS_NONE);
+    CHECK_UINT(hot_of(&m), ==, 64);
+    sley__stack_pool_destroy(m.p);
+}
+
+SLEY_TEST(settle_leaves_what_each_wave_wants, "") {
+    enum { WANTED = 200 };
+    struct many m;
+    take_many(&m, 0);
+    put_many(&m);
+    for (unsigned wave = 0; wave < 5; wave++) {
+        for (unsigned i = 0; i < WANTED; i++) {
+            m.tops[MANY - 1 - i] = must_get(m.p, 0, &m.usable[MANY - 1 - i]);
+        }
+        for (unsigned i = WANTED; i-- > 0;) {
+            sley__stack_put(m.p, m.tops[MANY - 1 - i], 0);
+        }
+        CHECK_INT(sley__stack_settle(m.p), ==, SLEY__STACK_SURPLUS_LATER);
+        CHECK_UINT(hot_of(&m), >=, WANTED);
+    }
+    sley__stack_pool_destroy(m.p);
+}
+
+SLEY_TEST(put_settles_by_itself_in_the_long_run, "") {
+    struct many m;
+    take_many(&m, 0);
+    put_many(&m);
+    for (unsigned i = 0; i < 3 * 4 * MANY; i++) {
+        size_t usable;
+        sley__stack_put(m.p, must_get(m.p, 0, &usable), 0);
+    }
+    CHECK_UINT(hot_of(&m), >=, 64);
+    CHECK_UINT(hot_of(&m), <=, 128);
+    sley__stack_pool_destroy(m.p);
+}
+
+SLEY_TEST(settle_goes_in_bounded_steps, "") {
+    enum { COUNT = 3000 };
+    static char *tops[COUNT];
+    struct sley__stack_pool *p = sley__stack_pool_create();
+    size_t usable;
+    for (unsigned i = 0; i < COUNT; i++) {
+        tops[i] = must_get(p, 16384, &usable);
+        tops[i][-1] = 1;
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        sley__stack_put(p, tops[i], 16384);
+    }
+    CHECK_INT(sley__stack_settle(p), ==, SLEY__STACK_SURPLUS_LATER);
+    CHECK_INT(sley__stack_settle(p), ==, SLEY__STACK_SURPLUS_NOW);
+    CHECK_INT(sley__stack_settle(p), ==, SLEY__STACK_SURPLUS_NOW);
+    CHECK_INT(sley__stack_settle(p), ==, SLEY__STACK_SURPLUS_NONE);
+    unsigned hot = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        char *page = tops[i] - 1 - ((uintptr_t)(tops[i] - 1) & (page_bytes() - 1));
+        hot += resident_pages(page, page_bytes()) > 0;
     }
     CHECK_UINT(hot, >=, 64);
     CHECK_UINT(hot, <=, 128);
-    CHECK_INT(resident_of(&m, MANY - 1), >, 10); /* the last one put is hot */
-    CHECK_INT(resident_of(&m, 0), ==, 0);
-    sley__stack_pool_destroy(m.p);
+    for (unsigned i = 0; i < COUNT; i++) { /* the cold ones, too, are still good */
+        tops[i] = must_get(p, 16384, &usable);
+        memset(tops[i] - usable, 1, usable);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        sley__stack_put(p, tops[i], 16384);
+    }
+    CHECK_UINT(sley__stack_trim(p), ==, COUNT);
+    CHECK_INT(sley__stack_settle(p), ==, SLEY__STACK_SURPLUS_NONE);
+    sley__stack_pool_destroy(p);
 }
 
 SLEY_TEST(large_stack_keeps_no_pages, "") {
@@ -488,7 +570,7 @@ SLEY_TEST(forty_thousand_guarded_stacks, "") {
     for (unsigned i = 0; i < count; i++) {
         sley__stack_put(p, tops[i], 0);
     }
-    CHECK_UINT(sley__stack_trim(p), <=, 128);
+    CHECK_UINT(sley__stack_trim(p), ==, COUNT);
     free(tops);
     sley__stack_pool_destroy(p);
 }

@@ -137,6 +137,12 @@ SLEY_API int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type 
 /** Gives idle memory (stacks, slab chunks) back. Returns bytes. Thread: owner. */
 SLEY_API size_t sley_sched_trim(struct sley_sched *s);
 
+/**
+ * Before every wait: gives back, in small steps, stack memory that nobody has wanted for a second. Returns when to call again at
+ * the latest: SLEY_NEVER as soon as all is given back, so that idle stays silent. Thread: owner. Cost: mostly two loads.
+ */
+SLEY_API uint64_t sley_sched_tidy(struct sley_sched *s);
+
 /* ---- work that travels to a home thread ------------------------------------------------------------------------ */
 
 /**
