@@ -1,6 +1,8 @@
 /* The slab's slow half: chunks in, chunks out. What runs for every task is inline in slab.h. */
 #include "slab.h"
 
+#include "pages.h"
+
 #include <stdint.h>
 
 /* In front of every chunk. `next` and `left` make a list most of the time and a search tree while trimming. */
@@ -76,6 +78,9 @@ static struct sley__slab_chunk *take_chunk(struct sley__slab *s, size_t bytes) {
         struct sley__slab_chunk *c = sley_alloc_get(s->alloc, ask, SLEY__SLAB_STEP);
         if (c != NULL) {
             *c = (struct sley__slab_chunk){.bytes = (uint32_t)(ask - HEADER)};
+            if (want >= MOST_BYTES - MALLOC_SLACK) {
+                sley__pages_wanted(body(c), c->bytes); /* who has had so many tasks will fill this, too */
+            }
             s->held_bytes += ask;
             sley__annotate_free(body(c), c->bytes);
             return c;
