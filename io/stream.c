@@ -264,6 +264,13 @@ static uint8_t direct_kind(void)
 }
 
 /* Only the node has to be zero before its first start: clearing all of the op would cost more than the call around it. */
+static inline void zero_node(struct sley_io_op *op)
+{
+    /* relaxed: nobody else knows the node */
+    atomic_store_explicit(&op->wait.word, 0, memory_order_relaxed);
+    op->wait.at.site = NULL;
+}
+
 #define DIRECT_OP(name)                                                                            \
     struct sley_io_op name;                                                                        \
     do {                                                                                           \
@@ -271,25 +278,57 @@ static uint8_t direct_kind(void)
         if (rc_ < 0) {                                                                             \
             return rc_;                                                                            \
         }                                                                                          \
-        /* relaxed: nobody else knows the node */                                                  \
-        atomic_store_explicit(&(name).wait.word, 0, memory_order_relaxed);                         \
-        (name).wait.at.site = NULL;                                                                \
+        zero_node(&(name));                                                                        \
     } while (0)
+
+/** In a fiber that has budget left: there is nothing to enter, and nobody else to be asked. */
+static inline bool in_usual_fiber(void)
+{
+    const struct sley_sched *s = sley__self;
+    return SLEY_LIKELY(s != NULL) && SLEY_LIKELY(s->budget > 0) && SLEY_LIKELY(s->current != NULL) &&
+           SLEY_LIKELY(s->current->type->style == SLEY_STYLE_FIBER);
+}
+
+static inline int verdict(struct sley_io_op *op)
+{
+    return sley_wait_done(&op->wait) ? op->wait.result : sley_await(&op->wait);
+}
+
+/** read and write where not all is as usual. */
+static SLEY_NOINLINE int direct_odd(struct sley_stream *s, void *buf, size_t len, bool reading)
+{
+    DIRECT_OP(op);
+    prepare_one(&op, reading ? SLEY_IO_RECV : SLEY_IO_SEND, direct_kind());
+    if (reading) {
+        s->ops->read_start(&op, s, buf, len);
+    } else {
+        s->ops->write_start(&op, s, buf, len);
+    }
+    return sley_await(&op.wait);
+}
 
 int sley_stream_read(struct sley_stream *s, void *buf, size_t len)
 {
-    DIRECT_OP(op);
-    prepare_one(&op, SLEY_IO_RECV, direct_kind());
+    if (!in_usual_fiber()) {
+        return direct_odd(s, buf, len, true);
+    }
+    struct sley_io_op op;
+    zero_node(&op);
+    prepare_one(&op, SLEY_IO_RECV, 0);
     s->ops->read_start(&op, s, buf, len);
-    return sley_await(&op.wait);
+    return verdict(&op);
 }
 
 int sley_stream_write(struct sley_stream *s, const void *buf, size_t len)
 {
-    DIRECT_OP(op);
-    prepare_one(&op, SLEY_IO_SEND, direct_kind());
+    if (!in_usual_fiber()) {
+        return direct_odd(s, (void *)(uintptr_t)buf, len, false);
+    }
+    struct sley_io_op op;
+    zero_node(&op);
+    prepare_one(&op, SLEY_IO_SEND, 0);
     s->ops->write_start(&op, s, buf, len);
-    return sley_await(&op.wait);
+    return verdict(&op);
 }
 
 /** On a plain thread ops end on other threads: the loop is the caller's. */
@@ -310,55 +349,45 @@ static int thread_pieces(struct sley_stream *s, char *buf, size_t len, size_t *r
     return rc < 0 ? rc : 0;
 }
 
-/** read_exact and write_all where not all is as usual: a plain thread, or a stream without CAP_ALL. */
+/** read_exact and write_all where not all is as usual. */
 static SLEY_NOINLINE int direct_all_odd(struct sley_stream *s, void *buf, size_t len, size_t *ret_done, bool reading)
 {
-    const bool on_thread = !sley_sched_current();
-    if (on_thread && !(s->ops->caps & SLEY_STREAM_CAP_ALL)) {
+    if (ret_done) {
+        *ret_done = 0;
+    }
+    DIRECT_OP(op);
+    const uint8_t kind = direct_kind();
+    if (kind == SLEY_STREAM_RUN && !(s->ops->caps & SLEY_STREAM_CAP_ALL)) {
         return thread_pieces(s, buf, len, ret_done, reading);
     }
-    struct sley_io_op op = {0};
     if (reading) {
-        read_exact_start(&op, s, buf, len, ret_done, direct_kind());
+        read_exact_start(&op, s, buf, len, ret_done, kind);
     } else {
-        write_all_start(&op, s, buf, len, ret_done, direct_kind());
+        write_all_start(&op, s, buf, len, ret_done, kind);
     }
     return sley_await(&op.wait);
-}
-
-static inline bool as_usual(const struct sley_stream *s)
-{
-    return SLEY_LIKELY((s->ops->caps & SLEY_STREAM_CAP_ALL) && sley_sched_current());
 }
 
 int sley_stream_read_exact(struct sley_stream *s, void *buf, size_t len, size_t *ret_done)
 {
-    if (ret_done) {
-        *ret_done = 0;
-    }
-    DIRECT_OP(op);
-    if (!as_usual(s)) {
+    if (!in_usual_fiber()) {
         return direct_all_odd(s, buf, len, ret_done, true);
     }
-    op.ret_done = ret_done;
-    prepare(&op, SLEY_IO_RECV, SLEY_IO_ALL, 0);
-    s->ops->read_start(&op, s, buf, len);
-    return sley_await(&op.wait);
+    struct sley_io_op op;
+    zero_node(&op);
+    read_exact_start(&op, s, buf, len, ret_done, 0);
+    return verdict(&op);
 }
 
 int sley_stream_write_all(struct sley_stream *s, const void *buf, size_t len, size_t *ret_done)
 {
-    if (ret_done) {
-        *ret_done = 0;
-    }
-    DIRECT_OP(op);
-    if (!as_usual(s)) {
+    if (!in_usual_fiber()) {
         return direct_all_odd(s, (void *)(uintptr_t)buf, len, ret_done, false);
     }
-    op.ret_done = ret_done;
-    prepare(&op, SLEY_IO_SEND, SLEY_IO_ALL, 0);
-    s->ops->write_start(&op, s, buf, len);
-    return sley_await(&op.wait);
+    struct sley_io_op op;
+    zero_node(&op);
+    write_all_start(&op, s, buf, len, ret_done, 0);
+    return verdict(&op);
 }
 
 int sley_stream_flush(struct sley_stream *s)

@@ -101,11 +101,20 @@ static struct sley_task *current_fiber(struct sley_sched *s)
 }
 
 /** Says no to who may not wait here. */
-static int refuse(const struct sley_sched *s, const char *site)
+static SLEY_NOINLINE int refuse(const struct sley_sched *s, const char *site)
 {
     sley__misuse(s->current, site, "a direct call was made where nothing may wait",
                  s->current ? "in a frame use SLEY_CALL" : "callbacks of the runtime must not wait");
     return -EDEADLK;
+}
+
+/** The budget is used up, or somebody wants a look. */
+static SLEY_NOINLINE int enter_slowly(struct sley_sched *s)
+{
+    if (sley__frame_must_yield_slow()) {
+        sley__fiber_switch_out(s, s->current, SLEY_STEP_YIELD);
+    }
+    return 0;
 }
 
 int sley_direct_enter(void)
@@ -114,14 +123,15 @@ int sley_direct_enter(void)
     if (SLEY_UNLIKELY(!s)) {
         return 0;
     }
-    struct sley_task *t = current_fiber(s);
-    if (SLEY_UNLIKELY(!t)) {
+    if (SLEY_UNLIKELY(!current_fiber(s))) {
         return refuse(s, NULL);
     }
-    if (SLEY_UNLIKELY(s->budget <= 0) && sley__frame_must_yield_slow()) {
-        sley__fiber_switch_out(s, t, SLEY_STEP_YIELD);
-    }
-    return 0;
+    return SLEY_LIKELY(s->budget > 0) ? 0 : enter_slowly(s);
+}
+
+static SLEY_NOINLINE int await_on_thread(struct sley_wait *w)
+{
+    return sley__thread_await(&w, 1, SLEY_NEVER, SLEY__THREAD_ONE);
 }
 
 int sley_await(struct sley_wait *w)
@@ -131,7 +141,7 @@ int sley_await(struct sley_wait *w)
     }
     struct sley_sched *s = sley__self; /* inline: not looked at after a switch */
     if (SLEY_UNLIKELY(!s)) {
-        return sley__thread_await(&w, 1, SLEY_NEVER, SLEY__THREAD_ONE);
+        return await_on_thread(w);
     }
     struct sley_task *t = current_fiber(s);
     if (SLEY_UNLIKELY(!t)) {

@@ -122,28 +122,31 @@ int sley_sched_may_drive(void)
 
 uint32_t sley_sched_run(struct sley_sched *s, uint32_t max)
 {
-    uint32_t n = 0;
+    uint32_t left = max;
     struct sley_task *t;
     sley__context_adopt_thread(&s->memory->back); /* fibers come back to this thread; sanitizers want its stack by name */
-    while (n < max && (t = s->ready_head) != NULL) {
+    while (left > 0 && (t = s->ready_head) != NULL) {
         s->ready_head = t->link.next;
         if (!s->ready_head) {
             s->ready_tail = &s->ready_head;
         }
         s->ready_count--;
-        n++;
+        left--;
         const uint32_t before = sley__task_to_running(t);
         s->current = t;
-        s->budget = SLEY_UNLIKELY(before & (SLEY__TASK_POKED | SLEY__TASK_CANCELLED)) ? 0 : SLEY__BUDGET;
+        s->budget = SLEY__BUDGET;
+        if (SLEY_UNLIKELY(before & (SLEY__TASK_POKED | SLEY__TASK_CANCELLED))) {
+            s->budget = 0;
+        }
         const enum sley_step step = t->type->resume(t);
-        if (step == SLEY_STEP_DONE) {
+        if (SLEY_UNLIKELY(step == SLEY_STEP_DONE)) {
             sley__task_finish(s, t);
         } else {
             sley__task_after_step(s, t, step);
         }
     }
     s->current = NULL;
-    return n;
+    return max - left;
 }
 
 /* ---- inbox: a stack that is emptied at once, so that there is no ABA; its head also says whether home is parked ---- */

@@ -76,14 +76,20 @@ SLEY_INLINE void sley__task_set(struct sley_task *t, uint32_t state)
     atomic_store_explicit(&t->state, state, memory_order_relaxed);
 }
 
-/** Edge (1). */
-SLEY_INLINE void sley__task_to_scheduled_new(struct sley_sched *s, struct sley_task *t)
+/** Queues a task that is SCHEDULED: the second half of edge (1), for a spawn that has made it so before. */
+SLEY_INLINE void sley__task_queue(struct sley_sched *s, struct sley_task *t)
 {
-    sley__task_set(t, sley__task_state(t) | SLEY__TASK_SCHEDULED);
     t->link.next = NULL;
     *s->ready_tail = t;
     s->ready_tail = &t->link.next;
     s->ready_count++;
+}
+
+/** Edge (1). */
+SLEY_INLINE void sley__task_to_scheduled_new(struct sley_sched *s, struct sley_task *t)
+{
+    sley__task_set(t, sley__task_state(t) | SLEY__TASK_SCHEDULED);
+    sley__task_queue(s, t);
 }
 
 /** Edge (2). Returns the state before, for the budget. */
@@ -100,7 +106,7 @@ SLEY_INLINE void sley__task_after_step(struct sley_sched *s, struct sley_task *t
 {
     const uint32_t state = sley__task_state(t);
     const uint32_t rest = state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN);
-    if (step == SLEY_STEP_WAIT && !(state & SLEY__TASK_WOKEN)) {
+    if (SLEY_LIKELY(step == SLEY_STEP_WAIT && !(state & SLEY__TASK_WOKEN))) {
         sley__task_set(t, rest | SLEY__TASK_IDLE);
         return;
     }

@@ -81,7 +81,17 @@ struct sley_frame {
     case (n) + 1000000000u:                                                                        \
         (op)->wait.at.site = SLEY_SITE;                                                            \
         X##_start((op), __VA_ARGS__);                                                              \
-        SLEY__AWAIT(n, f, rc, &(op)->wait);                                                        \
+        if (!sley__frame_ready(&(op)->wait)) {                                                     \
+            (f)->frame.label = (n);                                                                \
+            return SLEY_STEP_WAIT;                                                                 \
+        }                                                                                          \
+        if (0) { /* what comes back here has been woken: almost always it is done */               \
+        case (n):                                                                                  \
+            if (!sley_wait_done(&(op)->wait) && !sley__frame_await(&(op)->wait)) {                 \
+                return SLEY_STEP_WAIT;                                                             \
+            }                                                                                      \
+        }                                                                                          \
+        (rc) = (op)->wait.result;                                                                  \
     } while (0)
 
 /**

@@ -339,17 +339,17 @@ SLEY_API int sley__frame_verdict_slow(void);
 
 SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
 {
-    struct sley_sched *s = sley__self;
     /* acquire: observes the result stored before DONE */
     const uintptr_t word = atomic_load_explicit(&w->word, memory_order_acquire);
     if (word == (uintptr_t)SLEY__WAIT_DONE) {
         return true;
     }
-    if (SLEY_LIKELY(word == ((uintptr_t)s | SLEY__KIND_HOME) && s->budget > 0)) {
+    const struct sley_sched *s = sley__self;
+    if (SLEY_LIKELY(word == (uintptr_t)s + SLEY__KIND_HOME && s->budget > 0)) {
         struct sley_task *t = s->current;
         t->link.awaited = w;
         /* release: a foreign completer finds the home through the task, which may be younger than the node; it acquires */
-        atomic_store_explicit(&w->word, (uintptr_t)t | SLEY__KIND_HOME_TASK, memory_order_release);
+        atomic_store_explicit(&w->word, (uintptr_t)t + SLEY__KIND_HOME_TASK, memory_order_release);
         return false;
     }
     return sley__frame_await(w);
