@@ -44,8 +44,8 @@ static void park(struct parker *p, uint64_t deadline_ns)
     /* BITSET takes an absolute CLOCK_MONOTONIC time */
     (void)syscall(SYS_futex, &p->woken, FUTEX_WAIT_BITSET_PRIVATE, 0, deadline_ns == SLEY_NEVER ? NULL : &ts, NULL,
                   FUTEX_BITSET_MATCH_ANY);
-    /* relaxed: a hint; the caller looks at its nodes */
-    atomic_store_explicit(&p->woken, 0, memory_order_relaxed);
+    /* acquire, and no plain store: the caller looks at its nodes, and must see what each wake that this takes in is about */
+    (void)atomic_exchange_explicit(&p->woken, 0, memory_order_acquire);
 }
 
 /* ---- timers of threads: the waiting thread itself is the clock --------------------------------------------------- */

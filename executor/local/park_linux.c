@@ -19,14 +19,14 @@ void sley__local_wait(SLEY_ATOMIC(uint32_t) *bell, uint64_t until_ns)
     /* BITSET takes an absolute CLOCK_MONOTONIC time */
     (void)syscall(SYS_futex, bell, FUTEX_WAIT_BITSET_PRIVATE, 0, until_ns == SLEY_NEVER ? NULL : &ts, NULL,
                   FUTEX_BITSET_MATCH_ANY);
-    /* relaxed: what was posted is ordered by the inbox */
-    atomic_store_explicit(bell, 0, memory_order_relaxed);
+    /* acquire, and no plain store: it takes in every ring up to here, of which a store could wipe one out unseen */
+    (void)atomic_exchange_explicit(bell, 0, memory_order_acquire);
 }
 
 void sley__local_ring(SLEY_ATOMIC(uint32_t) *bell)
 {
-    /* relaxed: as above; the futex compares the value under its own lock */
-    if (atomic_exchange_explicit(bell, 1, memory_order_relaxed) == 0) {
+    /* release: publishes what this is rung for to the wait that takes it in, also when it was rung already */
+    if (atomic_exchange_explicit(bell, 1, memory_order_release) == 0) {
         (void)syscall(SYS_futex, bell, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     }
 }
