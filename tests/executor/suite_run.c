@@ -521,6 +521,18 @@ static void on_signal(int signo)
     signalled->ops->halt(signalled);
 }
 
+/* The thread sanitizer runs handlers late, at its own calls; one that comes just before a futex wait is slept over by it. */
+#if defined(__has_feature)
+#define HAS_FEATURE(x) __has_feature(x)
+#else
+#define HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || HAS_FEATURE(thread_sanitizer)
+enum { SIGNALS_IN_TIME = 0 };
+#else
+enum { SIGNALS_IN_TIME = 1 };
+#endif
+
 static void *halt_outside(void *arg)
 {
     const bool by_signal = arg != NULL;
@@ -547,7 +559,7 @@ void suite_halt_from_a_thread_and_a_signal_handler(const struct suite_executor *
     const unsigned n = 300 / harness_slowness();
     for (unsigned i = 0; i < n; i++) {
         pthread_t thread;
-        CHECK_INT(pthread_create(&thread, NULL, halt_outside, i % 2 ? ex : NULL), ==, 0);
+        CHECK_INT(pthread_create(&thread, NULL, halt_outside, i % 2 && SIGNALS_IN_TIME ? ex : NULL), ==, 0);
         CHECK_RC(ex->ops->run(ex, t), -ECANCELED);
         CHECK_INT(pthread_join(thread, NULL), ==, 0);
     }
