@@ -1,0 +1,48 @@
+"""A server with 1,000 idle connections never leaves its wait. idle.py ECHO STEADY STYLE REACTOR SANITIZER [SECONDS]"""
+import sys
+import time
+
+import rig
+from tap import Tap
+
+SETTLE_S = 2
+# What waits: strace itself interrupts it when it attaches and leaves, and the server goes back to it
+WAITS = ('epoll_wait', 'epoll_pwait', 'epoll_pwait2', 'poll', 'ppoll', 'restart_syscall')
+
+
+def watch(s, seconds):
+    """What moved while nothing happened: two dictionaries of threads."""
+    before = s.activity()
+    time.sleep(seconds)
+    return before, s.activity()
+
+
+def main(program, steady, style, reactor, sanitizer, seconds='3'):
+    tap, seconds = Tap(), float(seconds)
+    connections = 1000 if sanitizer == 'none' else 300
+    with rig.Server(program, style, reactor) as s, rig.steady(steady, s, connections, 1000) as good:
+        good.ask('pause')
+        if sanitizer != 'none':
+            tap.skip('idle_thread_stays_in_its_wait', 'a sanitizer runs a thread of its own')
+        else:
+            time.sleep(SETTLE_S)
+            before, after = watch(s, seconds)
+            tap.check('idle_thread_stays_in_its_wait', before == after, (before, after))
+            calls = rig.calls_of(s, seconds)
+            if isinstance(calls, str):
+                tap.skip('idle_makes_no_system_call', calls)
+            else:
+                tap.check('idle_makes_no_system_call', not [c for c in calls if c not in WAITS] and sum(calls.values()) <= 2, calls)
+        good.ask('go')
+        time.sleep(0.5)
+        if sanitizer == 'none':  # that the two above can see anything at all
+            before, after = watch(s, 0.5)
+            calls = rig.calls_of(s, 0.5)
+            tap.check('busy_server_is_seen', before != after and (isinstance(calls, str) or sum(calls.values()) > 100), calls)
+        figures = rig.figures(good.ask('take'))
+        tap.check('idle_server_still_answers', figures['echoes'] > 0 and figures['errors'] == 0, figures)
+    return tap.finish()
+
+
+if __name__ == '__main__':
+    sys.exit(main(*sys.argv[1:]))
