@@ -26,7 +26,7 @@ CORE = {
         'switch*': 'fiber switches', 'fake_switch*': 'fiber switches',
         'annotate*': 'sanitizer hooks',
         '*_none.c': 'for machines without', '*_bare.c': 'for machines without',
-        'alloc*': 'allocators', 'slab*': 'allocators', 'stack*': 'the allocator of stacks',
+        'alloc*': 'allocators', 'slab*': 'allocators', 'stack*': 'the allocator of stacks', 'pages*': 'allocators',
     },
     'timer': {'*_check.h': 'a checker for the tests'},
     'executor/local': {'park_bare*': 'another port'},
