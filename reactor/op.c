@@ -148,7 +148,8 @@ void sley_io_submit(struct sley_io_op *op)
 /** Is this the usual case: in a task with budget left, the descriptor at home, its direction free? */
 SLEY_INLINE bool usual(const struct sley_sched *s, const struct sley_fd *fd, const struct sley_reactor *r, uint32_t busy)
 {
-    return SLEY_LIKELY(r && s) && SLEY_LIKELY(r == s->reactor) && SLEY_LIKELY(s->budget > 0) &&
+    /* a reactor has a sched, so that a thread without one ends here, too */
+    return SLEY_LIKELY(r != NULL) && SLEY_LIKELY(r->sched == s) && SLEY_LIKELY(s->budget > 0) &&
            SLEY_LIKELY(!(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING)));
 }
 
@@ -189,6 +190,7 @@ void sley_io_submit_send(struct sley_io_op *op, struct sley_fd *fd, const void *
 #ifdef SLEY_DEBUG
         sley__wait_misuse_armed(&op->wait);
 #endif
+        op->wait.flags = 0; /* they are read of a done node, too: an earlier use may have lost against a deadline */
         r->ops->send(r, op);
     } else {
         sley_io_submit(op);

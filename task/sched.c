@@ -120,6 +120,13 @@ int sley_sched_may_drive(void)
     return -EDEADLK;
 }
 
+/** Without a budget every wait begins with a look at what is asked of the task. */
+static SLEY_NOINLINE enum sley_step resume_poked(struct sley_sched *s, struct sley_task *t)
+{
+    s->budget = 0;
+    return t->type->resume(t);
+}
+
 uint32_t sley_sched_run(struct sley_sched *s, uint32_t max)
 {
     uint32_t left = max;
@@ -134,11 +141,9 @@ uint32_t sley_sched_run(struct sley_sched *s, uint32_t max)
         left--;
         const uint32_t before = sley__task_to_running(t);
         s->current = t;
+        const bool look = before & (SLEY__TASK_POKED | SLEY__TASK_CANCELLED);
         s->budget = SLEY__BUDGET;
-        if (SLEY_UNLIKELY(before & (SLEY__TASK_POKED | SLEY__TASK_CANCELLED))) {
-            s->budget = 0;
-        }
-        const enum sley_step step = t->type->resume(t);
+        const enum sley_step step = SLEY_UNLIKELY(look) ? resume_poked(s, t) : t->type->resume(t);
         if (SLEY_UNLIKELY(step == SLEY_STEP_DONE)) {
             sley__task_finish(s, t);
         } else {

@@ -105,12 +105,11 @@ SLEY_INLINE uint32_t sley__task_to_running(struct sley_task *t)
 SLEY_INLINE void sley__task_after_step(struct sley_sched *s, struct sley_task *t, enum sley_step step)
 {
     const uint32_t state = sley__task_state(t);
-    const uint32_t rest = state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN);
-    if (SLEY_LIKELY(step == SLEY_STEP_WAIT && !(state & SLEY__TASK_WOKEN))) {
-        sley__task_set(t, rest | SLEY__TASK_IDLE);
+    if (SLEY_LIKELY(step == SLEY_STEP_WAIT) && SLEY_LIKELY(!(state & SLEY__TASK_WOKEN))) {
+        sley__task_set(t, (state & ~(uint32_t)SLEY__TASK_RUN_MASK) | SLEY__TASK_IDLE);
         return;
     }
-    sley__task_set(t, rest);
+    sley__task_set(t, state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN));
     sley__task_to_scheduled_new(s, t);
 }
 

@@ -179,6 +179,7 @@ static inline int32_t attempt(struct sley__slot *slot, struct sley_io_op *op, ui
 static inline void wait_on(struct sley__poll *r, struct sley__slot *slot, struct sley_io_op **ring, struct sley_io_op *op)
 {
     slot->usual = false;
+    slot->short_ends = slot->short_ends && sley__io_busy(op); /* those that may be many are nothing for short ways */
     sley_io_arm(&r->base, op);
     ring_push(ring, op);
 }
@@ -319,7 +320,8 @@ void sley__poll_recv(struct sley_reactor *self, struct sley_io_op *op, struct sl
 {
     struct sley__poll *r = core_of(self);
     struct sley__slot *slot = sley__poll_slot(r, op->fd->number);
-    if (SLEY_LIKELY((slot->dry & slot->watched & SLEY_IO_IN) && slot->short_ends) && SLEY_LIKELY(!slot->read && !slot->polls)) {
+    /* nobody polls, for that would have taken short_ends away */
+    if (SLEY_LIKELY(slot->dry & slot->watched & SLEY_IO_IN) && SLEY_LIKELY(slot->short_ends) && SLEY_LIKELY(!slot->read)) {
         self->armed_count++;
         sley__fd_set(op->fd, sley__fd_state(op->fd) + (SLEY_FD_READING | SLEY_FD_HOLD));
         sley__wait_arm_in(&op->wait, s);

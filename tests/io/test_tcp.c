@@ -540,6 +540,25 @@ IO_TEST(tcp_read_until_a_deadline_leaves_the_connection_usable, "TCP-20")
     return 0;
 }
 
+/** What a node has lost in an earlier use is forgotten, also by a start that finishes at once. */
+IO_TEST(tcp_op_that_lost_against_a_deadline_writes, "")
+{
+    struct io_pair p;
+    struct sley_io_op op = {0};
+    struct sley_wait *const waits[] = {&op.wait};
+    char buf[4];
+    io_pair(&p, NULL);
+    sley_stream_read_start(&op, &p.a.stream, buf, sizeof buf);
+    CHECK_INT(sley_await_until(&op.wait, sley_after_ns(2 * SLEY_MS)), ==, -ETIMEDOUT);
+    sley_stream_write_all_start(&op, &p.a.stream, "abcd", 4, NULL);
+    CHECK(sley_wait_done(&op.wait));
+    CHECK_INT(sley_select(waits, 1, 0), ==, 0);
+    CHECK_INT(op.wait.result, ==, 0);
+    CHECK_INT(sley_stream_read(&p.b.stream, buf, sizeof buf), ==, 4);
+    io_pair_close(&p);
+    return 0;
+}
+
 IO_TEST(tcp_cancel_at_any_moment_loses_and_doubles_no_byte, "")
 {
     struct io_pair p;

@@ -56,7 +56,7 @@ struct sley_reactor_ops {
 /** Base of every reactor; an implementation embeds it. */
 struct sley_reactor {
     const struct sley_reactor_ops *ops;
-    struct sley_sched *sched;  /* whose ops these are; set by the executor */
+    struct sley_sched *sched;  /* whose ops these are; set by the executor before the first op */
     bool more;                 /* poll has something left that it knows of: it will not wait (for foreign loops) */
     uint32_t armed_count;      /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
 };
