@@ -43,6 +43,50 @@ struct sley__fiber {
     struct sley_task task;
 };
 
+/* ---- rings of siblings: doubly linked, oldest first ------------------------------------------------------------- */
+
+SLEY_INLINE void sley__ring_push(struct sley_task **ring, struct sley_task *t)
+{
+    struct sley_task *first = *ring;
+    if (!first) {
+        t->sibling_next = t->sibling_prev = t;
+        *ring = t;
+        return;
+    }
+    struct sley_task *last = first->sibling_prev;
+    t->sibling_next = first;
+    t->sibling_prev = last;
+    last->sibling_next = t;
+    first->sibling_prev = t;
+}
+
+SLEY_INLINE void sley__ring_remove(struct sley_task **ring, struct sley_task *t)
+{
+    struct sley_task *next = t->sibling_next;
+    if (next == t) {
+        *ring = NULL;
+        return;
+    }
+    next->sibling_prev = t->sibling_prev;
+    t->sibling_prev->sibling_next = next;
+    if (*ring == t) {
+        *ring = next;
+    }
+}
+
+SLEY_INLINE void sley__scope_add(struct sley_scope *sc, struct sley_task *t)
+{
+    t->scope = sc;
+    sc->live_count++;
+    sley__ring_push(&sc->children, t);
+}
+
+SLEY_INLINE void sley__scope_remove(struct sley_scope *sc, struct sley_task *t)
+{
+    sc->live_count--;
+    sley__ring_remove(&sc->children, t);
+}
+
 /* sched.c */
 void sley__orphans_gone(struct sley_sched *s, uint32_t count); /* handles of a finished sched; the last takes the memory along */
 
@@ -79,12 +123,8 @@ enum {
     SLEY__SCOPE_OPEN = 1 << 11,
 };
 void sley__scope_open(struct sley_scope *sc, struct sley_sched *s, struct sley_task *owner, const struct sley_scope_opts *o);
-void sley__scope_add(struct sley_scope *sc, struct sley_task *t);
-void sley__scope_remove(struct sley_scope *sc, struct sley_task *t);
 void sley__scope_child_ended(struct sley_scope *sc);
 void sley__scope_deadline_hit(struct sley_timer *t);
-void sley__ring_push(struct sley_task **ring, struct sley_task *t);
-void sley__ring_remove(struct sley_task **ring, struct sley_task *t);
 extern const struct sley_wait_ops sley__scope_deadline_ops;
 
 /* timer.c */

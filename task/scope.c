@@ -1,49 +1,5 @@
-/* Scopes: rings of children, waiting for them, closing. Cancellation itself is in cancel.c. */
+/* Scopes: waiting for children, closing, deadlines. Cancellation itself is in cancel.c; the rings of children are in core.h. */
 #include "core.h"
-
-/* ---- rings of siblings: doubly linked, oldest first ------------------------------------------------------------- */
-
-void sley__ring_push(struct sley_task **ring, struct sley_task *t)
-{
-    struct sley_task *first = *ring;
-    if (!first) {
-        t->sibling_next = t->sibling_prev = t;
-        *ring = t;
-        return;
-    }
-    struct sley_task *last = first->sibling_prev;
-    t->sibling_next = first;
-    t->sibling_prev = last;
-    last->sibling_next = t;
-    first->sibling_prev = t;
-}
-
-void sley__ring_remove(struct sley_task **ring, struct sley_task *t)
-{
-    struct sley_task *next = t->sibling_next;
-    if (next == t) {
-        *ring = NULL;
-        return;
-    }
-    next->sibling_prev = t->sibling_prev;
-    t->sibling_prev->sibling_next = next;
-    if (*ring == t) {
-        *ring = next;
-    }
-}
-
-void sley__scope_add(struct sley_scope *sc, struct sley_task *t)
-{
-    t->scope = sc;
-    sc->live_count++;
-    sley__ring_push(&sc->children, t);
-}
-
-void sley__scope_remove(struct sley_scope *sc, struct sley_task *t)
-{
-    sc->live_count--;
-    sley__ring_remove(&sc->children, t);
-}
 
 /* ---- opening, deadline, cancel from elsewhere ------------------------------------------------------------------- */
 

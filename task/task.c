@@ -35,7 +35,7 @@ static size_t frame_bytes(const struct sley_task_type *type, uint32_t state)
     return ext_offset(type) + ((state & SLEY__TASK_EXT) ? sizeof(struct sley__handle) : 0);
 }
 
-static struct sley_task *frame_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t state)
+SLEY_INLINE struct sley_task *frame_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t state)
 {
     const size_t bytes = frame_bytes(type, state);
     if (from_slab(type, state)) {
@@ -80,16 +80,18 @@ void sley__task_set_result(struct sley_task *t, int32_t result)
 
 /* ---- spawning -------------------------------------------------------------------------------------------------- */
 
-/** Makes a task that nobody knows yet; @p state: EXT for a handle, ALLOC away from home. */
-static int task_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, uint32_t state,
-                    struct sley_task **ret_task)
+/** Makes a task that nobody knows yet; @p state: EXT for a handle, ALLOC away from home, and what else it begins with. */
+SLEY_INLINE int task_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, uint32_t state,
+                         struct sley_task **ret_task)
 {
     struct sley_task *t;
     if (type->style == SLEY_STYLE_FIBER) {
-        const int rc = sley__fiber_new(s, type, stack_bytes, (state & SLEY__TASK_ALLOC) != 0, &t);
+        struct sley_task *fiber; /* so that the frames' way keeps t in a register */
+        const int rc = sley__fiber_new(s, type, stack_bytes, (state & SLEY__TASK_ALLOC) != 0, &fiber);
         if (rc < 0) {
             return rc;
         }
+        t = fiber;
     } else if (SLEY_UNLIKELY(!(t = frame_new(s, type, state)))) {
         return -ENOMEM;
     }
@@ -113,7 +115,7 @@ static void fill_args(struct sley_task *t, const void *args)
 }
 
 /** A task of the current executor, in its scope but not queued yet; with a handle if @p ret_task asks for one. */
-static int spawn_here(struct sley_scope *scope, const struct sley_task_type *type, uint32_t stack_bytes,
+SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type *type, uint32_t stack_bytes,
                       struct sley_task **ret_task, struct sley_task **ret_made)
 {
     struct sley_sched *s = sley__self;
@@ -123,24 +125,25 @@ static int spawn_here(struct sley_scope *scope, const struct sley_task_type *typ
     if (!scope) {
         scope = s->current ? s->current->scope : s->root;
     }
-    if (SLEY_UNLIKELY(scope->flags & SLEY__SCOPE_CLOSED)) {
-        return -ESHUTDOWN;
+    uint32_t state = (uint32_t)SLEY__TASK_SCHEDULED; /* evaluating its arguments may wait: a cancel meanwhile must not queue it */
+    if (SLEY_UNLIKELY(scope->flags & (SLEY__SCOPE_CLOSED | SLEY__SCOPE_CANCELLED | SLEY_SCOPE_COLLECT))) {
+        if (scope->flags & SLEY__SCOPE_CLOSED) {
+            return -ESHUTDOWN;
+        }
+        state |= (scope->flags & SLEY__SCOPE_CANCELLED ? (uint32_t)SLEY__TASK_POKED : 0) |
+                 (scope->flags & SLEY_SCOPE_COLLECT ? (uint32_t)SLEY__TASK_EXT : 0);
     }
     if (SLEY_UNLIKELY(scope->limit != 0 && scope->live_count >= scope->limit)) {
         return -EAGAIN;
     }
     struct sley_task *t;
-    const bool ext = ret_task || (scope->flags & SLEY_SCOPE_COLLECT);
-    const int rc = task_new(s, type, stack_bytes, ext ? SLEY__TASK_EXT : 0, &t);
+    state |= ret_task ? (uint32_t)SLEY__TASK_EXT | SLEY__TASK_REF : 0;
+    const int rc = task_new(s, type, stack_bytes, state, &t);
     if (SLEY_UNLIKELY(rc < 0)) {
         return rc;
     }
     sley__scope_add(scope, t);
-    const bool cancelled = (scope->flags & SLEY__SCOPE_CANCELLED) != 0;
-    /* SCHEDULED before it is queued: evaluating its arguments may wait, and a cancel that comes meanwhile must not queue it */
-    sley__task_set(t, sley__task_state(t) | SLEY__TASK_SCHEDULED | (SLEY_UNLIKELY(cancelled) ? (uint32_t)SLEY__TASK_POKED : 0));
     if (ret_task) {
-        sley__task_set(t, sley__task_state(t) + SLEY__TASK_REF);
         s->handle_count++;
         *ret_task = t;
     }
@@ -160,7 +163,7 @@ void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *t
 void sley__spawn_commit(void *args)
 {
     struct sley_task *t = (struct sley_task *)args - 1;
-    sley__task_to_scheduled_new(t->sched, t);
+    sley__task_queue(t->sched, t);
 }
 
 int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, const void *args,
@@ -172,7 +175,7 @@ int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, cons
         return rc;
     }
     fill_args(t, args);
-    sley__task_to_scheduled_new(t->sched, t);
+    sley__task_queue(t->sched, t);
     return 0;
 }
 
@@ -246,11 +249,19 @@ void sley__task_release(struct sley_sched *s, struct sley_task *t)
 
 /* ---- handles: at home directly, from elsewhere through `requests` and the inbox ---------------------------------- */
 
-static void unref_home(struct sley_sched *s, struct sley_task *t, uint32_t count)
+SLEY_INLINE void unref_home(struct sley_sched *s, struct sley_task *t, uint32_t count)
 {
+    const uint32_t state = sley__task_state(t) - count * SLEY__TASK_REF;
     s->handle_count -= count;
-    sley__task_set(t, sley__task_state(t) - count * SLEY__TASK_REF);
-    sley__task_release(s, t);
+    sley__task_set(t, state);
+    if (SLEY_UNLIKELY(state >= SLEY__TASK_REF)) {
+        return;
+    }
+    if (SLEY_LIKELY((state & (SLEY__TASK_RUN_MASK | SLEY__TASK_RINGED | SLEY__TASK_KEPT)) == SLEY__TASK_DONE)) {
+        task_free(s, t);
+    } else {
+        sley__task_release(s, t);
+    }
 }
 
 static void cancel_home(struct sley_task *t)
@@ -275,7 +286,7 @@ void sley__task_requests(struct sley_task *t)
 }
 
 /** Asks home. When the task's executor has ended, so has the task, and handles are all there is to give back. */
-static void ask_home(struct sley_task *t, uint32_t request)
+static SLEY_NOINLINE void ask_home(struct sley_task *t, uint32_t request)
 {
     struct sley_sched *s = t->sched;
     /* acq_rel: releases what this thread did before; acquires the link from the drain that cleared the word */
@@ -312,7 +323,7 @@ void sley_task_unref(struct sley_task *t)
     }
     struct sley_sched *s = t->sched;
     /* acquire: a request of another holder that is still on its way must arrive before the task's memory goes */
-    if (s != sley_sched_current() || atomic_load_explicit(&t->requests, memory_order_acquire) != 0) {
+    if (s != sley__self || atomic_load_explicit(&t->requests, memory_order_acquire) != 0) {
         ask_home(t, SLEY__REQ_UNREF);
     } else {
         unref_home(s, t, 1);
