@@ -32,7 +32,7 @@ def figures(text):
 class Child:
     """A program that is told things by lines and answers by lines."""
 
-    def __init__(self, argv, patience_s=60, cpu=None, nice=0, files=None):
+    def __init__(self, argv, patience_s=60, cpu=None, nice=0, realtime=False, files=None):
         self.patience_s, self.name, self.buffer = patience_s, Path(argv[0] if len(argv) < 2 else argv[1]).name, b''
 
         def prepare():
@@ -43,6 +43,11 @@ class Child:
                     os.nice(nice)
                 except PermissionError:
                     pass  # then it competes on equal terms
+            if realtime:
+                try:
+                    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+                except PermissionError:
+                    pass
             if files:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 

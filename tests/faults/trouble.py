@@ -33,6 +33,26 @@ def expect(ok, text):
         sys.exit(1)
 
 
+IP_BIND_ADDRESS_NO_PORT = 24
+
+
+def source_of(port, net, i):
+    """Addresses enough that no two servers' clients, nor what is left of them (TIME_WAIT), meet."""
+    return f'127.{1 + port % 250}.{net}.{1 + i // 1000}'
+
+
+def bind(s, source):
+    """The port is chosen by connect: bind would look for one that nobody at all has, for long when many are in TIME_WAIT."""
+    s.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    s.bind((source, 0))
+
+
+def drop_all(conns):
+    """By resets, every eighth by an end: those stay in TIME_WAIT, and so many of them would slow down whatever comes next."""
+    for i, s in enumerate(conns):
+        reset(s) if i % 8 else s.close()
+
+
 def connect(port, source=None, buffers=None):
     s = socket.socket()
     s.settimeout(PATIENCE_S)
@@ -40,7 +60,7 @@ def connect(port, source=None, buffers=None):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffers)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffers)
     if source:
-        s.bind((source, 0))
+        bind(s, source)
     s.connect(('127.0.0.1', port))
     return s
 
@@ -200,7 +220,7 @@ def resets(port, rounds, pause_ms=0):
 
 
 def drop(port, count, net):
-    """Opens many connections at once, and drops them at once: half by a reset, half by an end."""
+    """Opens many connections at once, and drops them at once, connected or not."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     tell('ready')
     order()
@@ -208,15 +228,11 @@ def drop(port, count, net):
     for i in range(count):
         s = socket.socket()
         s.setblocking(False)
-        s.bind((f'127.0.{net}.{1 + i // 5000}', 0))
+        bind(s, source_of(port, net, i))
         code = s.connect_ex(('127.0.0.1', port))
         expect(code in (0, errno.EINPROGRESS), f'connect: {os.strerror(code)}')
         conns.append(s)
-    for s in conns:
-        if s.fileno() % 2:
-            reset(s)
-        else:
-            s.close()
+    drop_all(conns)
     tell(f'done {len(conns)}')
     order()
 
@@ -226,18 +242,14 @@ def hold(port, count, net):
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     tell('ready')
     order()
-    conns = [connect(port, f'127.0.{net}.{1 + i // 5000}') for i in range(count)]
+    conns = [connect(port, source_of(port, net, i)) for i in range(count)]
     for s in conns:
         s.sendall(MESSAGE)
     for s in conns:
         expect(receive(s, 64) == MESSAGE, 'no echo on one of many connections')
     tell(f'open {count}')
     order()
-    for s in conns:
-        if s.fileno() % 2:
-            reset(s)
-        else:
-            s.close()
+    drop_all(conns)
     tell(f'done {count}')
     order()
 
