@@ -155,9 +155,7 @@ SLEY_INLINE bool usual(const struct sley_sched *s, const struct sley_fd *fd, con
 
 SLEY_INLINE void begin_usual(struct sley_io_op *op, uint32_t code)
 {
-#ifdef SLEY_DEBUG
-    sley__wait_misuse_armed(&op->wait);
-#endif
+    SLEY__CHECK_UNARMED(&op->wait);
     op->wait.ops = &kinds[code];
     op->wait.flags = 0;
 }
@@ -187,9 +185,7 @@ void sley_io_submit_send(struct sley_io_op *op, struct sley_fd *fd, const void *
     op->buf = (void *)(uintptr_t)buf;
     op->len = len;
     if (usual(sley__self, fd, r, SLEY_FD_WRITING) && SLEY_LIKELY(r->ops->send != NULL)) {
-#ifdef SLEY_DEBUG
-        sley__wait_misuse_armed(&op->wait);
-#endif
+        SLEY__CHECK_UNARMED(&op->wait);
         op->wait.flags = 0; /* they are read of a done node, too: an earlier use may have lost against a deadline */
         r->ops->send(r, op);
     } else {

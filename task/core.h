@@ -87,6 +87,18 @@ SLEY_INLINE void sley__scope_remove(struct sley_scope *sc, struct sley_task *t)
     sley__ring_remove(&sc->children, t);
 }
 
+/** The body of a direct form `int X(...)` whose op is a `type`: enter, X_start(&op, ...), await. */
+#define SLEY__DIRECT(type, X, ...)                                                                  \
+    do {                                                                                           \
+        type sley__op = {0};                                                                       \
+        const int sley__rc = sley_direct_enter();                                                  \
+        if (sley__rc < 0) {                                                                        \
+            return sley__rc;                                                                       \
+        }                                                                                          \
+        X##_start(&sley__op, __VA_ARGS__);                                                         \
+        return sley_await(&sley__op.wait);                                                         \
+    } while (0)
+
 /* sched.c */
 void sley__orphans_gone(struct sley_sched *s, uint32_t count); /* handles of a finished sched; the last takes the memory along */
 

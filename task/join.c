@@ -171,13 +171,5 @@ void sley_task_join_start(struct sley_task_join_op *op, struct sley_task *t, int
 
 int sley_task_join(struct sley_task *t, int *ret_result)
 {
-    const int rc = sley_direct_enter();
-    if (rc < 0) {
-        return rc;
-    }
-    struct sley_task_join_op op;
-    op.wait.word = 0;
-    op.wait.at.site = NULL;
-    sley_task_join_start(&op, t, ret_result);
-    return sley_await(&op.wait);
+    SLEY__DIRECT(struct sley_task_join_op, sley_task_join, t, ret_result);
 }

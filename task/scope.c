@@ -316,49 +316,25 @@ void sley_scope_fini_start(struct sley_scope_op *op, struct sley_scope *sc)
 
 int sley_scope_wait(struct sley_scope *sc)
 {
-    struct sley_scope_op op = {0};
-    const int rc = sley_direct_enter();
-    if (rc < 0) {
-        return rc;
-    }
-    sley_scope_wait_start(&op, sc);
-    return sley_await(&op.wait);
+    SLEY__DIRECT(struct sley_scope_op, sley_scope_wait, sc);
 }
 
 int sley_scope_next(struct sley_scope *sc, struct sley_task **ret_task, int *ret_result)
 {
-    struct sley_scope_op op = {0};
-    const int rc = sley_direct_enter();
-    if (rc < 0) {
-        return rc;
-    }
-    sley_scope_next_start(&op, sc, ret_task, ret_result);
-    return sley_await(&op.wait);
+    SLEY__DIRECT(struct sley_scope_op, sley_scope_next, sc, ret_task, ret_result);
 }
 
 int sley_scope_slot(struct sley_scope *sc)
 {
-    struct sley_scope_op op = {0};
-    const int rc = sley_direct_enter();
-    if (rc < 0) {
-        return rc;
-    }
-    sley_scope_slot_start(&op, sc);
-    return sley_await(&op.wait);
+    SLEY__DIRECT(struct sley_scope_op, sley_scope_slot, sc);
 }
 
 int sley_scope_fini(struct sley_scope *sc)
 {
-    struct sley_scope_op op = {0};
     if (!(sc->flags & SLEY__SCOPE_OPEN)) {
         return 0;
     }
-    const int rc = sley_direct_enter();
-    if (rc < 0) {
-        return rc;
-    }
-    sley_scope_fini_start(&op, sc);
-    return sley_await(&op.wait);
+    SLEY__DIRECT(struct sley_scope_op, sley_scope_fini, sc);
 }
 
 /* ---- SLEY_UNTIL: a scope in a task, a record of the thread elsewhere --------------------------------------------- */

@@ -108,13 +108,7 @@ void sley_sched_timer_fired(struct sley_timer *t)
 
 int sley_sleep_until(uint64_t deadline_ns)
 {
-    const int rc = sley_direct_enter();
-    if (rc < 0) {
-        return rc;
-    }
-    struct sley_timer t = {0};
-    sley_sleep_until_start(&t, deadline_ns);
-    return sley_await(&t.wait);
+    SLEY__DIRECT(struct sley_timer, sley_sleep_until, deadline_ns);
 }
 
 int sley_sleep(uint64_t ns)
@@ -176,12 +170,5 @@ void sley_interval_tick_start(struct sley_interval_tick_op *op, struct sley_inte
 
 int sley_interval_tick(struct sley_interval *i)
 {
-    const int rc = sley_direct_enter();
-    if (rc < 0) {
-        return rc;
-    }
-    struct sley_interval_tick_op op = {0};
-    sley_interval_tick_start(&op, i);
-    const int verdict = sley_await(&op.wait);
-    return verdict;
+    SLEY__DIRECT(struct sley_interval_tick_op, sley_interval_tick, i);
 }

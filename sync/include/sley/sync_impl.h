@@ -154,9 +154,7 @@ SLEY_INLINE bool sley__lock_inline(struct sley__lock *l, const struct sley_sched
 /** sley_wait_begin and sley_wait_finish at once, by who has entered with sley__lock_inline. */
 SLEY_INLINE void sley__finish_inline(struct sley_sched *s, struct sley_wait *w, int32_t result)
 {
-#ifdef SLEY_DEBUG
-    sley__wait_misuse_armed(w);
-#endif
+    SLEY__CHECK_UNARMED(w);
     s->budget--;
     w->result = result;
     /* release: publishes the result to whoever looks with sley_wait_done */

@@ -7,6 +7,55 @@
 
 #ifndef __cplusplus
 
+/* ---- private: what the macros below do inline; fibers wait in the same steps ------------------------------------- */
+
+SLEY_API bool sley__frame_await(struct sley_wait *w);
+SLEY_API bool sley__frame_must_yield_slow(void);
+SLEY_API int sley__frame_verdict_slow(void);
+
+SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
+{
+    /* acquire: observes the result stored before DONE */
+    const uintptr_t word = atomic_load_explicit(&w->word, memory_order_acquire);
+    if (word == (uintptr_t)SLEY__WAIT_DONE) {
+        return true;
+    }
+    const struct sley_sched *s = sley__self;
+    if (SLEY_LIKELY(word == (uintptr_t)s + SLEY__KIND_HOME && s->budget > 0)) {
+        struct sley_task *t = s->current;
+        t->link.awaited = w;
+        /* release: a foreign completer finds the home through the task, which may be younger than the node; it acquires */
+        atomic_store_explicit(&w->word, (uintptr_t)t + SLEY__KIND_HOME_TASK, memory_order_release);
+        return false;
+    }
+    return sley__frame_await(w);
+}
+
+SLEY_INLINE bool sley__frame_must_yield(void)
+{
+    return SLEY_UNLIKELY(sley__self->budget <= 0) && sley__frame_must_yield_slow();
+}
+
+/** After a yield: 0, or -ECANCELED. */
+SLEY_INLINE int sley__frame_verdict(void)
+{
+    return SLEY_LIKELY(sley__self->budget > 0) ? 0 : sley__frame_verdict_slow();
+}
+
+/** Draws one unit; true when the frame has to yield. */
+SLEY_INLINE bool sley__frame_draw(void)
+{
+    sley__self->budget--;
+    return sley__frame_must_yield();
+}
+
+SLEY_API bool sley__frame_park(void);
+SLEY_API bool sley__select_ready(struct sley_wait *const *waits, size_t n, uint32_t flags);
+SLEY_API int sley__select_winner(struct sley_wait *const *waits, size_t n, uint32_t flags);
+SLEY_API void sley__until_start(struct sley_timer *t, uint64_t deadline_ns);
+SLEY_API bool sley__until_ready(struct sley_wait *w, struct sley_timer *t);
+SLEY_API int sley__until_verdict(struct sley_wait *w, struct sley_timer *t);
+
 /** First member of every frame struct, named `frame`. Zeroed = at the beginning. */
 struct sley_frame {
     uint32_t label; /* private */

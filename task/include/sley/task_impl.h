@@ -173,7 +173,7 @@ struct sley_wait_ops {
 /** sley_wait_complete for signal handlers and interrupts: always through the inbox, or the waiting thread's futex. */
 SLEY_API void sley_wait_complete_signal(struct sley_wait *w, int32_t result);
 
-/** Called in place of waking a task. It runs on the node's home, or on the completer's thread when the node has none. */
+/** Called in place of waking a task. Runs on the node's home, or on the completer's thread when the node has none. */
 struct sley_wait_hook {
     void (*fn)(struct sley_wait_hook *hook, struct sley_wait *w); /**< the node is done, unless fn belongs to a parked thread */
     struct sley_sched *home;                                      /* private */
@@ -182,10 +182,14 @@ struct sley_wait_hook {
 /** Waits for a started node by callback; at most one waiter. fn runs inside this call if the node is done. Thread: the starter. */
 SLEY_API void sley_wait_hook(struct sley_wait *w, struct sley_wait_hook *hook);
 
-/* slow halves of the inline functions below */
 SLEY_API bool sley__wait_begin_slow(struct sley_wait *w);
 SLEY_API void sley__wait_complete_slow(struct sley_wait *w, int32_t result);
 SLEY_API void sley__wait_misuse_armed(struct sley_wait *w);
+#ifdef SLEY_DEBUG
+#define SLEY__CHECK_UNARMED(w) sley__wait_misuse_armed(w)
+#else
+#define SLEY__CHECK_UNARMED(w) ((void)0)
+#endif
 
 #ifndef __cplusplus
 
@@ -239,9 +243,7 @@ SLEY_INLINE void sley__task_wake_home(struct sley_sched *s, struct sley_task *t)
 SLEY_INLINE bool sley_wait_begin(struct sley_wait *w, const struct sley_wait_ops *ops)
 {
     const struct sley_sched *s = sley__self;
-#ifdef SLEY_DEBUG
-    sley__wait_misuse_armed(w);
-#endif
+    SLEY__CHECK_UNARMED(w);
     w->ops = ops;
     w->flags = 0;
     return SLEY_LIKELY(!s || s->budget > 0) || sley__wait_begin_slow(w);
@@ -250,9 +252,7 @@ SLEY_INLINE bool sley_wait_begin(struct sley_wait *w, const struct sley_wait_ops
 /** The same for what is never cancelled: close, abort, fini, unlock. */
 SLEY_INLINE void sley_wait_begin_always(struct sley_wait *w, const struct sley_wait_ops *ops)
 {
-#ifdef SLEY_DEBUG
-    sley__wait_misuse_armed(w);
-#endif
+    SLEY__CHECK_UNARMED(w);
     w->ops = ops;
     w->flags = 0;
 }
@@ -330,55 +330,6 @@ SLEY_INLINE void sley_wait_complete_home(struct sley_wait *w, int32_t result)
         sley__wait_complete_slow(w, result);
     }
 }
-
-/* ---- what frames do inline; see frame.h ------------------------------------------------------------------------ */
-
-SLEY_API bool sley__frame_await(struct sley_wait *w);
-SLEY_API bool sley__frame_must_yield_slow(void);
-SLEY_API int sley__frame_verdict_slow(void);
-
-SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
-{
-    /* acquire: observes the result stored before DONE */
-    const uintptr_t word = atomic_load_explicit(&w->word, memory_order_acquire);
-    if (word == (uintptr_t)SLEY__WAIT_DONE) {
-        return true;
-    }
-    const struct sley_sched *s = sley__self;
-    if (SLEY_LIKELY(word == (uintptr_t)s + SLEY__KIND_HOME && s->budget > 0)) {
-        struct sley_task *t = s->current;
-        t->link.awaited = w;
-        /* release: a foreign completer finds the home through the task, which may be younger than the node; it acquires */
-        atomic_store_explicit(&w->word, (uintptr_t)t + SLEY__KIND_HOME_TASK, memory_order_release);
-        return false;
-    }
-    return sley__frame_await(w);
-}
-
-SLEY_INLINE bool sley__frame_must_yield(void)
-{
-    return SLEY_UNLIKELY(sley__self->budget <= 0) && sley__frame_must_yield_slow();
-}
-
-/** After a yield: 0, or -ECANCELED. */
-SLEY_INLINE int sley__frame_verdict(void)
-{
-    return SLEY_LIKELY(sley__self->budget > 0) ? 0 : sley__frame_verdict_slow();
-}
-
-/** Draws one unit; true when the frame has to yield. */
-SLEY_INLINE bool sley__frame_draw(void)
-{
-    sley__self->budget--;
-    return sley__frame_must_yield();
-}
-
-SLEY_API bool sley__frame_park(void);
-SLEY_API bool sley__select_ready(struct sley_wait *const *waits, size_t n, uint32_t flags);
-SLEY_API int sley__select_winner(struct sley_wait *const *waits, size_t n, uint32_t flags);
-SLEY_API void sley__until_start(struct sley_timer *t, uint64_t deadline_ns);
-SLEY_API bool sley__until_ready(struct sley_wait *w, struct sley_timer *t);
-SLEY_API int sley__until_verdict(struct sley_wait *w, struct sley_timer *t);
 
 #endif /* !__cplusplus */
 
