@@ -173,7 +173,7 @@ void sley_wait_hook(struct sley_wait *w, struct sley_wait_hook *hook)
 {
     hook->home = sley__self;
     for (;;) {
-        if (sley_wait_done(w)) {
+        if (!sley__armed(sley__wait_word(w))) {
             hook->fn(hook, w);
             return;
         }
