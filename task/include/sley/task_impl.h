@@ -179,7 +179,7 @@ struct sley_wait_hook {
     struct sley_sched *home;                                      /* private */
 } __attribute__((aligned(8)));
 
-/** Waits for a started node by callback; at most one waiter. fn runs inside this call if the node is done (or never started). Thread: the starter. */
+/** Waits for a node by callback; at most one waiter. fn runs inside this call if it is done, or was never started. Thread: the starter. */
 SLEY_API void sley_wait_hook(struct sley_wait *w, struct sley_wait_hook *hook);
 
 SLEY_API bool sley__wait_begin_slow(struct sley_wait *w);
