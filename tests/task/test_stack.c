@@ -570,7 +570,7 @@ SLEY_TEST(forty_thousand_guarded_stacks, "") {
     for (unsigned i = 0; i < count; i++) {
         sley__stack_put(p, tops[i], 0);
     }
-    CHECK_UINT(sley__stack_trim(p), ==, COUNT);
+    CHECK_UINT(sley__stack_trim(p), ==, count);
     free(tops);
     sley__stack_pool_destroy(p);
 }
