@@ -7,7 +7,8 @@
 
 #include <sley/alloc.h>
 
-static void *libc_alloc(struct sley_alloc *self, size_t bytes, size_t align) {
+static void *libc_alloc(struct sley_alloc *self, size_t bytes, size_t align)
+{
     (void)self;
     /* Some C libraries align a block smaller than max_align_t only to its own size. */
     if (align <= _Alignof(max_align_t) && align <= bytes) {
@@ -19,7 +20,8 @@ static void *libc_alloc(struct sley_alloc *self, size_t bytes, size_t align) {
     return posix_memalign(&ptr, least, bytes) == 0 ? ptr : NULL;
 }
 
-static void libc_free(struct sley_alloc *self, void *ptr, size_t bytes) {
+static void libc_free(struct sley_alloc *self, void *ptr, size_t bytes)
+{
     (void)self;
     (void)bytes;
     free(ptr);
@@ -27,7 +29,8 @@ static void libc_free(struct sley_alloc *self, void *ptr, size_t bytes) {
 
 #ifdef __GLIBC__
 /* glibc's free returns only the end of the heap by itself, and one small block there is enough to prevent it. */
-static void libc_trim(struct sley_alloc *self) {
+static void libc_trim(struct sley_alloc *self)
+{
     (void)self;
     (void)malloc_trim(0);
 }
@@ -43,7 +46,8 @@ static const struct sley_alloc_ops libc_ops = {
     .trim = libc_trim,
 };
 
-int sley_alloc_libc_init(struct sley_alloc *a) {
+int sley_alloc_libc_init(struct sley_alloc *a)
+{
     if (a == NULL) {
         return -EINVAL;
     }

@@ -3,6 +3,7 @@
 
 #include <sley/alloc.h>
 
-int sley_alloc_mimalloc_init(struct sley_alloc *a) {
+int sley_alloc_mimalloc_init(struct sley_alloc *a)
+{
     return a == NULL ? -EINVAL : -ENOTSUP;
 }

@@ -18,20 +18,24 @@ enum { UNIT = sizeof(struct sley__pool_piece) };
 SLEY_STATIC_ASSERT((UNIT & (UNIT - 1)) == 0 && UNIT >= 8,
                    "blocks are 8-aligned, sizes round by masking");
 
-static inline size_t round_up(size_t bytes) {
+static inline size_t round_up(size_t bytes)
+{
     return bytes == 0 ? UNIT : (bytes + UNIT - 1) & ~(size_t)(UNIT - 1);
 }
 
-static inline struct sley__pool_piece *piece_at(void *base, size_t offset) {
+static inline struct sley__pool_piece *piece_at(void *base, size_t offset)
+{
     return (struct sley__pool_piece *)(void *)((char *)base + offset);
 }
 
-static struct sley_alloc_pool *pool_of(struct sley_alloc *self) {
+static struct sley_alloc_pool *pool_of(struct sley_alloc *self)
+{
     return sley_container_of(self, struct sley_alloc_pool, base);
 }
 
 /* Takes [skip, skip + bytes) out of the piece that `link` leads to. */
-static void *cut(struct sley__pool_piece **link, size_t skip, size_t bytes) {
+static void *cut(struct sley__pool_piece **link, size_t skip, size_t bytes)
+{
     struct sley__pool_piece *p = *link;
     size_t rest = p->bytes - skip - bytes;
     struct sley__pool_piece *next = p->next;
@@ -51,7 +55,8 @@ static void *cut(struct sley__pool_piece **link, size_t skip, size_t bytes) {
     return block;
 }
 
-static void *pool_alloc(struct sley_alloc *self, size_t bytes, size_t align) {
+static void *pool_alloc(struct sley_alloc *self, size_t bytes, size_t align)
+{
     struct sley_alloc_pool *pool = pool_of(self);
     if (bytes > pool->total_bytes - pool->used_bytes) {
         return NULL; /* also what keeps round_up from wrapping */
@@ -75,7 +80,8 @@ static void *pool_alloc(struct sley_alloc *self, size_t bytes, size_t align) {
 }
 
 /* Joins `p` with its successor when that begins where `p` ends. */
-static void coalesce(struct sley__pool_piece *p) {
+static void coalesce(struct sley__pool_piece *p)
+{
     struct sley__pool_piece *next = p->next;
     if (next != NULL && piece_at(p, p->bytes) == next) {
         p->bytes += next->bytes;
@@ -87,7 +93,8 @@ static void coalesce(struct sley__pool_piece *p) {
 /* Can `bytes` bytes at `ptr` be out, between these two free neighbours? Not a foreign block, one given back twice, or one
  * with a size that is not its own: taking those in would hand the same memory out twice. */
 static bool fits(const struct sley_alloc_pool *pool, const struct sley__pool_piece *before,
-                 const void *ptr, size_t bytes, const struct sley__pool_piece *after) {
+                 const void *ptr, size_t bytes, const struct sley__pool_piece *after)
+{
     uintptr_t low = (uintptr_t)pool->memory, high = low + pool->total_bytes, at = (uintptr_t)ptr;
     if (before != NULL) {
         low = (uintptr_t)before + before->bytes;
@@ -98,7 +105,8 @@ static bool fits(const struct sley_alloc_pool *pool, const struct sley__pool_pie
     return at % UNIT == 0 && at >= low && at <= high && high - at >= bytes;
 }
 
-static void pool_free(struct sley_alloc *self, void *ptr, size_t bytes) {
+static void pool_free(struct sley_alloc *self, void *ptr, size_t bytes)
+{
     struct sley_alloc_pool *pool = pool_of(self);
     if (ptr == NULL) {
         return;
@@ -126,7 +134,8 @@ static void pool_free(struct sley_alloc *self, void *ptr, size_t bytes) {
     coalesce(before);
 }
 
-static void pool_fini(struct sley_alloc *self) {
+static void pool_fini(struct sley_alloc *self)
+{
     struct sley_alloc_pool *pool = pool_of(self);
     sley__annotate_alloc(pool->memory,
                          pool->total_bytes); /* the caller's again, to do with as he likes */
@@ -143,7 +152,8 @@ static const struct sley_alloc_ops pool_ops = {
     .fini = pool_fini,
 };
 
-int sley_alloc_pool_init(struct sley_alloc_pool *a, void *memory, size_t bytes) {
+int sley_alloc_pool_init(struct sley_alloc_pool *a, void *memory, size_t bytes)
+{
     if (a == NULL || memory == NULL) {
         return -EINVAL;
     }

@@ -10,16 +10,19 @@
 
 #include "switch.h"
 
-SLEY_INLINE void sley__annotate_init(struct sley__context *c) {
+SLEY_INLINE void sley__annotate_init(struct sley__context *c)
+{
     (void)c;
 }
 
-SLEY_INLINE void sley__annotate_fini(struct sley__context *c) {
+SLEY_INLINE void sley__annotate_fini(struct sley__context *c)
+{
     c->asan_fake = NULL;
 }
 
 /* ASan knows the thread's stack, but wants to hear of it again at each switch back. */
-SLEY_INLINE void sley__annotate_adopt_thread(struct sley__context *c) {
+SLEY_INLINE void sley__annotate_adopt_thread(struct sley__context *c)
+{
     pthread_attr_t attr;
     if (pthread_getattr_np(pthread_self(), &attr) == 0) {
         (void)pthread_attr_getstack(&attr, &c->stack_low, &c->stack_bytes);
@@ -27,20 +30,24 @@ SLEY_INLINE void sley__annotate_adopt_thread(struct sley__context *c) {
     }
 }
 
-SLEY_INLINE void sley__annotate_leave(struct sley__context *from, const struct sley__context *to) {
+SLEY_INLINE void sley__annotate_leave(struct sley__context *from, const struct sley__context *to)
+{
     __sanitizer_start_switch_fiber(&from->asan_fake, to->stack_low, to->stack_bytes);
 }
 
-SLEY_INLINE void sley__annotate_return(const struct sley__context *from) {
+SLEY_INLINE void sley__annotate_return(const struct sley__context *from)
+{
     __sanitizer_finish_switch_fiber(from->asan_fake, NULL, NULL);
 }
 
-SLEY_INLINE void sley__annotate_begin(void) {
+SLEY_INLINE void sley__annotate_begin(void)
+{
     __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
 }
 
 /* NULL: the fake stack is destroyed, since nobody comes back to it. */
-SLEY_INLINE void sley__annotate_exit(const struct sley__context *to) {
+SLEY_INLINE void sley__annotate_exit(const struct sley__context *to)
+{
     __sanitizer_start_switch_fiber(NULL, to->stack_low, to->stack_bytes);
 }
 

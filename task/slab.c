@@ -27,16 +27,19 @@ SLEY_STATIC_ASSERT(HEADER % SLEY__SLAB_STEP == 0, "blocks begin right behind the
 SLEY_STATIC_ASSERT(sizeof(struct sley__slab_block) <= 2 * SLEY__SLAB_STEP,
                    "the least block holds two");
 
-static inline char *body(struct sley__slab_chunk *c) {
+static inline char *body(struct sley__slab_chunk *c)
+{
     return (char *)(c + 1);
 }
 
-void sley__slab_init(struct sley__slab *s, struct sley_alloc *alloc) {
+void sley__slab_init(struct sley__slab *s, struct sley_alloc *alloc)
+{
     *s = (struct sley__slab){.alloc = alloc};
 }
 
 /* Puts `bytes` closed bytes at `ptr` on the list of their class. A bare leftover of 8 bytes has no room for the hint. */
-static void push_unused(struct sley__slab *s, char *ptr, size_t bytes) {
+static void push_unused(struct sley__slab *s, char *ptr, size_t bytes)
+{
     struct sley__slab_block *b = (struct sley__slab_block *)(void *)ptr;
     struct sley__slab_block **head = &s->classes[bytes / SLEY__SLAB_STEP - 1];
     size_t links = bytes < sizeof(*b) ? bytes : sizeof(*b);
@@ -50,7 +53,8 @@ static void push_unused(struct sley__slab *s, char *ptr, size_t bytes) {
 }
 
 /* Makes the unused chunk `c` the newest; what was left of the one before becomes a free block of its own size. */
-static void use_chunk(struct sley__slab *s, struct sley__slab_chunk *c) {
+static void use_chunk(struct sley__slab *s, struct sley__slab_chunk *c)
+{
     if (s->fresh_bytes > 0) {
         push_unused(s, s->fresh, s->fresh_bytes);
     }
@@ -62,7 +66,8 @@ static void use_chunk(struct sley__slab *s, struct sley__slab_chunk *c) {
 }
 
 /* Asks for a chunk with room for one block of `bytes`, and more if the memory has it. */
-static struct sley__slab_chunk *take_chunk(struct sley__slab *s, size_t bytes) {
+static struct sley__slab_chunk *take_chunk(struct sley__slab *s, size_t bytes)
+{
     /* Chunks grow with what is held: a small program stays small, a large one has few chunks. */
     bool scarce = (s->alloc->ops->caps & SLEY_ALLOC_CAP_SCARCE) != 0;
     size_t first = scarce ? SCARCE_FIRST_BYTES : FIRST_BYTES;
@@ -79,7 +84,8 @@ static struct sley__slab_chunk *take_chunk(struct sley__slab *s, size_t bytes) {
         if (c != NULL) {
             *c = (struct sley__slab_chunk){.bytes = (uint32_t)(ask - HEADER)};
             if (want >= MOST_BYTES - MALLOC_SLACK) {
-                sley__pages_wanted(body(c), c->bytes); /* who has had so many tasks will fill this, too */
+                sley__pages_wanted(body(c),
+                                   c->bytes); /* who has had so many tasks will fill this, too */
             }
             s->held_bytes += ask;
             sley__annotate_free(body(c), c->bytes);
@@ -92,7 +98,8 @@ static struct sley__slab_chunk *take_chunk(struct sley__slab *s, size_t bytes) {
 }
 
 /* A kept chunk with room for `bytes`, or NULL. */
-static struct sley__slab_chunk *take_empty(struct sley__slab *s, size_t bytes) {
+static struct sley__slab_chunk *take_empty(struct sley__slab *s, size_t bytes)
+{
     for (struct sley__slab_chunk **link = &s->empty; *link != NULL; link = &(*link)->next) {
         if ((*link)->bytes >= bytes) {
             struct sley__slab_chunk *c = *link;
@@ -104,7 +111,8 @@ static struct sley__slab_chunk *take_empty(struct sley__slab *s, size_t bytes) {
 }
 
 /* The last resort: a free block of a larger class, in two. Sizes stay exact, so a later trim still adds up. */
-static void *split_larger(struct sley__slab *s, size_t bytes) {
+static void *split_larger(struct sley__slab *s, size_t bytes)
+{
     for (size_t i = bytes / SLEY__SLAB_STEP; i < SLEY__SLAB_CLASSES; i++) {
         struct sley__slab_block *b = s->classes[i];
         if (b != NULL) {
@@ -117,7 +125,8 @@ static void *split_larger(struct sley__slab *s, size_t bytes) {
     return NULL;
 }
 
-void *sley__slab_alloc_slow(struct sley__slab *s, size_t bytes) {
+void *sley__slab_alloc_slow(struct sley__slab *s, size_t bytes)
+{
     if (!sley__slab_has_class((bytes - 1) / SLEY__SLAB_STEP)) {
         return sley_alloc_get(s->alloc, bytes, SLEY__SLAB_STEP);
     }
@@ -141,7 +150,8 @@ void *sley__slab_alloc_slow(struct sley__slab *s, size_t bytes) {
 }
 
 /* Merges two lists that are sorted by address. */
-static struct sley__slab_chunk *merge(struct sley__slab_chunk *a, struct sley__slab_chunk *b) {
+static struct sley__slab_chunk *merge(struct sley__slab_chunk *a, struct sley__slab_chunk *b)
+{
     struct sley__slab_chunk *head = NULL, **tail = &head;
     while (a != NULL && b != NULL) {
         struct sley__slab_chunk **lower = (uintptr_t)a < (uintptr_t)b ? &a : &b;
@@ -154,7 +164,8 @@ static struct sley__slab_chunk *merge(struct sley__slab_chunk *a, struct sley__s
 }
 
 /* Sorts by address; `ret_count` gets the length. Bin i holds a sorted run of 2^i chunks or none. */
-static struct sley__slab_chunk *sort(struct sley__slab_chunk *list, size_t *ret_count) {
+static struct sley__slab_chunk *sort(struct sley__slab_chunk *list, size_t *ret_count)
+{
     struct sley__slab_chunk *bins[sizeof(size_t) * 8] = {NULL};
     size_t count = 0;
     while (list != NULL) {
@@ -178,7 +189,8 @@ static struct sley__slab_chunk *sort(struct sley__slab_chunk *list, size_t *ret_
 }
 
 /* Turns the first `count` of a sorted list into a balanced tree; `*list` moves on. As deep as log2(count). */
-static struct sley__slab_chunk *plant(struct sley__slab_chunk **list, size_t count) {
+static struct sley__slab_chunk *plant(struct sley__slab_chunk **list, size_t count)
+{
     if (count == 0) {
         return NULL;
     }
@@ -192,7 +204,8 @@ static struct sley__slab_chunk *plant(struct sley__slab_chunk **list, size_t cou
 
 /* The chunk that `ptr` lies in. Runs of free blocks mostly share one: `hint` is asked first. */
 static inline struct sley__slab_chunk *find(struct sley__slab_chunk *root,
-                                            struct sley__slab_chunk *hint, const void *ptr) {
+                                            struct sley__slab_chunk *hint, const void *ptr)
+{
     if ((uintptr_t)ptr - (uintptr_t)hint < hint->bytes + (size_t)HEADER) {
         return hint;
     }
@@ -209,7 +222,8 @@ static inline struct sley__slab_chunk *find(struct sley__slab_chunk *root,
 }
 
 /* The successor of `b`, a free block of class `i`; what comes behind that is on its way to the cache. */
-static inline struct sley__slab_block *walk(const struct sley__slab_block *b, size_t i) {
+static inline struct sley__slab_block *walk(const struct sley__slab_block *b, size_t i)
+{
     if (i > 0) {
         sley__slab_open(b, sizeof(*b));
         __builtin_prefetch(b->after_next);
@@ -219,7 +233,8 @@ static inline struct sley__slab_block *walk(const struct sley__slab_block *b, si
 }
 
 /* Counts each chunk's free bytes in its header. Returns whether any chunk is wholly free. */
-static bool count_free(struct sley__slab *s, struct sley__slab_chunk *root) {
+static bool count_free(struct sley__slab *s, struct sley__slab_chunk *root)
+{
     struct sley__slab_chunk *c = root;
     bool any = false;
     if (s->newest != NULL) {
@@ -238,7 +253,8 @@ static bool count_free(struct sley__slab *s, struct sley__slab_chunk *root) {
 
 /* Makes `next` the successor of `b`, a free block or, for NULL, the head of class `i`. */
 static inline void set_next(struct sley__slab *s, size_t i, struct sley__slab_block *b,
-                            struct sley__slab_block *next) {
+                            struct sley__slab_block *next)
+{
     if (b == NULL) {
         s->classes[i] = next;
         return;
@@ -249,7 +265,8 @@ static inline void set_next(struct sley__slab *s, size_t i, struct sley__slab_bl
 }
 
 /* Takes the blocks of wholly free chunks off the free lists. */
-static void drop_blocks(struct sley__slab *s, struct sley__slab_chunk *root) {
+static void drop_blocks(struct sley__slab *s, struct sley__slab_chunk *root)
+{
     struct sley__slab_chunk *c = root;
     for (size_t i = 0; i < SLEY__SLAB_CLASSES; i++) {
         struct sley__slab_block *kept = NULL, *b = s->classes[i];
@@ -267,7 +284,8 @@ static void drop_blocks(struct sley__slab *s, struct sley__slab_chunk *root) {
 }
 
 /* Makes lists of the tree again: wholly free chunks to `empty`, the others to `chunks`. As deep as the tree. */
-static void fell(struct sley__slab *s, struct sley__slab_chunk *c) {
+static void fell(struct sley__slab *s, struct sley__slab_chunk *c)
+{
     if (c == NULL) {
         return;
     }
@@ -285,7 +303,8 @@ static void fell(struct sley__slab *s, struct sley__slab_chunk *c) {
 }
 
 /* Gives a list of chunks back, but for the first `keep_bytes` of them. Returns bytes given back. */
-static size_t release(struct sley__slab *s, struct sley__slab_chunk **list, size_t keep_bytes) {
+static size_t release(struct sley__slab *s, struct sley__slab_chunk **list, size_t keep_bytes)
+{
     size_t released = 0;
     while (*list != NULL) {
         struct sley__slab_chunk *c = *list;
@@ -304,7 +323,8 @@ static size_t release(struct sley__slab *s, struct sley__slab_chunk **list, size
     return released;
 }
 
-size_t sley__slab_trim(struct sley__slab *s, size_t keep_bytes) {
+size_t sley__slab_trim(struct sley__slab *s, size_t keep_bytes)
+{
     size_t count = 0;
     struct sley__slab_chunk *sorted = sort(s->chunks, &count);
     if (count > 0) {
@@ -327,7 +347,8 @@ size_t sley__slab_trim(struct sley__slab *s, size_t keep_bytes) {
     return released;
 }
 
-void sley__slab_fini(struct sley__slab *s) {
+void sley__slab_fini(struct sley__slab *s)
+{
     if (s == NULL || s->alloc == NULL) {
         return;
     }

@@ -69,23 +69,28 @@ void *sley__slab_alloc_slow(struct sley__slab *s, size_t bytes);
  * take them for undefined: there the links stay open. `bytes`: as many as are to be read or written. */
 #ifdef SLEY__ANNOTATE_ASAN
 enum { SLEY__SLAB_OPEN_BYTES = 0 };
-static inline void sley__slab_open(const struct sley__slab_block *b, size_t bytes) {
+static inline void sley__slab_open(const struct sley__slab_block *b, size_t bytes)
+{
     sley__annotate_alloc(b, bytes);
 }
-static inline void sley__slab_close(const struct sley__slab_block *b, size_t bytes) {
+static inline void sley__slab_close(const struct sley__slab_block *b, size_t bytes)
+{
     sley__annotate_free(b, bytes);
 }
 #else
 enum { SLEY__SLAB_OPEN_BYTES = sizeof(struct sley__slab_block) };
-static inline void sley__slab_open(const struct sley__slab_block *b, size_t bytes) {
+static inline void sley__slab_open(const struct sley__slab_block *b, size_t bytes)
+{
     (void)b, (void)bytes;
 }
-static inline void sley__slab_close(const struct sley__slab_block *b, size_t bytes) {
+static inline void sley__slab_close(const struct sley__slab_block *b, size_t bytes)
+{
     (void)b, (void)bytes;
 }
 #endif
 
-static inline struct sley__slab_block *sley__slab_next(const struct sley__slab_block *b) {
+static inline struct sley__slab_block *sley__slab_next(const struct sley__slab_block *b)
+{
     sley__slab_open(b, sizeof(b->next));
     struct sley__slab_block *next = b->next;
     sley__slab_close(b, sizeof(b->next));
@@ -93,12 +98,14 @@ static inline struct sley__slab_block *sley__slab_next(const struct sley__slab_b
 }
 
 /* Is `bytes` served by class i = (bytes - 1) / STEP? Not 0 (it wraps), not up to 8 (no room for two links), not large. */
-static inline bool sley__slab_has_class(size_t i) {
+static inline bool sley__slab_has_class(size_t i)
+{
     return SLEY_LIKELY(i - 1 < SLEY__SLAB_CLASSES - 1);
 }
 
 /** A block of at least @p bytes (> 0), 8-aligned, or NULL. Owner thread alone. */
-static inline void *sley__slab_alloc(struct sley__slab *s, size_t bytes) {
+static inline void *sley__slab_alloc(struct sley__slab *s, size_t bytes)
+{
     size_t i = (bytes - 1) / SLEY__SLAB_STEP;
     if (SLEY_UNLIKELY(!sley__slab_has_class(i) || s->classes[i] == NULL)) {
         return sley__slab_alloc_slow(s, bytes);
@@ -115,7 +122,8 @@ static inline void *sley__slab_alloc(struct sley__slab *s, size_t bytes) {
  * Gives a block back, not NULL; @p bytes as in alloc. Owner thread alone.
  * Returns: true; in debug builds false when it is the block that came back last: given back twice, nothing was done.
  */
-static inline bool sley__slab_free(struct sley__slab *s, void *ptr, size_t bytes) {
+static inline bool sley__slab_free(struct sley__slab *s, void *ptr, size_t bytes)
+{
     size_t i = (bytes - 1) / SLEY__SLAB_STEP;
     if (SLEY_UNLIKELY(!sley__slab_has_class(i))) {
         sley_alloc_put(s->alloc, ptr, bytes);

@@ -46,11 +46,13 @@ enum {
     FUTEX_WAIT_PRIVATE_OP = 128,
 };
 
-struct sley__stack_pool *sley__stack_pool_create(void) {
+struct sley__stack_pool *sley__stack_pool_create(void)
+{
     return sley__stack_pool_create_with(0);
 }
 
-struct sley__stack_pool *sley__stack_pool_create_with(uint32_t flags) {
+struct sley__stack_pool *sley__stack_pool_create_with(uint32_t flags)
+{
     struct sley__stack_pool *p = sley__stack_book_open();
     if (p == NULL) {
         return NULL;
@@ -69,11 +71,13 @@ struct sley__stack_pool *sley__stack_pool_create_with(uint32_t flags) {
     return p;
 }
 
-enum sley__stack_guard sley__stack_pool_guard(const struct sley__stack_pool *p) {
+enum sley__stack_guard sley__stack_pool_guard(const struct sley__stack_pool *p)
+{
     return p->guard;
 }
 
-static unsigned shift_of(const struct sley__stack_pool *p, size_t bytes) {
+static unsigned shift_of(const struct sley__stack_pool *p, size_t bytes)
+{
     if (bytes == 0) {
         bytes = SLEY__STACK_DEFAULT_BYTES;
     }
@@ -83,7 +87,8 @@ static unsigned shift_of(const struct sley__stack_pool *p, size_t bytes) {
     return 64U - (unsigned)__builtin_clzll((unsigned long long)bytes - 1);
 }
 
-static char *top_in(const struct stack_chunk *chunk, size_t index) {
+static char *top_in(const struct stack_chunk *chunk, size_t index)
+{
     size_t colour = (chunk->first_index + index) % COLOURS;
     return chunk->low + ((index + 1) << chunk->shift) - colour * COLOUR_BYTES;
 }
@@ -91,11 +96,13 @@ static char *top_in(const struct stack_chunk *chunk, size_t index) {
 /* A kernel that accepts any advice (an emulator's, say) would leave us without guards, and reading the page to find
  * out would kill us if it works. So the kernel reads it for us: a futex wait answers EFAULT where there is a guard, and
  * EAGAIN at once on the zeroes of a page without one. */
-static bool guarded(char *page) {
+static bool guarded(char *page)
+{
     return syscall(SYS_futex, page, FUTEX_WAIT_PRIVATE_OP, 1, NULL) == -1 && errno == EFAULT;
 }
 
-static bool install_guard(struct sley__stack_pool *p, char *page) {
+static bool install_guard(struct sley__stack_pool *p, char *page)
+{
     if (p->guard != SLEY__STACK_GUARD_MPROTECT) {
         if (madvise(page, p->page_bytes, MADV_GUARD_INSTALL) == 0) {
             if (p->guard == SLEY__STACK_GUARD_MADVISE || guarded(page)) {
@@ -112,7 +119,8 @@ static bool install_guard(struct sley__stack_pool *p, char *page) {
 }
 
 static struct stack_chunk *add_chunk(struct sley__stack_pool *p, struct stack_class *class,
-                                     unsigned shift) {
+                                     unsigned shift)
+{
     struct stack_chunk *chunk = sley__stack_book_take(p);
     if (chunk == NULL) {
         return NULL;
@@ -146,7 +154,8 @@ static struct stack_chunk *add_chunk(struct sley__stack_pool *p, struct stack_cl
 }
 
 /* Makes one more stack of a class that has no idle one. */
-static char *carve(struct sley__stack_pool *p, struct stack_class *class, unsigned shift) {
+static char *carve(struct sley__stack_pool *p, struct stack_class *class, unsigned shift)
+{
     if (class->stack_count == class->idle_cap && !sley__stack_book_grow(class)) {
         return NULL;
     }
@@ -176,7 +185,8 @@ static char *carve(struct sley__stack_pool *p, struct stack_class *class, unsign
     return top;
 }
 
-void *sley__stack_get(struct sley__stack_pool *p, size_t bytes, size_t *ret_bytes) {
+void *sley__stack_get(struct sley__stack_pool *p, size_t bytes, size_t *ret_bytes)
+{
     if (bytes > SLEY__STACK_MAX_BYTES) {
         return NULL;
     }
@@ -205,7 +215,8 @@ void *sley__stack_get(struct sley__stack_pool *p, size_t bytes, size_t *ret_byte
     return top;
 }
 
-void sley__stack_put(struct sley__stack_pool *p, void *top, size_t bytes) {
+void sley__stack_put(struct sley__stack_pool *p, void *top, size_t bytes)
+{
     unsigned shift = shift_of(p, bytes);
     struct stack_class *class = &p->classes[shift - SLEY__STACK_MIN_SHIFT];
     if (p->annotated) {
@@ -227,7 +238,8 @@ void sley__stack_put(struct sley__stack_pool *p, void *top, size_t bytes) {
     }
 }
 
-void *sley__stack_guard_hit(const struct sley__stack_pool *p, const void *addr) {
+void *sley__stack_guard_hit(const struct sley__stack_pool *p, const void *addr)
+{
     if (p == NULL) {
         return NULL;
     }

@@ -12,18 +12,21 @@ struct record_page {
     struct stack_chunk records[];
 };
 
-void *sley__stack_book_map(size_t bytes) {
+void *sley__stack_book_map(size_t bytes)
+{
     void *ptr = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return ptr != MAP_FAILED ? ptr : NULL;
 }
 
-void sley__stack_book_unmap(void *ptr, size_t bytes) {
+void sley__stack_book_unmap(void *ptr, size_t bytes)
+{
     if (ptr != NULL) {
         (void)munmap(ptr, bytes);
     }
 }
 
-struct sley__stack_pool *sley__stack_book_open(void) {
+struct sley__stack_pool *sley__stack_book_open(void)
+{
     struct sley__stack_pool *p = sley__stack_book_map(sizeof(*p));
     if (p != NULL) {
         p->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
@@ -31,7 +34,8 @@ struct sley__stack_pool *sley__stack_book_open(void) {
     return p;
 }
 
-void sley__stack_book_close(struct sley__stack_pool *p) {
+void sley__stack_book_close(struct sley__stack_pool *p)
+{
     for (unsigned i = 0; i < SLEY__STACK_CLASSES; i++) {
         sley__stack_book_unmap(p->classes[i].idle, p->classes[i].idle_cap * sizeof(char *));
     }
@@ -43,7 +47,8 @@ void sley__stack_book_close(struct sley__stack_pool *p) {
     sley__stack_book_unmap(p, sizeof(*p));
 }
 
-struct stack_chunk *sley__stack_book_take(struct sley__stack_pool *p) {
+struct stack_chunk *sley__stack_book_take(struct sley__stack_pool *p)
+{
     if (p->unused_records == NULL) {
         struct record_page *page = sley__stack_book_map(p->page_bytes);
         if (page == NULL) {
@@ -63,13 +68,15 @@ struct stack_chunk *sley__stack_book_take(struct sley__stack_pool *p) {
     return chunk;
 }
 
-void sley__stack_book_give(struct sley__stack_pool *p, struct stack_chunk *chunk) {
+void sley__stack_book_give(struct sley__stack_pool *p, struct stack_chunk *chunk)
+{
     /* relaxed: an unused record is this thread's alone. */
     atomic_store_explicit(&chunk->next, p->unused_records, memory_order_relaxed);
     p->unused_records = chunk;
 }
 
-void sley__stack_book_publish(struct sley__stack_pool *p, struct stack_chunk *chunk) {
+void sley__stack_book_publish(struct sley__stack_pool *p, struct stack_chunk *chunk)
+{
     /* relaxed: this thread alone writes the list. */
     struct stack_chunk *first = atomic_load_explicit(&p->chunks, memory_order_relaxed);
     chunk->prev = NULL;
@@ -82,7 +89,8 @@ void sley__stack_book_publish(struct sley__stack_pool *p, struct stack_chunk *ch
     atomic_store_explicit(&p->chunks, chunk, memory_order_release);
 }
 
-void sley__stack_book_withdraw(struct sley__stack_pool *p, struct stack_chunk *chunk) {
+void sley__stack_book_withdraw(struct sley__stack_pool *p, struct stack_chunk *chunk)
+{
     /* relaxed: this thread alone writes the list. */
     struct stack_chunk *next = atomic_load_explicit(&chunk->next, memory_order_relaxed);
     if (next != NULL) {
@@ -93,17 +101,20 @@ void sley__stack_book_withdraw(struct sley__stack_pool *p, struct stack_chunk *c
                           memory_order_release);
 }
 
-struct stack_chunk *sley__stack_book_first(const struct sley__stack_pool *p) {
+struct stack_chunk *sley__stack_book_first(const struct sley__stack_pool *p)
+{
     /* acquire: observes what sley__stack_book_publish wrote before. */
     return atomic_load_explicit(&p->chunks, memory_order_acquire);
 }
 
-struct stack_chunk *sley__stack_book_next(const struct stack_chunk *chunk) {
+struct stack_chunk *sley__stack_book_next(const struct stack_chunk *chunk)
+{
     /* acquire: pairs with sley__stack_book_withdraw, and with publish through the head of the list. */
     return atomic_load_explicit(&chunk->next, memory_order_acquire);
 }
 
-bool sley__stack_book_grow(struct stack_class *class) {
+bool sley__stack_book_grow(struct stack_class *class)
+{
     /* 512 tops fill the first page of 4 KiB. */
     size_t cap = class->idle_cap != 0 ? 2 * class->idle_cap : 512;
     char **idle = sley__stack_book_map(cap * sizeof(*idle));
@@ -119,7 +130,8 @@ bool sley__stack_book_grow(struct stack_class *class) {
     return true;
 }
 
-void sley__stack_book_shrink(struct stack_class *class) {
+void sley__stack_book_shrink(struct stack_class *class)
+{
     if (class->stack_count == 0) {
         sley__stack_book_unmap(class->idle, class->idle_cap * sizeof(*class->idle));
         class->idle = NULL;

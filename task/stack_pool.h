@@ -32,9 +32,9 @@ struct stack_chunk {
 struct stack_class {
     char **idle; /* tops; stack.c says in which order */
     size_t idle_count, cold_count, idle_cap;
-    size_t stack_count;        /* carved and not unmapped */
-    size_t hot_count;          /* of so many idle stacks the pages are kept for long */
-    size_t low_count;          /* of the idle stacks that keep their pages, so many were never wanted since the last look */
+    size_t stack_count; /* carved and not unmapped */
+    size_t hot_count;   /* of so many idle stacks the pages are kept for long */
+    size_t low_count; /* of the idle stacks that keep their pages, so many were never wanted since the last look */
     size_t put_count;          /* with more than twice hot_count of them, since the last look */
     struct stack_chunk *fresh; /* the chunk to carve the next stack from, or NULL */
     bool put_since_trim;
@@ -49,13 +49,14 @@ struct sley__stack_pool {
     size_t min_bytes;
     enum sley__stack_guard guard;
     bool annotated; /* a checker wants to hear of stacks */
-    bool surplus;   /* since the last look a class has kept the pages of more than twice its hot_count */
+    bool surplus; /* since the last look a class has kept the pages of more than twice its hot_count */
     struct stack_chunk *unused_records;
     struct record_page *record_pages;
 };
 
 /* The colour is less than a page, so the end of the stack is the next page boundary. */
-static inline char *sley__stack_end(const struct sley__stack_pool *p, char *top) {
+static inline char *sley__stack_end(const struct sley__stack_pool *p, char *top)
+{
     return top + (-(uintptr_t)top & (p->page_bytes - 1));
 }
 

@@ -9,7 +9,8 @@
 enum { LOOK_MAX = 1024 };
 
 void sley__stack_cool(const struct sley__stack_pool *p, struct stack_class *class, unsigned shift,
-                      size_t n) {
+                      size_t n)
+{
     char *const *tops = class->idle + class->cold_count;
     size_t bytes = (size_t)1 << shift;
     size_t i = 0;
@@ -33,7 +34,8 @@ void sley__stack_cool(const struct sley__stack_pool *p, struct stack_class *clas
     class->cold_count += n;
 }
 
-static void sift_down(char **a, size_t at, size_t n) {
+static void sift_down(char **a, size_t at, size_t n)
+{
     for (size_t child = 2 * at + 1; child < n; child = 2 * at + 1) {
         if (child + 1 < n && a[child + 1] < a[child]) {
             child++;
@@ -49,7 +51,8 @@ static void sift_down(char **a, size_t at, size_t n) {
 }
 
 /* Highest address first (a heap sort: qsort may allocate). Get then takes the lowest, and high chunks fall free. */
-static void sort_descending(char **a, size_t n) {
+static void sort_descending(char **a, size_t n)
+{
     for (size_t i = n / 2; i-- > 0;) {
         sift_down(a, i, n);
     }
@@ -62,7 +65,8 @@ static void sort_descending(char **a, size_t n) {
 }
 
 /* The first index of a descending array whose element is not above addr. */
-static size_t first_not_above(char *const *tops, size_t n, const char *addr) {
+static size_t first_not_above(char *const *tops, size_t n, const char *addr)
+{
     size_t low = 0;
     while (low < n) {
         size_t mid = low + (n - low) / 2;
@@ -76,7 +80,8 @@ static size_t first_not_above(char *const *tops, size_t n, const char *addr) {
 }
 
 /* Unmaps a chunk that is out of the list, unless the kernel refuses: the hole may be one mapping too many. */
-static bool unmap_chunk(struct sley__stack_pool *p, struct stack_chunk *chunk, size_t carved_count) {
+static bool unmap_chunk(struct sley__stack_pool *p, struct stack_chunk *chunk, size_t carved_count)
+{
     size_t bytes = chunk->count << chunk->shift;
     if (munmap(chunk->low, bytes) != 0) {
         return false;
@@ -95,16 +100,19 @@ static bool unmap_chunk(struct sley__stack_pool *p, struct stack_chunk *chunk, s
 
 /* A mark over the tops of a chunk that is gone. Odd, as no top is; of the right order still; above every top of the
  * chunk that may follow directly below. */
-static char *gone_mark(char *chunk_low) {
+static char *gone_mark(char *chunk_low)
+{
     return chunk_low + 1;
 }
 
-static bool is_gone_mark(const char *top) {
+static bool is_gone_mark(const char *top)
+{
     return (uintptr_t)top % 2 != 0;
 }
 
 /* Unmaps the chunks of a class that have no stack out. The idle array is sorted. */
-static void drop_chunks(struct sley__stack_pool *p, struct stack_class *class, unsigned shift) {
+static void drop_chunks(struct sley__stack_pool *p, struct stack_class *class, unsigned shift)
+{
     struct stack_chunk *next;
     for (struct stack_chunk *chunk = sley__stack_book_first(p); chunk != NULL; chunk = next) {
         next = sley__stack_book_next(chunk);
@@ -144,7 +152,8 @@ static void drop_chunks(struct sley__stack_pool *p, struct stack_class *class, u
     sley__stack_book_shrink(class);
 }
 
-bool sley__stack_look(const struct sley__stack_pool *p, struct stack_class *class, unsigned shift) {
+bool sley__stack_look(const struct sley__stack_pool *p, struct stack_class *class, unsigned shift)
+{
     size_t n = class->low_count > class->hot_count ? class->low_count - class->hot_count : 0;
     bool more = n > LOOK_MAX;
     n = more ? LOOK_MAX : n;
@@ -156,11 +165,13 @@ bool sley__stack_look(const struct sley__stack_pool *p, struct stack_class *clas
     return more;
 }
 
-bool sley__stack_unsettled(const struct sley__stack_pool *p) {
+bool sley__stack_unsettled(const struct sley__stack_pool *p)
+{
     return p->surplus;
 }
 
-enum sley__stack_surplus sley__stack_settle(struct sley__stack_pool *p) {
+enum sley__stack_surplus sley__stack_settle(struct sley__stack_pool *p)
+{
     enum sley__stack_surplus left = SLEY__STACK_SURPLUS_NONE;
     for (unsigned i = 0; i < SLEY__STACK_CLASSES && p->surplus; i++) {
         struct stack_class *class = &p->classes[i];
@@ -178,7 +189,8 @@ enum sley__stack_surplus sley__stack_settle(struct sley__stack_pool *p) {
     return left;
 }
 
-size_t sley__stack_trim(struct sley__stack_pool *p) {
+size_t sley__stack_trim(struct sley__stack_pool *p)
+{
     size_t trimmed = 0;
     for (unsigned i = 0; i < SLEY__STACK_CLASSES; i++) {
         struct stack_class *class = &p->classes[i];
@@ -198,7 +210,8 @@ size_t sley__stack_trim(struct sley__stack_pool *p) {
     return trimmed;
 }
 
-void sley__stack_pool_destroy(struct sley__stack_pool *p) {
+void sley__stack_pool_destroy(struct sley__stack_pool *p)
+{
     if (p == NULL) {
         return;
     }

@@ -8,7 +8,8 @@
 #endif
 
 void sley__context_init(struct sley__context *c, void *low, void *top, void (*entry)(void *),
-                        void *arg) {
+                        void *arg)
+{
     *c = (struct sley__context){
         .sp = sley__context_frame(top, entry, arg),
         .stack_low = low,
@@ -16,18 +17,21 @@ void sley__context_init(struct sley__context *c, void *low, void *top, void (*en
     };
 }
 
-void sley__context_exit(struct sley__context *from, struct sley__context *to) {
+void sley__context_exit(struct sley__context *from, struct sley__context *to)
+{
     sley__context_switch(from, to);
     __builtin_unreachable();
 }
 
-void sley__context_fini(struct sley__context *c) {
+void sley__context_fini(struct sley__context *c)
+{
     if (c != NULL && c->valgrind_id != 0) {
         sley__annotate_stack_deregister(c->valgrind_id);
         c->valgrind_id = 0;
     }
 }
 
-void sley__context_adopt_thread(struct sley__context *c) {
+void sley__context_adopt_thread(struct sley__context *c)
+{
     *c = (struct sley__context){.sp = NULL};
 }

@@ -9,7 +9,8 @@ struct boot {
     void *arg;
 };
 
-static void begin(void *arg) {
+static void begin(void *arg)
+{
     sley__annotate_begin();
     struct boot boot = *(struct boot *)arg;
     boot.entry(boot.arg);
@@ -17,7 +18,8 @@ static void begin(void *arg) {
 }
 
 void sley__context_init(struct sley__context *c, void *low, void *top, void (*entry)(void *),
-                        void *arg) {
+                        void *arg)
+{
     struct boot *boot = (struct boot *)(void *)((char *)top - sizeof(*boot));
     *boot = (struct boot){.entry = entry, .arg = arg};
     *c = (struct sley__context){
@@ -28,25 +30,29 @@ void sley__context_init(struct sley__context *c, void *low, void *top, void (*en
     sley__annotate_init(c);
 }
 
-void sley__context_switch(struct sley__context *from, struct sley__context *to) {
+void sley__context_switch(struct sley__context *from, struct sley__context *to)
+{
     sley__annotate_leave(from, to);
     sley__context_swap(from, to);
     sley__annotate_return(from);
 }
 
-void sley__context_exit(struct sley__context *from, struct sley__context *to) {
+void sley__context_exit(struct sley__context *from, struct sley__context *to)
+{
     sley__annotate_exit(to);
     sley__context_swap(from, to);
     __builtin_unreachable();
 }
 
-void sley__context_fini(struct sley__context *c) {
+void sley__context_fini(struct sley__context *c)
+{
     if (c != NULL) {
         sley__annotate_fini(c);
     }
 }
 
-void sley__context_adopt_thread(struct sley__context *c) {
+void sley__context_adopt_thread(struct sley__context *c)
+{
     *c = (struct sley__context){.sp = NULL};
     sley__annotate_adopt_thread(c);
 }

@@ -11,14 +11,16 @@ struct begin_args {
     void *arg;
 };
 
-static void begin(unsigned high, unsigned low) {
+static void begin(unsigned high, unsigned low)
+{
     uint64_t bits = (uint64_t)high << 32 | low;
     const struct begin_args *args = (const struct begin_args *)(uintptr_t)bits;
     args->entry(args->arg);
     __builtin_trap();
 }
 
-void *sley__context_frame(void *top, void (*entry)(void *), void *arg) {
+void *sley__context_frame(void *top, void (*entry)(void *), void *arg)
+{
     char *at = (char *)top - sizeof(struct begin_args);
     at -= (uintptr_t)at % _Alignof(struct begin_args);
     struct begin_args *args = (struct begin_args *)(void *)at;
@@ -37,7 +39,8 @@ void *sley__context_frame(void *top, void (*entry)(void *), void *arg) {
     return uc;
 }
 
-void SLEY__SWAP(struct sley__context *from, struct sley__context *to) {
+void SLEY__SWAP(struct sley__context *from, struct sley__context *to)
+{
     ucontext_t here;
     from->sp = &here;
     (void)swapcontext(&here, to->sp);

@@ -28,11 +28,13 @@ struct shape {
 #ifdef __SIZEOF_INT128__
 __extension__ typedef unsigned __int128 wide;
 
-SLEY_INLINE uint64_t mul_high(uint64_t a, uint64_t b) {
+SLEY_INLINE uint64_t mul_high(uint64_t a, uint64_t b)
+{
     return (uint64_t)(((wide)a * b) >> 64);
 }
 #else
-SLEY_INLINE uint64_t mul_high(uint64_t a, uint64_t b) {
+SLEY_INLINE uint64_t mul_high(uint64_t a, uint64_t b)
+{
     uint64_t a_lo = (uint32_t)a, a_hi = a >> 32, b_lo = (uint32_t)b, b_hi = b >> 32;
     uint64_t mid = a_hi * b_lo + ((a_lo * b_lo) >> 32); /* at most (2^32-1)^2 + 2^32-1 < 2^64 */
     uint64_t low = a_lo * b_hi + (uint32_t)mid;         /* the same bound */
@@ -44,32 +46,38 @@ SLEY_INLINE uint64_t mul_high(uint64_t a, uint64_t b) {
  * floor((N - 1) / d) = ceil(N / d) - 1 lies in [N/d - 1, N/d). Hence n*m/N <= n/d, and n*m/N >= n/d - n/N > n/d - 1.
  * So e = floor(n*m/N) is q = floor(n/d) or q - 1, and r = n - e*d is n mod d or that plus d, below 2d: where r stands
  * against d tells the two apart. Nothing overflows: e*d <= n, and d < 2^63 makes r < N. */
-SLEY_INLINE uint64_t tick_floor(const struct sley_wheel *w, uint64_t ns) {
+SLEY_INLINE uint64_t tick_floor(const struct sley_wheel *w, uint64_t ns)
+{
     uint64_t e = mul_high(ns, w->reciprocal);
     return e + (ns - e * w->tick_ns >= w->tick_ns);
 }
 
 /* Rounded up: with r = n mod d, one more unless that is 0; with r = n mod d + d, two more unless r is d. */
-SLEY_INLINE uint64_t tick_ceil(const struct sley_wheel *w, uint64_t ns) {
+SLEY_INLINE uint64_t tick_ceil(const struct sley_wheel *w, uint64_t ns)
+{
     uint64_t e = mul_high(ns, w->reciprocal);
     uint64_t r = ns - e * w->tick_ns;
     return e + (r > 0) + (r > w->tick_ns);
 }
 
-SLEY_INLINE uint64_t deadline_tick(const struct sley_wheel *w, uint64_t deadline_ns) {
+SLEY_INLINE uint64_t deadline_tick(const struct sley_wheel *w, uint64_t deadline_ns)
+{
     return SLEY_LIKELY(deadline_ns != SLEY_NEVER) ? tick_ceil(w, deadline_ns) : TICK_NEVER;
 }
 
-SLEY_INLINE uint32_t digit_mask(const struct sley_wheel *w) {
+SLEY_INLINE uint32_t digit_mask(const struct sley_wheel *w)
+{
     return (1u << w->digit_bits) - 1;
 }
 
-SLEY_INLINE uint32_t overflow_slot(const struct sley_wheel *w) {
+SLEY_INLINE uint32_t overflow_slot(const struct sley_wheel *w)
+{
     return w->slot_count - 1;
 }
 
 /* The highest digit in which a tick ahead differs from the current one. */
-SLEY_INLINE uint32_t level_of(const struct sley_wheel *w, uint64_t tick) {
+SLEY_INLINE uint32_t level_of(const struct sley_wheel *w, uint64_t tick)
+{
     /* bit / digit_bits by a multiplication: the reciprocal, rounded up, is too large by less than
      * 1/1024, so the product by less than 63/1024, and a quotient that is not whole lacks at least
      * 1/6 to the next integer. */
@@ -78,7 +86,8 @@ SLEY_INLINE uint32_t level_of(const struct sley_wheel *w, uint64_t tick) {
 }
 
 /* The first tick of an occupied slot. Shifts stay below 64: level_count * digit_bits is at most 60. */
-static uint64_t slot_begin(const struct sley_wheel *w, uint32_t slot) {
+static uint64_t slot_begin(const struct sley_wheel *w, uint32_t slot)
+{
     if (slot == overflow_slot(w)) {
         uint32_t span_bits = (uint32_t)w->level_count * w->digit_bits;
         return w->overflow_tick >> span_bits << span_bits;
@@ -91,12 +100,14 @@ static uint64_t slot_begin(const struct sley_wheel *w, uint32_t slot) {
 
 /* ---- lists and bits ---- */
 
-SLEY_INLINE void list_init(struct sley_wheel_link *list) {
+SLEY_INLINE void list_init(struct sley_wheel_link *list)
+{
     list->next = list;
     list->prev = list;
 }
 
-SLEY_INLINE void list_append(struct sley_wheel_link *list, struct sley_wheel_link *link) {
+SLEY_INLINE void list_append(struct sley_wheel_link *list, struct sley_wheel_link *link)
+{
     struct sley_wheel_link *last = list->prev;
     link->next = list;
     link->prev = last;
@@ -105,7 +116,8 @@ SLEY_INLINE void list_append(struct sley_wheel_link *list, struct sley_wheel_lin
 }
 
 /* Appends all of @from, which is not empty, to @to; @from is left as it is. */
-SLEY_INLINE void list_join(struct sley_wheel_link *to, const struct sley_wheel_link *from) {
+SLEY_INLINE void list_join(struct sley_wheel_link *to, const struct sley_wheel_link *from)
+{
     from->next->prev = to->prev;
     to->prev->next = from->next;
     from->prev->next = to;
@@ -116,7 +128,8 @@ SLEY_INLINE void list_join(struct sley_wheel_link *to, const struct sley_wheel_l
  * walked from both ends at the same time, which halves the wait; where all is there already it costs
  * some 2 ns a timer. With cascade()'s second walk: 1M timers, 128 bytes apart, expire in 205 ns each
  * instead of 285, 100,000 in 50 instead of 100. */
-static void list_fetch(const struct sley_wheel_link *list) {
+static void list_fetch(const struct sley_wheel_link *list)
+{
     const struct sley_wheel_link *front = list->next;
     const struct sley_wheel_link *back = list->prev;
     while (front != back && front->next != back) {
@@ -126,12 +139,14 @@ static void list_fetch(const struct sley_wheel_link *list) {
     }
 }
 
-SLEY_INLINE uint64_t slot_bit(uint32_t slot) {
+SLEY_INLINE uint64_t slot_bit(uint32_t slot)
+{
     return UINT64_C(1) << (slot % WORD_BITS);
 }
 
 /* The occupied slot that begins first (invariant 4); slot_count when there is none. */
-static uint32_t first_slot(const struct sley_wheel *w) {
+static uint32_t first_slot(const struct sley_wheel *w)
+{
     for (uint32_t i = 0; i < SLEY__WHEEL_WORDS; i++) {
         if (w->occupied[i] != 0) {
             return i * WORD_BITS + (uint32_t)__builtin_ctzll(w->occupied[i]);
@@ -140,7 +155,8 @@ static uint32_t first_slot(const struct sley_wheel *w) {
     return w->slot_count;
 }
 
-SLEY_INLINE void slot_append(struct sley_wheel *w, uint32_t slot, struct sley_wheel_link *link) {
+SLEY_INLINE void slot_append(struct sley_wheel *w, uint32_t slot, struct sley_wheel_link *link)
+{
     struct sley_wheel_link *list = &w->slots[slot].list;
     uint64_t *word = &w->occupied[slot / WORD_BITS];
     if ((*word & slot_bit(slot)) == 0) {
@@ -152,7 +168,8 @@ SLEY_INLINE void slot_append(struct sley_wheel *w, uint32_t slot, struct sley_wh
 
 /* Rare, so kept out of the way of the others. */
 static SLEY_NOINLINE void overflow_append(struct sley_wheel *w, struct sley_wheel_link *link,
-                                          uint64_t tick) {
+                                          uint64_t tick)
+{
     uint32_t slot = overflow_slot(w);
     bool occupied = (w->occupied[slot / WORD_BITS] & slot_bit(slot)) != 0;
     if (!occupied || tick < w->overflow_tick) {
@@ -162,7 +179,8 @@ static SLEY_NOINLINE void overflow_append(struct sley_wheel *w, struct sley_whee
 }
 
 /* Links a timer into the slot of a tick that lies ahead (invariant 2). */
-SLEY_INLINE void link_ahead(struct sley_wheel *w, struct sley_wheel_link *link, uint64_t tick) {
+SLEY_INLINE void link_ahead(struct sley_wheel *w, struct sley_wheel_link *link, uint64_t tick)
+{
     uint32_t level = level_of(w, tick);
     if (SLEY_UNLIKELY(level >= w->level_count)) {
         overflow_append(w, link, tick);
@@ -174,7 +192,8 @@ SLEY_INLINE void link_ahead(struct sley_wheel *w, struct sley_wheel_link *link, 
 
 /* ---- options ---- */
 
-static int parse_opts(const struct sley_wheel_opts *o, struct shape *ret_shape) {
+static int parse_opts(const struct sley_wheel_opts *o, struct shape *ret_shape)
+{
     static const struct sley_wheel_opts defaults;
     o = o != NULL ? o : &defaults;
     uint64_t tick_ns = o->tick_ns != 0 ? o->tick_ns : DEFAULT_TICK_NS;
@@ -198,7 +217,8 @@ static int parse_opts(const struct sley_wheel_opts *o, struct shape *ret_shape) 
     return 0;
 }
 
-size_t sley_wheel_slot_count(const struct sley_wheel_opts *o) {
+size_t sley_wheel_slot_count(const struct sley_wheel_opts *o)
+{
     struct shape shape;
     return parse_opts(o, &shape) == 0
                ? SLEY_WHEEL_SLOT_COUNT(shape.level_count, 1u << shape.digit_bits)
@@ -206,7 +226,8 @@ size_t sley_wheel_slot_count(const struct sley_wheel_opts *o) {
 }
 
 int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts *o,
-                    struct sley_wheel_slot *slots, size_t slot_count, uint64_t now_ns) {
+                    struct sley_wheel_slot *slots, size_t slot_count, uint64_t now_ns)
+{
     struct shape shape;
     if (w == NULL || slots == NULL || slot_count == 0 || parse_opts(o, &shape) != 0) {
         return -EINVAL;
@@ -235,7 +256,8 @@ int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts *o,
 
 /* ---- timers ---- */
 
-void sley_wheel_insert(struct sley_wheel *w, struct sley_wheel_node *node, uint64_t deadline_ns) {
+void sley_wheel_insert(struct sley_wheel *w, struct sley_wheel_node *node, uint64_t deadline_ns)
+{
     node->deadline_ns = deadline_ns;
     if (SLEY_UNLIKELY(deadline_ns <= w->now_ns)) {
         list_append(&w->late, &node->link);
@@ -244,7 +266,8 @@ void sley_wheel_insert(struct sley_wheel *w, struct sley_wheel_node *node, uint6
     }
 }
 
-void sley_wheel_remove(struct sley_wheel *w, struct sley_wheel_node *node) {
+void sley_wheel_remove(struct sley_wheel *w, struct sley_wheel_node *node)
+{
     struct sley_wheel_link *next = node->link.next;
     struct sley_wheel_link *prev = node->link.prev;
     if (next == NULL) {
@@ -264,14 +287,16 @@ void sley_wheel_remove(struct sley_wheel *w, struct sley_wheel_node *node) {
     }
 }
 
-void sley_wheel_reset(struct sley_wheel *w, struct sley_wheel_node *node, uint64_t deadline_ns) {
+void sley_wheel_reset(struct sley_wheel *w, struct sley_wheel_node *node, uint64_t deadline_ns)
+{
     sley_wheel_remove(w, node);
     sley_wheel_insert(w, node, deadline_ns);
 }
 
 /* Empties a slot that has just begun into the levels below it, the due list, or (part of the overflow) itself. At this
  * moment the levels below are empty: their timers all lay before this slot. So order within a tick is kept. */
-static void cascade(struct sley_wheel *w, uint32_t slot) {
+static void cascade(struct sley_wheel *w, uint32_t slot)
+{
     struct sley_wheel_link *list = &w->slots[slot].list;
     struct sley_wheel_link *next;
     /* The second walk is list_fetch()'s, done on the way: the first one waits for memory anyway. Past
@@ -291,7 +316,8 @@ static void cascade(struct sley_wheel *w, uint32_t slot) {
     }
 }
 
-void sley_wheel_advance(struct sley_wheel *w, uint64_t now_ns) {
+void sley_wheel_advance(struct sley_wheel *w, uint64_t now_ns)
+{
     if (w->late.next != &w->late) {
         list_join(&w->due, &w->late);
         list_init(&w->late);
@@ -324,7 +350,8 @@ void sley_wheel_advance(struct sley_wheel *w, uint64_t now_ns) {
     w->tick = now;
 }
 
-struct sley_wheel_node *sley_wheel_pop(struct sley_wheel *w) {
+struct sley_wheel_node *sley_wheel_pop(struct sley_wheel *w)
+{
     struct sley_wheel_link *link = w->due.next;
     if (link == &w->due) {
         return NULL;
@@ -339,7 +366,8 @@ struct sley_wheel_node *sley_wheel_pop(struct sley_wheel *w) {
 
 /* ---- looking ---- */
 
-uint64_t sley_wheel_next(const struct sley_wheel *w) {
+uint64_t sley_wheel_next(const struct sley_wheel *w)
+{
     if (w->due.next != &w->due || w->late.next != &w->late) {
         return 0;
     }
@@ -351,6 +379,7 @@ uint64_t sley_wheel_next(const struct sley_wheel *w) {
     return begin <= w->reciprocal ? begin * w->tick_ns : SLEY_NEVER;
 }
 
-bool sley_wheel_empty(const struct sley_wheel *w) {
+bool sley_wheel_empty(const struct sley_wheel *w)
+{
     return w->due.next == &w->due && w->late.next == &w->late && first_slot(w) == w->slot_count;
 }

@@ -6,7 +6,8 @@
 #include <sley/wheel.h>
 
 /* The tick at which a deadline expires; 2^63 for SLEY_NEVER, as in wheel.c. */
-static inline uint64_t sley__wheel_tick(const struct sley_wheel *w, uint64_t deadline_ns) {
+static inline uint64_t sley__wheel_tick(const struct sley_wheel *w, uint64_t deadline_ns)
+{
     if (deadline_ns == SLEY_NEVER) {
         return UINT64_C(1) << 63;
     }
@@ -14,7 +15,8 @@ static inline uint64_t sley__wheel_tick(const struct sley_wheel *w, uint64_t dea
 }
 
 /* The slot for a tick ahead of the current one: the highest base-S digit in which the two differ. */
-static inline uint32_t sley__wheel_place(const struct sley_wheel *w, uint64_t tick) {
+static inline uint32_t sley__wheel_place(const struct sley_wheel *w, uint64_t tick)
+{
     uint32_t per_level = 1u << w->digit_bits, level = 0, digit = 0;
     uint64_t a = w->tick, b = tick;
     for (uint32_t i = 0; a != b; i++) {
@@ -28,7 +30,8 @@ static inline uint32_t sley__wheel_place(const struct sley_wheel *w, uint64_t ti
 
 /* Counts a list's links into @ret_count. False when next and prev disagree, or after @limit links (a loop). */
 static inline bool sley__wheel_check_list(const struct sley_wheel_link *list, size_t limit,
-                                          size_t *ret_count) {
+                                          size_t *ret_count)
+{
     size_t count = 0;
     for (const struct sley_wheel_link *l = list; count <= limit; l = l->next, count++) {
         if (l->next == NULL || l->next->prev != l) {
@@ -43,7 +46,8 @@ static inline bool sley__wheel_check_list(const struct sley_wheel_link *list, si
 }
 
 /* NULL when the wheel is sound and holds @armed timers, else what is wrong. */
-static inline const char *sley__wheel_check(const struct sley_wheel *w, size_t armed) {
+static inline const char *sley__wheel_check(const struct sley_wheel *w, size_t armed)
+{
     size_t count, total = 0;
     const struct sley_wheel_link *passed[] = {&w->due, &w->late};
     for (size_t i = 0; i < 2; i++) {

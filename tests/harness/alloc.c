@@ -17,7 +17,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static size_t live, count, refuse_at;
 static bool refused;
 
-static bool admit(void) {
+static bool admit(void)
+{
     pthread_mutex_lock(&lock);
     count++;
     bool ok = count != refuse_at;
@@ -30,7 +31,8 @@ static bool admit(void) {
     return ok;
 }
 
-static void *counted_alloc(struct sley_alloc *self, size_t bytes, size_t align) {
+static void *counted_alloc(struct sley_alloc *self, size_t bytes, size_t align)
+{
     (void)self;
     if (bytes == 0 || align == 0 || (align & (align - 1)) != 0 || align > 65536) {
         FAIL("alloc asked for %zu bytes aligned to %zu", bytes, align);
@@ -52,7 +54,8 @@ static void *counted_alloc(struct sley_alloc *self, size_t bytes, size_t align) 
     return block;
 }
 
-static void counted_free(struct sley_alloc *self, void *ptr, size_t bytes) {
+static void counted_free(struct sley_alloc *self, void *ptr, size_t bytes)
+{
     (void)self;
     if (ptr == NULL) {
         return;
@@ -88,26 +91,30 @@ static const struct sley_alloc_ops counted_ops = {
     .free = counted_free,
 };
 
-struct sley_alloc *harness_alloc(void) {
+struct sley_alloc *harness_alloc(void)
+{
     static struct sley_alloc counted = {.ops = &counted_ops};
     return &counted;
 }
 
-size_t harness_alloc_live(void) {
+size_t harness_alloc_live(void)
+{
     pthread_mutex_lock(&lock);
     size_t n = live;
     pthread_mutex_unlock(&lock);
     return n;
 }
 
-size_t harness_alloc_count(void) {
+size_t harness_alloc_count(void)
+{
     pthread_mutex_lock(&lock);
     size_t n = count;
     pthread_mutex_unlock(&lock);
     return n;
 }
 
-void harness_fail_at(size_t n) {
+void harness_fail_at(size_t n)
+{
     pthread_mutex_lock(&lock);
     count = 0;
     refuse_at = n;
@@ -115,24 +122,28 @@ void harness_fail_at(size_t n) {
     pthread_mutex_unlock(&lock);
 }
 
-bool harness_alloc_refused(void) {
+bool harness_alloc_refused(void)
+{
     pthread_mutex_lock(&lock);
     bool was = refused;
     pthread_mutex_unlock(&lock);
     return was;
 }
 
-void harness_alloc_start(void) {
+void harness_alloc_start(void)
+{
     live = 0;
     harness_fail_at(0);
 }
 
-struct harness_sweep harness_sweep_begin(const char *file, int line, size_t max) {
+struct harness_sweep harness_sweep_begin(const char *file, int line, size_t max)
+{
     return (struct harness_sweep){
         .file = file, .line = line, .max = max, .live = harness_alloc_live()};
 }
 
-bool harness_sweep_next(struct harness_sweep *s, size_t *ret_points) {
+bool harness_sweep_next(struct harness_sweep *s, size_t *ret_points)
+{
     if (s->started) {
         size_t now = harness_alloc_live();
         if (now != s->live) {

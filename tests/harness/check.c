@@ -14,7 +14,8 @@ bool harness_forks = true;
 uint64_t harness_seed;
 
 /* Not exit: a failed check may run on a fiber's stack or in a thread, where nothing can be unwound. */
-static _Noreturn void end_case(int status) {
+static _Noreturn void end_case(int status)
+{
     fflush(NULL);
     if (!harness_forks && status != 77) {
         printf("Bail out! a check failed, and with --no-fork nothing can go on\n");
@@ -24,7 +25,8 @@ static _Noreturn void end_case(int status) {
     _exit(status);
 }
 
-void harness_fail(const char *file, int line, const char *fmt, ...) {
+void harness_fail(const char *file, int line, const char *fmt, ...)
+{
     char text[1024];
     va_list args;
     va_start(args, fmt);
@@ -34,41 +36,49 @@ void harness_fail(const char *file, int line, const char *fmt, ...) {
     end_case(1);
 }
 
-void harness_fail_int(const char *file, int line, const char *what, intmax_t a, intmax_t b) {
+void harness_fail_int(const char *file, int line, const char *what, intmax_t a, intmax_t b)
+{
     harness_fail(file, line, "%s (left %" PRIdMAX ", right %" PRIdMAX ")", what, a, b);
 }
 
-void harness_fail_uint(const char *file, int line, const char *what, uintmax_t a, uintmax_t b) {
+void harness_fail_uint(const char *file, int line, const char *what, uintmax_t a, uintmax_t b)
+{
     harness_fail(file, line,
                  "%s (left %" PRIuMAX " = 0x%" PRIxMAX ", right %" PRIuMAX " = 0x%" PRIxMAX ")",
                  what, a, a, b, b);
 }
 
-void harness_fail_ptr(const char *file, int line, const char *what, uintptr_t a, uintptr_t b) {
+void harness_fail_ptr(const char *file, int line, const char *what, uintptr_t a, uintptr_t b)
+{
     harness_fail(file, line, "%s (left 0x%" PRIxPTR ", right 0x%" PRIxPTR ")", what, a, b);
 }
 
-static const char *error_text(intmax_t rc) {
+static const char *error_text(intmax_t rc)
+{
     return rc < 0 && rc > -4096 ? strerror((int)-rc) : "no error";
 }
 
-void harness_fail_rc(const char *file, int line, const char *what, intmax_t rc, intmax_t want) {
+void harness_fail_rc(const char *file, int line, const char *what, intmax_t rc, intmax_t want)
+{
     char got[128];
     snprintf(got, sizeof got, "%s", error_text(rc)); /* strerror may reuse its buffer */
     harness_fail(file, line, "%s (got %" PRIdMAX ", %s; expected %" PRIdMAX ", %s)", what, rc, got,
                  want, error_text(want));
 }
 
-bool harness_same_text(const char *a, const char *b) {
+bool harness_same_text(const char *a, const char *b)
+{
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-void harness_fail_str(const char *file, int line, const char *what, const char *a, const char *b) {
+void harness_fail_str(const char *file, int line, const char *what, const char *a, const char *b)
+{
     harness_fail(file, line, "%s\n  left:  %s%s%s\n  right: %s%s%s", what, a ? "\"" : "",
                  a ? a : "NULL", a ? "\"" : "", b ? "\"" : "", b ? b : "NULL", b ? "\"" : "");
 }
 
-void harness_skip(const char *fmt, ...) {
+void harness_skip(const char *fmt, ...)
+{
     va_list args;
     va_start(args, fmt);
     vsnprintf(harness_report->skip, sizeof harness_report->skip, fmt, args);
@@ -79,7 +89,8 @@ void harness_skip(const char *fmt, ...) {
     end_case(77);
 }
 
-void harness_note(const char *fmt, ...) {
+void harness_note(const char *fmt, ...)
+{
     char line[512];
     va_list args;
     va_start(args, fmt);
@@ -101,14 +112,16 @@ static _Atomic(uint32_t) case_round, threads_seeded;
 static _Thread_local uint32_t seeded_in_round;
 static _Thread_local uint64_t state;
 
-static uint64_t mix(uint64_t x) {
+static uint64_t mix(uint64_t x)
+{
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
     return x ^ (x >> 31);
 }
 
 /* A case alone draws what it drew among others: its seed depends on its name, not on its turn. */
-void harness_rand_start(const char *case_name) {
+void harness_rand_start(const char *case_name)
+{
     case_seed = harness_seed;
     for (const char *p = case_name; *p != '\0'; p++) {
         case_seed = mix(case_seed ^ (unsigned char)*p) + 1;
@@ -119,7 +132,8 @@ void harness_rand_start(const char *case_name) {
 }
 
 /* noinline: after a fiber moved to another thread the thread-local's address must be taken anew. */
-__attribute__((noinline)) uint64_t harness_rand(void) {
+__attribute__((noinline)) uint64_t harness_rand(void)
+{
     uint32_t round =
         atomic_load_explicit(&case_round, memory_order_relaxed); /* relaxed: fixed in a case */
     if (seeded_in_round != round) {
@@ -132,6 +146,7 @@ __attribute__((noinline)) uint64_t harness_rand(void) {
     return mix(state);
 }
 
-uint64_t harness_rand_below(uint64_t limit) {
+uint64_t harness_rand_below(uint64_t limit)
+{
     return limit == 0 ? 0 : harness_rand() % limit;
 }

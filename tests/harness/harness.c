@@ -48,40 +48,47 @@ struct options {
 static struct harness_case *first_case, **last_case = &first_case;
 jmp_buf harness_skip_jump;
 
-void harness_register(struct harness_case *c) {
+void harness_register(struct harness_case *c)
+{
     *last_case = c;
     last_case = &c->next;
 }
 
-bool harness_under_valgrind(void) {
+bool harness_under_valgrind(void)
+{
     const char *preload = getenv("LD_PRELOAD");
     return preload != NULL && strstr(preload, "vgpreload") != NULL;
 }
 
-unsigned harness_slowness(void) {
+unsigned harness_slowness(void)
+{
     return SANITIZED || harness_under_valgrind() ? 10 : 1;
 }
 
-static double timeout_s(const struct harness_case *c) {
+static double timeout_s(const struct harness_case *c)
+{
     const char *text = getenv("SLEY_TEST_TIMEOUT");
     double factor = text != NULL ? strtod(text, NULL) : 1.0;
     double base = c->timeout_s != 0 ? (double)c->timeout_s : (double)DEFAULT_TIMEOUT_S;
     return base * (factor > 0 ? factor : 1.0) * harness_slowness();
 }
 
-static void *end_at_once(void *arg) {
+static void *end_at_once(void *arg)
+{
     return arg;
 }
 
 /* The thread sanitizer starts a thread of its own along with a process's first; it is not the case's. */
-static void settle_sanitizer(void) {
+static void settle_sanitizer(void)
+{
     pthread_t thread;
     if (THREAD_SANITIZED && pthread_create(&thread, NULL, end_at_once, NULL) == 0) {
         pthread_join(thread, NULL);
     }
 }
 
-static void run_body(const struct harness_case *c) {
+static void run_body(const struct harness_case *c)
+{
     struct harness_before before;
     harness_rand_start(c->name);
     harness_alloc_start();
@@ -91,7 +98,8 @@ static void run_body(const struct harness_case *c) {
     harness_leaks_check(&before);
 }
 
-static _Noreturn void run_child(const struct harness_case *c, int output, const sigset_t *mask) {
+static _Noreturn void run_child(const struct harness_case *c, int output, const sigset_t *mask)
+{
     setpgid(0, 0);                    /* so that one kill reaches what the case started */
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* and none outlives the runner */
     dup2(output, STDOUT_FILENO);
@@ -103,14 +111,16 @@ static _Noreturn void run_child(const struct harness_case *c, int output, const 
     exit(0); /* not _exit: the leak sanitizer looks at exit */
 }
 
-static double seconds_now(void) {
+static double seconds_now(void)
+{
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 /* Waits for the case or its time limit. True: in time. SIGCHLD is blocked in the runner. */
-static bool wait_child(pid_t pid, double limit_s, int *ret_status) {
+static bool wait_child(pid_t pid, double limit_s, int *ret_status)
+{
     double end = seconds_now() + limit_s;
     sigset_t chld;
     sigemptyset(&chld);
@@ -133,7 +143,8 @@ static bool wait_child(pid_t pid, double limit_s, int *ret_status) {
     }
 }
 
-static void print_lines(const char *text, size_t bytes) {
+static void print_lines(const char *text, size_t bytes)
+{
     bool line_start = true;
     for (size_t i = 0; i < bytes; i++) {
         if (line_start) {
@@ -147,7 +158,8 @@ static void print_lines(const char *text, size_t bytes) {
     }
 }
 
-static void print_output(int output) {
+static void print_output(int output)
+{
     char block[4096];
     ssize_t n;
     lseek(output, 0, SEEK_SET);
@@ -159,7 +171,8 @@ static void print_output(int output) {
 
 /* Judges one ended case; what was wrong goes to `ret_why`. */
 static enum outcome judge(const struct harness_case *c, bool in_time, int status, char *ret_why,
-                          size_t bytes) {
+                          size_t bytes)
+{
     if (!in_time) {
         snprintf(ret_why, bytes, "%s did not end within %.0f s", c->name, timeout_s(c));
         return FAILED;
@@ -179,7 +192,8 @@ static enum outcome judge(const struct harness_case *c, bool in_time, int status
     return PASSED;
 }
 
-static enum outcome run_forked(const struct harness_case *c, bool verbose) {
+static enum outcome run_forked(const struct harness_case *c, bool verbose)
+{
     char why[256] = "";
     int status = 0;
     int output = memfd_create("output", MFD_CLOEXEC);
@@ -214,7 +228,8 @@ static enum outcome run_forked(const struct harness_case *c, bool verbose) {
 }
 
 /* For debuggers: the first failure ends the program where it happens. */
-static enum outcome run_here(const struct harness_case *c) {
+static enum outcome run_here(const struct harness_case *c)
+{
     if (setjmp(harness_skip_jump) != 0) {
         return SKIPPED;
     }
@@ -222,7 +237,8 @@ static enum outcome run_here(const struct harness_case *c) {
     return PASSED;
 }
 
-static enum outcome run_case(const struct harness_case *c, const struct options *o) {
+static enum outcome run_case(const struct harness_case *c, const struct options *o)
+{
     enum outcome outcome = PASSED;
     for (unsigned long i = 0; i < o->repeat && outcome == PASSED; i++) {
         memset(harness_report, 0, sizeof *harness_report);
@@ -235,7 +251,8 @@ static enum outcome run_case(const struct harness_case *c, const struct options 
     return outcome;
 }
 
-static bool selected(const struct harness_case *c, const struct options *o) {
+static bool selected(const struct harness_case *c, const struct options *o)
+{
     for (int i = 0; i < o->glob_count; i++) {
         if (fnmatch(o->globs[i], c->name, 0) == 0) {
             return true;
@@ -244,7 +261,8 @@ static bool selected(const struct harness_case *c, const struct options *o) {
     return o->glob_count == 0;
 }
 
-static void print_result(unsigned number, const struct harness_case *c, enum outcome outcome) {
+static void print_result(unsigned number, const struct harness_case *c, enum outcome outcome)
+{
     printf("%s %u - %s", outcome == FAILED ? "not ok" : "ok", number, c->name);
     if (c->ids[0] != '\0') {
         printf(" [%s]", c->ids);
@@ -256,7 +274,8 @@ static void print_result(unsigned number, const struct harness_case *c, enum out
     fflush(stdout);
 }
 
-static int run_all(const struct options *o) {
+static int run_all(const struct options *o)
+{
     unsigned count = 0, number = 0, failed = 0;
     for (const struct harness_case *c = first_case; c != NULL; c = c->next) {
         count += selected(c, o);
@@ -286,7 +305,8 @@ static const char usage[] =
     "SLEY_TEST_SEED repeats a run's random numbers; SLEY_TEST_TIMEOUT multiplies the time "
     "limits.\n";
 
-static int parse(int argc, char **argv, struct options *o) {
+static int parse(int argc, char **argv, struct options *o)
+{
     int i = 1;
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         if (strcmp(argv[i], "--list") == 0) {
@@ -309,7 +329,8 @@ static int parse(int argc, char **argv, struct options *o) {
     return -1;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     struct options o = {.repeat = 1};
     int status = parse(argc, argv, &o);
     if (status >= 0) {

@@ -24,7 +24,8 @@ void harness_register(struct harness_case *c);
 #define SLEY_TEST_SECONDS(name, ids, seconds)                                                      \
     static void test_##name(void);                                                                 \
     static struct harness_case case_##name = {#name, ids, test_##name, seconds, NULL};             \
-    __attribute__((constructor)) static void register_##name(void) {                               \
+    __attribute__((constructor)) static void register_##name(void)                                 \
+    {                                                                                              \
         harness_register(&case_##name);                                                            \
     }                                                                                              \
     static void test_##name(void)

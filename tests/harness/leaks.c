@@ -10,7 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static unsigned count_entries(const char *path) {
+static unsigned count_entries(const char *path)
+{
     DIR *dir = opendir(path);
     unsigned n = 0;
     if (dir == NULL) {
@@ -23,7 +24,8 @@ static unsigned count_entries(const char *path) {
     return n;
 }
 
-static void list_fds(void) {
+static void list_fds(void)
+{
     for (int fd = 0; fd < 65536; fd++) {
         char link[64], target[PATH_MAX];
         snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -36,7 +38,8 @@ static void list_fds(void) {
 }
 
 /* A joined thread leaves /proc a moment after pthread_join returned, and nothing tells when: look again for up to 2 s. */
-static unsigned settled_threads(unsigned expected) {
+static unsigned settled_threads(unsigned expected)
+{
     unsigned n = 0;
     for (int i = 0; i < 2000; i++) {
         n = count_entries("/proc/self/task");
@@ -48,12 +51,14 @@ static unsigned settled_threads(unsigned expected) {
     return n;
 }
 
-void harness_leaks_start(struct harness_before *b) {
+void harness_leaks_start(struct harness_before *b)
+{
     b->fd_count = count_entries("/proc/self/fd");
     b->thread_count = count_entries("/proc/self/task");
 }
 
-void harness_leaks_check(const struct harness_before *b) {
+void harness_leaks_check(const struct harness_before *b)
+{
     unsigned fds = count_entries("/proc/self/fd");
     if (fds != b->fd_count) {
         list_fds();

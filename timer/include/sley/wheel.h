@@ -140,7 +140,8 @@ SLEY_API void sley_wheel_reset(struct sley_wheel *w, struct sley_wheel_node *nod
                                uint64_t deadline_ns);
 
 /** True from arming until the timer is popped or removed. */
-SLEY_INLINE bool sley_wheel_armed(const struct sley_wheel_node *node) {
+SLEY_INLINE bool sley_wheel_armed(const struct sley_wheel_node *node)
+{
     return node->link.next != NULL;
 }
 
