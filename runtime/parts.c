@@ -1,6 +1,7 @@
 /* The parts that this build knows by name. */
 #include "parts.h"
 
+#include <sley/local.h>
 #include <sley/reactor_poll.h>
 
 static const struct sley_reactor_factory *const automatic[] = {&sley_reactor_epoll, &sley_reactor_poll2, NULL};
@@ -11,4 +12,20 @@ const struct sley__named_reactor sley__reactors[] = {
     {"auto", automatic}, {"epoll", epoll}, {"poll", poll2}, {"none", NULL}, {NULL, NULL},
 };
 
-const char *const sley__executors[] = {"local", NULL};
+/* A new executor: its header above, a line here, a line in the table. */
+#define EXECUTOR(kind)                                                                                                      \
+    static struct sley_executor *kind(struct sley__executor_memory *memory, const struct sley_runtime_opts *o)              \
+    {                                                                                                                       \
+        struct sley_##kind *ex = (void *)memory->words;                                                                     \
+        SLEY_STATIC_ASSERT(sizeof *ex <= sizeof memory->words, "it fits into a runtime");                                   \
+        SLEY_STATIC_ASSERT(_Alignof(struct sley_##kind) <= _Alignof(void *), "it may stand there");                         \
+        (void)o;                                                                                                            \
+        sley_##kind##_init(ex);                                                                                             \
+        return &ex->base;                                                                                                   \
+    }
+EXECUTOR(local)
+
+const struct sley__named_executor sley__executors[] = {
+    {"local", true, local},
+    {NULL, false, NULL},
+};

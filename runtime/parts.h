@@ -2,14 +2,21 @@
 #ifndef SLEY_RUNTIME_PARTS_H
 #define SLEY_RUNTIME_PARTS_H
 
-#include <sley/reactor_impl.h>
+#include <sley/runtime.h>
 
 struct sley__named_reactor {
     const char *name;
     const struct sley_reactor_factory *const *factories; /* NULL-terminated, best first; NULL: no I/O */
 };
 
-extern const struct sley__named_reactor sley__reactors[]; /* ends with a NULL name; the first is the default */
-extern const char *const sley__executors[];               /* ends with NULL; the first is the default */
+struct sley__named_executor {
+    const char *name;
+    bool is_single; /* one worker, no more */
+    /** Readies one in the runtime's memory; what it needs more it allocates when it starts. */
+    struct sley_executor *(*init)(struct sley__executor_memory *memory, const struct sley_runtime_opts *o);
+};
+
+extern const struct sley__named_reactor sley__reactors[];   /* ends with a NULL name; the first is the default */
+extern const struct sley__named_executor sley__executors[]; /* the same */
 
 #endif

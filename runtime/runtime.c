@@ -1,11 +1,9 @@
 /* Assembly: names and the environment become an executor with its reactor. */
-#include <sley/runtime.h>
+#include "parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "parts.h"
 
 const struct sley_runtime_opts sley_preset_local = {.executor_name = "local", .reactor_name = "auto", .worker_count = 1};
 
@@ -38,19 +36,19 @@ static const struct sley__named_reactor *find_reactor(const struct sley_runtime_
     return NULL;
 }
 
-static bool find_executor(const struct sley_runtime_opts *o)
+static const struct sley__named_executor *find_executor(const struct sley_runtime_opts *o)
 {
     char all[128] = "";
-    const char *name = choose(o->executor_name, "SLEY_EXECUTOR", sley__executors[0]);
-    for (const char *const *e = sley__executors; *e; e++) {
-        if (strcmp(*e, name) == 0) {
-            return true;
+    const char *name = choose(o->executor_name, "SLEY_EXECUTOR", sley__executors[0].name);
+    for (const struct sley__named_executor *e = sley__executors; e->name; e++) {
+        if (strcmp(e->name, name) == 0) {
+            return e;
         }
         const size_t len = strlen(all);
-        (void)snprintf(all + len, sizeof all - len, "%s%s", len ? ", " : "", *e);
+        (void)snprintf(all + len, sizeof all - len, "%s%s", len ? ", " : "", e->name);
     }
     fail(o, "executor", name, all);
-    return false;
+    return NULL;
 }
 
 /** Returns: the number; -EINVAL when SLEY_WORKERS is no number from 1 to 1024. */
@@ -71,6 +69,22 @@ static int find_workers(const struct sley_runtime_opts *o)
     return (int)n;
 }
 
+/** The executor that was given, or the named one in the runtime's memory. NULL: the reason is in the error text. */
+static struct sley_executor *choose_executor(struct sley_runtime *rt, const struct sley_runtime_opts *o, int workers)
+{
+    if (o->executor) {
+        return o->executor;
+    }
+    const struct sley__named_executor *named = find_executor(o);
+    if (named && named->is_single && workers > 1) {
+        if (o->ret_error && o->error_bytes) {
+            (void)snprintf(o->ret_error, o->error_bytes, "the %s executor has one worker, not %d", named->name, workers);
+        }
+        return NULL;
+    }
+    return named ? named->init(&rt->memory, o) : NULL;
+}
+
 int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o)
 {
     static const struct sley_runtime_opts none;
@@ -84,15 +98,11 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
     }
     const struct sley__named_reactor *named = o->reactors ? NULL : find_reactor(o);
     const int workers = find_workers(o);
-    if (workers < 0 || (!o->reactors && !named) || (!o->executor && !find_executor(o))) {
+    if (workers < 0 || (!o->reactors && !named)) {
         return -EINVAL;
     }
-    sley_local_init(&rt->local);
-    struct sley_executor *ex = o->executor ? o->executor : &rt->local.base;
-    if (!o->executor && workers > 1) {
-        if (o->ret_error && o->error_bytes) {
-            (void)snprintf(o->ret_error, o->error_bytes, "the local executor has one worker, not %d", workers);
-        }
+    struct sley_executor *ex = choose_executor(rt, o, workers);
+    if (!ex) {
         return -EINVAL;
     }
     const struct sley_executor_config config = {

@@ -2,7 +2,7 @@
 #ifndef SLEY_RUNTIME_H
 #define SLEY_RUNTIME_H
 
-#include <sley/local.h>
+#include <sley/executor.h>
 
 SLEY_EXTERN_C_BEGIN
 
@@ -30,11 +30,15 @@ struct sley_runtime_opts {
 /** tokio's current_thread, smol's LocalExecutor, monoio's and libuv's shape: one thread that waits in its reactor. */
 SLEY_API extern const struct sley_runtime_opts sley_preset_local;
 
+/* private: an executor chosen by name lives here; its kind knows what it is */
+struct sley__executor_memory {
+    void *words[16];
+};
+
 /** A runtime in the caller's memory. Must not move from init until fini has returned 0. Fields are private. */
 struct sley_runtime {
     struct sley_executor *executor;
-    const char *reactor_name;
-    struct sley_local local;
+    struct sley__executor_memory memory;
 };
 
 /**

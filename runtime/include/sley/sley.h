@@ -4,6 +4,7 @@
 
 #include <sley/fiber.h>
 #include <sley/frame.h>
+#include <sley/local.h>
 #include <sley/main.h>
 #include <sley/mpsc.h>
 #include <sley/notify.h>
