@@ -155,22 +155,10 @@ void sley__misuse_to(const struct sley_sched *s, const char *site, const char *w
 void sley__misuse_fatal(const struct sley_task *t, const char *site, const char *what, const char *remedy);
 void sley__misuse_frame_armed(struct sley_sched *s, struct sley_task *t);
 #else
-SLEY_INLINE void sley__misuse(const struct sley_task *t, const char *site, const char *what, const char *remedy)
-{
-    (void)t, (void)site, (void)what, (void)remedy;
-}
-SLEY_INLINE void sley__misuse_to(const struct sley_sched *s, const char *site, const char *what, const char *remedy)
-{
-    (void)s, (void)site, (void)what, (void)remedy;
-}
-SLEY_INLINE void sley__misuse_fatal(const struct sley_task *t, const char *site, const char *what, const char *remedy)
-{
-    (void)t, (void)site, (void)what, (void)remedy;
-}
-SLEY_INLINE void sley__misuse_frame_armed(struct sley_sched *s, struct sley_task *t)
-{
-    (void)s, (void)t;
-}
+#define sley__misuse(t, site, what, remedy)       ((void)(t), (void)(site))
+#define sley__misuse_to(s, site, what, remedy)    ((void)(s), (void)(site))
+#define sley__misuse_fatal(t, site, what, remedy) ((void)(t), (void)(site))
+#define sley__misuse_frame_armed(s, t)            ((void)(s), (void)(t))
 #endif
 
 #endif

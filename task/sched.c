@@ -39,7 +39,7 @@ int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, cons
     s->arm_word = ops->caps & SLEY_SCHED_CAP_HOME ? (uintptr_t)s | SLEY__KIND_HOME : (uintptr_t)SLEY__KIND_EMPTY;
     s->memory = m;
     s->flags = sley__bias_register() ? SLEY__SCHED_BIAS : 0;
-    s->ready_tail = &s->ready_head;
+    sley_lane_init(&s->ready);
     s->root = &m->root;
     s->report = opts ? opts->report : NULL;
     s->report_arg = opts ? opts->report_arg : NULL;
@@ -129,13 +129,29 @@ static SLEY_NOINLINE enum sley_step resume_poked(struct sley_sched *s, struct sl
 
 uint32_t sley_sched_run(struct sley_sched *s, uint32_t max)
 {
+    return sley_sched_run_lane(s, &s->ready, max);
+}
+
+void sley__lane_push(struct sley_sched *s, struct sley_task *t, uint32_t lane)
+{
+    struct sley_lane *l = &s->lanes[lane];
+    const bool was_empty = l->head == NULL;
+    *l->tail = t;
+    l->tail = &t->link.next;
+    if (was_empty && s->ops->lane_ready) {
+        s->ops->lane_ready(s, lane);
+    }
+}
+
+uint32_t sley_sched_run_lane(struct sley_sched *s, struct sley_lane *lane, uint32_t max)
+{
     uint32_t left = max;
     struct sley_task *t;
     sley__context_adopt_thread(&s->memory->back); /* fibers come back to this thread; sanitizers want its stack by name */
-    while (left > 0 && (t = s->ready_head) != NULL) {
-        s->ready_head = t->link.next;
-        if (!s->ready_head) {
-            s->ready_tail = &s->ready_head;
+    while (left > 0 && (t = lane->head) != NULL) {
+        lane->head = t->link.next;
+        if (!lane->head) {
+            lane->tail = &lane->head;
         }
         s->ready_count--;
         left--;
@@ -307,8 +323,10 @@ uint32_t sley_sched_abandon(struct sley_sched *s)
         }
     }
     s->root->flags |= SLEY__SCOPE_CLOSED; /* a drop function finds it so, too */
-    s->ready_head = NULL;
-    s->ready_tail = &s->ready_head;
+    sley_lane_init(&s->ready);
+    for (uint32_t i = 1; s->lanes && i < s->lane_count; i++) {
+        sley_lane_init(&s->lanes[i]);
+    }
     s->ready_count = 0;
     while (s->root->children) {
         abandon_one(s, s->root->children);

@@ -31,7 +31,8 @@
  *   10   ALLOC      memory is from the sley_alloc, not the slab   spawn elsewhere            never
  *   11   KEPT       ended, in the ring of those with handles   (6), scope_next          the last unref
  *   12   OPEN       stands in a scope that it opened           sley_scope_init            scope close
- *   16-  REFS       handles given out                         spawn, sley_scope_next     unref
+ *   16-23 LANE      the queue it is ready in                  spawn (its spawner's)      never
+ *   24-  REFS       handles given out (two at most)           spawn, sley_scope_next     unref
  *
  * Fields: `link.next` is the run queue's while SCHEDULED, `link.awaited` is set by the task itself before it goes IDLE.
  * `out.joiner` belongs to home until DONE, then `out.result` is constant. `scope` and the sibling links are home's alone.
@@ -54,7 +55,7 @@ enum {
     SLEY__TASK_ALLOC = 1 << 10,
     SLEY__TASK_KEPT = 1 << 11,
     SLEY__TASK_OPEN = 1 << 12,
-    SLEY__TASK_REF = 1 << 16,
+    SLEY__TASK_REF = 1 << 24,
 };
 
 /* what foreign handle holders ask for, in `requests`: the first to make it non-zero posts the task to its home */
@@ -76,20 +77,12 @@ SLEY_INLINE void sley__task_set(struct sley_task *t, uint32_t state)
     atomic_store_explicit(&t->state, state, memory_order_relaxed);
 }
 
-/** Queues a task that is SCHEDULED: the second half of edge (1), for a spawn that has made it so before. */
-SLEY_INLINE void sley__task_queue(struct sley_sched *s, struct sley_task *t)
-{
-    t->link.next = NULL;
-    *s->ready_tail = t;
-    s->ready_tail = &t->link.next;
-    s->ready_count++;
-}
-
 /** Edge (1). */
 SLEY_INLINE void sley__task_to_scheduled_new(struct sley_sched *s, struct sley_task *t)
 {
-    sley__task_set(t, sley__task_state(t) | SLEY__TASK_SCHEDULED);
-    sley__task_queue(s, t);
+    const uint32_t state = sley__task_state(t) | SLEY__TASK_SCHEDULED;
+    sley__task_set(t, state);
+    sley__task_queue(s, t, state);
 }
 
 /** Edge (2). Returns the state before, for the budget. */

@@ -125,7 +125,9 @@ SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type
     if (!scope) {
         scope = s->current ? s->current->scope : s->root;
     }
-    uint32_t state = (uint32_t)SLEY__TASK_SCHEDULED; /* evaluating its arguments may wait: a cancel meanwhile must not queue it */
+    /* SCHEDULED at once: evaluating its arguments may wait, and a cancel meanwhile must not queue it */
+    uint32_t state = SLEY__TASK_SCHEDULED;
+    state |= s->current ? sley__task_state(s->current) & SLEY__TASK_LANE_MASK : 0;
     if (SLEY_UNLIKELY(scope->flags & (SLEY__SCOPE_CLOSED | SLEY__SCOPE_CANCELLED | SLEY_SCOPE_COLLECT))) {
         if (scope->flags & SLEY__SCOPE_CLOSED) {
             return -ESHUTDOWN;
@@ -163,7 +165,7 @@ void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *t
 void sley__spawn_commit(void *args)
 {
     struct sley_task *t = (struct sley_task *)args - 1;
-    sley__task_queue(t->sched, t);
+    sley__task_queue(t->sched, t, sley__task_state(t));
 }
 
 int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, const void *args,
@@ -175,7 +177,7 @@ int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, cons
         return rc;
     }
     fill_args(t, args);
-    sley__task_queue(t->sched, t);
+    sley__task_queue(t->sched, t, sley__task_state(t));
     return 0;
 }
 

@@ -167,8 +167,7 @@ SLEY_INLINE void slot_append(struct sley_wheel *w, uint32_t slot, struct sley_wh
 }
 
 /* Rare, so kept out of the way of the others. */
-static SLEY_NOINLINE void overflow_append(struct sley_wheel *w, struct sley_wheel_link *link,
-                                          uint64_t tick)
+static SLEY_NOINLINE void overflow_append(struct sley_wheel *w, struct sley_wheel_link *link, uint64_t tick)
 {
     uint32_t slot = overflow_slot(w);
     bool occupied = (w->occupied[slot / WORD_BITS] & slot_bit(slot)) != 0;
@@ -212,21 +211,18 @@ static int parse_opts(const struct sley_wheel_opts *o, struct shape *ret_shape)
     ret_shape->tick_ns = tick_ns;
     ret_shape->digit_bits = digit_bits;
     ret_shape->fixed_levels = o->level_count != 0;
-    ret_shape->level_count =
-        o->level_count != 0 ? o->level_count : (span_bits + digit_bits - 1) / digit_bits;
+    ret_shape->level_count = o->level_count != 0 ? o->level_count : (span_bits + digit_bits - 1) / digit_bits;
     return 0;
 }
 
 size_t sley_wheel_slot_count(const struct sley_wheel_opts *o)
 {
     struct shape shape;
-    return parse_opts(o, &shape) == 0
-               ? SLEY_WHEEL_SLOT_COUNT(shape.level_count, 1u << shape.digit_bits)
-               : 0;
+    return parse_opts(o, &shape) == 0 ? SLEY_WHEEL_SLOT_COUNT(shape.level_count, 1u << shape.digit_bits) : 0;
 }
 
-int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts *o,
-                    struct sley_wheel_slot *slots, size_t slot_count, uint64_t now_ns)
+int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts *o, struct sley_wheel_slot *slots,
+                    size_t slot_count, uint64_t now_ns)
 {
     struct shape shape;
     if (w == NULL || slots == NULL || slot_count == 0 || parse_opts(o, &shape) != 0) {
@@ -242,8 +238,7 @@ int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts *o,
         .tick_ns = shape.tick_ns,
         .reciprocal = UINT64_MAX / shape.tick_ns,
         .slots = slots,
-        .digit_reciprocal =
-            (uint16_t)(((1u << DIGIT_SHIFT) + shape.digit_bits - 1) / shape.digit_bits),
+        .digit_reciprocal = (uint16_t)(((1u << DIGIT_SHIFT) + shape.digit_bits - 1) / shape.digit_bits),
         .digit_bits = (uint8_t)shape.digit_bits,
         .level_count = (uint8_t)levels,
         .slot_count = (uint32_t)SLEY_WHEEL_SLOT_COUNT(levels, 1u << shape.digit_bits),

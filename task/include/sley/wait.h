@@ -33,7 +33,7 @@ struct sley_wait {
 SLEY_STATIC_ASSERT(sizeof(struct sley_wait) == 32, "a wait node is at most 32 bytes");
 #endif
 
-/* private: a call on its way to a home thread; see sley_sched_post in <sley/task_impl.h> */
+/* private: a call on its way to a home thread; see sley_sched_post in <sley/sched_impl.h> */
 struct sley_post {
     void *link;
     void (*fn)(struct sley_post *post);
