@@ -145,16 +145,20 @@ void sley__lane_push(struct sley_sched *s, struct sley_task *t, uint32_t lane)
 
 uint32_t sley_sched_run_lane(struct sley_sched *s, struct sley_lane *lane, uint32_t max)
 {
-    uint32_t left = max;
+    /* relaxed: only this thread writes it */
+    uint32_t count = atomic_load_explicit(&s->resume_count, memory_order_relaxed);
+    const uint32_t end = count + max;
     struct sley_task *t;
     sley__context_adopt_thread(&s->memory->back); /* fibers come back to this thread; sanitizers want its stack by name */
-    while (left > 0 && (t = lane->head) != NULL) {
+    while (count != end && (t = lane->head) != NULL) {
         lane->head = t->link.next;
         if (!lane->head) {
             lane->tail = &lane->head;
         }
         s->ready_count--;
-        left--;
+        count++;
+        /* relaxed: a watchdog only looks whether it moves */
+        atomic_store_explicit(&s->resume_count, count, memory_order_relaxed);
         const uint32_t before = sley__task_to_running(t);
         s->current = t;
         const bool look = before & (SLEY__TASK_POKED | SLEY__TASK_CANCELLED);
@@ -167,7 +171,7 @@ uint32_t sley_sched_run_lane(struct sley_sched *s, struct sley_lane *lane, uint3
         }
     }
     s->current = NULL;
-    return max - left;
+    return max - (end - count);
 }
 
 /* ---- inbox: a stack that is emptied at once, so that there is no ABA; its head also says whether home is parked ---- */

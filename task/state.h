@@ -102,8 +102,9 @@ SLEY_INLINE void sley__task_after_step(struct sley_sched *s, struct sley_task *t
         sley__task_set(t, (state & ~(uint32_t)SLEY__TASK_RUN_MASK) | SLEY__TASK_IDLE);
         return;
     }
-    sley__task_set(t, state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN));
-    sley__task_to_scheduled_new(s, t);
+    const uint32_t ready = (state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN)) | SLEY__TASK_SCHEDULED;
+    sley__task_set(t, ready);
+    sley__task_queue(s, t, ready);
 }
 
 /** Edge (6). After it, a task with no handle and in no ring is free memory. */

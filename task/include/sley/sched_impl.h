@@ -43,8 +43,9 @@ enum sley_report_kind {
     SLEY_REPORT_OVERFLOW, /**< a fiber's stack overflowed; the process ends after this */
     SLEY_REPORT_LEFT,     /**< shutdown: a task that is still there, and what it waits for */
     SLEY_REPORT_START,    /**< why a part could not start */
+    SLEY_REPORT_STALL,    /**< a task has kept its worker for too long: its name, how long, a backtrace; once more when it is over */
 };
-/** Receives reports; must not call sley, nor block. OVERFLOW comes from a signal handler. */
+/** Receives reports; must not call sley, nor block. OVERFLOW comes from a signal handler, STALL from the watchdog's thread. */
 typedef void (*sley_report_fn)(void *arg, enum sley_report_kind kind, const char *text);
 
 struct sley__memory;
@@ -68,6 +69,7 @@ struct sley_sched {
     struct sley_lane ready;  /* lane 0: where tasks are unless told otherwise */
     struct sley_lane *lanes; /* [lane]: set by an executor that has several (up to SLEY_LANE_COUNT_MAX); [0] is not used. NULL */
     uint32_t lane_count;
+    SLEY_ATOMIC(uint32_t) resume_count; /* goes up with each resume; written by the owner, read by a watchdog, too */
     struct sley__memory *memory;
     struct sley_scope *root;
     struct sley_reactor *reactor; /* set by the executor: where ops started here go; may be NULL */
@@ -78,6 +80,7 @@ struct sley_sched {
     uint32_t select_turn; /* where the next fair select starts to look */
     sley_report_fn report;
     void *report_arg;
+    void *watched; /* sley_watch_add's */
     /* from here on other threads write */
     SLEY_ATOMIC(uintptr_t) inbox __attribute__((aligned(64)));
     SLEY_ATOMIC(uint32_t) inside;  /* posters between their first and last access */
