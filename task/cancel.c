@@ -5,10 +5,10 @@
 bool sley__scope_cancelled(const struct sley_scope *sc)
 {
     for (; sc; sc = sc->parent) {
-        if (sc->flags & SLEY__SCOPE_CANCELLED) {
+        if (sley__scope_flags(sc) & SLEY__SCOPE_CANCELLED) {
             return true;
         }
-        if (sc->flags & SLEY_SCOPE_SHIELD) {
+        if (sley__scope_flags(sc) & SLEY_SCOPE_SHIELD) {
             return false;
         }
         const bool outermost = sc->owner && (!sc->parent || sc->parent->owner != sc->owner);
@@ -21,13 +21,18 @@ bool sley__scope_cancelled(const struct sley_scope *sc)
 
 static bool task_cancelled(const struct sley_task *t)
 {
-    const bool inside = t->scope->owner == t; /* then its own bit is met on the way out */
-    return (!inside && (sley__task_state(t) & SLEY__TASK_CANCEL)) || sley__scope_cancelled(t->scope);
+    const struct sley_scope *in = sley__task_scope(t);
+    const bool inside = in->owner == t; /* then its own bit is met on the way out */
+    return (!inside && (sley__task_state(t) & SLEY__TASK_CANCEL)) || sley__scope_cancelled(in);
 }
 
 void sley__task_poke(struct sley_task *t)
 {
     struct sley_sched *s = t->sched;
+    if (sley__group(s)) {
+        sley__shared_poke(t, 0);
+        return;
+    }
     sley__task_set(t, sley__task_state(t) | SLEY__TASK_POKED);
     if (s->current == t) {
         s->budget = 0;
@@ -37,16 +42,23 @@ void sley__task_poke(struct sley_task *t)
 
 void sley__task_recheck(struct sley_task *t)
 {
-    sley__task_set(t, sley__task_state(t) | SLEY__TASK_POKED);
-    t->sched->budget = 0;
+    sley__task_bits(t, SLEY__TASK_POKED, 0);
+    sley_sched_current()->budget = 0;
 }
 
 void sley__scope_mark(struct sley_scope *sc)
 {
-    if (sc->flags & SLEY__SCOPE_CANCELLED) {
+    sley__scope_lock(sc);
+    sley__scope_mark_locked(sc);
+    sley__scope_unlock(sc);
+}
+
+void sley__scope_mark_locked(struct sley_scope *sc)
+{
+    if (sley__scope_flags(sc) & SLEY__SCOPE_CANCELLED) {
         return;
     }
-    sc->flags |= SLEY__SCOPE_CANCELLED;
+    sley__scope_add_flags(sc, SLEY__SCOPE_CANCELLED);
     struct sley_task *t = sc->children;
     for (uint32_t left = sc->live_count; left > 0; left--) {
         sley__task_poke(t);
@@ -62,10 +74,13 @@ bool sley__task_poll(struct sley_sched *s, struct sley_task *t)
 {
     const uint32_t state = sley__task_state(t);
     bool cancelled = (state & SLEY__TASK_CANCELLED) != 0;
+    if (sley__group(s)) {
+        return state & SLEY__TASK_POKED ? sley__shared_poll(s, t) : cancelled;
+    }
     if (state & SLEY__TASK_POKED) {
         sley__task_set(t, state & ~(uint32_t)SLEY__TASK_POKED);
-        for (struct sley_scope *own = t->scope; own->owner == t; own = own->parent) {
-            if (!(own->flags & SLEY__SCOPE_CANCELLED) && sley__scope_cancelled(own)) {
+        for (struct sley_scope *own = sley__task_scope(t); own->owner == t; own = own->parent) {
+            if (!(sley__scope_flags(own) & SLEY__SCOPE_CANCELLED) && sley__scope_cancelled(own)) {
                 sley__scope_mark(own);
             }
         }

@@ -5,6 +5,7 @@
 #include <sley/fiber.h>
 #include <sley/frame.h>
 
+#include "shared.h"
 #include "slab.h"
 #include "stack.h"
 #include "stack_overflow.h"
@@ -74,9 +75,83 @@ SLEY_INLINE void sley__ring_remove(struct sley_task **ring, struct sley_task *t)
     }
 }
 
+#if __STDC_HOSTED__
+/** The group of a worker that shares its tasks; NULL: home. */
+SLEY_INLINE struct sley_group *sley__group(const struct sley_sched *s)
+{
+    return s->group;
+}
+#else
+SLEY_INLINE struct sley_group *sley__group(const struct sley_sched *s)
+{
+    (void)s;
+    return NULL; /* one thread, one worker: what is for several is left out */
+}
+#endif
+
+/* relaxed throughout: at home one thread's; shared, the scope's lock orders changes, and a task that looks was poked after them */
+
+SLEY_INLINE uint32_t sley__scope_flags(const struct sley_scope *sc)
+{
+    return atomic_load_explicit(&sc->flags, memory_order_relaxed); /* relaxed: see above */
+}
+
+SLEY_INLINE void sley__scope_add_flags(struct sley_scope *sc, uint32_t flags)
+{
+    /* relaxed: see above */
+    atomic_store_explicit(&sc->flags, sley__scope_flags(sc) | flags, memory_order_relaxed);
+}
+
+SLEY_INLINE void sley__scope_drop_flags(struct sley_scope *sc, uint32_t flags)
+{
+    /* relaxed: see above */
+    atomic_store_explicit(&sc->flags, sley__scope_flags(sc) & ~flags, memory_order_relaxed);
+}
+
+/** The innermost scope that a task stands in. */
+SLEY_INLINE struct sley_scope *sley__task_scope(const struct sley_task *t)
+{
+    return atomic_load_explicit(&t->scope, memory_order_relaxed); /* relaxed: see above */
+}
+
+SLEY_INLINE void sley__task_set_scope(struct sley_task *t, struct sley_scope *sc)
+{
+    atomic_store_explicit(&t->scope, sc, memory_order_relaxed); /* relaxed: see above */
+}
+
+SLEY_INLINE void sley__scope_lock(struct sley_scope *sc)
+{
+    if (SLEY_UNLIKELY(sley__group(sc->sched) != NULL)) {
+        sley__shared_lock(&sc->lock);
+    }
+}
+
+SLEY_INLINE void sley__scope_unlock(struct sley_scope *sc)
+{
+    if (SLEY_UNLIKELY(sley__group(sc->sched) != NULL)) {
+        sley__shared_unlock(&sc->lock);
+    }
+}
+
+/** Are @p a and @p b workers of one group? */
+SLEY_INLINE bool sley__task_shares(const struct sley_sched *a, const struct sley_sched *b)
+{
+    return a && sley__group(a) && sley__group(a) == sley__group(b);
+}
+
+/** Changes bits of the task's state, in its own context. */
+SLEY_INLINE void sley__task_bits(struct sley_task *t, uint32_t set, uint32_t clear)
+{
+    if (SLEY_UNLIKELY(sley__group(t->sched) != NULL)) {
+        (void)sley__shared_set(t, set, clear);
+    } else {
+        sley__task_set(t, (sley__task_state(t) | set) & ~clear);
+    }
+}
+
 SLEY_INLINE void sley__scope_add(struct sley_scope *sc, struct sley_task *t)
 {
-    t->scope = sc;
+    sley__task_set_scope(t, sc);
     sc->live_count++;
     sley__ring_push(&sc->children, t);
 }
@@ -100,9 +175,12 @@ SLEY_INLINE void sley__scope_remove(struct sley_scope *sc, struct sley_task *t)
     } while (0)
 
 /* sched.c */
+bool sley__sched_started(const struct sley_sched *s); /* is a task left that has run? */
 void sley__orphans_gone(struct sley_sched *s, uint32_t count); /* handles of a finished sched; the last takes the memory along */
 
 /* task.c */
+void sley__task_free(struct sley_sched *s, struct sley_task *t);
+int32_t sley__task_result(const struct sley_task *t);
 void sley__task_set_result(struct sley_task *t, int32_t result);
 void sley__task_finish(struct sley_sched *s, struct sley_task *t);
 void sley__task_keep(struct sley_sched *s, struct sley_task *t); /* it has ended, and handles are out */
@@ -112,19 +190,21 @@ void sley__task_arrived(struct sley_sched *s, struct sley_task *t); /* from anot
 void sley__task_requests(struct sley_task *t);
 
 /* join.c */
+void sley__join_ended(struct sley_wait *joiner, int32_t result); /* of a group's task */
 void sley__join_complete(struct sley_task *t, struct sley_wait *joiner);
 
 /* fiber.c */
 int sley__fiber_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, bool away,
                     struct sley_task **ret_task);
 void sley__fiber_free(struct sley_sched *s, struct sley_task *t);
-void sley__fiber_switch_out(struct sley_sched *s, struct sley_task *t, enum sley_step step);
+void sley__fiber_switch_out(struct sley_task *t, enum sley_step step);
 
 /* cancel.c */
 bool sley__task_poll(struct sley_sched *s, struct sley_task *t); /* is the current task cancelled? */
 void sley__task_poke(struct sley_task *t);
 void sley__task_recheck(struct sley_task *t); /* its scopes have changed */
 void sley__scope_mark(struct sley_scope *sc); /* cancels a scope */
+void sley__scope_mark_locked(struct sley_scope *sc);
 bool sley__scope_cancelled(const struct sley_scope *sc);
 
 /* scope.c */
@@ -136,6 +216,8 @@ enum {
 };
 void sley__scope_open(struct sley_scope *sc, struct sley_sched *s, struct sley_task *owner, const struct sley_scope_opts *o);
 void sley__scope_child_ended(struct sley_scope *sc);
+struct sley_wait *sley__scope_take_ops(struct sley_scope *sc); /* its owner's ops that can end now, with their results; */
+void sley__scope_complete_ops(struct sley_wait *taken);        /* to be completed when its lock is free again */
 void sley__scope_deadline_hit(struct sley_timer *t);
 extern const struct sley_wait_ops sley__scope_deadline_ops;
 

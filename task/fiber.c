@@ -8,7 +8,7 @@ static void fiber_main(void *arg)
 {
     struct sley__fiber *f = arg;
     f->result = f->task.type->entry(&f->task + 1);
-    struct sley__memory *m = f->task.sched->memory;
+    struct sley__memory *m = sley_sched_current()->memory; /* of the worker that it ends on */
     m->step = SLEY_STEP_DONE;
     sley__context_exit(&f->context, &m->back);
 }
@@ -61,14 +61,15 @@ void sley__fiber_free(struct sley_sched *s, struct sley_task *t)
 enum sley_step sley__fiber_resume(struct sley_task *t)
 {
     struct sley__fiber *f = sley_container_of(t, struct sley__fiber, task);
-    struct sley__memory *m = t->sched->memory;
+    struct sley__memory *m = sley__self->memory;
     sley__context_switch(&m->back, &f->context);
     return m->step;
 }
 
-void sley__fiber_switch_out(struct sley_sched *s, struct sley_task *t, enum sley_step step)
+/* Not inline: a fiber may come back on another thread, and its function must not keep where the first one's locals are. */
+SLEY_NOINLINE void sley__fiber_switch_out(struct sley_task *t, enum sley_step step)
 {
-    struct sley__memory *m = s->memory;
+    struct sley__memory *m = sley__self->memory;
     m->step = step;
     sley__context_switch(&sley_container_of(t, struct sley__fiber, task)->context, &m->back);
 }
@@ -91,7 +92,7 @@ static SLEY_NOINLINE int refuse(const struct sley_sched *s, const char *site)
 static SLEY_NOINLINE int enter_slowly(struct sley_sched *s)
 {
     if (sley__frame_must_yield_slow()) {
-        sley__fiber_switch_out(s, s->current, SLEY_STEP_YIELD);
+        sley__fiber_switch_out(s->current, SLEY_STEP_YIELD);
     }
     return 0;
 }
@@ -128,7 +129,7 @@ int sley_await(struct sley_wait *w)
     }
     if (!sley__frame_ready(w)) {
         do {
-            sley__fiber_switch_out(t->sched, t, SLEY_STEP_WAIT);
+            sley__fiber_switch_out(t, SLEY_STEP_WAIT);
         } while (SLEY_UNLIKELY(!sley_wait_done(w)) && !sley__frame_await(w));
     }
     return w->result;
@@ -150,7 +151,7 @@ int sley_await_until(struct sley_wait *w, uint64_t deadline_ns)
     struct sley_timer timer = {0};
     sley__until_start(&timer, deadline_ns);
     while (!sley__until_ready(w, &timer)) {
-        sley__fiber_switch_out(t->sched, t, SLEY_STEP_WAIT);
+        sley__fiber_switch_out(t, SLEY_STEP_WAIT);
     }
     return sley__until_verdict(w, &timer);
 }
@@ -171,7 +172,7 @@ int sley_select(struct sley_wait *const *waits, size_t n, uint32_t flags)
     } else {
         struct sley_task *t = s->current;
         while (!sley__select_ready(waits, n, flags)) {
-            sley__fiber_switch_out(t->sched, t, SLEY_STEP_WAIT);
+            sley__fiber_switch_out(t, SLEY_STEP_WAIT);
         }
     }
     return sley__select_winner(waits, n, flags);
@@ -191,6 +192,12 @@ void sley__wait_cleanup(void *op)
     (void)sley_wait_fini(op);
 }
 
+/** After a switch, in a call of its own: see sley__fiber_switch_out. */
+static SLEY_NOINLINE int verdict(void)
+{
+    return sley__frame_verdict();
+}
+
 int sley_yield(void)
 {
     struct sley_sched *s = sley_sched_current();
@@ -201,8 +208,8 @@ int sley_yield(void)
     if (!t) {
         return refuse(s, NULL);
     }
-    sley__fiber_switch_out(s, t, SLEY_STEP_YIELD);
-    return sley__frame_verdict();
+    sley__fiber_switch_out(t, SLEY_STEP_YIELD);
+    return verdict();
 }
 
 int sley_consume(void)
@@ -216,9 +223,9 @@ int sley_consume(void)
         return refuse(s, NULL);
     }
     if (sley__frame_draw()) {
-        sley__fiber_switch_out(s, t, SLEY_STEP_YIELD);
+        sley__fiber_switch_out(t, SLEY_STEP_YIELD);
     }
-    return sley__frame_verdict();
+    return verdict();
 }
 
 int sley_park(void)
@@ -229,7 +236,7 @@ int sley_park(void)
         return -EDEADLK;
     }
     while (!sley__frame_park()) {
-        sley__fiber_switch_out(t->sched, t, SLEY_STEP_WAIT);
+        sley__fiber_switch_out(t, SLEY_STEP_WAIT);
     }
     return -ECANCELED;
 }

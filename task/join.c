@@ -39,6 +39,15 @@ void sley__join_complete(struct sley_task *t, struct sley_wait *joiner)
     }
 }
 
+void sley__join_ended(struct sley_wait *joiner, int32_t result)
+{
+    struct sley_task_join_op *op = op_of(joiner);
+    if (op->ret_result) {
+        *op->ret_result = result;
+    }
+    sley_wait_complete(joiner, 0);
+}
+
 /** Registers at home. Returns 1 when the joiner has to wait, else the verdict. */
 static int join_home(struct sley_task_join_op *op, struct sley_task *t)
 {
@@ -93,6 +102,12 @@ static void posted_cancel(struct sley_post *post)
 static void join_cancel(struct sley_wait *w)
 {
     struct sley_task_join_op *op = op_of(w);
+    if (sley__group(op->task->sched)) {
+        if (sley__shared_unjoin(op->task, w)) {
+            sley_wait_complete(w, -ECANCELED);
+        }
+        return;
+    }
     /* relaxed: REMOTE was set by this thread */
     if (!(atomic_load_explicit(&op->stage, memory_order_relaxed) & STAGE_REMOTE)) {
         cancel_home(op);
@@ -153,6 +168,14 @@ void sley_task_join_start(struct sley_task_join_op *op, struct sley_task *t, int
     op->ret_result = ret_result;
     if (SLEY_UNLIKELY(!t || (s && s->current == t))) {
         sley_wait_finish(&op->wait, t ? -EDEADLK : -EINVAL);
+        return;
+    }
+    if (SLEY_UNLIKELY(sley__group(t->sched) != NULL)) {
+        sley_wait_arm(&op->wait);
+        const int shared = sley__shared_join(t, &op->wait, ret_result);
+        if (shared <= 0) {
+            sley_wait_finish(&op->wait, shared);
+        }
         return;
     }
     if (SLEY_UNLIKELY(t->sched != s)) {

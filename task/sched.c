@@ -14,7 +14,7 @@ struct sley_sched *sley_sched_current(void)
 int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, const struct sley_sched_opts *opts)
 {
     if (!s || !ops || ops->version < 1 || !ops->ring || !ops->now_ns || !ops->timer_arm || !ops->timer_disarm ||
-        !ops->release) {
+        !ops->release || (!(ops->caps & SLEY_SCHED_CAP_HOME) && !ops->schedule)) {
         return -EINVAL;
     }
     struct sley_alloc libc = {0};
@@ -276,7 +276,7 @@ void sley_sched_stop(struct sley_sched *s)
     s->flags |= SLEY__SCHED_STOPPING;
     /* relaxed: a request; a spawn that does not see it yet is cancelled on arrival */
     atomic_store_explicit(&s->refuses, 1, memory_order_relaxed);
-    s->root->flags |= SLEY__SCOPE_CLOSED;
+    sley__scope_add_flags(s->root, SLEY__SCOPE_CLOSED);
     sley__scope_mark(s->root);
 }
 
@@ -287,7 +287,7 @@ static uint32_t each_task(struct sley_scope *sc, void (*fn)(struct sley_sched *s
     struct sley_task *t = sc->children;
     for (uint32_t left = sc->live_count; left > 0; left--) {
         struct sley_task *next = t->sibling_next;
-        for (struct sley_scope *own = t->scope; own->owner == t; own = own->parent) {
+        for (struct sley_scope *own = sley__task_scope(t); own->owner == t; own = own->parent) {
             n += each_task(own, fn);
         }
         n++;
@@ -309,24 +309,37 @@ void sley_sched_report_left(struct sley_sched *s)
     (void)each_task(s->root, sley__report_left);
 }
 
+bool sley__sched_started(const struct sley_sched *s)
+{
+    const struct sley_task *t = s->root->children; /* only those that have run have children of their own */
+    for (uint32_t left = s->root->live_count; left > 0; left--, t = t->sibling_next) {
+        if (sley__task_state(t) & SLEY__TASK_STARTED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void abandon_one(struct sley_sched *s, struct sley_task *t)
 {
     if (t->type->drop) {
         t->type->drop(t + 1);
     }
     sley__task_set_result(t, -ECANCELED);
-    sley__task_finish(s, t);
+    if (sley__group(s)) {
+        sley__task_bits(t, SLEY__TASK_RUNNING, SLEY__TASK_SCHEDULED);
+        sley__shared_finish(s, t);
+    } else {
+        sley__task_finish(s, t);
+    }
 }
 
 uint32_t sley_sched_abandon(struct sley_sched *s)
 {
-    struct sley_task *t = s->root->children; /* only those that have run have children of their own */
-    for (uint32_t left = s->root->live_count; left > 0; left--, t = t->sibling_next) {
-        if (sley__task_state(t) & SLEY__TASK_STARTED) {
-            return sley_sched_live(s);
-        }
+    if (sley__sched_started(s)) {
+        return sley_sched_live(s);
     }
-    s->root->flags |= SLEY__SCOPE_CLOSED; /* a drop function finds it so, too */
+    sley__scope_add_flags(s->root, SLEY__SCOPE_CLOSED); /* a drop function finds it so, too */
     sley_lane_init(&s->ready);
     for (uint32_t i = 1; s->lanes && i < s->lane_count; i++) {
         sley_lane_init(&s->lanes[i]);

@@ -34,14 +34,17 @@ static void deadline_arm(struct sley_scope *sc, uint64_t deadline_ns)
 {
     sc->deadline.wait.ops = &sley__scope_deadline_ops;
     sc->deadline.node.deadline_ns = deadline_ns;
-    sc->sched->ops->timer_arm(sc->sched, &sc->deadline);
+    struct sley_sched *s = sley_sched_current();
+    s->ops->timer_arm(s, &sc->deadline);
 }
 
 void sley__scope_deadline_hit(struct sley_timer *t)
 {
     struct sley_scope *sc = sley_container_of(t, struct sley_scope, deadline);
-    sc->flags |= SLEY__SCOPE_DEADLINE;
-    sley__scope_mark(sc);
+    sley__scope_lock(sc);
+    sley__scope_add_flags(sc, SLEY__SCOPE_DEADLINE);
+    sley__scope_mark_locked(sc);
+    sley__scope_unlock(sc);
 }
 
 int sley_scope_init(struct sley_scope *sc, const struct sley_scope_opts *o)
@@ -61,11 +64,11 @@ int sley_scope_init(struct sley_scope *sc, const struct sley_scope_opts *o)
     const bool cancelled = look && sley__task_poll(s, t);
     sley__scope_open(sc, s, t, o);
     if (cancelled && !shield) {
-        sc->flags |= SLEY__SCOPE_CANCELLED; /* what is spawned into it is cancelled from the start, as its opener is */
+        sley__scope_add_flags(sc, SLEY__SCOPE_CANCELLED); /* what is spawned into it is cancelled from the start, as its opener is */
     }
-    sc->parent = t->scope;
-    t->scope = sc;
-    sley__task_set(t, sley__task_state(t) | SLEY__TASK_OPEN);
+    sc->parent = sley__task_scope(t);
+    sley__task_set_scope(t, sc);
+    sley__task_bits(t, SLEY__TASK_OPEN, 0);
     if (deadline_ns != SLEY_NEVER) {
         sley_scope_deadline(sc, deadline_ns);
     }
@@ -78,8 +81,8 @@ int sley_scope_init(struct sley_scope *sc, const struct sley_scope_opts *o)
 void sley_scope_deadline(struct sley_scope *sc, uint64_t deadline_ns)
 {
     struct sley_sched *s = sc->sched;
-    s->ops->timer_disarm(s, &sc->deadline);
-    if (deadline_ns == SLEY_NEVER || (sc->flags & SLEY__SCOPE_DEADLINE)) {
+    (void)s->ops->timer_disarm(s, &sc->deadline);
+    if (deadline_ns == SLEY_NEVER || (sley__scope_flags(sc) & SLEY__SCOPE_DEADLINE)) {
         return;
     }
     if (deadline_ns <= s->ops->now_ns(s)) {
@@ -91,7 +94,7 @@ void sley_scope_deadline(struct sley_scope *sc, uint64_t deadline_ns)
 
 void sley_scope_cancel(struct sley_scope *sc)
 {
-    if (sc->sched == sley_sched_current()) {
+    if (sley__group(sc->sched) || sc->sched == sley_sched_current()) {
         sley__scope_mark(sc);
         return;
     }
@@ -115,7 +118,7 @@ static struct sley_scope_op *op_of(struct sley_wait *w)
 
 static int verdict(const struct sley_scope *sc)
 {
-    return (sc->flags & SLEY__SCOPE_DEADLINE) ? -ETIMEDOUT : sc->first_error;
+    return (sley__scope_flags(sc) & SLEY__SCOPE_DEADLINE) ? -ETIMEDOUT : sc->first_error;
 }
 
 /** Takes the oldest finished child. 1, 0 = none left, -EAGAIN. */
@@ -126,10 +129,14 @@ static int take_finished(struct sley_scope *sc, struct sley_task **ret_task, int
         return sc->live_count ? -EAGAIN : 0;
     }
     sley__ring_remove(&sc->finished, t);
-    sley__task_set(t, sley__task_state(t) & ~(uint32_t)SLEY__TASK_RINGED);
     if (ret_result) {
-        *ret_result = (int)t->out.result;
+        *ret_result = sley__task_result(t);
     }
+    if (sley__group(sc->sched)) {
+        sley__shared_take(t, ret_task);
+        return 1;
+    }
+    sley__task_set(t, sley__task_state(t) & ~(uint32_t)SLEY__TASK_RINGED);
     if (ret_task) {
         sley__task_set(t, sley__task_state(t) + SLEY__TASK_REF);
         sc->sched->handle_count++;
@@ -143,27 +150,34 @@ static int take_finished(struct sley_scope *sc, struct sley_task **ret_task, int
     return 1;
 }
 
-static void op_remove(struct sley_scope *sc, struct sley_wait *w)
+static bool op_remove(struct sley_scope *sc, struct sley_wait *w)
 {
     struct sley_wait **at = &sc->waiters;
     while (*at && *at != w) {
         at = &op_of(*at)->next;
     }
-    if (*at) {
-        *at = op_of(w)->next;
+    if (!*at) {
+        return false; /* another worker is about to complete it */
     }
+    *at = op_of(w)->next;
+    return true;
 }
 
 static void op_cancel(struct sley_wait *w)
 {
-    op_remove(op_of(w)->scope, w);
-    sley_wait_complete(w, -ECANCELED);
+    struct sley_scope *sc = op_of(w)->scope;
+    sley__scope_lock(sc);
+    const bool waits = op_remove(sc, w);
+    sley__scope_unlock(sc);
+    if (waits) {
+        sley_wait_complete(w, -ECANCELED);
+    }
 }
 
 /** Taking children: when it is this scope that was cancelled, they are all ending, and each is still handed out. */
 static void next_cancel(struct sley_wait *w)
 {
-    if (!(op_of(w)->scope->flags & SLEY__SCOPE_CANCELLED)) {
+    if (!(sley__scope_flags(op_of(w)->scope) & SLEY__SCOPE_CANCELLED)) {
         op_cancel(w);
     }
 }
@@ -177,14 +191,14 @@ static const struct sley_wait_ops slot_ops = {.version = SLEY_WAIT_VERSION, .nam
 static void scope_close(struct sley_scope *sc)
 {
     struct sley_task *t = sc->owner;
-    sc->flags &= ~(uint32_t)SLEY__SCOPE_OPEN;
+    sley__scope_drop_flags(sc, SLEY__SCOPE_OPEN);
     while (take_finished(sc, NULL, NULL) > 0) {
     }
-    t->scope = sc->parent;
+    sley__task_set_scope(t, sc->parent);
     if (sc->parent->owner != t) {
-        sley__task_set(t, sley__task_state(t) & ~(uint32_t)SLEY__TASK_OPEN);
+        sley__task_bits(t, 0, SLEY__TASK_OPEN);
     }
-    const bool matters = (sc->flags & (SLEY__SCOPE_CANCELLED | SLEY_SCOPE_SHIELD)) != 0;
+    const bool matters = (sley__scope_flags(sc) & (SLEY__SCOPE_CANCELLED | SLEY_SCOPE_SHIELD)) != 0;
     if (matters) {
         sley__task_poke(t);
     }
@@ -216,40 +230,58 @@ static bool op_try(struct sley_scope *sc, struct sley_wait *w, int *ret_result)
         return false;
     }
     scope_close(sc);
-    *ret_result = (sc->flags & SLEY__SCOPE_DEADLINE) ? -ETIMEDOUT : 0;
+    *ret_result = (sley__scope_flags(sc) & SLEY__SCOPE_DEADLINE) ? -ETIMEDOUT : 0;
     return true;
 }
 
-void sley__scope_child_ended(struct sley_scope *sc)
+struct sley_wait *sley__scope_take_ops(struct sley_scope *sc)
 {
-    struct sley_wait **at = &sc->waiters;
+    struct sley_wait *taken = NULL, **tail = &taken, **at = &sc->waiters;
     while (*at) {
         struct sley_wait *w = *at;
         int result;
         if (op_try(sc, w, &result)) {
             *at = op_of(w)->next;
-            const bool closed = w->ops == &fini_ops;
-            sley_wait_complete(w, result);
-            if (closed) {
-                return; /* the scope's memory may be gone */
-            }
+            w->result = result;
+            *tail = w;
+            tail = &op_of(w)->next;
         } else {
             at = &op_of(w)->next;
         }
     }
+    *tail = NULL;
+    return taken;
+}
+
+void sley__scope_complete_ops(struct sley_wait *taken)
+{
+    while (taken) {
+        struct sley_wait *w = taken;
+        taken = op_of(w)->next;
+        sley_wait_complete(w, w->result);
+    }
+}
+
+void sley__scope_child_ended(struct sley_scope *sc)
+{
+    sley__scope_complete_ops(sley__scope_take_ops(sc)); /* after it the scope's memory may be gone */
 }
 
 static void op_go(struct sley_scope_op *op, struct sley_scope *sc)
 {
     int result;
     op->scope = sc;
-    if (op_try(sc, &op->wait, &result)) {
-        sley_wait_finish(&op->wait, result);
-        return;
+    sley__scope_lock(sc);
+    const bool ready = op_try(sc, &op->wait, &result);
+    if (!ready) {
+        sley_wait_arm(&op->wait);
+        op->next = sc->waiters;
+        sc->waiters = &op->wait;
     }
-    sley_wait_arm(&op->wait);
-    op->next = sc->waiters;
-    sc->waiters = &op->wait;
+    sley__scope_unlock(sc);
+    if (ready) {
+        sley_wait_finish(&op->wait, result);
+    }
 }
 
 void sley_scope_wait_start(struct sley_scope_op *op, struct sley_scope *sc)
@@ -264,12 +296,12 @@ void sley_scope_next_start(struct sley_scope_op *op, struct sley_scope *sc, stru
     if (s && s->budget <= 0 && s->current) {
         (void)sley__task_poll(s, s->current); /* a cancel from outside reaches this scope first */
     }
-    if (sc->flags & SLEY__SCOPE_CANCELLED) {
+    if (sley__scope_flags(sc) & SLEY__SCOPE_CANCELLED) {
         sley_wait_begin_always(&op->wait, &next_ops);
     } else if (!sley_wait_begin(&op->wait, &next_ops)) {
         return;
     }
-    if (!(sc->flags & SLEY_SCOPE_COLLECT)) {
+    if (!(sley__scope_flags(sc) & SLEY_SCOPE_COLLECT)) {
         sley_wait_finish(&op->wait, -EINVAL);
         return;
     }
@@ -280,7 +312,13 @@ void sley_scope_next_start(struct sley_scope_op *op, struct sley_scope *sc, stru
 
 int sley_scope_try_next(struct sley_scope *sc, struct sley_task **ret_task, int *ret_result)
 {
-    return sc->flags & SLEY_SCOPE_COLLECT ? take_finished(sc, ret_task, ret_result) : -EINVAL;
+    if (!(sley__scope_flags(sc) & SLEY_SCOPE_COLLECT)) {
+        return -EINVAL;
+    }
+    sley__scope_lock(sc);
+    const int rc = take_finished(sc, ret_task, ret_result);
+    sley__scope_unlock(sc);
+    return rc;
 }
 
 void sley_scope_slot_start(struct sley_scope_op *op, struct sley_scope *sc)
@@ -293,20 +331,23 @@ void sley_scope_slot_start(struct sley_scope_op *op, struct sley_scope *sc)
 void sley_scope_fini_start(struct sley_scope_op *op, struct sley_scope *sc)
 {
     sley_wait_begin_always(&op->wait, &fini_ops);
-    if (!(sc->flags & SLEY__SCOPE_OPEN)) {
+    if (!(sley__scope_flags(sc) & SLEY__SCOPE_OPEN)) {
         sley_wait_finish(&op->wait, 0);
         return;
     }
     struct sley_sched *s = sley_sched_current();
-    if (!s || s->current != sc->owner || s->current->scope != sc) {
+    if (!s || s->current != sc->owner || sley__task_scope(s->current) != sc) {
         sley__misuse(sc->owner, op->wait.at.site, "a scope was closed out of order, or by another task",
                      "scopes close in the reverse order of opening, in the task that opened them");
         sley_wait_finish(&op->wait, -EINVAL);
         return;
     }
-    sc->flags |= SLEY__SCOPE_CLOSED;
-    s->ops->timer_disarm(s, &sc->deadline);
-    if (sc->live_count) {
+    sley__scope_lock(sc);
+    sley__scope_add_flags(sc, SLEY__SCOPE_CLOSED);
+    const bool live = sc->live_count != 0;
+    sley__scope_unlock(sc);
+    (void)s->ops->timer_disarm(s, &sc->deadline);
+    if (live) {
         sley__scope_mark(sc);
     }
     op_go(op, sc);
@@ -331,7 +372,7 @@ int sley_scope_slot(struct sley_scope *sc)
 
 int sley_scope_fini(struct sley_scope *sc)
 {
-    if (!(sc->flags & SLEY__SCOPE_OPEN)) {
+    if (!(sley__scope_flags(sc) & SLEY__SCOPE_OPEN)) {
         return 0;
     }
     SLEY__DIRECT(struct sley_scope_op, sley_scope_fini, sc);
@@ -361,7 +402,7 @@ int sley__until_leave(struct sley__until *u, int rc)
         passed = sley__thread_until_pop(u);
     } else {
         struct sley_scope_op op = {0};
-        passed = (u->scope.flags & SLEY__SCOPE_DEADLINE) != 0;
+        passed = (sley__scope_flags(&u->scope) & SLEY__SCOPE_DEADLINE) != 0;
         sley_scope_fini_start(&op, &u->scope); /* not the direct form: that may yield, and rc may be something acquired */
         (void)sley_await(&op.wait);
     }

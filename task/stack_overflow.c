@@ -25,10 +25,10 @@ static const struct sigaction *outer_of(int signo)
 }
 
 /** Is @p addr in the guard of a stack of the pool that the fiber's own is from? */
-static bool hit(struct sley_sched *s, struct sley_task *t, const void *addr)
+static bool hit(struct sley_task *t, const void *addr)
 {
     const struct sley__stack_pool *own = sley_container_of(t, struct sley__fiber, task)->pool;
-    const struct sley__stack_pool *pool = own ? own : s->memory->stacks;
+    const struct sley__stack_pool *pool = own ? own : t->sched->memory->stacks;
     return pool && sley__stack_guard_hit(pool, addr);
 }
 
@@ -36,7 +36,7 @@ static void on_fault(int signo, siginfo_t *info, void *context)
 {
     struct sley_sched *s = sley__self;
     struct sley_task *t = s ? s->current : NULL;
-    if (t && t->type->style == SLEY_STYLE_FIBER && hit(s, t, info->si_addr)) {
+    if (t && t->type->style == SLEY_STYLE_FIBER && hit(t, info->si_addr)) {
         sley__report_overflow(s, t);
     }
     const struct sigaction *next = outer_of(signo);

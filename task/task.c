@@ -47,7 +47,7 @@ SLEY_INLINE struct sley_task *frame_new(struct sley_sched *s, const struct sley_
     return block ? (struct sley_task *)(void *)(block + frame_shift(type)) : NULL;
 }
 
-static void task_free(struct sley_sched *s, struct sley_task *t)
+void sley__task_free(struct sley_sched *s, struct sley_task *t)
 {
     const struct sley_task_type *type = t->type;
     const uint32_t state = sley__task_state(t);
@@ -61,7 +61,7 @@ static void task_free(struct sley_sched *s, struct sley_task *t)
     }
 }
 
-static int32_t task_result(const struct sley_task *t)
+int32_t sley__task_result(const struct sley_task *t)
 {
     if (t->type->style == SLEY_STYLE_FIBER) {
         return (int32_t)sley_container_of((struct sley_task *)(uintptr_t)t, struct sley__fiber, task)->result;
@@ -114,43 +114,86 @@ static void fill_args(struct sley_task *t, const void *args)
     }
 }
 
+/** May a task be spawned into @p scope? Adds to `*state` what it begins with there. Under the scope's lock, if it has one. */
+SLEY_INLINE int scope_admits(const struct sley_scope *scope, uint32_t *state)
+{
+    const uint32_t flags = sley__scope_flags(scope);
+    if (SLEY_UNLIKELY(flags & (SLEY__SCOPE_CLOSED | SLEY__SCOPE_CANCELLED | SLEY_SCOPE_COLLECT))) {
+        if (flags & SLEY__SCOPE_CLOSED) {
+            return -ESHUTDOWN;
+        }
+        *state |= (flags & SLEY__SCOPE_CANCELLED ? (uint32_t)SLEY__TASK_POKED : 0) |
+                  (flags & SLEY_SCOPE_COLLECT ? (uint32_t)SLEY__TASK_EXT : 0);
+    }
+    return SLEY_UNLIKELY(scope->limit != 0 && scope->live_count >= scope->limit) ? -EAGAIN : 0;
+}
+
+static SLEY_NOINLINE int spawn_shared(struct sley_sched *s, struct sley_scope *scope, const struct sley_task_type *type,
+                                      uint32_t stack_bytes, uint32_t state, struct sley_task **ret_made)
+{
+    struct sley_task *t;
+    /* made before it is known whether it may: making a task is too long for a lock */
+    state |= sley__scope_flags(scope) & SLEY_SCOPE_COLLECT ? (uint32_t)SLEY__TASK_EXT : 0;
+    int rc = task_new(s, type, stack_bytes, state, &t);
+    if (rc < 0) {
+        return rc;
+    }
+    sley__scope_lock(scope);
+    rc = scope_admits(scope, &state);
+    if (rc == 0) {
+        sley__task_set(t, state);
+        sley__scope_add(scope, t);
+    }
+    sley__scope_unlock(scope);
+    if (rc < 0) {
+        sley__task_free(s, t);
+    }
+    *ret_made = t;
+    return rc;
+}
+
 /** A task of the current executor, in its scope but not queued yet; with a handle if @p ret_task asks for one. */
 SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type *type, uint32_t stack_bytes,
                       struct sley_task **ret_task, struct sley_task **ret_made)
 {
     struct sley_sched *s = sley__self;
-    if (SLEY_UNLIKELY(!s || !type || (scope && scope->sched != s))) {
+    if (SLEY_UNLIKELY(!s || !type || (scope && scope->sched != s && !sley__task_shares(s, scope->sched)))) {
         return s && type ? -EINVAL : type ? -ESRCH : -EINVAL;
     }
     if (!scope) {
-        scope = s->current ? s->current->scope : s->root;
+        scope = s->current ? sley__task_scope(s->current) : s->root;
     }
     /* SCHEDULED at once: evaluating its arguments may wait, and a cancel meanwhile must not queue it */
     uint32_t state = SLEY__TASK_SCHEDULED;
     state |= s->current ? sley__task_state(s->current) & SLEY__TASK_LANE_MASK : 0;
-    if (SLEY_UNLIKELY(scope->flags & (SLEY__SCOPE_CLOSED | SLEY__SCOPE_CANCELLED | SLEY_SCOPE_COLLECT))) {
-        if (scope->flags & SLEY__SCOPE_CLOSED) {
-            return -ESHUTDOWN;
-        }
-        state |= (scope->flags & SLEY__SCOPE_CANCELLED ? (uint32_t)SLEY__TASK_POKED : 0) |
-                 (scope->flags & SLEY_SCOPE_COLLECT ? (uint32_t)SLEY__TASK_EXT : 0);
-    }
-    if (SLEY_UNLIKELY(scope->limit != 0 && scope->live_count >= scope->limit)) {
-        return -EAGAIN;
-    }
-    struct sley_task *t;
     state |= ret_task ? (uint32_t)SLEY__TASK_EXT | SLEY__TASK_REF : 0;
-    const int rc = task_new(s, type, stack_bytes, state, &t);
+    struct sley_task *t;
+    int rc;
+    if (SLEY_UNLIKELY(sley__group(s) != NULL)) {
+        rc = spawn_shared(s, scope, type, stack_bytes, state, &t);
+    } else if (SLEY_LIKELY((rc = scope_admits(scope, &state)) == 0) &&
+               SLEY_LIKELY((rc = task_new(s, type, stack_bytes, state, &t)) == 0)) {
+        sley__scope_add(scope, t);
+    }
     if (SLEY_UNLIKELY(rc < 0)) {
         return rc;
     }
-    sley__scope_add(scope, t);
     if (ret_task) {
         s->handle_count++;
         *ret_task = t;
     }
     *ret_made = t;
     return 0;
+}
+
+/** A new task is ready. */
+SLEY_INLINE void spawn_queue(struct sley_task *t)
+{
+    if (SLEY_UNLIKELY(sley__group(t->sched) != NULL)) {
+        sley__shared_queue(t, SLEY_READY_SPAWNED);
+    } else {
+        sley__task_queue(t->sched, t, sley__task_state(t));
+    }
 }
 
 void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc,
@@ -164,8 +207,7 @@ void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *t
 
 void sley__spawn_commit(void *args)
 {
-    struct sley_task *t = (struct sley_task *)args - 1;
-    sley__task_queue(t->sched, t, sley__task_state(t));
+    spawn_queue((struct sley_task *)args - 1);
 }
 
 int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, const void *args,
@@ -177,7 +219,7 @@ int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, cons
         return rc;
     }
     fill_args(t, args);
-    sley__task_queue(t->sched, t, sley__task_state(t));
+    spawn_queue(t);
     return 0;
 }
 
@@ -185,8 +227,8 @@ int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, cons
 
 void sley__task_finish(struct sley_sched *s, struct sley_task *t)
 {
-    struct sley_scope *scope = t->scope;
-    const int32_t result = task_result(t);
+    struct sley_scope *scope = sley__task_scope(t);
+    const int32_t result = sley__task_result(t);
     if (SLEY_UNLIKELY(sley__task_state(t) & SLEY__TASK_OPEN)) { /* the scope itself may have been overwritten by now */
         sley__misuse_fatal(t, NULL, "a task has ended with a scope open", "call sley_scope_fini before the body returns");
     }
@@ -197,16 +239,16 @@ void sley__task_finish(struct sley_sched *s, struct sley_task *t)
         if (scope->first_error == 0) {
             scope->first_error = result;
         }
-        if (scope->flags & SLEY_SCOPE_FAIL_FAST) {
+        if (sley__scope_flags(scope) & SLEY_SCOPE_FAIL_FAST) {
             sley__scope_mark(scope);
         }
     }
     sley__task_to_done(t, result);
-    if (SLEY_UNLIKELY(scope->flags & SLEY_SCOPE_COLLECT) && !(scope->flags & SLEY__SCOPE_CLOSED)) {
+    if (SLEY_UNLIKELY(sley__scope_flags(scope) & SLEY_SCOPE_COLLECT) && !(sley__scope_flags(scope) & SLEY__SCOPE_CLOSED)) {
         sley__task_set(t, sley__task_state(t) | SLEY__TASK_RINGED);
         sley__ring_push(&scope->finished, t);
     } else if (sley__task_state(t) < SLEY__TASK_REF) {
-        task_free(s, t);
+        sley__task_free(s, t);
     } else {
         sley__task_keep(s, t);
     }
@@ -233,7 +275,7 @@ void sley__task_free_kept(struct sley_sched *s)
     struct sley_task *t;
     while ((t = s->memory->kept) != NULL) {
         sley__ring_remove(&s->memory->kept, t);
-        task_free(s, t);
+        sley__task_free(s, t);
     }
 }
 
@@ -245,7 +287,7 @@ void sley__task_release(struct sley_sched *s, struct sley_task *t)
         if (state & SLEY__TASK_KEPT) {
             sley__ring_remove(&s->memory->kept, t);
         }
-        task_free(s, t);
+        sley__task_free(s, t);
     }
 }
 
@@ -260,7 +302,7 @@ SLEY_INLINE void unref_home(struct sley_sched *s, struct sley_task *t, uint32_t 
         return;
     }
     if (SLEY_LIKELY((state & (SLEY__TASK_RUN_MASK | SLEY__TASK_RINGED | SLEY__TASK_KEPT)) == SLEY__TASK_DONE)) {
-        task_free(s, t);
+        sley__task_free(s, t);
     } else {
         sley__task_release(s, t);
     }
@@ -308,6 +350,12 @@ void sley_task_cancel(struct sley_task *t)
     if (!t) {
         return;
     }
+    if (sley__group(t->sched)) {
+        if (!sley_task_done(t)) {
+            sley__shared_poke(t, SLEY__TASK_CANCEL);
+        }
+        return;
+    }
     if (t->sched == sley_sched_current()) {
         cancel_home(t);
         return;
@@ -324,6 +372,10 @@ void sley_task_unref(struct sley_task *t)
         return;
     }
     struct sley_sched *s = t->sched;
+    if (SLEY_UNLIKELY(sley__group(s) != NULL)) {
+        sley__shared_unref(t);
+        return;
+    }
     /* acquire: a request of another holder that is still on its way must arrive before the task's memory goes */
     if (s != sley__self || atomic_load_explicit(&t->requests, memory_order_acquire) != 0) {
         ask_home(t, SLEY__REQ_UNREF);
@@ -343,7 +395,7 @@ int sley_task_result(const struct sley_task *t, int *ret_result)
     if (!sley_task_done(t)) {
         return -EBUSY;
     }
-    *ret_result = (int)t->out.result;
+    *ret_result = sley__group(t->sched) ? sley__task_result(t) : (int)t->out.result;
     return 0;
 }
 
@@ -355,23 +407,28 @@ const char *sley_task_name(const struct sley_task *t)
 int sley_task_detach(struct sley_task *t)
 {
     struct sley_sched *s = sley_sched_current();
-    if (!t || t->sched != s) {
+    if (!t || (t->sched != s && !sley__task_shares(s, t->sched))) {
         return -EINVAL;
     }
     if (sley_task_done(t)) {
         return 0;
     }
-    struct sley_scope **outermost = &t->scope;
-    while ((*outermost)->owner == t) {
-        outermost = &(*outermost)->parent;
+    if (sley__group(s)) {
+        sley__shared_poke(t, SLEY__TASK_DETACH); /* it moves by itself, when it looks next */
+        return 0;
     }
-    struct sley_scope *from = *outermost;
+    struct sley_scope *inner = sley__task_scope(t), *outermost = NULL, *from = inner;
+    while (from->owner == t) {
+        outermost = from;
+        from = from->parent;
+    }
     if (from != s->root) {
         sley__scope_remove(from, t);
-        struct sley_scope *inner = t->scope;
         sley__scope_add(s->root, t);
-        t->scope = inner == from ? s->root : inner;
-        *outermost = s->root;
+        if (outermost) {
+            outermost->parent = s->root;
+            sley__task_set_scope(t, inner);
+        }
         sley__task_poke(t); /* outside there may be no cancel any more, or another one */
         sley__scope_child_ended(from);
     }
@@ -386,8 +443,8 @@ int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, co
     if (!s || !type) {
         return -EINVAL;
     }
-    if (s == sley__self) {
-        return sley_spawn(s->root, type, args, NULL, ret_task);
+    if (s == sley__self || sley__task_shares(sley__self, s)) {
+        return sley_spawn(sley__self->root, type, args, NULL, ret_task);
     }
     /* relaxed: see sley_sched_stop */
     if (atomic_load_explicit(&s->refuses, memory_order_relaxed)) {
@@ -403,8 +460,11 @@ int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, co
     }
     fill_args(t, args);
     sley__task_set(t, sley__task_state(t) + (ret_task ? SLEY__TASK_REF : 0));
+    if (sley__group(s)) {
+        return sley__shared_spawn_away(s, t, ret_task);
+    }
     if (!sley__inbox_push(s, (void **)&t->link.next, SLEY__ITEM_TASK)) {
-        task_free(s, t);
+        sley__task_free(s, t);
         return -ESHUTDOWN;
     }
     if (ret_task) {

@@ -13,18 +13,26 @@ uint64_t sley_after_ns(uint64_t ns)
     return ns < SLEY_NEVER - now ? now + ns : SLEY_NEVER;
 }
 
-static void disarm(struct sley_timer *t)
+/** Where an armed timer is: its home, or a worker that shares it. */
+static struct sley_sched *sched_of(const struct sley_timer *t)
 {
-    struct sley_sched *s = sley__wait_home(sley__wait_word(&t->wait));
-    if (s) {
-        s->ops->timer_disarm(s, t);
-    }
+    struct sley_sched *home = sley__wait_home(sley__wait_word(&t->wait));
+    return home || !sley__self || !sley__group(sley__self) ? home : sley__self;
+}
+
+/** Takes an armed timer back; false: another worker fires it just now. */
+static bool disarm(struct sley_sched *s, struct sley_timer *t)
+{
+    const bool taken = s && s->ops->timer_disarm(s, t);
+    return taken || !s || !sley__group(s) || t->node.deadline_ns == SLEY_NEVER;
 }
 
 static void timer_cancel(struct sley_wait *w)
 {
-    disarm(sley_container_of(w, struct sley_timer, wait));
-    sley_wait_complete(w, -ECANCELED);
+    struct sley_timer *t = sley_container_of(w, struct sley_timer, wait);
+    if (disarm(sched_of(t), t)) {
+        sley_wait_complete(w, -ECANCELED);
+    }
 }
 
 static const struct sley_wait_ops timer_ops = {.version = SLEY_WAIT_VERSION, .name = "timer", .cancel = timer_cancel};
@@ -86,8 +94,10 @@ void sley_timer_reset(struct sley_timer *t, uint64_t deadline_ns)
         sley_sleep_until_start(t, deadline_ns);
         return;
     }
-    struct sley_sched *s = sley__wait_home(sley__wait_word(&t->wait));
-    disarm(t);
+    struct sley_sched *s = sched_of(t);
+    if (!disarm(s, t)) {
+        return; /* it has passed, and is as good as done */
+    }
     t->node.deadline_ns = deadline_ns;
     if (s && deadline_ns != SLEY_NEVER) {
         s->ops->timer_arm(s, t); /* one that has passed fires in the next turn: it has a waiter, perhaps */

@@ -34,7 +34,9 @@ static void complete_claimed(struct sley_wait *w, uintptr_t word)
 {
     if (sley__kind(word) == SLEY__KIND_TASK) {
         struct sley_task *t = sley__pointer(word);
-        if (t->sched == sley__self) {
+        if (sley__group(t->sched)) {
+            sley__shared_complete(w, t);
+        } else if (t->sched == sley__self) {
             sley__wait_publish(w);
             sley__task_wake_home(t->sched, t);
         } else {
@@ -162,6 +164,9 @@ bool sley__wait_claimed(const struct sley_wait *w, struct sley_task *t)
     const uintptr_t word = sley__wait_word(w);
     if (sley__kind(word) != SLEY__KIND_COMPLETING) {
         return false;
+    }
+    if (sley__group(t->sched)) {
+        return !sley__shared_settle(w, t);
     }
     if (sley__pointer(word) != t) {
         sley__task_wake_home(t->sched, t); /* the completer wakes who waited before: look again in the next round */

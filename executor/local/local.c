@@ -57,9 +57,11 @@ static void timer_arm(struct sley_sched *s, struct sley_timer *t)
     sley_wheel_insert(&of_sched(s)->wheel, &t->node, t->node.deadline_ns);
 }
 
-static void timer_disarm(struct sley_sched *s, struct sley_timer *t)
+static bool timer_disarm(struct sley_sched *s, struct sley_timer *t)
 {
+    const bool armed = sley_wheel_armed(&t->node);
     sley_wheel_remove(&of_sched(s)->wheel, &t->node);
+    return armed;
 }
 
 static void release(struct sley_sched *s)

@@ -41,6 +41,12 @@ static inline void rig_timer(struct sley_sched *s, struct sley_timer *t)
     (void)s, (void)t;
 }
 
+static inline bool rig_disarm(struct sley_sched *s, struct sley_timer *t)
+{
+    (void)s, (void)t;
+    return false;
+}
+
 static inline void rig_release(struct sley_sched *s)
 {
     (void)s;
@@ -53,7 +59,7 @@ static const struct sley_sched_ops rig_ops = {
     .ring = rig_ring,
     .now_ns = rig_now,
     .timer_arm = rig_timer,
-    .timer_disarm = rig_timer,
+    .timer_disarm = rig_disarm,
     .release = rig_release,
 };
 

@@ -27,6 +27,12 @@ static void rig_timer(struct sley_sched *s, struct sley_timer *t)
     (void)s, (void)t;
 }
 
+static bool rig_disarm(struct sley_sched *s, struct sley_timer *t)
+{
+    (void)s, (void)t;
+    return false;
+}
+
 static void rig_release(struct sley_sched *s)
 {
     sley_container_of(s, struct rig, sched)->released++;
@@ -39,7 +45,7 @@ static const struct sley_sched_ops rig_ops = {
     .ring = rig_ring,
     .now_ns = rig_now,
     .timer_arm = rig_timer,
-    .timer_disarm = rig_timer,
+    .timer_disarm = rig_disarm,
     .release = rig_release,
 };
 

@@ -11,8 +11,17 @@ SLEY_EXTERN_C_BEGIN
 
 enum { SLEY_SCHED_VERSION = 1 };
 enum {
-    /** One thread at a time runs this sched: its nodes, tasks and scopes are touched by that thread alone (others post). */
+    /**
+     * One thread at a time runs this sched: its nodes, tasks and scopes are touched by that thread alone (others post). Without
+     * it the sched is a worker of a group (sley_group): its tasks may run on any of them, and `schedule` says who is ready.
+     */
     SLEY_SCHED_CAP_HOME = 1,
+};
+
+/** Why a task is ready: where an executor with several workers puts it. */
+enum sley_ready {
+    SLEY_READY_WOKEN,
+    SLEY_READY_SPAWNED,
 };
 
 /** The table that the task layer calls. Instances are static const. Validated by sley_sched_init. */
@@ -26,12 +35,17 @@ struct sley_sched_ops {
     uint64_t (*now_ns)(struct sley_sched *self);
     /** Required. Arms @p t for t->node.deadline_ns; at that time the executor calls sley_sched_timer_fired. Thread: owner. */
     void (*timer_arm)(struct sley_sched *self, struct sley_timer *t);
-    /** Required. Takes an armed timer back; nothing when it is not. Thread: owner. */
-    void (*timer_disarm)(struct sley_sched *self, struct sley_timer *t);
+    /** Required. Takes an armed timer back; nothing when it is not. Returns: whether it was armed. Thread: owner. */
+    bool (*timer_disarm)(struct sley_sched *self, struct sley_timer *t);
     /** Required. The last handle of a finished sched has gone: its memory may be released. Thread: any. */
     void (*release)(struct sley_sched *self);
     /** Optional. Lane @p lane (> 0) was empty and has a ready task now. Thread: owner. Must not run tasks. */
     void (*lane_ready)(struct sley_sched *self, uint32_t lane);
+    /**
+     * Required without CAP_HOME. @p t, a task of the group of @p self, is SCHEDULED and is to be resumed (sley_sched_resume) once
+     * by any worker. Timers of a group are armed on the current worker, and taken back on any. Thread: any, signal.
+     */
+    void (*schedule)(struct sley_sched *self, struct sley_task *t, enum sley_ready why);
     /* since version 2 */
 };
 
@@ -49,6 +63,7 @@ enum sley_report_kind {
 typedef void (*sley_report_fn)(void *arg, enum sley_report_kind kind, const char *text);
 
 struct sley__memory;
+struct sley_group;   /* <sley/group_impl.h> */
 struct sley_reactor; /* <sley/reactor.h> */
 
 /** Ready tasks in order: a FIFO through their links. Empty: head NULL, tail at head. */
@@ -71,6 +86,7 @@ struct sley_sched {
     uint32_t lane_count;
     SLEY_ATOMIC(uint32_t) resume_count; /* goes up with each resume; written by the owner, read by a watchdog, too */
     struct sley__memory *memory;
+    struct sley_group *group; /* set by an executor with several workers, which share tasks; NULL: home */
     struct sley_scope *root;
     struct sley_reactor *reactor; /* set by the executor: where ops started here go; may be NULL */
     uintptr_t arm_word;           /* what arming writes here: see sley_wait_arm */
@@ -86,6 +102,7 @@ struct sley_sched {
     SLEY_ATOMIC(uint32_t) inside;  /* posters between their first and last access */
     SLEY_ATOMIC(uint32_t) orphans; /* handles still out when the sched was finished */
     SLEY_ATOMIC(uint32_t) refuses; /* stopping: no more spawns from elsewhere */
+    SLEY_ATOMIC(struct sley_task *) returned; /* of a group: made here, ended elsewhere; see sley_sched_collect */
 };
 
 enum {

@@ -28,13 +28,14 @@ struct sley_scope {
     struct sley_task *finished; /* ring, oldest first: collected, not yet taken */
     uint32_t live_count;        /* children that have not ended */
     uint32_t limit;
-    uint32_t flags;
+    SLEY_ATOMIC(uint32_t) flags;
     int32_t first_error;
     struct sley_wait *waiters; /* wait, next and slot ops of the owner */
     const char *name;
     struct sley_timer deadline;
     struct sley_post post;
     SLEY_ATOMIC(uint32_t) requests; /* from other threads */
+    SLEY_ATOMIC(uint32_t) lock;     /* where several workers share it */
 };
 
 /** An op of a scope in progress. */

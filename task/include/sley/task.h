@@ -46,7 +46,7 @@ struct sley_task {
         struct sley_wait *joiner; /* until done */
         intptr_t result;          /* once done */
     } out;
-    struct sley_scope *scope; /* innermost scope it stands in */
+    SLEY_ATOMIC(struct sley_scope *) scope; /* innermost scope it stands in */
     struct sley_task *sibling_next;
     struct sley_task *sibling_prev;
 };

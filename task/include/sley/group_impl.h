@@ -1,0 +1,52 @@
+/* For executors with several workers that share tasks: what their scheds have in common. One worker: <sley/sched_impl.h>. */
+#ifndef SLEY_GROUP_IMPL_H
+#define SLEY_GROUP_IMPL_H
+
+#include <sley/sched_impl.h>
+
+SLEY_EXTERN_C_BEGIN
+
+/**
+ * The workers of one executor as the task layer sees them: a task of one is a task of all. Each has a sched without
+ * SLEY_SCHED_CAP_HOME whose `group` points here. The executor embeds it. Fields are private.
+ */
+struct sley_group {
+    struct sley_sched *const *scheds; /* borrowed */
+    uint32_t count;
+    void (*release)(struct sley_group *self); /* the last handle of a finished group has gone: its memory may go. Thread: any */
+    /* from here on every thread writes */
+    SLEY_ATOMIC(int64_t) handles __attribute__((aligned(64))); /* given out and not yet back, those of workers aside, while alive */
+    SLEY_ATOMIC(uint32_t) inside;                              /* other threads between their first and last access */
+    SLEY_ATOMIC(uint32_t) lock;                                /* who frees tasks after the end */
+};
+
+/** Readies a group over scheds that have been initialised. @p release as in the struct. Thread: owner. */
+SLEY_API void sley_group_init(struct sley_group *g, struct sley_sched *const *scheds, uint32_t count,
+                              void (*release)(struct sley_group *self));
+/** Before a thread's first sley_sched_resume for a sched. Thread: owner, entered. */
+SLEY_API void sley_sched_adopt(struct sley_sched *s);
+/**
+ * Resumes @p t, which `schedule` has handed over. Returns: whether it is to be queued again, behind others (it has yielded, or was
+ * woken meanwhile): the caller does so, no other `schedule` comes. Thread: owner of @p s, entered.
+ */
+SLEY_API bool sley_sched_resume(struct sley_sched *s, struct sley_task *t);
+/** Takes back memory of tasks that have ended on other workers. Thread: owner of @p s, entered. Cost: a load when there is none. */
+SLEY_API void sley_sched_collect(struct sley_sched *s);
+/**
+ * Makes a parked worker look: true when it was parked and nobody else has called it. The first half of waking; it has rung then.
+ * Thread: any, signal.
+ */
+SLEY_API bool sley_sched_nudge(struct sley_sched *s);
+/**
+ * As sley_sched_abandon for all workers, none of which runs, and whose queues are empty or will not be looked at again.
+ * Returns: how many tasks are left that have run; 0: none is left at all. Thread: stopped.
+ */
+SLEY_API uint32_t sley_group_abandon(struct sley_group *g);
+/**
+ * Ends a group none of whose tasks is left: closes the inboxes, waits for other threads inside, gives memory back. Returns true
+ * when the scheds' own memory is free at once; false: `release` says when. Thread: stopped.
+ */
+SLEY_API bool sley_group_fini(struct sley_group *g);
+
+SLEY_EXTERN_C_END
+#endif

@@ -1,0 +1,59 @@
+/* Tasks that several workers share: the edges of state.h as read-modify-writes, and the lock of scopes. For the files of task/.
+ *
+ * What differs from a home: nobody owns a task's run state, so that every edge is one CAS or one addition on `state`:
+ *
+ *   edge                                          taken by                          order
+ *   (2)  SCHEDULED -> RUNNING, |= STARTED         sley_sched_resume, who popped it  acq_rel: what its wakers did is seen
+ *   (3)  RUNNING -> SCHEDULED                     sley_sched_resume, a yield        acq_rel
+ *   (4)  RUNNING -> IDLE                          sley_sched_resume                 release: what the task did, for who wakes it
+ *   (4') RUNNING|WOKEN -> SCHEDULED               sley_sched_resume                 acq_rel
+ *   (5)  IDLE -> SCHEDULED, RUNNING -> |= WOKEN   sley__shared_wake                 acq_rel; whoever takes IDLE -> SCHEDULED queues
+ *   (6)  RUNNING -> DONE, += REF                  sley__shared_finish               acq_rel; only with handles out
+ *        REF given back                           sley__shared_unref                acq_rel: the last one frees
+ *
+ * A waiter's node is completed in four steps: claim it (TASK -> COMPLETING), take edge (5), publish DONE (the last access to the
+ * node), queue the task if (5) was ours. Between (5) and the queue nobody can run the task, so its memory stays. A task that runs
+ * meanwhile and finds COMPLETING waits for DONE by yielding.
+ *
+ * Who may touch what: a task's scopes are changed by itself, but for the close of the innermost one, which whoever ends its last
+ * child does under its lock. A scope's children, counts and waiters: under its lock. Locks are taken from the inside out. A task
+ * is freed where it was made: elsewhere it is pushed onto that worker's `returned`. */
+#ifndef SLEY_TASK_SHARED_H
+#define SLEY_TASK_SHARED_H
+
+#include <sley/group_impl.h>
+
+#include "state.h"
+
+/* state: the task is to move to the root scope by itself (sley_task_detach) */
+enum { SLEY__TASK_DETACH = 1 << 13 };
+
+/** Changes state bits of a task that others may change, too. Returns the state before. */
+uint32_t sley__shared_set(struct sley_task *t, uint32_t set, uint32_t clear);
+/** Edge (5). true: the caller has to queue it (sley__shared_queue). */
+SLEY_MUST_USE bool sley__shared_wake(struct sley_task *t);
+void sley__shared_queue(struct sley_task *t, enum sley_ready why);
+/** Wakes a task so that it looks what is asked of it. */
+void sley__shared_poke(struct sley_task *t, uint32_t why);
+/** Completes a node that was claimed from @p t. */
+void sley__shared_complete(struct sley_wait *w, struct sley_task *t);
+/** The current task has met COMPLETING: waits a moment for DONE; false: it must yield. */
+bool sley__shared_settle(const struct sley_wait *w, struct sley_task *t);
+
+void sley__shared_lock(SLEY_ATOMIC(uint32_t) *lock);
+void sley__shared_unlock(SLEY_ATOMIC(uint32_t) *lock);
+
+/** Is the current task, or a scope that it has opened, cancelled? As sley__task_poll. */
+bool sley__shared_poll(struct sley_sched *s, struct sley_task *t);
+void sley__shared_finish(struct sley_sched *s, struct sley_task *t);
+void sley__shared_unref(struct sley_task *t); /* a handle is given back */
+/** Takes the join in: 1: it waits; else the verdict. */
+int sley__shared_join(struct sley_task *t, struct sley_wait *joiner, int *ret_result);
+/** Takes a waiting join back; false: the task has ended, its verdict comes. */
+bool sley__shared_unjoin(struct sley_task *t, struct sley_wait *joiner);
+/** Out of its scope's finished ring, under the scope's lock; with a handle in `*ret_task`, if that is not NULL. */
+void sley__shared_take(struct sley_task *t, struct sley_task **ret_task);
+/** A task of a group, made on a thread that is none of its workers. */
+int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sley_task **ret_task);
+
+#endif
