@@ -122,14 +122,14 @@ SLEY_INLINE void sley__task_set_scope(struct sley_task *t, struct sley_scope *sc
 SLEY_INLINE void sley__scope_lock(struct sley_scope *sc)
 {
     if (SLEY_UNLIKELY(sley__group(sc->sched) != NULL)) {
-        sley__shared_lock(&sc->lock);
+        sley_spin_lock(&sc->lock);
     }
 }
 
 SLEY_INLINE void sley__scope_unlock(struct sley_scope *sc)
 {
     if (SLEY_UNLIKELY(sley__group(sc->sched) != NULL)) {
-        sley__shared_unlock(&sc->lock);
+        sley_spin_unlock(&sc->lock);
     }
 }
 

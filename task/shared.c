@@ -20,10 +20,10 @@ enum { SPINS_BEFORE_YIELD = 64 };
 /* out.joiner of a task that has ended: no node has this address */
 #define ENDED ((uintptr_t)1)
 
-void sley__shared_lock(SLEY_ATOMIC(uint32_t) *lock)
+void sley_spin_lock(SLEY_ATOMIC(uint32_t) *lock)
 {
     uint32_t turns = 0;
-    /* acquire: observes the last holder's work; pairs with sley__shared_unlock */
+    /* acquire: observes the last holder's work; pairs with sley_spin_unlock */
     while (SLEY_UNLIKELY(atomic_exchange_explicit(lock, 1, memory_order_acquire) != 0)) {
         do {
             if (++turns < SPINS_BEFORE_YIELD) {
@@ -36,7 +36,7 @@ void sley__shared_lock(SLEY_ATOMIC(uint32_t) *lock)
     }
 }
 
-void sley__shared_unlock(SLEY_ATOMIC(uint32_t) *lock)
+void sley_spin_unlock(SLEY_ATOMIC(uint32_t) *lock)
 {
     /* release: publishes what was done inside to the next holder; the last access */
     atomic_store_explicit(lock, 0, memory_order_release);
@@ -194,7 +194,7 @@ bool sley__shared_settle(const struct sley_wait *w, struct sley_task *t)
 /** Is a scope beyond the task's own cancelled, up to a shield? Each is locked while its parent is looked up and locked. */
 static bool outside_cancelled(struct sley_scope *sc)
 {
-    sley__shared_lock(&sc->lock);
+    sley_spin_lock(&sc->lock);
     for (;;) {
         const uint32_t flags = sley__scope_flags(sc);
         struct sley_scope *next = sc->parent;
@@ -202,11 +202,11 @@ static bool outside_cancelled(struct sley_scope *sc)
         const bool cancelled = (flags & SLEY__SCOPE_CANCELLED) ||
                                (!(flags & SLEY_SCOPE_SHIELD) && outermost && (sley__task_state(sc->owner) & SLEY__TASK_CANCEL));
         if (cancelled || (flags & SLEY_SCOPE_SHIELD) || !next) {
-            sley__shared_unlock(&sc->lock);
+            sley_spin_unlock(&sc->lock);
             return cancelled;
         }
-        sley__shared_lock(&next->lock);
-        sley__shared_unlock(&sc->lock);
+        sley_spin_lock(&next->lock);
+        sley_spin_unlock(&sc->lock);
         sc = next;
     }
 }
@@ -238,20 +238,20 @@ static void detach(struct sley_sched *s, struct sley_task *t)
         return;
     }
     if (outermost) {
-        sley__shared_lock(&outermost->lock); /* who looks up its parent has reached it, or finds the root */
+        sley_spin_lock(&outermost->lock); /* who looks up its parent has reached it, or finds the root */
         outermost->parent = s->root;
-        sley__shared_unlock(&outermost->lock);
+        sley_spin_unlock(&outermost->lock);
     }
-    sley__shared_lock(&from->lock);
+    sley_spin_lock(&from->lock);
     sley__scope_remove(from, t);
     struct sley_wait *ended = sley__scope_take_ops(from);
-    sley__shared_unlock(&from->lock);
-    sley__shared_lock(&s->root->lock);
+    sley_spin_unlock(&from->lock);
+    sley_spin_lock(&s->root->lock);
     sley__scope_add(s->root, t);
     if (outermost) {
         sley__task_set_scope(t, inner);
     }
-    sley__shared_unlock(&s->root->lock);
+    sley_spin_unlock(&s->root->lock);
     sley__scope_complete_ops(ended);
 }
 
@@ -264,27 +264,27 @@ bool sley__shared_poll(struct sley_sched *s, struct sley_task *t)
     /* a scope of its own may be closed by whoever ends its last child, but not while its lock is held */
     struct sley_scope *in = sley__task_scope(t);
     while (in->owner == t) {
-        sley__shared_lock(&in->lock);
+        sley_spin_lock(&in->lock);
         if (sley__task_scope(t) == in) {
             break;
         }
-        sley__shared_unlock(&in->lock);
+        sley_spin_unlock(&in->lock);
         in = sley__task_scope(t);
     }
     for (struct sley_scope *own = in; own->owner == t; own = own->parent) {
         if (own_cancelled(t, own)) {
             if (own != in) {
-                sley__shared_lock(&own->lock);
+                sley_spin_lock(&own->lock);
             }
             sley__scope_mark_locked(own);
             if (own != in) {
-                sley__shared_unlock(&own->lock);
+                sley_spin_unlock(&own->lock);
             }
         }
     }
     const bool cancelled = own_cancelled(t, in);
     if (in->owner == t) {
-        sley__shared_unlock(&in->lock);
+        sley_spin_unlock(&in->lock);
     }
     (void)sley__shared_set(t, cancelled ? SLEY__TASK_CANCELLED : 0, cancelled ? SLEY__TASK_POKED : SLEY__TASK_CANCELLED);
     s->budget = cancelled ? 0 : SLEY__BUDGET;
@@ -382,7 +382,7 @@ void sley__shared_finish(struct sley_sched *s, struct sley_task *t)
         sley__misuse_fatal(t, NULL, "a task has ended with a scope open", "call sley_scope_fini before the body returns");
     }
     sley__misuse_frame_armed(s, t);
-    sley__shared_lock(&scope->lock);
+    sley_spin_lock(&scope->lock);
     sley__scope_remove(scope, t);
     const uint32_t flags = sley__scope_flags(scope);
     if (SLEY_UNLIKELY(result < 0)) {
@@ -404,7 +404,7 @@ void sley__shared_finish(struct sley_sched *s, struct sley_task *t)
         }
     }
     struct sley_wait *done_ops = scope->waiters ? sley__scope_take_ops(scope) : NULL;
-    sley__shared_unlock(&scope->lock); /* from here on the scope may be gone */
+    sley_spin_unlock(&scope->lock); /* from here on the scope may be gone */
     if (known) {
         /* acq_rel: takes the joiner's record over, or says to later ones that there is nothing to wait for; pairs with the CAS in
          * sley__shared_join */
@@ -450,7 +450,7 @@ int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sl
 {
     struct sley_scope *root = s->root;
     struct sley_group *visited = visit(s);
-    sley__shared_lock(&root->lock);
+    sley_spin_lock(&root->lock);
     const bool closed = sley__scope_flags(root) & SLEY__SCOPE_CLOSED;
     if (!closed) {
         sley__task_set(t, sley__task_state(t) | SLEY__TASK_SCHEDULED);
@@ -460,7 +460,7 @@ int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sl
             *ret_task = t;
         }
     }
-    sley__shared_unlock(&root->lock);
+    sley_spin_unlock(&root->lock);
     if (closed) {
         sley__task_free(s, t);
     } else {

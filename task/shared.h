@@ -40,9 +40,6 @@ void sley__shared_complete(struct sley_wait *w, struct sley_task *t);
 /** The current task has met COMPLETING: waits a moment for DONE; false: it must yield. */
 bool sley__shared_settle(const struct sley_wait *w, struct sley_task *t);
 
-void sley__shared_lock(SLEY_ATOMIC(uint32_t) *lock);
-void sley__shared_unlock(SLEY_ATOMIC(uint32_t) *lock);
-
 /** Is the current task, or a scope that it has opened, cancelled? As sley__task_poll. */
 bool sley__shared_poll(struct sley_sched *s, struct sley_task *t);
 void sley__shared_finish(struct sley_sched *s, struct sley_task *t);

@@ -20,6 +20,13 @@ struct sley_group {
     SLEY_ATOMIC(uint32_t) lock;                                /* who frees tasks after the end */
 };
 
+/**
+ * A lock for sections of some ten nanoseconds that call nobody: a word, 0 when free. Spins, and yields the processor after a
+ * while. Thread: any, not signal. Cost: one locked instruction.
+ */
+SLEY_API void sley_spin_lock(SLEY_ATOMIC(uint32_t) *lock);
+SLEY_API void sley_spin_unlock(SLEY_ATOMIC(uint32_t) *lock);
+
 /** Readies a group over scheds that have been initialised. @p release as in the struct. Thread: owner. */
 SLEY_API void sley_group_init(struct sley_group *g, struct sley_sched *const *scheds, uint32_t count,
                               void (*release)(struct sley_group *self));
