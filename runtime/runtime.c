@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 const struct sley_runtime_opts sley_preset_local = {.executor_name = "local", .reactor_name = "auto", .worker_count = 1};
 
@@ -85,6 +86,17 @@ static struct sley_executor *choose_executor(struct sley_runtime *rt, const stru
     return named ? named->init(&rt->memory, o) : NULL;
 }
 
+/** The runtime's own pool, unless it is given one: a record; its threads come with jobs, and go. */
+static int make_pool(struct sley_runtime *rt, const struct sley_runtime_opts *o)
+{
+    const struct sley_blocking_opts opts = {
+        .alloc = o->alloc && (o->alloc->ops->caps & SLEY_ALLOC_CAP_THREADS) ? o->alloc : NULL,
+        .report = o->report,
+        .report_arg = o->report_arg,
+    };
+    return o->blocking ? 0 : sley_blocking_create(&opts, &rt->blocking);
+}
+
 int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o)
 {
     static const struct sley_runtime_opts none;
@@ -105,8 +117,17 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
     if (!ex) {
         return -EINVAL;
     }
+    rt->clock = o->clock;
+    int rc = make_pool(rt, o);
+    if (rc < 0) {
+        if (o->ret_error && o->error_bytes) {
+            (void)snprintf(o->ret_error, o->error_bytes, "no memory for the blocking pool");
+        }
+        return rc;
+    }
     const struct sley_executor_config config = {
         .alloc = o->alloc,
+        .blocking = o->blocking ? o->blocking : rt->blocking,
         .reactors = o->reactors ? o->reactors : named->factories,
         .clock = o->clock,
         .tick_ns = o->tick_ns,
@@ -118,11 +139,13 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
         .ret_error = o->ret_error,
         .error_bytes = o->error_bytes,
     };
-    int rc = sley_executor_check(ex->ops);
+    rc = sley_executor_check(ex->ops);
     if (rc == 0) {
         rc = ex->ops->start(ex, &config);
     }
     if (rc < 0) {
+        (void)sley_blocking_destroy(rt->blocking);
+        rt->blocking = NULL;
         if (o->ret_error && o->error_bytes && !o->ret_error[0]) {
             (void)snprintf(o->ret_error, o->error_bytes, "the executor did not start (errno %d)", -rc);
         }
@@ -184,9 +207,27 @@ int sley_runtime_fd(struct sley_runtime *rt)
     return ex && ex->ops->pollable_fd ? ex->ops->pollable_fd(ex) : -ENOTSUP;
 }
 
+/** A deadline of the runtime's clock as one of CLOCK_MONOTONIC, which the pool lives by. */
+static uint64_t real_deadline(const struct sley_runtime *rt, uint64_t deadline_ns)
+{
+    struct timespec ts;
+    if (!rt->clock || deadline_ns == SLEY_NEVER) {
+        return deadline_ns;
+    }
+    const uint64_t now = rt->clock->now_ns(rt->clock);
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec + (deadline_ns > now ? deadline_ns - now : 0);
+}
+
 int sley_runtime_stop(struct sley_runtime *rt, uint64_t drain_deadline_ns)
 {
-    return rt->executor ? rt->executor->ops->stop(rt->executor, drain_deadline_ns) : 0;
+    const int rc = rt->executor ? rt->executor->ops->stop(rt->executor, drain_deadline_ns) : 0;
+    if (rc < 0 && rc != -ETIMEDOUT) {
+        return rc;
+    }
+    /* tasks first, while what they hand in on their way out is still run */
+    const int pool_rc = sley_blocking_stop(rt->blocking, real_deadline(rt, drain_deadline_ns));
+    return rc < 0 ? rc : pool_rc;
 }
 
 int sley_runtime_fini(struct sley_runtime *rt)
@@ -197,6 +238,8 @@ int sley_runtime_fini(struct sley_runtime *rt)
     const int rc = rt->executor->ops->fini(rt->executor);
     if (rc == 0) {
         rt->executor = NULL;
+        (void)sley_blocking_destroy(rt->blocking); /* after a stop that timed out its threads take it along */
+        rt->blocking = NULL;
     }
     return rc;
 }

@@ -92,8 +92,15 @@ bool sley__task_poll(struct sley_sched *s, struct sley_task *t)
     return cancelled;
 }
 
+SLEY__TLS const SLEY_ATOMIC(uint32_t) *sley__job_cancelled;
+
 bool sley_cancelled(void)
 {
     struct sley_sched *s = sley_sched_current();
-    return s && s->current && s->budget <= 0 && sley__task_poll(s, s->current);
+    if (!s) {
+        const SLEY_ATOMIC(uint32_t) *job = sley__job_cancelled;
+        /* relaxed: a request; nothing travels with it */
+        return job && atomic_load_explicit(job, memory_order_relaxed) != 0;
+    }
+    return s->current && s->budget <= 0 && sley__task_poll(s, s->current);
 }

@@ -296,6 +296,7 @@ static int local_start(struct sley_executor *ex, const struct sley_executor_conf
         sley_alloc_put(alloc, w, sizeof *w);
         return rc;
     }
+    w->sched.blocking = config->blocking;
     if (w->reactor) {
         w->reactor->sched = &w->sched;
         w->sched.reactor = w->reactor;

@@ -35,6 +35,7 @@ struct sley_executor_config {
     struct sley_clock *clock;                            /**< NULL: CLOCK_MONOTONIC */
     uint64_t tick_ns;                                    /**< 0: 1 ms */
     uint32_t worker_count;                               /**< 0: the kind's default */
+    struct sley_blocking_pool *blocking;                 /**< where its tasks' jobs go; outlives it. NULL: they get -ENOTSUP */
     sley_report_fn report;                               /**< NULL: silent */
     void *report_arg;
     void (*before_park)(void *arg); /**< called on the worker before it parks; what it makes ready is seen. NULL: nothing */

@@ -2,6 +2,7 @@
 #ifndef SLEY_RUNTIME_H
 #define SLEY_RUNTIME_H
 
+#include <sley/blocking.h>
 #include <sley/executor.h>
 
 SLEY_EXTERN_C_BEGIN
@@ -16,6 +17,7 @@ struct sley_runtime_opts {
     uint32_t worker_count;     /**< 0: SLEY_WORKERS, else what the executor thinks best */
     struct sley_executor *executor;                      /**< readied by its init; the caller's memory, not to be moved */
     const struct sley_reactor_factory *const *reactors; /**< NULL-terminated; the first that starts */
+    struct sley_blocking_pool *blocking; /**< outlives the runtime; NULL: its own, whose threads come with jobs and go when idle */
     struct sley_alloc *alloc;                            /**< outlives every handle; NULL: libc's */
     struct sley_clock *clock;                            /**< NULL: CLOCK_MONOTONIC */
     uint64_t tick_ns;                                    /**< timer resolution; 0: 1 ms */
@@ -39,6 +41,8 @@ struct sley__executor_memory {
 struct sley_runtime {
     struct sley_executor *executor;
     struct sley__executor_memory memory;
+    struct sley_blocking_pool *blocking; /* its own, or NULL */
+    struct sley_clock *clock;
 };
 
 /**
@@ -71,12 +75,14 @@ SLEY_API int sley_runtime_fd(struct sley_runtime *rt);
 
 /**
  * Refuses spawns, cancels every task, runs until all have ended or @p drain_deadline_ns has passed.
- * Returns: 0; -ETIMEDOUT: each task that is left was named in a report, with what it waits for. Thread: as run.
+ * Then stops the runtime's own blocking pool by the same deadline (sley_blocking_stop).
+ * Returns: 0; -ETIMEDOUT: each task that is left was named in a report, with what it waits for, and each job. Thread: as run.
  */
 SLEY_API int sley_runtime_stop(struct sley_runtime *rt, uint64_t drain_deadline_ns);
 /**
  * Releases everything; tasks that never ran are dropped. Returns: 0, on a zeroed or finished one too; -EBUSY when tasks are left
- * that have run (stop first): it goes on working; -EDEADLK inside a runtime. Thread: stopped.
+ * that have run (stop first): it goes on working; -EDEADLK inside a runtime. Waits for jobs of its own blocking pool, unless a
+ * stop has timed out: what still runs then keeps what it uses. Thread: stopped.
  */
 SLEY_API int sley_runtime_fini(struct sley_runtime *rt);
 

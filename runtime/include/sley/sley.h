@@ -2,6 +2,7 @@
 #ifndef SLEY_SLEY_H
 #define SLEY_SLEY_H
 
+#include <sley/blocking.h>
 #include <sley/fiber.h>
 #include <sley/frame.h>
 #include <sley/local.h>

@@ -63,8 +63,9 @@ enum sley_report_kind {
 typedef void (*sley_report_fn)(void *arg, enum sley_report_kind kind, const char *text);
 
 struct sley__memory;
-struct sley_group;   /* <sley/group_impl.h> */
-struct sley_reactor; /* <sley/reactor.h> */
+struct sley_group;         /* <sley/group_impl.h> */
+struct sley_reactor;       /* <sley/reactor.h> */
+struct sley_blocking_pool; /* <sley/blocking.h> */
 
 /** Ready tasks in order: a FIFO through their links. Empty: head NULL, tail at head. */
 struct sley_lane {
@@ -89,6 +90,7 @@ struct sley_sched {
     struct sley_group *group; /* set by an executor with several workers, which share tasks; NULL: home */
     struct sley_scope *root;
     struct sley_reactor *reactor; /* set by the executor: where ops started here go; may be NULL */
+    struct sley_blocking_pool *blocking; /* the same: where jobs go */
     uintptr_t arm_word;           /* what arming writes here: see sley_wait_arm */
     uint64_t clock_ns;     /* a lower bound of now: what the executor read last */
     uint32_t handle_count; /* handles given out and not yet back; home thread alone */

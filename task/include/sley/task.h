@@ -133,8 +133,10 @@ SLEY_API const char *sley_task_name(const struct sley_task *t);
 SLEY_API int sley_yield(void);
 /** Parks until the task is cancelled. Returns: -ECANCELED, or -EDEADLK outside a fiber. In a frame: SLEY_PARK. */
 SLEY_API int sley_park(void);
-/** Is the current task cancelled? false outside tasks. */
+/** Is the current task cancelled? On a pool's thread: was the blocking job asked to end? false elsewhere. Thread: any. */
 SLEY_API bool sley_cancelled(void);
+/* private: set by a pool while this thread runs one of its jobs: was that job asked to end? Else NULL */
+SLEY_API extern SLEY__TLS const SLEY_ATOMIC(uint32_t) *sley__job_cancelled;
 /**
  * Draws one unit of the budget for work done without waiting; yields when none is left. Returns: 0; -ECANCELED.
  * In a frame: SLEY_CONSUME.

@@ -1,0 +1,310 @@
+/* Pools: limits, threads that come and go, and how they end. */
+#include <stdio.h>
+#include <string.h>
+
+#include "executor/blocking/pool.h"
+#include "rig.h"
+
+static int seven(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
+SLEY_TEST(options_that_make_no_sense_are_refused, "") {
+    struct sley_blocking_pool *p;
+    static char memory[4096];
+    struct sley_alloc_pool fixed;
+    CHECK_RC(sley_alloc_pool_init(&fixed, memory, sizeof memory), 0);
+    CHECK_RC(sley_blocking_create(NULL, NULL), -EINVAL);
+    CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.thread_min = 3, .thread_max = 2}, &p), -EINVAL);
+    CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.alloc = &fixed.base}, &p), -EINVAL);
+    CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.stack_bytes = 1}, &p), -EINVAL);
+    CHECK_RC(sley_blocking_create(NULL, &p), 0);
+    CHECK_RC(sley_blocking_resize(p, 2, 1), -EINVAL);
+    CHECK_RC(sley_blocking_resize(NULL, 0, 1), -EINVAL);
+    CHECK_RC(sley_blocking_destroy(p), 0);
+    CHECK_RC(sley_blocking_destroy(NULL), 0);
+    CHECK_RC(sley_blocking_stop(NULL, 0), 0);
+}
+
+SLEY_TEST(minimum_is_made_at_once_and_stays, "") {
+    struct sley_blocking_pool *p = rig_pool(2, 4, 0, 1); /* idle for 1 ns: what may go goes */
+    struct gate g;
+    struct sley_blocking_op ops[4] = {{.wait = {0}}};
+    const struct sley_blocking_how how = {.pool = p};
+    gate_init(&g);
+    rig_settle(p, 2, 2);
+    for (int i = 0; i < 4; i++) {
+        sley_blocking_with_start(&ops[i], &how, gate_job, &g, NULL);
+    }
+    gate_wait(&g, 4);
+    gate_open(&g, 4);
+    for (int i = 0; i < 4; i++) {
+        CHECK_RC(sley_await(&ops[i].wait), 0);
+    }
+    rig_settle(p, 2, 2);
+    CHECK_RC(sley_blocking_resize(p, 0, 4), 0);
+    rig_settle(p, 0, 0); /* silent: no thread is left */
+    CHECK_RC(sley_blocking_with(&how, seven, NULL, NULL), 0);
+    CHECK_RC(sley_blocking_destroy(p), 0);
+}
+
+SLEY_TEST(idle_runtime_is_left_without_a_thread, "") {
+    struct sley_blocking_pool *p = rig_pool(0, 8, 0, 1);
+    struct sley_runtime rt;
+    rig_runtime(&rt, p);
+    for (int i = 0; i < 20; i++) {
+        struct ask a = {.fn = seven};
+        ask_spawn(&rt, i % STYLES, &a);
+        CHECK_RC(ask_wait(&rt, &a), 0);
+    }
+    rig_settle(p, 0, 0);
+    rig_runtime_end(&rt);
+    CHECK_RC(sley_blocking_destroy(p), 0);
+}
+
+SLEY_TEST(pool_of_no_threads_refuses_or_keeps, "BLOCK-03") {
+    struct sley_blocking_pool *p = rig_pool(0, 2, 0, 0);
+    const struct sley_blocking_how how = {.pool = p}, try = {.pool = p, .flags = SLEY_BLOCKING_TRY};
+    SLEY_ATOMIC(int) ran = 0;
+    CHECK_RC(sley_blocking_with(&how, count_job, &ran, NULL), 0);
+    CHECK_RC(sley_blocking_resize(p, 0, 0), 0);
+    rig_settle(p, 0, 0);
+    CHECK_RC(sley_blocking_with(&try, count_job, &ran, NULL), -EAGAIN);
+    struct sley_runtime rt;
+    rig_runtime(&rt, p);
+    struct ask a = {.fn = count_job, .arg = &ran};
+    ask_spawn(&rt, 0, &a);
+    rig_turn(&rt);
+    CHECK_INT(ran, ==, 1); /* kept, and not run here */
+    CHECK_RC(sley_blocking_resize(p, 0, 1), 0);
+    CHECK_RC(ask_wait(&rt, &a), 0);
+    CHECK_INT(ran, ==, 2);
+    rig_runtime_end(&rt);
+    CHECK_RC(sley_blocking_destroy(p), 0);
+}
+
+SLEY_TEST(full_queue_refuses_a_try_and_keeps_the_others_in_line, "") {
+    struct gate g;
+    gate_init(&g);
+    for (uint32_t bound = 1; bound <= 2; bound++) {
+        struct sley_blocking_pool *p = rig_pool(0, 1, bound, 0);
+        const struct sley_blocking_how how = {.pool = p}, try = {.pool = p, .flags = SLEY_BLOCKING_TRY};
+        struct sley_blocking_op hold = {0}, ops[4] = {{.wait = {0}}};
+        int results[4];
+        SLEY_ATOMIC(int) ran = 0;
+        sley_blocking_with_start(&hold, &how, gate_job, &g, NULL);
+        gate_wait(&g, 1);
+        for (uint32_t i = 0; i < bound; i++) {
+            sley_blocking_with_start(&ops[i], &try, count_job, &ran, &results[i]);
+            CHECK(!sley_wait_done(&ops[i].wait));
+        }
+        CHECK_RC(sley_blocking_with(&try, count_job, &ran, NULL), -EAGAIN);
+        for (uint32_t i = bound; i < 4; i++) { /* wait in line for room */
+            sley_blocking_with_start(&ops[i], &how, count_job, &ran, &results[i]);
+        }
+        CHECK_RC(sley_blocking_with(&try, count_job, &ran, NULL), -EAGAIN);
+        gate_open(&g, 1);
+        for (int i = 0; i < 4; i++) {
+            CHECK_RC(sley_await(&ops[i].wait), 0);
+            CHECK_INT(results[i], ==, i); /* in order */
+        }
+        CHECK_RC(sley_await(&hold.wait), 0);
+        CHECK_RC(sley_blocking_with(&try, count_job, &ran, NULL), 0);
+        CHECK_RC(sley_blocking_destroy(p), 0);
+    }
+}
+
+/* ---- threads that cannot be made ------------------------------------------------------------------------------------- */
+
+/* No stack of this size can be had, so no thread. */
+#define TOO_LARGE ((size_t)1 << 60)
+
+SLEY_TEST(no_thread_to_be_had_is_a_clear_error, "") {
+    struct sley_blocking_pool *p;
+    struct sley_blocking_opts o = {.stack_bytes = TOO_LARGE, .alloc = harness_alloc()};
+    CHECK_RC(sley_blocking_create(&o, &p), 0);
+    struct sley_runtime rt;
+    rig_runtime(&rt, p);
+    for (int style = 0; style < STYLES; style++) {
+        for (uint32_t flags = 0; flags < 8; flags++) {
+            const struct sley_blocking_how how = {.flags = flags};
+            struct ask a = {.how = &how, .fn = seven};
+            ask_spawn(&rt, style, &a);
+            CHECK_RC(ask_wait(&rt, &a), -EAGAIN);
+            CHECK_INT(a.result, ==, 12345);
+        }
+    }
+    rig_runtime_end(&rt);
+    CHECK_RC(sley_blocking_destroy(p), 0);
+    o.thread_min = 2;
+    CHECK_RC(sley_blocking_create(&o, &p), -EAGAIN);
+}
+
+SLEY_TEST(job_runs_on_the_thread_that_is_there, "") {
+    struct sley_blocking_pool *p = rig_pool(0, 2, 0, 0);
+    const struct sley_blocking_how how = {.pool = p};
+    struct sley_blocking_op hold = {0}, op = {0};
+    struct gate g;
+    gate_init(&g);
+    sley_blocking_with_start(&hold, &how, gate_job, &g, NULL);
+    gate_wait(&g, 1);
+    p->stack_bytes = TOO_LARGE;
+    sley_blocking_with_start(&op, &how, seven, NULL, NULL); /* no second thread for it */
+    CHECK(!sley_wait_done(&op.wait));
+    gate_open(&g, 1);
+    CHECK_RC(sley_await(&op.wait), 0);
+    CHECK_RC(sley_await(&hold.wait), 0);
+    CHECK_RC(sley_blocking_destroy(p), 0);
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------------------- */
+
+struct holder {
+    struct sley_blocking_pool *pool;
+    struct gate gate;
+    struct sley_blocking_op op;
+};
+static void hold(struct holder *h, const struct sley_blocking_opts *o)
+{
+    *h = (struct holder){.pool = NULL};
+    gate_init(&h->gate);
+    CHECK_RC(sley_blocking_create(o, &h->pool), 0);
+    const struct sley_blocking_how how = {.pool = h->pool, .name = "holder"};
+    sley_blocking_with_start(&h->op, &how, gate_job, &h->gate, NULL);
+    gate_wait(&h->gate, 1);
+}
+
+SLEY_TEST(stop_runs_what_must_run_and_drops_the_rest, "BLOCK-09 BLOCK-10 BLOCK-11 BLOCK-12") {
+    struct holder h;
+    SLEY_ATOMIC(int) ran = 0;
+    struct reports r = {0};
+    const struct sley_blocking_opts o = {.name = "narrow", .thread_max = 1, .alloc = harness_alloc(), .report = reports_take,
+                                         .report_arg = &r};
+    hold(&h, &o);
+    const struct sley_blocking_how may = {.pool = h.pool},
+                                   must = {.pool = h.pool, .flags = SLEY_BLOCKING_MUST_RUN, .name = "must"};
+    struct sley_blocking_op ops[4] = {{.wait = {0}}};
+    for (int i = 0; i < 4; i++) {
+        sley_blocking_with_start(&ops[i], i % 2 ? &must : &may, count_job, &ran, NULL);
+    }
+    CHECK_RC(sley_blocking_stop(h.pool, 0), -ETIMEDOUT); /* returns although a job runs, and names it and who waits behind it */
+    CHECK_STR(r.text, "blocking pool \"narrow\": a job of \"holder\" runs and does not end\n"
+                      "blocking pool \"narrow\": a job of \"must\" must run and has found no thread\n"
+                      "blocking pool \"narrow\": a job of \"must\" must run and has found no thread\n");
+    CHECK(sley_wait_done(&ops[0].wait) && sley_wait_done(&ops[2].wait));
+    CHECK_RC(sley_await(&ops[0].wait), -ECANCELED);
+    CHECK_RC(sley_await(&ops[2].wait), -ECANCELED);
+    CHECK_RC(sley_blocking_with(&may, count_job, &ran, NULL), -ECANCELED); /* too late */
+    CHECK_RC(sley_blocking_with(&must, count_job, &ran, NULL), -ECANCELED);
+    CHECK_INT(ran, ==, 0);
+    gate_open(&h.gate, 1);
+    CHECK_RC(sley_blocking_stop(h.pool, SLEY_NEVER), 0);
+    CHECK_INT(ran, ==, 2);
+    CHECK_RC(sley_await(&ops[1].wait), 0);
+    CHECK_RC(sley_await(&ops[3].wait), 0);
+    CHECK_RC(sley_await(&h.op.wait), 0); /* what had begun ended by itself */
+    CHECK_UINT(r.count, ==, 3);
+    CHECK_RC(sley_blocking_stop(h.pool, 0), 0); /* again */
+    CHECK_RC(sley_blocking_destroy(h.pool), 0);
+}
+
+SLEY_TEST(stop_of_a_pool_without_threads_still_runs_what_must_run, "BLOCK-09") {
+    struct sley_blocking_pool *p = rig_pool(0, 1, 0, 0);
+    const struct sley_blocking_how may = {.pool = p}, must = {.pool = p, .flags = SLEY_BLOCKING_MUST_RUN};
+    struct sley_blocking_op dropped = {0}, run = {0};
+    SLEY_ATOMIC(int) ran = 0;
+    CHECK_RC(sley_blocking_resize(p, 0, 0), 0);
+    sley_blocking_with_start(&dropped, &may, count_job, &ran, NULL);
+    sley_blocking_with_start(&run, &must, count_job, &ran, NULL);
+    CHECK_RC(sley_blocking_destroy(p), 0);
+    CHECK_RC(sley_await(&dropped.wait), -ECANCELED);
+    CHECK_RC(sley_await(&run.wait), 0);
+    CHECK_INT(ran, ==, 1);
+}
+
+SLEY_TEST(pool_that_is_left_goes_with_its_last_thread, "SHUT-07") {
+    struct holder h;
+    hold(&h, &(struct sley_blocking_opts){.thread_max = 1, .alloc = harness_alloc()});
+    CHECK_RC(sley_blocking_stop(h.pool, 0), -ETIMEDOUT);
+    CHECK_RC(sley_blocking_destroy(h.pool), -ETIMEDOUT);
+    CHECK_UINT(harness_alloc_live(), ==, 1);
+    gate_open(&h.gate, 1); /* the harness looks that thread and memory have gone at the end */
+    CHECK_RC(sley_await(&h.op.wait), 0);
+    while (harness_alloc_live() > 0) {
+    }
+}
+
+static int end_from_inside(void *arg)
+{
+    struct sley_blocking_pool *p = arg;
+    CHECK_RC(sley_blocking_stop(p, SLEY_NEVER), -EDEADLK);
+    CHECK_RC(sley_blocking_destroy(p), -EDEADLK);
+    return 0;
+}
+
+SLEY_TEST(pool_is_not_ended_by_its_own_job, "") {
+    struct sley_blocking_pool *p = rig_pool(0, 1, 0, 0);
+    CHECK_RC(sley_blocking_with(&(struct sley_blocking_how){.pool = p}, end_from_inside, p, NULL), 0);
+    CHECK_RC(sley_blocking_destroy(p), 0);
+}
+
+/* ---- the runtime's own ------------------------------------------------------------------------------------------------ */
+
+static struct gate endless;
+struct waiting {
+    struct gate *gate;
+};
+static int waits_for_a_job(struct waiting *a)
+{
+    return sley_blocking(gate_job, a->gate, NULL);
+}
+SLEY_FIBER(waits_for_a_job, struct waiting)
+
+SLEY_TEST(runtime_stops_in_time_beside_a_job_that_does_not_end, "SHUT-07") {
+    struct reports r = {0};
+    struct sley_runtime rt;
+    gate_init(&endless);
+    const struct sley_runtime_opts o = {.alloc = harness_alloc(), .report = reports_take, .report_arg = &r};
+    CHECK_RC(sley_runtime_init(&rt, &o), 0);
+    CHECK_RC(sley_runtime_spawn(&rt, &waits_for_a_job__type, &(struct waiting){&endless}, NULL), 0);
+    rig_turn(&rt);
+    gate_wait(&endless, 1);
+    CHECK_RC(sley_runtime_stop(&rt, 0), -ETIMEDOUT);
+    CHECK(strstr(r.text, "waits_for_a_job") != NULL);
+    CHECK(strstr(r.text, "a job of \"waits_for_a_job\" runs and does not end") != NULL);
+    CHECK_RC(sley_runtime_fini(&rt), -EBUSY); /* its task is there */
+    gate_open(&endless, 1);
+    CHECK_RC(sley_runtime_stop(&rt, SLEY_NEVER), 0);
+    CHECK_RC(sley_runtime_fini(&rt), 0);
+}
+
+struct leaving {
+    SLEY_ATOMIC(int) *ran;
+};
+static int leaves_a_job(struct leaving *a)
+{
+    const struct sley_blocking_how how = {.flags = SLEY_BLOCKING_MUST_RUN | SLEY_BLOCKING_ABANDON};
+    struct sley_blocking_op op = {0};
+    sley_blocking_with_start(&op, &how, count_job, a->ran, NULL);
+    const int rc = sley_wait_fini(&op.wait);
+    return rc == 0 || rc == -EINPROGRESS ? 0 : -EPROTO;
+}
+SLEY_FIBER(leaves_a_job, struct leaving)
+
+SLEY_TEST(runtime_that_ends_at_once_waits_for_what_must_run, "BLOCK-09") {
+    for (int with_stop = 0; with_stop < 2; with_stop++) {
+        SLEY_ATOMIC(int) ran = 0;
+        struct sley_runtime rt;
+        int result = 1;
+        rig_runtime(&rt, NULL);
+        CHECK_RC(sley_runtime_run(&rt, &leaves_a_job__type, &(struct leaving){&ran}, &result), 0);
+        CHECK_RC(result, 0);
+        if (with_stop) {
+            CHECK_RC(sley_runtime_stop(&rt, SLEY_NEVER), 0);
+        }
+        CHECK_RC(sley_runtime_fini(&rt), 0);
+        CHECK_INT(ran, ==, 1);
+    }
+}
