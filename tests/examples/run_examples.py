@@ -1,12 +1,13 @@
 """Runs the examples as a user does: what they print, how they end, what they say to a wrong argument.
 
-run_examples.py HELLO ASSEMBLE BLOCKING_FROM_THREAD ECHO"""
+run_examples.py HELLO ASSEMBLE BLOCKING_FROM_THREAD ECHO HASH"""
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 
 from tap import Tap
 
@@ -94,6 +95,30 @@ def check_programs(hello, assemble, blocking):
     tap.check('blocking_from_thread_gets_its_answers', (done.returncode, done.stdout, done.stderr) == (0, wanted, ''), done)
 
 
+def fnv1a(data):
+    total = 0xcbf29ce484222325
+    for byte in data:
+        total = (total ^ byte) * 0x100000001b3 % 2**64
+    return total
+
+
+def check_hash(program):
+    contents = [b'', b'a', bytes(range(256)) * 1000]  # the last is more than its buffer
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [os.path.join(folder, str(i)) for i in range(len(contents))]
+        for path, content in zip(paths, contents):
+            with open(path, 'wb') as f:
+                f.write(content)
+        done = run(program, *paths)
+        wanted = sorted(f'{fnv1a(content):016x}  {path}' for path, content in zip(paths, contents))
+        tap.check('hash_prints_each_sum', done.returncode == 0 and sorted(done.stdout.splitlines()) == wanted, done)
+        done = run(program, paths[1], os.path.join(folder, 'missing'))
+        tap.check('hash_of_a_missing_file_fails_and_says_so',
+                  done.returncode == 1 and 'missing' in done.stderr and paths[1] in done.stdout, done)
+        done = run(program)
+        tap.check('hash_of_nothing', (done.returncode, done.stdout, done.stderr) == (0, '', ''), done)
+
+
 def check_echo(echo, style, reactor):
     name = f'echo_{style}_{reactor}'
     message = bytes(range(256)) * 1000  # more than its buffer, and than a socket's
@@ -145,8 +170,9 @@ def check_arguments(echo):
 
 
 def main():
-    hello, assemble, blocking, echo = sys.argv[1:]
+    hello, assemble, blocking, echo, hashes = sys.argv[1:]
     check_programs(hello, assemble, blocking)
+    check_hash(hashes)
     for style in ('frame', 'fiber'):
         for reactor in ('epoll', 'poll'):
             check_echo(echo, style, reactor)
