@@ -30,6 +30,8 @@ static const struct micro_bench benches[] = {
     {"timer_poll_drop", 1000000, micro_timer_poll_drop, NULL},
     {"timer_bulk", 1000000, NULL, micro_timer_bulk},
     {"timer_fire", 1000000, micro_timer_fire, NULL},
+    {"blocking_seq", 200000, micro_blocking_seq, NULL},
+    {"blocking_100", 200000, micro_blocking_100, NULL},
     {"chained_spawn", 1000000, micro_chained_spawn, NULL},
     {"skynet", 1000000, NULL, micro_skynet},
     {"mem_task", 1000000, NULL, micro_mem_task},

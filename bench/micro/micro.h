@@ -67,6 +67,9 @@ int micro_ping_pong_oneshot(struct micro *m, uint64_t n);
 int micro_timer_poll_drop(struct micro *m, uint64_t n);
 int micro_timer_bulk(struct micro *m, uint64_t n);
 int micro_timer_fire(struct micro *m, uint64_t n);
+/* blocking.c */
+int micro_blocking_seq(struct micro *m, uint64_t n);
+int micro_blocking_100(struct micro *m, uint64_t n);
 /* memory.c */
 int micro_mem_task(struct micro *m, uint64_t n);
 int micro_mem_task_node(struct micro *m, uint64_t n);
