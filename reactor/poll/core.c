@@ -234,6 +234,7 @@ static void forget(struct sley__poll *r, struct sley__slot *slot, int number)
     slot->token++;
     slot->watched = 0;
     slot->dry = 0;
+    slot->heat = 0;
     slot->short_ends = false;
     slot->usual = false;
 }
@@ -432,7 +433,8 @@ static SLEY_NOINLINE void event_slowly(struct sley__poll *r, struct sley__slot *
     if (ready & SLEY_IO_OUT) {
         event_ring(r, slot, number, SLEY_IO_OUT);
     }
-    if (!useful || !r->port->edge) {
+    const bool silent = r->port->edge || (slot->dry & slot->watched & SLEY_IO_IN && !(slot->watched & SLEY_IO_OUT));
+    if (!useful || !silent) { /* what is ready still would be reported again */
         unwatch(r, slot, number);
     }
 }

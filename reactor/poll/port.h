@@ -20,6 +20,7 @@ struct sley__slot {
     uint32_t token;           /* the port's: a generation, or a place */
     uint8_t watched;          /* what the port watches: SLEY_IO_IN, OUT, and always ERR; 0: nothing */
     uint8_t dry;              /* SLEY_IO_IN, OUT */
+    uint8_t heat;             /* the port's: how active it is, or has been */
     bool short_ends : 1;      /* a short receive means no more: TCP, not hung up, no urgent data; nobody polls */
     bool queued : 1;          /* in the core's list of those that are watched without need */
     bool usual : 1;           /* what waits is one receive that came by sley__poll_recv, `dry` has IN, short_ends */
