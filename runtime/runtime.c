@@ -70,6 +70,27 @@ static int find_workers(const struct sley_runtime_opts *o)
     return (int)n;
 }
 
+/** Returns: 0 and how long a task may keep its worker; -EINVAL when SLEY_STALL_MS is no number of milliseconds. */
+static int find_stall(const struct sley_runtime_opts *o, uint64_t *ret_ns)
+{
+    const char *env = o->stall_ns ? NULL : getenv("SLEY_STALL_MS");
+    *ret_ns = o->stall_ns;
+    if (!env || !*env) {
+        return 0;
+    }
+    char *end;
+    const long n = strtol(env, &end, 10);
+    if (*end || n < 0 || n > 3600000) {
+        if (o->ret_error && o->error_bytes) {
+            (void)snprintf(o->ret_error, o->error_bytes, "SLEY_STALL_MS is \"%s\"; it must be a number from 1 to 3600000, or 0: off",
+                           env);
+        }
+        return -EINVAL;
+    }
+    *ret_ns = n ? (uint64_t)n * SLEY_MS : SLEY_NEVER;
+    return 0;
+}
+
 /** The executor that was given, or the named one in the runtime's memory. NULL: the reason is in the error text. */
 static struct sley_executor *choose_executor(struct sley_runtime *rt, const struct sley_runtime_opts *o, int workers)
 {
@@ -110,7 +131,8 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
     }
     const struct sley__named_reactor *named = o->reactors ? NULL : find_reactor(o);
     const int workers = find_workers(o);
-    if (workers < 0 || (!o->reactors && !named)) {
+    uint64_t stall_ns;
+    if (find_stall(o, &stall_ns) < 0 || workers < 0 || (!o->reactors && !named)) {
         return -EINVAL;
     }
     struct sley_executor *ex = choose_executor(rt, o, workers);
@@ -138,6 +160,7 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
         .hook_arg = o->hook_arg,
         .ret_error = o->ret_error,
         .error_bytes = o->error_bytes,
+        .stall_ns = stall_ns,
     };
     rc = sley_executor_check(ex->ops);
     if (rc == 0) {

@@ -229,10 +229,11 @@ void sley__interval_fired(struct sley_timer *t);
 void sley__report_left(struct sley_sched *s, struct sley_task *t);
 void sley__report_overflow(struct sley_sched *s, const struct sley_task *t); /* async-signal-safe */
 #ifdef SLEY_DEBUG
-/* A programming error, told to the report function: what, where, remedy. The caller goes on with an error code. */
-void sley__misuse(const struct sley_task *t, const char *site, const char *what, const char *remedy);
-/* The same on a thread that drives nothing: @p s is who listens. */
-void sley__misuse_to(const struct sley_sched *s, const char *site, const char *what, const char *remedy);
+/* A programming error, told to the report function of @p s (NULL: the task's, the thread's): what, where, remedy. The caller goes on
+ * with an error code. */
+void sley__misuse_told(const struct sley_sched *s, const struct sley_task *t, const char *site, const char *what, const char *remedy);
+#define sley__misuse(t, site, what, remedy)    sley__misuse_told(NULL, t, site, what, remedy)
+#define sley__misuse_to(s, site, what, remedy) sley__misuse_told(s, NULL, site, what, remedy)
 /* The same where going on would corrupt memory: ends the process after the report. */
 void sley__misuse_fatal(const struct sley_task *t, const char *site, const char *what, const char *remedy);
 void sley__misuse_frame_armed(struct sley_sched *s, struct sley_task *t);

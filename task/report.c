@@ -84,9 +84,9 @@ void sley__report_overflow(struct sley_sched *s, const struct sley_task *t)
 }
 
 #ifdef SLEY_DEBUG
-static void misuse(const struct sley_sched *s, const struct sley_task *t, const char *site, const char *what,
-                   const char *remedy)
+void sley__misuse_told(const struct sley_sched *s, const struct sley_task *t, const char *site, const char *what, const char *remedy)
 {
+    s = s ? s : t ? t->sched : sley_sched_current();
     if (!s || !s->report) {
         return;
     }
@@ -104,16 +104,6 @@ static void misuse(const struct sley_sched *s, const struct sley_task *t, const 
     put(&x, "\n  remedy: ");
     put(&x, remedy);
     s->report(s->report_arg, SLEY_REPORT_MISUSE, x.buf);
-}
-
-void sley__misuse(const struct sley_task *t, const char *site, const char *what, const char *remedy)
-{
-    misuse(t ? t->sched : sley_sched_current(), t, site, what, remedy);
-}
-
-void sley__misuse_to(const struct sley_sched *s, const char *site, const char *what, const char *remedy)
-{
-    misuse(s, NULL, site, what, remedy);
 }
 
 void sley__misuse_fatal(const struct sley_task *t, const char *site, const char *what, const char *remedy)

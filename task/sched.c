@@ -156,15 +156,15 @@ uint32_t sley_sched_run_lane(struct sley_sched *s, struct sley_lane *lane, uint3
             lane->tail = &lane->head;
         }
         s->ready_count--;
-        count++;
         /* relaxed: a watchdog only looks whether it moves */
-        atomic_store_explicit(&s->resume_count, count, memory_order_relaxed);
+        atomic_store_explicit(&s->resume_count, ++count, memory_order_relaxed);
         const uint32_t before = sley__task_to_running(t);
         s->current = t;
         const bool look = before & (SLEY__TASK_POKED | SLEY__TASK_CANCELLED);
         s->budget = SLEY__BUDGET;
         const enum sley_step step = SLEY_UNLIKELY(look) ? resume_poked(s, t) : t->type->resume(t);
         if (SLEY_UNLIKELY(step == SLEY_STEP_DONE)) {
+            s->current = NULL; /* it may be gone before the next one runs, and signal handlers look */
             sley__task_finish(s, t);
         } else {
             sley__task_after_step(s, t, step);

@@ -8,7 +8,7 @@
  *                         +-----------(5) woken ---------------------+
  *
  *   edge                                     taken by
- *   (1) sley__task_to_scheduled_new          sley__spawn_commit, sley__inbox_task
+ *   (1) sley__task_to_scheduled              sley__spawn_commit, sley__inbox_task
  *   (2) sley__task_to_running                sley_sched_run
  *   (3) (4) (4') sley__task_after_step       sley_sched_run
  *   (5) sley__task_wake_home (task_impl.h)   completers, scopes
@@ -77,11 +77,10 @@ SLEY_INLINE void sley__task_set(struct sley_task *t, uint32_t state)
     atomic_store_explicit(&t->state, state, memory_order_relaxed);
 }
 
-/** Edge (1). */
-SLEY_INLINE void sley__task_to_scheduled_new(struct sley_sched *s, struct sley_task *t)
+/** Edge (1), and what edges (3) and (4') share: from @p state, in which it neither runs nor is woken. */
+SLEY_INLINE void sley__task_to_scheduled(struct sley_sched *s, struct sley_task *t, uint32_t state)
 {
-    const uint32_t state = sley__task_state(t) | SLEY__TASK_SCHEDULED;
-    sley__task_set(t, state);
+    sley__task_set(t, state | SLEY__TASK_SCHEDULED);
     sley__task_queue(s, t, state);
 }
 
@@ -102,9 +101,7 @@ SLEY_INLINE void sley__task_after_step(struct sley_sched *s, struct sley_task *t
         sley__task_set(t, (state & ~(uint32_t)SLEY__TASK_RUN_MASK) | SLEY__TASK_IDLE);
         return;
     }
-    const uint32_t ready = (state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN)) | SLEY__TASK_SCHEDULED;
-    sley__task_set(t, ready);
-    sley__task_queue(s, t, ready);
+    sley__task_to_scheduled(s, t, state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN));
 }
 
 /** Edge (6). After it, a task with no handle and in no ring is free memory. */

@@ -483,5 +483,5 @@ void sley__task_arrived(struct sley_sched *s, struct sley_task *t)
     if (s->flags & SLEY__SCHED_STOPPING) {
         sley__task_set(t, sley__task_state(t) | SLEY__TASK_POKED);
     }
-    sley__task_to_scheduled_new(s, t);
+    sley__task_to_scheduled(s, t, sley__task_state(t));
 }

@@ -1,5 +1,6 @@
 /* The local executor: one worker whose turn looks at the inbox, the wheel and the reactor between batches of ready tasks. */
 #include <sley/local.h>
+#include <sley/watch.h>
 
 #include <string.h>
 
@@ -14,6 +15,7 @@ struct sley_local_worker {
     struct sley_reactor *reactor;
     struct sley_alloc *alloc;
     struct sley_clock *clock;
+    struct sley_watched watched;
     void (*before_park)(void *arg);
     void *hook_arg;
     struct sley_alloc libc;
@@ -115,17 +117,14 @@ static void park(struct sley_local_worker *w, uint64_t limit_ns)
     struct sley_sched *s = &w->sched;
     if (w->before_park) {
         w->before_park(w->hook_arg);
-        if (sley_sched_ready(s)) {
-            return;
-        }
     }
     const uint64_t tidy_ns = tidy(w);
-    if (!sley_sched_park(s)) {
+    if (sley_sched_ready(s) || !sley_sched_park(s)) {
         return;
     }
     const uint64_t next = earlier(earlier(sley_wheel_next(&w->wheel), limit_ns), tidy_ns);
-    const bool io = w->reactor && w->reactor->armed_count > 0;
-    if (w->clock && w->clock->idle && !io && next != SLEY_NEVER) {
+    sley_watch_park(&w->watched);
+    if (w->clock && w->clock->idle && next != SLEY_NEVER && !(w->reactor && w->reactor->armed_count > 0)) {
         w->clock->idle(w->clock, next);
     } else if (w->reactor) {
         const uint64_t now = next == SLEY_NEVER ? 0 : now_ns(s);
@@ -134,6 +133,7 @@ static void park(struct sley_local_worker *w, uint64_t limit_ns)
     } else {
         sley__local_wait(&w->bell, next);
     }
+    sley_watch_unpark(&w->watched);
     sley_sched_unpark(s);
 }
 
@@ -164,12 +164,14 @@ static int enter(struct sley_local_worker *w)
         return -EBUSY;
     }
     (void)sley_sched_enter(&w->sched);
+    sley_watch_enter(&w->watched);
     sley_sched_unpark(&w->sched); /* a turn leaves it parked */
     return 0;
 }
 
 static void leave(struct sley_local_worker *w)
 {
+    sley_watch_park(&w->watched);
     (void)sley_sched_enter(NULL);
     /* release: pairs with enter */
     atomic_store_explicit(&w->driving, 0, memory_order_release);
@@ -282,16 +284,14 @@ static int local_start(struct sley_executor *ex, const struct sley_executor_conf
     w->hook_arg = config->hook_arg;
     int rc = sley_sched_init(&w->sched, &sched_ops,
                              &(struct sley_sched_opts){w->alloc, config->report, config->report_arg});
-    if (rc < 0) {
-        sley_alloc_put(alloc, w, sizeof *w);
-        return rc;
-    }
-    rc = sley_wheel_init(&w->wheel, &(struct sley_wheel_opts){.tick_ns = config->tick_ns}, w->slots,
-                         sizeof w->slots / sizeof w->slots[0], now_ns(&w->sched));
     if (rc == 0) {
-        rc = sley_executor_make_reactor(config, w->alloc, &w->reactor);
+        rc = sley_wheel_init(&w->wheel, &(struct sley_wheel_opts){.tick_ns = config->tick_ns}, w->slots,
+                             sizeof w->slots / sizeof w->slots[0], now_ns(&w->sched));
     }
+    rc = rc < 0 ? rc : sley_watch_one(config, w->alloc, &w->watched, &w->sched);
+    rc = rc < 0 ? rc : sley_executor_make_reactor(config, w->alloc, &w->reactor);
     if (rc < 0) {
+        sley_watch_remove(&w->watched);
         (void)sley_sched_fini(&w->sched);
         sley_alloc_put(alloc, w, sizeof *w);
         return rc;
@@ -320,11 +320,11 @@ static int local_fini(struct sley_executor *ex)
     rc = sley_sched_abandon(&w->sched) ? -EBUSY : 0;
     if (rc == 0) {
         sley_sched_close(&w->sched); /* whoever posts from now on does not ring the reactor */
-    }
-    if (rc == 0 && w->reactor) {
-        w->reactor->ops->destroy(w->reactor);
-        w->reactor = NULL;
-        w->sched.reactor = NULL;
+        sley_watch_remove(&w->watched);
+        if (w->reactor) {
+            w->reactor->ops->destroy(w->reactor);
+        }
+        w->sched.reactor = w->reactor = NULL;
     }
     leave(w);
     if (rc == 0) {

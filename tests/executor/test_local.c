@@ -30,7 +30,8 @@ static void fake_start(struct bed *b, bool virtual_time)
     sley_local_init(&b->local);
     b->ex = &b->local.base;
     const struct sley_executor_config config = {
-        .alloc = harness_alloc(), .clock = &b->clock, .reactors = fakes, .report = bed_report, .report_arg = b};
+        .alloc = harness_alloc(), .clock = &b->clock, .reactors = fakes, .report = bed_report, .report_arg = b,
+        .stall_ns = SLEY_NEVER};
     CHECK_RC(b->ex->ops->start(b->ex, &config), 0);
     b->sched = b->ex->ops->sched(b->ex);
     CHECK_PTR(b->sched->reactor, ==, &last()->base);

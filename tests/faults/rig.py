@@ -200,3 +200,20 @@ def calls_of(server, seconds):
     if 'attached' not in text:
         return 'strace may not attach'
     return {name: int(count) for count, name in STRACE_TEXT.findall(text) if name != 'total'}
+
+
+def calls_while_idle(server, seconds, settle_s=1):
+    """The system calls that strace sees once its own attaching, which interrupts every wait, is over: a list, or why there is none."""
+    try:
+        tracer = subprocess.Popen(['strace', '-f', '-p', str(server.pid)], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    except FileNotFoundError:
+        return 'no strace'
+    os.set_blocking(tracer.stderr.fileno(), False)
+    time.sleep(settle_s)
+    before = tracer.stderr.read() or b''
+    time.sleep(seconds)
+    during = tracer.stderr.read() or b''
+    tracer.send_signal(signal.SIGINT)
+    tracer.communicate(timeout=60)
+    return during.decode(errors='replace').splitlines() if b'attached' in before else 'strace may not attach'

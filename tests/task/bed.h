@@ -50,7 +50,8 @@ static inline int bed_try_start(struct bed *b, struct sley_alloc *alloc)
     *b = (struct bed){.clock = {bed_now, bed_idle}, .now_ns = SLEY_S};
     sley_local_init(&b->local);
     b->ex = &b->local.base;
-    const struct sley_executor_config config = {.alloc = alloc, .clock = &b->clock, .report = bed_report, .report_arg = b};
+    const struct sley_executor_config config = {.alloc = alloc, .clock = &b->clock, .report = bed_report, .report_arg = b,
+                                                .stall_ns = SLEY_NEVER};
     const int rc = b->ex->ops->start(b->ex, &config);
     b->sched = rc == 0 ? b->ex->ops->sched(b->ex) : NULL;
     return rc;

@@ -8,8 +8,8 @@
 SLEY_EXTERN_C_BEGIN
 
 /**
- * What to assemble. A zeroed field means: what the environment says (SLEY_EXECUTOR, SLEY_REACTOR, SLEY_WORKERS), else the default.
- * Parts given by pointer win over names.
+ * What to assemble. A zeroed field means: what the environment says (SLEY_EXECUTOR, SLEY_REACTOR, SLEY_WORKERS, SLEY_STALL_MS),
+ * else the default. Parts given by pointer win over names.
  */
 struct sley_runtime_opts {
     const char *executor_name; /**< "local" (default) */
@@ -27,6 +27,8 @@ struct sley_runtime_opts {
     void *hook_arg;
     char *ret_error;    /**< a sentence about a failure goes here; may be NULL */
     size_t error_bytes; /**< its size; 256 is plenty */
+    uint64_t stall_ns;  /**< a task that keeps its worker for longer is reported; SLEY_NEVER: none is; 0: SLEY_STALL_MS (0 there:
+                             none is), else 25 ms in debug builds (100 under sanitizers), none in others */
 };
 
 /** tokio's current_thread, smol's LocalExecutor, monoio's and libuv's shape: one thread that waits in its reactor. */
