@@ -121,13 +121,13 @@ bool sley_sched_resume(struct sley_sched *s, struct sley_task *t)
     s->current = t;
     s->budget = before & (SLEY__TASK_POKED | SLEY__TASK_CANCELLED) ? 0 : SLEY__BUDGET;
     const enum sley_step step = t->type->resume(t);
+    s->current = NULL; /* it may be another's, or gone, in a moment, and signal handlers look */
     bool again = false;
     if (step == SLEY_STEP_DONE) {
         sley__shared_finish(s, t);
     } else {
         again = after_step(t, step);
     }
-    s->current = NULL;
     return again;
 }
 
