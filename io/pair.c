@@ -212,6 +212,7 @@ static void pair_read_start(struct sley_io_op *op, struct sley_stream *s, void *
     op->len = len;
     op->done_bytes = 0;
     op->object = e;
+    (void)failure(op, 0); /* the count, if it ends before anything moves */
     if (!sley_wait_begin(&op->wait, &read_ops)) {
         return;
     }
@@ -263,6 +264,7 @@ static void pair_write_start(struct sley_io_op *op, struct sley_stream *s, const
     op->len = len;
     op->done_bytes = 0;
     op->object = e;
+    (void)failure(op, 0); /* the count, if it ends before anything moves */
     if (!sley_wait_begin(&op->wait, &write_ops)) {
         return;
     }

@@ -42,9 +42,6 @@ static SLEY_NOINLINE void exact_start(struct sley_io_op *op, struct sley_stream 
 static inline void read_exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, size_t *ret_done,
                                     uint8_t kind)
 {
-    if (ret_done) {
-        *ret_done = 0;
-    }
     op->ret_done = ret_done;
     prepare(op, SLEY_IO_RECV, SLEY_IO_ALL, kind);
     if (SLEY_LIKELY(s->ops->caps & SLEY_STREAM_CAP_ALL)) {
@@ -57,9 +54,6 @@ static inline void read_exact_start(struct sley_io_op *op, struct sley_stream *s
 static inline void write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len,
                                    size_t *ret_done, uint8_t kind)
 {
-    if (ret_done) {
-        *ret_done = 0;
-    }
     op->ret_done = ret_done;
     prepare(op, SLEY_IO_SEND, SLEY_IO_ALL, kind);
     if (SLEY_LIKELY(s->ops->caps & SLEY_STREAM_CAP_ALL)) {
@@ -120,6 +114,9 @@ static void exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf,
     op->buf = buf;
     op->len = len;
     op->done_bytes = 0;
+    if (op->ret_done) {
+        *op->ret_done = 0;
+    }
     if (len == 0) {
         if (sley_wait_begin(&op->wait, &exact_ops)) {
             sley_wait_finish(&op->wait, 0);

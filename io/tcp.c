@@ -1,6 +1,8 @@
 /* A TCP connection as a stream: every slot but shutdown and abort is one op of the reactor. */
 #include "tcp.h"
 
+#include <sley/near_impl.h>
+
 static struct sley_tcp *tcp_of(struct sley_stream *s)
 {
     return sley_container_of(s, struct sley_tcp, stream);
@@ -82,50 +84,64 @@ static int32_t end_write(struct sley_io_op *op, int32_t result)
 
 static const struct sley_wait_ops here_ops = {.version = SLEY_WAIT_VERSION, .name = "tcp"};
 
-/** Nothing to move, or much; a plain thread, which waits here; all of a read or nothing. */
-static SLEY_NOINLINE void start_odd(struct sley_io_op *op, int32_t if_empty)
+/** Nothing to move, or much; a plain thread, which waits here; the first op on a descriptor, a read of what is there already. */
+static SLEY_NOINLINE void start(struct sley_io_op *op, void *buf, size_t len)
 {
-    if (op->len == 0) {
-        if (sley_wait_begin(&op->wait, &here_ops)) {
-            sley_wait_finish(&op->wait, op->fd->number < 0 ? -EBADF : if_empty);
+    op->buf = buf;
+    op->len = len;
+    if (len == 0) {
+        const struct sley_tcp *t = tcp_of_op(op);
+        if (op->flags & SLEY_IO_ALL && op->ret_done) {
+            *op->ret_done = 0;
         }
-        return;
-    }
-    if (op->kind == 0) {
+        if (sley_wait_begin(&op->wait, &here_ops)) {
+            const int32_t if_open = op->code == SLEY_IO_RECV ? 0 : t->ended ? -EPIPE : t->error;
+            sley_wait_finish(&op->wait, t->fd.number < 0 ? -EBADF : if_open);
+        }
+    } else if (op->kind == 0) {
         sley_io_submit(op);
-        return;
+    } else {
+        const int32_t result = sley_io_run(op);
+        sley_wait_begin_always(&op->wait, &here_ops);
+        sley_wait_finish(&op->wait, result);
     }
-    const int32_t result = sley_io_run(op);
-    sley_wait_begin_always(&op->wait, &here_ops);
-    sley_wait_finish(&op->wait, result);
 }
+
+static SLEY_NOINLINE void read_slowly(struct sley_io_op *op, struct sley_tcp *t, void *buf, size_t len)
+{
+    op->fd = &t->fd;
+    op->end = op->flags & SLEY_IO_ALL ? end_read_all : end_read;
+    start(op, buf, len);
+}
+
+/* What a server's every message passes: it goes straight to the armed node, or to the system call. Every other way out is a tail call. */
 
 static void tcp_read_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len)
 {
-    struct sley_fd *fd = &tcp_of(s)->fd;
-    if (SLEY_LIKELY((op->flags | op->kind) == 0 && len - 1 < SLEY_IO_SHARE_BYTES)) {
+    struct sley_tcp *t = tcp_of(s);
+    if (SLEY_LIKELY(op->flags == 0) && SLEY_LIKELY(len - 1 < SLEY_IO_SHARE_BYTES) &&
+        SLEY_LIKELY(sley_io_recv_near(op, &t->fd, buf, len, sley__self))) {
         op->end = end_read_slow;
-        sley_io_submit_recv(op, fd, buf, len);
     } else {
-        op->fd = fd;
-        op->buf = buf;
-        op->len = len;
-        op->end = op->flags ? end_read_all : end_read;
-        start_odd(op, 0);
+        read_slowly(op, t, buf, len);
     }
 }
 
 static void tcp_write_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len)
 {
     struct sley_tcp *t = tcp_of(s);
+    struct sley_sched *sched = sley__self;
+    op->fd = &t->fd;
     op->end = end_write;
-    if (SLEY_LIKELY(op->kind == 0 && len - 1 < SLEY_IO_SHARE_BYTES)) {
-        sley_io_submit_send(op, &t->fd, buf, len);
+    if (SLEY_LIKELY(len - 1 < SLEY_IO_SHARE_BYTES) && SLEY_LIKELY(sley_io_near(&t->fd, SLEY_FD_WRITING, sched))) {
+        const ssize_t n = sley_io_send_near(&t->fd, buf, len);
+        if (SLEY_LIKELY((size_t)n == len)) {
+            sley_io_sent(op, len, sched);
+        } else {
+            sley_io_send_on(op, buf, len, n);
+        }
     } else {
-        op->fd = &t->fd;
-        op->buf = (void *)(uintptr_t)buf;
-        op->len = len;
-        start_odd(op, t->ended ? -EPIPE : t->error);
+        start(op, (void *)(uintptr_t)buf, len);
     }
 }
 

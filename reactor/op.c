@@ -1,6 +1,8 @@
 /* An op's way in and out: node, home, hold and busy bit; and the calls of a descriptor's user. */
 #include "op.h"
 
+#include <sley/near_impl.h>
+
 #include <unistd.h>
 
 static void io_cancel(struct sley_wait *w)
@@ -11,7 +13,7 @@ static void io_cancel(struct sley_wait *w)
 }
 
 #define KIND(text) {.version = SLEY_WAIT_VERSION, .name = "io." text, .cancel = io_cancel}
-static const struct sley_wait_ops kinds[SLEY_IO_CLOSE + 1] = {
+const struct sley_wait_ops sley__io_kinds[SLEY_IO_CLOSE + 1] = {
     [0] = KIND("unknown"),
     [SLEY_IO_ACCEPT] = KIND("accept"),
     [SLEY_IO_CONNECT] = KIND("connect"),
@@ -33,8 +35,9 @@ int sley_reactor_check(const struct sley_reactor_ops *ops)
 void sley_fd_init(struct sley_fd *fd, int number)
 {
     fd->number = number;
-    sley__fd_set(fd, 0);
+    sley__fd_set(fd, SLEY_FD_FAR);
     fd->home = NULL;
+    fd->slot = NULL;
 }
 
 void sley_fd_set_stream(struct sley_fd *fd)
@@ -55,7 +58,7 @@ void sley__fd_close_idle(struct sley_fd *fd)
 static void submit_close(struct sley_io_op *op)
 {
     struct sley_fd *fd = op->fd;
-    sley_wait_begin_always(&op->wait, &kinds[SLEY_IO_CLOSE]);
+    sley_wait_begin_always(&op->wait, &sley__io_kinds[SLEY_IO_CLOSE]);
     const struct sley_sched *s = sley__self;
     const uint32_t state = sley__fd_state(fd);
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
@@ -113,7 +116,7 @@ static SLEY_NOINLINE void submit_strange(struct sley_io_op *op)
 {
     if (op->code == SLEY_IO_CLOSE) {
         submit_close(op);
-    } else if (sley_wait_begin(&op->wait, &kinds[0])) {
+    } else if (sley_wait_begin(&op->wait, &sley__io_kinds[0])) {
         sley_io_finish(op, -EINVAL);
     } else {
         op->wait.result = sley__io_end(op, op->wait.result);
@@ -128,11 +131,11 @@ void sley_io_submit(struct sley_io_op *op)
         submit_strange(op);
         return;
     }
-    if (SLEY_UNLIKELY(!sley_wait_begin(&op->wait, &kinds[code]))) {
+    op->done_bytes = 0;
+    if (SLEY_UNLIKELY(!sley_wait_begin(&op->wait, &sley__io_kinds[code]))) {
         op->wait.result = sley__io_end(op, -ECANCELED); /* done, but nobody has been able to look yet */
         return;
     }
-    op->done_bytes = 0;
     const struct sley_sched *s = sley__self;
     const struct sley_fd *fd = op->fd;
     const uint32_t busy = sley__io_busy(op);
@@ -145,58 +148,14 @@ void sley_io_submit(struct sley_io_op *op)
     }
 }
 
-/** Is this the usual case: in a task with budget left, the descriptor at home, its direction free? */
-SLEY_INLINE bool usual(const struct sley_sched *s, const struct sley_fd *fd, const struct sley_reactor *r, uint32_t busy)
+void sley_io_send_on(struct sley_io_op *op, const void *buf, size_t len, ssize_t n)
 {
-    /* a reactor has a sched, so that a thread without one ends here, too */
-    return SLEY_LIKELY(r != NULL) && SLEY_LIKELY(r->sched == s) && SLEY_LIKELY(s->budget > 0) &&
-           SLEY_LIKELY(!(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING)));
-}
-
-SLEY_INLINE void begin_usual(struct sley_io_op *op, uint32_t code)
-{
-    SLEY__CHECK_UNARMED(&op->wait);
-    op->wait.ops = &kinds[code];
-    op->wait.flags = 0;
-}
-
-/* The two that every message passes. Arguments stay in registers, and every way out is a tail call. */
-
-void sley_io_submit_recv(struct sley_io_op *op, struct sley_fd *fd, void *buf, size_t len)
-{
-    struct sley_reactor *r = fd->home;
-    struct sley_sched *s = sley__self;
-    op->fd = fd;
-    op->buf = buf;
-    op->len = len;
-    if (usual(s, fd, r, SLEY_FD_READING) && SLEY_LIKELY(r->ops->recv != NULL)) {
-        begin_usual(op, SLEY_IO_RECV);
-        op->done_bytes = 0;
-        r->ops->recv(r, op, s);
-    } else {
-        sley_io_submit(op);
-    }
-}
-
-void sley_io_submit_send(struct sley_io_op *op, struct sley_fd *fd, const void *buf, size_t len)
-{
-    struct sley_reactor *r = fd->home;
-    op->fd = fd;
+    struct sley_reactor *r = op->fd->home;
     op->buf = (void *)(uintptr_t)buf;
     op->len = len;
-    if (usual(sley__self, fd, r, SLEY_FD_WRITING) && SLEY_LIKELY(r->ops->send != NULL)) {
-        SLEY__CHECK_UNARMED(&op->wait);
-        op->wait.flags = 0; /* they are read of a done node, too: an earlier use may have lost against a deadline */
-        r->ops->send(r, op);
-    } else {
-        sley_io_submit(op);
-    }
-}
-
-void sley_io_begin_send(struct sley_io_op *op)
-{
-    begin_usual(op, SLEY_IO_SEND);
     op->done_bytes = 0;
+    sley__io_begin_near(op, SLEY_IO_SEND);
+    r->ops->send_on(r, op, (int32_t)n);
 }
 
 int sley_io_run(struct sley_io_op *op)

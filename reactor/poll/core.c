@@ -127,14 +127,35 @@ static uint32_t wanted(const struct sley__slot *slot)
 
 /* ---- watching no more than is waited for ------------------------------------------------------------------------- */
 
+/** A receive that was armed by a short way becomes an op like others; the next one is to be submitted. */
+static inline void close_way(struct sley__slot *slot)
+{
+    if (slot->way == SLEY__WAY_TAKEN) {
+        slot->read->next = slot->read;
+        slot->read->done_bytes = 0;
+    }
+    slot->way = SLEY__WAY_ASK;
+}
+
+/** May the next receive be armed where it starts? */
+static inline void open_way(struct sley__slot *slot)
+{
+    if (!slot->read) {
+        const bool dry = slot->marks & slot->watched & SLEY_IO_IN;
+        slot->way = dry && (slot->marks & SLEY__SLOT_SHORT) ? SLEY__WAY_DRY : SLEY__WAY_ASK;
+    }
+}
+
 static void unwatch_now(struct sley__poll *r, struct sley__slot *slot, int number)
 {
     const uint32_t want = wanted(slot), needless = slot->watched & ~want & (SLEY_IO_IN | SLEY_IO_OUT);
     if (slot->watched && (!want || needless)) {
         (void)r->port->watch(r, slot, number, want);
         if (r->port->edge) {
-            slot->dry &= (uint8_t)want; /* may become ready unseen; a try is cheaper than watching again to be told */
+            /* may become ready unseen; a try is cheaper than watching again to be told */
+            slot->marks &= (uint8_t)~(~want & (SLEY_IO_IN | SLEY_IO_OUT));
         }
+        open_way(slot);
     }
 }
 
@@ -142,7 +163,7 @@ static void flush_drops(struct sley__poll *r)
 {
     for (uint32_t i = 0; i < r->drop_count; i++) {
         struct sley__slot *slot = sley__poll_slot(r, r->drops[i]);
-        slot->queued = false;
+        slot->marks &= (uint8_t)~(uint32_t)SLEY__SLOT_QUEUED;
         unwatch_now(r, slot, r->drops[i]);
     }
     r->drop_count = 0;
@@ -153,11 +174,11 @@ static void unwatch(struct sley__poll *r, struct sley__slot *slot, int number)
 {
     if (!r->port->edge) {
         unwatch_now(r, slot, number);
-    } else if (!slot->queued && slot->watched) {
+    } else if (!(slot->marks & SLEY__SLOT_QUEUED) && slot->watched) {
         if (r->drop_count == SLEY__DROP_COUNT) {
             flush_drops(r);
         }
-        slot->queued = true;
+        slot->marks |= SLEY__SLOT_QUEUED;
         r->drops[r->drop_count++] = number;
     }
 }
@@ -169,17 +190,20 @@ static inline int32_t attempt(struct sley__slot *slot, struct sley_io_op *op, ui
 {
     const int32_t n = sley_io_try(op);
     if (SLEY_UNLIKELY(n == -EAGAIN)) {
-        slot->dry |= (uint8_t)direction;
-    } else if (n > 0 && (size_t)n < op->len && op->code == SLEY_IO_RECV && slot->short_ends && n < SLEY_IO_CALL_BYTES) {
-        slot->dry |= SLEY_IO_IN; /* what comes later is an event of its own */
+        slot->marks |= (uint8_t)direction;
+    } else if (n > 0 && (size_t)n < op->len && op->code == SLEY_IO_RECV && (slot->marks & SLEY__SLOT_SHORT) &&
+               n < SLEY_IO_CALL_BYTES) {
+        slot->marks |= SLEY_IO_IN; /* what comes later is an event of its own */
     }
     return n;
 }
 
 static inline void wait_on(struct sley__poll *r, struct sley__slot *slot, struct sley_io_op **ring, struct sley_io_op *op)
 {
-    slot->usual = false;
-    slot->short_ends = slot->short_ends && sley__io_busy(op); /* those that may be many are nothing for short ways */
+    close_way(slot);
+    if (!sley__io_busy(op)) {
+        slot->marks &= (uint8_t)~(uint32_t)SLEY__SLOT_SHORT; /* those that may be many are nothing for short ways */
+    }
     sley_io_arm(&r->base, op);
     ring_push(ring, op);
 }
@@ -219,7 +243,7 @@ static void cancel_ring(struct sley__poll *r, struct sley_io_op **ring)
 
 static void cancel_slot(struct sley__poll *r, struct sley__slot *slot)
 {
-    slot->usual = false;
+    close_way(slot);
     cancel_ring(r, &slot->polls);
     cancel_ring(r, &slot->read);
     cancel_ring(r, &slot->write);
@@ -231,12 +255,10 @@ static void forget(struct sley__poll *r, struct sley__slot *slot, int number)
     if (slot->watched) {
         (void)r->port->watch(r, slot, number, 0);
     }
-    slot->token++;
     slot->watched = 0;
-    slot->dry = 0;
+    slot->marks &= (uint8_t)~(uint32_t)(SLEY_IO_IN | SLEY_IO_OUT | SLEY__SLOT_SHORT);
     slot->heat = 0;
-    slot->short_ends = false;
-    slot->usual = false;
+    slot->way = SLEY__WAY_ASK;
 }
 
 /** The port is told: another descriptor may share the open file, and would go on reporting. */
@@ -274,7 +296,9 @@ int sley__poll_adopt(struct sley_reactor *self, struct sley_fd *fd)
         return -EEXIST;
     }
     forget(r, slot, fd->number);
-    slot->short_ends = (sley__fd_state(fd) & SLEY_FD_STREAM) != 0;
+    slot->marks |= sley__fd_state(fd) & SLEY_FD_STREAM ? SLEY__SLOT_SHORT : 0;
+    fd->slot = slot;
+    sley__fd_set(fd, sley__fd_state(fd) & ~(uint32_t)SLEY_FD_FAR);
     return 0;
 }
 
@@ -306,7 +330,7 @@ void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op)
         return;
     }
     struct sley__slot *slot = sley__poll_slot(r, op->fd->number);
-    if (!(slot->dry & direction)) {
+    if (!(slot->marks & direction)) {
         try_or_wait(r, op, slot);
     } else if (SLEY_LIKELY(slot->watched & direction)) {
         wait_on(r, slot, direction == SLEY_IO_IN ? &slot->read : &slot->write, op);
@@ -315,52 +339,15 @@ void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op)
     }
 }
 
-/* The two ways of a server's every message: a receive that has to wait, and a send that goes out whole. */
-
-void sley__poll_recv(struct sley_reactor *self, struct sley_io_op *op, struct sley_sched *s)
+void sley__poll_send_on(struct sley_reactor *self, struct sley_io_op *op, int32_t n)
 {
     struct sley__poll *r = core_of(self);
     struct sley__slot *slot = sley__poll_slot(r, op->fd->number);
-    /* nobody polls, for that would have taken short_ends away */
-    if (SLEY_LIKELY(slot->dry & slot->watched & SLEY_IO_IN) && SLEY_LIKELY(slot->short_ends) && SLEY_LIKELY(!slot->read)) {
-        self->armed_count++;
-        sley__fd_set(op->fd, sley__fd_state(op->fd) + (SLEY_FD_READING | SLEY_FD_HOLD));
-        sley__wait_arm_in(&op->wait, s);
-        op->next = op;
-        slot->read = op;
-        slot->usual = true;
-    } else {
-        sley__poll_submit(self, op);
+    const int32_t rest = sley_io_try_on(op, n);
+    if (rest == -EAGAIN) {
+        slot->marks |= SLEY_IO_OUT;
     }
-}
-
-static SLEY_NOINLINE void send_rest(struct sley_io_op *op, ssize_t moved)
-{
-    const int32_t first = moved < 0 ? -errno : (int32_t)moved;
-    struct sley__poll *r = core_of(op->fd->home);
-    struct sley__slot *slot = sley__poll_slot(r, op->fd->number);
-    sley_io_begin_send(op);
-    const int32_t n = sley_io_try_on(op, first);
-    if (n == -EAGAIN) {
-        slot->dry |= SLEY_IO_OUT;
-    }
-    settle(r, op, slot, SLEY_IO_OUT, n);
-}
-
-/* It does not ask whether the direction is dry: nobody waits in it, so that at most a cancelled send has found it so. */
-void sley__poll_send(struct sley_reactor *self, struct sley_io_op *op)
-{
-    (void)self;
-    const ssize_t n = send(op->fd->number, op->buf, op->len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (SLEY_UNLIKELY((size_t)n != op->len)) {
-        send_rest(op, n);
-        return;
-    }
-    op->done_bytes = (size_t)n;
-    if (op->ret_done) {
-        *op->ret_done = (size_t)n;
-    }
-    sley__wait_finish_in(&op->wait, sley__self, op->flags & SLEY_IO_ALL ? 0 : (int32_t)n);
+    settle(r, op, slot, SLEY_IO_OUT, rest);
 }
 
 void sley__poll_cancel(struct sley_reactor *self, struct sley_io_op *op)
@@ -368,7 +355,7 @@ void sley__poll_cancel(struct sley_reactor *self, struct sley_io_op *op)
     struct sley__poll *r = core_of(self);
     const int number = op->fd->number;
     struct sley__slot *slot = sley__poll_slot(r, number);
-    slot->usual = false;
+    close_way(slot);
     ring_remove(ring_of(slot, op), op);
     sley_io_complete(self, op, -ECANCELED);
     unwatch(r, slot, number);
@@ -400,7 +387,7 @@ static void event_polls(struct sley__poll *r, struct sley__slot *slot, uint32_t 
 static inline void event_ring(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t direction)
 {
     struct sley_io_op **ring = direction == SLEY_IO_IN ? &slot->read : &slot->write;
-    slot->dry &= (uint8_t)~direction;
+    slot->marks &= (uint8_t)~direction;
     while (*ring) {
         struct sley_io_op *op = (*ring)->next;
         const int32_t n = attempt(slot, op, direction);
@@ -423,7 +410,9 @@ static SLEY_NOINLINE void event_slowly(struct sley__poll *r, struct sley__slot *
     const bool broken = events & (SLEY_IO_ERR | SLEY_IO_HUP | SLEY__POLL_BAD);
     const uint32_t ready = broken ? SLEY_IO_IN | SLEY_IO_OUT : events & (SLEY_IO_IN | SLEY_IO_OUT);
     const bool useful = ((ready & SLEY_IO_IN) && slot->read) || ((ready & SLEY_IO_OUT) && slot->write) || slot->polls;
-    slot->short_ends = slot->short_ends && !(events & (uint32_t)SLEY__POLL_DOUBT);
+    if (events & (uint32_t)SLEY__POLL_DOUBT) {
+        slot->marks &= (uint8_t)~(uint32_t)SLEY__SLOT_SHORT;
+    }
     if (slot->polls) {
         event_polls(r, slot, events); /* before the others take what makes it ready */
     }
@@ -433,7 +422,7 @@ static SLEY_NOINLINE void event_slowly(struct sley__poll *r, struct sley__slot *
     if (ready & SLEY_IO_OUT) {
         event_ring(r, slot, number, SLEY_IO_OUT);
     }
-    const bool silent = r->port->edge || (slot->dry & slot->watched & SLEY_IO_IN && !(slot->watched & SLEY_IO_OUT));
+    const bool silent = r->port->edge || (slot->marks & slot->watched & SLEY_IO_IN && !(slot->watched & SLEY_IO_OUT));
     if (!useful || !silent) { /* what is ready still would be reported again */
         unwatch(r, slot, number);
     }
@@ -441,27 +430,24 @@ static SLEY_NOINLINE void event_slowly(struct sley__poll *r, struct sley__slot *
 
 void sley__poll_event(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t events)
 {
-    slot->usual = false;
+    close_way(slot);
     if (SLEY_LIKELY(events == SLEY_IO_IN && slot->read && !slot->polls && r->port->edge)) {
         event_ring(r, slot, number, SLEY_IO_IN);
     } else {
         event_slowly(r, slot, number, events);
     }
+    open_way(slot);
 }
 
 void sley__poll_odd_recv(struct sley__poll *r, struct sley__slot *slot, int number, ssize_t n)
 {
-    const int error = n < 0 ? errno : 0;
-    if (error == EAGAIN) {
-        return; /* it waits on */
-    }
-    slot->usual = false;
-    if (error == EINTR) {
+    if (n == -EINTR) {
         sley__poll_event(r, slot, number, SLEY_IO_IN);
-        return;
+    } else if (n != -EAGAIN) { /* else it waits on */
+        close_way(slot);
+        slot->marks &= (uint8_t)~(uint32_t)SLEY_IO_IN;
+        sley_io_complete(&r->base, ring_pop(&slot->read), (int32_t)n); /* the system tells an error once: no second try */
     }
-    slot->dry &= (uint8_t)~(uint32_t)SLEY_IO_IN;
-    sley_io_complete(&r->base, ring_pop(&slot->read), -error); /* the system tells an error once: no second try */
 }
 
 int sley__poll_poll(struct sley_reactor *self, uint64_t timeout_ns)

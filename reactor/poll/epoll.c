@@ -15,14 +15,16 @@ enum { EVENT_COUNT = 256 };
  * cache is still there when its task answers, and no task waits for the reads of hundreds of others. */
 enum { EVENT_SHARE = 64 };
 
-/* in place of a descriptor's number and generation */
-static const uint64_t RING = UINT64_MAX;
+/* A report is a slot's address and, in the bits below it, the number of the watch, from the marks: it may come late. */
+enum { LIFE_MASK = 15 };
 
 struct port_epoll {
     struct sley__poll core;
     int epoll, ring;
     int next, count; /* events taken and not handled yet: [next, count) */
     bool coarse; /* no epoll_pwait2 here: timeouts in milliseconds, rounded up */
+    struct sley__slot bell;   /* the ring's */
+    struct sley__slot nobody; /* of reports that concern nobody any more */
     struct epoll_event events[EVENT_COUNT];
 };
 
@@ -31,9 +33,32 @@ static struct port_epoll *port_of(struct sley__poll *r)
     return sley_container_of(r, struct port_epoll, core);
 }
 
+static uint64_t report_of(const struct sley__slot *slot)
+{
+    return (uintptr_t)slot | slot->marks / SLEY__SLOT_LIFE;
+}
+
+static struct sley__slot *slot_of(const struct epoll_event *ev)
+{
+    return (struct sley__slot *)(uintptr_t)(ev->data.u64 & ~(uint64_t)LIFE_MASK);
+}
+
+/** What is reported of @p slot from now on is of another watch. */
+static void end_life(struct port_epoll *p, struct sley__slot *slot)
+{
+    slot->marks = (uint8_t)(slot->marks + SLEY__SLOT_LIFE);
+    /* a report not handled yet might be of the life that had these bits before */
+    for (int i = 0; slot->marks < SLEY__SLOT_LIFE && i < p->count; i++) {
+        if (slot_of(&p->events[i]) == slot) {
+            p->events[i].data.u64 = (uintptr_t)&p->nobody;
+        }
+    }
+}
+
 static int port_open(struct sley__poll *r)
 {
     struct port_epoll *p = port_of(r);
+    p->nobody.marks = SLEY__SLOT_LIFE; /* no report has this */
     p->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (p->epoll < 0) {
         return errno == ENOSYS ? -ENOTSUP : -errno;
@@ -44,7 +69,7 @@ static int port_open(struct sley__poll *r)
         rc = -errno;
     } else {
         /* edge-triggered: each write is an event of its own, and nobody needs to read the counter back */
-        struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = RING};
+        struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = report_of(&p->bell)};
         if (epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->ring, &ev) < 0) {
             rc = -errno;
             (void)close(p->ring);
@@ -65,10 +90,14 @@ static void port_close(struct sley__poll *r)
 static int port_watch(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t interest)
 {
     const int epoll = port_of(r)->epoll;
+    if (interest == 0) {
+        end_life(port_of(r), slot);
+    }
+    slot->token = (uint32_t)number;
     struct epoll_event ev = {
         .events = (uint32_t)EPOLLET | (interest & SLEY_IO_IN ? EPOLLIN | EPOLLPRI | EPOLLRDHUP : 0u) |
                   (interest & SLEY_IO_OUT ? EPOLLOUT : 0u),
-        .data.u64 = (uint64_t)slot->token << 32 | (uint32_t)number,
+        .data.u64 = report_of(slot),
     };
     int how = EPOLL_CTL_DEL;
     if (interest != 0) {
@@ -126,6 +155,21 @@ static int take_events(struct port_epoll *p, uint64_t timeout_ns)
     return 0;
 }
 
+/** All but the usual. Returns: 1; 0 when it was no event. */
+static SLEY_NOINLINE int handle(struct port_epoll *p, const struct epoll_event *ev)
+{
+    struct sley__slot *slot = slot_of(ev);
+    if (slot == &p->bell) {
+        sley__poll_woken(&p->core);
+        return 0;
+    }
+    if (ev->data.u64 != report_of(slot)) {
+        return 0;
+    }
+    sley__poll_event(&p->core, slot, (int)slot->token, ev->events);
+    return 1;
+}
+
 static int port_wait(struct sley__poll *r, uint64_t timeout_ns)
 {
     struct port_epoll *p = port_of(r);
@@ -141,20 +185,11 @@ static int port_wait(struct sley__poll *r, uint64_t timeout_ns)
     r->base.more = p->next != p->count;
     int seen = share;
     for (; ev != end; ev++) {
-        const uint64_t data = ev->data.u64;
-        if (SLEY_UNLIKELY(data == RING)) {
-            sley__poll_woken(r);
-            seen--;
-            continue;
-        }
-        const int number = (int)(uint32_t)data;
-        struct sley__slot *slot = sley__poll_slot(r, number);
-        if (SLEY_LIKELY(ev->events == EPOLLIN && slot->usual)) {
-            sley__poll_usual(r, slot, number); /* a report about the number's earlier life costs a try, no more */
-        } else if (SLEY_LIKELY(slot->token == data >> 32)) {
-            sley__poll_event(r, slot, number, ev->events);
+        struct sley__slot *slot = slot_of(ev);
+        if (SLEY_LIKELY(ev->events == EPOLLIN) && SLEY_LIKELY(slot->way == SLEY__WAY_TAKEN)) {
+            sley__poll_taken(r, slot); /* a report about an earlier life costs a try, no more */
         } else {
-            seen--;
+            seen -= 1 - handle(p, ev);
         }
     }
     return seen;
@@ -181,8 +216,7 @@ static const struct sley__port port_epoll = {
             .name = "epoll",
             .adopt = sley__poll_adopt,
             .submit = sley__poll_submit,
-            .recv = sley__poll_recv,
-            .send = sley__poll_send,
+            .send_on = sley__poll_send_on,
             .cancel = sley__poll_cancel,
             .poll = sley__poll_poll,
             .wake = sley__poll_wake,

@@ -253,8 +253,8 @@ static void handle(struct port_poll *p, uint32_t place)
     struct sley__slot *slot = sley__poll_slot(r, e.fd);
     p->entries[place].revents = 0;
     warm(p, slot);
-    if (SLEY_LIKELY(e.revents == POLLIN && slot->usual)) {
-        sley__poll_usual(r, slot, e.fd);
+    if (SLEY_LIKELY(e.revents == POLLIN && slot->way == SLEY__WAY_TAKEN)) {
+        sley__poll_taken(r, slot);
     } else {
         sley__poll_event(r, slot, e.fd, (uint32_t)e.revents);
     }
@@ -393,8 +393,7 @@ static const struct sley__port port_poll = {
             .name = "poll",
             .adopt = sley__poll_adopt,
             .submit = sley__poll_submit,
-            .recv = sley__poll_recv,
-            .send = sley__poll_send,
+            .send_on = sley__poll_send_on,
             .cancel = sley__poll_cancel,
             .poll = sley__poll_poll,
             .wake = sley__poll_wake,

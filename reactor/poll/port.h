@@ -3,31 +3,16 @@
 #define SLEY_REACTOR_POLL_PORT_H
 
 #include <sley/reactor_poll.h>
-
-#include <sys/socket.h>
+#include <sley/socket_impl.h>
 
 struct sley__poll;
 
-/**
- * What is known of a descriptor's number. Rings of ops name their newest; its next is the oldest.
- * `dry` holds the directions in which the last look found nothing: waiting is right, trying is not. It may be set wrongly while
- * the port does not watch the direction: the watching then begins with a report of what is ready.
- */
-struct sley__slot {
-    struct sley_io_op *read;  /* accept, recv, recvmsg: ring */
-    struct sley_io_op *write; /* connect, send, sendmsg: ring */
-    struct sley_io_op *polls; /* ring */
-    uint32_t token;           /* the port's: a generation, or a place */
-    uint8_t watched;          /* what the port watches: SLEY_IO_IN, OUT, and always ERR; 0: nothing */
-    uint8_t dry;              /* SLEY_IO_IN, OUT */
-    uint8_t heat;             /* the port's: how active it is, or has been */
-    bool short_ends : 1;      /* a short receive means no more: TCP, not hung up, no urgent data; nobody polls */
-    bool queued : 1;          /* in the core's list of those that are watched without need */
-    bool usual : 1;           /* what waits is one receive that came by sley__poll_recv, `dry` has IN, short_ends */
+/* in slot->marks, beside SLEY_IO_IN and OUT */
+enum {
+    SLEY__SLOT_SHORT = 2,  /* a short receive means no more: TCP, not hung up, no urgent data; nobody polls */
+    SLEY__SLOT_QUEUED = 8, /* in the core's list of those that are watched without need */
+    SLEY__SLOT_LIFE = 16,  /* this bit and those above: the port's, to tell one watch of the number from another */
 };
-#ifdef __LP64__
-SLEY_STATIC_ASSERT(sizeof(struct sley__slot) == 32, "two to a cache line");
-#endif
 
 /* what a port may report beside SLEY_IO_IN, OUT, ERR and HUP */
 enum {
@@ -78,27 +63,29 @@ SLEY_INLINE struct sley__slot *sley__poll_slot(const struct sley__poll *r, int n
 
 /** A port's report: tries what waits, completes what is done. */
 void sley__poll_event(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t events);
-/** The usual receive got nothing, or an error: @p n is what recv(2) said. */
+/** A receive that was armed by a short way got nothing, or an error: @p n says which. */
 void sley__poll_odd_recv(struct sley__poll *r, struct sley__slot *slot, int number, ssize_t n);
 /** A port has seen its ring. */
 void sley__poll_woken(struct sley__poll *r);
 
-/** sley__poll_event for a slot that is `usual` and readable, no more: what a server's every message passes. */
-SLEY_INLINE void sley__poll_usual(struct sley__poll *r, struct sley__slot *slot, int number)
+/** sley__poll_event for a slot that is TAKEN and readable, no more: what a server's every message passes. */
+SLEY_INLINE void sley__poll_taken(struct sley__poll *r, struct sley__slot *slot)
 {
     struct sley_io_op *op = slot->read;
-    const ssize_t n = recv(number, op->buf, op->len, MSG_DONTWAIT);
+    struct sley_fd *fd = op->fd;
+    const ssize_t n = sley__socket_recv(fd->number, op->buf, op->len);
     if (SLEY_UNLIKELY(n <= 0)) {
-        sley__poll_odd_recv(r, slot, number, n);
+        sley__poll_odd_recv(r, slot, fd->number, n);
         return;
     }
     slot->read = NULL;
-    slot->usual = false;
+    slot->way = SLEY__WAY_DRY;
     if (SLEY_UNLIKELY((size_t)n == op->len)) {
-        slot->dry &= (uint8_t)~(uint32_t)SLEY_IO_IN;
+        slot->way = SLEY__WAY_ASK; /* there may be more */
+        slot->marks &= (uint8_t)~(uint32_t)SLEY_IO_IN;
     }
     r->base.armed_count--;
-    sley__fd_set(op->fd, sley__fd_state(op->fd) - (SLEY_FD_READING | SLEY_FD_HOLD));
+    sley__fd_set(fd, sley__fd_state(fd) - (SLEY_FD_READING | SLEY_FD_HOLD));
     sley_wait_complete_home(&op->wait, (int32_t)n);
 }
 
@@ -106,8 +93,7 @@ SLEY_INLINE void sley__poll_usual(struct sley__poll *r, struct sley__slot *slot,
 int sley__poll_create(const struct sley__port *port, const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor);
 int sley__poll_adopt(struct sley_reactor *self, struct sley_fd *fd);
 void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op);
-void sley__poll_recv(struct sley_reactor *self, struct sley_io_op *op, struct sley_sched *s);
-void sley__poll_send(struct sley_reactor *self, struct sley_io_op *op);
+void sley__poll_send_on(struct sley_reactor *self, struct sley_io_op *op, int32_t n);
 void sley__poll_cancel(struct sley_reactor *self, struct sley_io_op *op);
 int sley__poll_poll(struct sley_reactor *self, uint64_t timeout_ns);
 void sley__poll_wake(struct sley_reactor *self);

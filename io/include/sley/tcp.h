@@ -20,7 +20,7 @@ struct sley_tcp {
     bool ended;                   /* the write side, by us */
 };
 #ifdef __LP64__
-SLEY_STATIC_ASSERT(sizeof(struct sley_tcp) == 40, "a connection is a few words");
+SLEY_STATIC_ASSERT(sizeof(struct sley_tcp) == 48, "a connection is a few words");
 #endif
 
 /** Private: how an accept that meets a shortage goes about it. */

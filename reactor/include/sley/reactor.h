@@ -7,6 +7,7 @@
 SLEY_EXTERN_C_BEGIN
 
 struct sley_reactor;
+struct sley__slot;
 
 /**
  * A descriptor with a home: the reactor of the worker where the first op on it ran. May be copied to a new place while nothing
@@ -17,6 +18,7 @@ struct sley_fd {
     int number; /**< -1: none */
     SLEY_ATOMIC(uint32_t) state;
     struct sley_reactor *home;
+    struct sley__slot *slot; /* what its home knows of it */
 };
 
 /** What an op does. Contract: completion; it is done when it has been done. */

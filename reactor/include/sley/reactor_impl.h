@@ -20,7 +20,7 @@ struct sley_reactor_ops {
     /**
      * Optional (absent: 0). A descriptor comes home: forget what was known about its number, which may have been closed and
      * reused without this reactor's knowledge. Returns: 0; -EEXIST when ops of another sley_fd are armed on the number; -ENOMEM.
-     * Thread: owner.
+     * A reactor of readiness may open the short ways here: it sets fd->slot and clears SLEY_FD_FAR. Thread: owner.
      */
     int (*adopt)(struct sley_reactor *self, struct sley_fd *fd);
     /**
@@ -44,12 +44,10 @@ struct sley_reactor_ops {
     /** Required. Cancels what is armed, drains, releases everything, itself too. Thread: owner. */
     void (*destroy)(struct sley_reactor *self);
     /**
-     * Optional (submit): the same for what everything is made of, each on its own path: see sley_io_submit_recv and _send, which
-     * call them when nothing is unusual. @p s is the current sched. A receive has begun; a send begins (sley_io_begin_send)
-     * only when it does not go out whole at once. `end` need not be called for a success.
+     * Required of those that clear SLEY_FD_FAR. Goes on with a SEND that has begun and is admitted, and whose first system call
+     * has said @p n (or a negative errno): it has not gone out whole. Else as submit.
      */
-    void (*recv)(struct sley_reactor *self, struct sley_io_op *op, struct sley_sched *s);
-    void (*send)(struct sley_reactor *self, struct sley_io_op *op);
+    void (*send_on)(struct sley_reactor *self, struct sley_io_op *op, int32_t n);
     /* since version 2 */
 };
 
@@ -84,6 +82,7 @@ SLEY_API int sley_reactor_check(const struct sley_reactor_ops *ops);
  *   bit 17     WRITING: the same for the write side
  *   bit 18     CLOSING: no op may start any more (-EBADF)
  *   bit 19     STREAM: bytes without boundaries (TCP); set before the first op by who has made the descriptor
+ *   bit 20     FAR: its home, if it has one, is to be asked about every op; else there are the short ways, see struct sley__slot
  * The home thread's alone; plain threads, which use a descriptor without a home, change it by atomic read-modify-write. */
 enum {
     SLEY_FD_HOLD = 1,
@@ -92,7 +91,38 @@ enum {
     SLEY_FD_WRITING = 1 << 17,
     SLEY_FD_CLOSING = 1 << 18,
     SLEY_FD_STREAM = 1 << 19,
+    SLEY_FD_FAR = 1 << 20,
 };
+
+/* ---- the short ways -----------------------------------------------------------------------------------------------
+ * Of a descriptor that is at home in a reactor of readiness, and not FAR, a SEND is tried where it is submitted, and the reactor
+ * hears of it only when it does not go out whole (send_on); and a RECV that would find nothing is armed by a few stores. Who
+ * submits takes them by <sley/near_impl.h>. */
+
+enum sley__way {
+    SLEY__WAY_ASK,   /* every receive is to be submitted */
+    SLEY__WAY_DRY,   /* nothing is there, and the reactor watches for what comes: a receive may be armed here */
+    SLEY__WAY_TAKEN, /* one has been; it is `read`, and nothing else waits to receive. Its `next` and done_bytes are not set */
+};
+
+/**
+ * What is known of a descriptor's number. For the reactor alone but for `read` and `way`, by which a receive is armed. Rings of
+ * ops name their newest; its next is the oldest. A direction may be called dry wrongly while it is not watched: the watching
+ * then begins with a report of what is ready.
+ */
+struct sley__slot {
+    struct sley_io_op *read;  /* accept, recv, recvmsg: ring */
+    struct sley_io_op *write; /* connect, send, sendmsg: ring */
+    struct sley_io_op *polls; /* ring */
+    uint32_t token;           /* the port's: the number, or a place */
+    uint8_t watched;          /* what the port watches: SLEY_IO_IN, OUT, and always ERR; 0: nothing */
+    uint8_t marks;            /* SLEY_IO_IN, OUT: the last look in this direction found nothing; SLEY__SLOT_* */
+    uint8_t way;              /* enum sley__way */
+    uint8_t heat;             /* the port's: how active it is, or has been */
+} __attribute__((aligned(32)));
+#ifdef __LP64__
+SLEY_STATIC_ASSERT(sizeof(struct sley__slot) == 32, "two to a cache line");
+#endif
 
 enum {
     SLEY_IO_SHARE_BYTES = 1 << 20,   /**< what one try of an ALL op moves at most: others want their turn */
@@ -114,15 +144,6 @@ SLEY_API void sley_fd_set_stream(struct sley_fd *fd);
  * reactor: a plain thread, or an executor without one), and what `adopt` returns.
  */
 SLEY_API void sley_io_submit(struct sley_io_op *op);
-/**
- * The same for a RECV without flags, and for a SEND, of 1 to SLEY_IO_SHARE_BYTES bytes: fewer questions on the usual way. The
- * caller has set code, flags, stage (0), ret_done and `end`. `end` is not called where it has nothing to say: when a receive
- * has got something, and when a send goes out whole at once; then `*op->ret_done` has been written.
- */
-SLEY_API void sley_io_submit_recv(struct sley_io_op *op, struct sley_fd *fd, void *buf, size_t len);
-SLEY_API void sley_io_submit_send(struct sley_io_op *op, struct sley_fd *fd, const void *buf, size_t len);
-/** For reactors' `send`: begins the node of a SEND that has not gone out whole; done_bytes is 0 then. */
-SLEY_API void sley_io_begin_send(struct sley_io_op *op);
 /** The same, waiting: in a fiber, or on a plain thread, which then waits in poll(2) for a descriptor without a home. */
 SLEY_API int sley_io_run(struct sley_io_op *op);
 

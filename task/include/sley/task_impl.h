@@ -95,7 +95,11 @@ SLEY_INLINE void sley__task_wake_home(struct sley_sched *s, struct sley_task *t)
 {
     /* relaxed: run state is the home thread's alone */
     const uint32_t state = atomic_load_explicit(&t->state, memory_order_relaxed);
-    if (SLEY_LIKELY((state & SLEY__TASK_RUN_MASK) == SLEY__TASK_IDLE)) {
+    if (SLEY_LIKELY((state & (SLEY__TASK_RUN_MASK | SLEY__TASK_LANE_MASK)) == SLEY__TASK_IDLE)) {
+        /* relaxed: as above */
+        atomic_store_explicit(&t->state, state | SLEY__TASK_SCHEDULED, memory_order_relaxed);
+        sley__task_queue(s, t, 0);
+    } else if ((state & SLEY__TASK_RUN_MASK) == SLEY__TASK_IDLE) {
         /* relaxed: as above */
         atomic_store_explicit(&t->state, state | SLEY__TASK_SCHEDULED, memory_order_relaxed);
         sley__task_queue(s, t, state);

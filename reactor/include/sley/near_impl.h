@@ -1,0 +1,74 @@
+/* For io/, which submits: the short ways of a RECV or SEND of 1 to SLEY_IO_SHARE_BYTES bytes. What they are: <sley/reactor_impl.h>. */
+#ifndef SLEY_NEAR_IMPL_H
+#define SLEY_NEAR_IMPL_H
+
+#include <sley/reactor_impl.h>
+#include <sley/socket_impl.h>
+
+SLEY_EXTERN_C_BEGIN
+
+#ifndef __cplusplus
+
+SLEY_API extern const struct sley_wait_ops sley__io_kinds[SLEY_IO_CLOSE + 1];
+
+/** Is a short way open: is the descriptor at home in the current sched @p s, its direction free, and is there budget left? */
+SLEY_INLINE bool sley_io_near(const struct sley_fd *fd, uint32_t busy, const struct sley_sched *s)
+{
+    return SLEY_LIKELY(!(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING | SLEY_FD_FAR))) &&
+           SLEY_LIKELY(fd->home->sched == s) && SLEY_LIKELY(s->budget > 0);
+}
+
+SLEY_INLINE void sley__io_begin_near(struct sley_io_op *op, uint32_t code)
+{
+    SLEY__CHECK_UNARMED(&op->wait);
+    op->wait.ops = &sley__io_kinds[code];
+    op->wait.flags = 0;
+}
+
+/**
+ * Arms a RECV whose code, flags (0) and `end` are set; `end` is not called when it gets something. Returns false when that is
+ * not possible: nothing has happened, and it is to be submitted.
+ */
+SLEY_INLINE bool sley_io_recv_near(struct sley_io_op *op, struct sley_fd *fd, void *buf, size_t len, struct sley_sched *s)
+{
+    if (!sley_io_near(fd, SLEY_FD_READING, s) || SLEY_UNLIKELY(fd->slot->way != SLEY__WAY_DRY)) {
+        return false;
+    }
+    struct sley__slot *slot = fd->slot;
+    sley__io_begin_near(op, SLEY_IO_RECV);
+    op->fd = fd;
+    op->buf = buf;
+    op->len = len;
+    fd->home->armed_count++;
+    sley__fd_set(fd, sley__fd_state(fd) + (SLEY_FD_READING | SLEY_FD_HOLD));
+    sley__wait_arm_in(&op->wait, s);
+    slot->read = op;
+    slot->way = SLEY__WAY_TAKEN;
+    return true;
+}
+
+/** After sley_io_near. Returns: bytes or a negative errno; when they are not @p len: sley_io_send_on. */
+SLEY_INLINE ssize_t sley_io_send_near(const struct sley_fd *fd, const void *buf, size_t len)
+{
+    return sley__socket_send(fd->number, buf, len);
+}
+
+/** A SEND that has gone out whole is done; nothing of the op but flags and ret_done need be set, and `end` is not called. */
+SLEY_INLINE void sley_io_sent(struct sley_io_op *op, size_t len, struct sley_sched *s)
+{
+    SLEY__CHECK_UNARMED(&op->wait);
+    op->done_bytes = len;
+    if (op->ret_done) {
+        *op->ret_done = len;
+    }
+    op->wait.flags = 0; /* they are read of a done node, too: an earlier use may have lost against a deadline */
+    sley__wait_finish_in(&op->wait, s, op->flags & SLEY_IO_ALL ? 0 : (int32_t)len);
+}
+
+/** A SEND that has not: it begins, and goes on after @p n. fd, code, flags and `end` are set. */
+SLEY_API void sley_io_send_on(struct sley_io_op *op, const void *buf, size_t len, ssize_t n);
+
+#endif /* !__cplusplus */
+
+SLEY_EXTERN_C_END
+#endif
