@@ -3,6 +3,7 @@
 
 #include <sley/local.h>
 #include <sley/reactor_poll.h>
+#include <sley/stealing.h>
 
 static const struct sley_reactor_factory *const automatic[] = {&sley_reactor_epoll, &sley_reactor_poll2, NULL};
 static const struct sley_reactor_factory *const epoll[] = {&sley_reactor_epoll, NULL};
@@ -24,8 +25,10 @@ const struct sley__named_reactor sley__reactors[] = {
         return &ex->base;                                                                                                   \
     }
 EXECUTOR(local)
+EXECUTOR(stealing)
 
 const struct sley__named_executor sley__executors[] = {
     {"local", true, local},
+    {"stealing", false, stealing},
     {NULL, false, NULL},
 };

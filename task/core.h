@@ -175,7 +175,6 @@ SLEY_INLINE void sley__scope_remove(struct sley_scope *sc, struct sley_task *t)
     } while (0)
 
 /* sched.c */
-bool sley__sched_started(const struct sley_sched *s); /* is a task left that has run? */
 void sley__orphans_gone(struct sley_sched *s, uint32_t count); /* handles of a finished sched; the last takes the memory along */
 
 /* task.c */

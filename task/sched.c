@@ -47,7 +47,7 @@ int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, cons
     return 0;
 }
 
-static void memory_destroy(struct sley_sched *s)
+void sley_sched_destroy(struct sley_sched *s)
 {
     struct sley__memory *m = s->memory;
     sley__task_free_kept(s);
@@ -86,7 +86,7 @@ bool sley_sched_fini(struct sley_sched *s)
     if (atomic_fetch_add_explicit(&s->orphans, out, memory_order_acq_rel) + out != 0) {
         return false;
     }
-    memory_destroy(s);
+    sley_sched_destroy(s);
     return true;
 }
 
@@ -94,7 +94,7 @@ void sley__orphans_gone(struct sley_sched *s, uint32_t count)
 {
     /* acq_rel: see sley_sched_fini */
     if (count && atomic_fetch_sub_explicit(&s->orphans, count, memory_order_acq_rel) == count) {
-        memory_destroy(s);
+        sley_sched_destroy(s);
         s->ops->release(s);
     }
 }
@@ -261,11 +261,11 @@ bool sley_sched_park(struct sley_sched *s)
                                                    memory_order_relaxed, memory_order_relaxed);
 }
 
-void sley_sched_unpark(struct sley_sched *s)
+bool sley_sched_unpark(struct sley_sched *s)
 {
     uintptr_t expected = SLEY__INBOX_PARKED;
     /* relaxed: as above; on failure items are there and the next drain takes them */
-    (void)atomic_compare_exchange_strong_explicit(&s->inbox, &expected, (uintptr_t)SLEY__INBOX_EMPTY,
+    return atomic_compare_exchange_strong_explicit(&s->inbox, &expected, (uintptr_t)SLEY__INBOX_EMPTY,
                                                   memory_order_relaxed, memory_order_relaxed);
 }
 
@@ -273,11 +273,15 @@ void sley_sched_unpark(struct sley_sched *s)
 
 void sley_sched_stop(struct sley_sched *s)
 {
-    s->flags |= SLEY__SCHED_STOPPING;
+    if (!sley__group(s)) {
+        s->flags |= SLEY__SCHED_STOPPING;
+    }
     /* relaxed: a request; a spawn that does not see it yet is cancelled on arrival */
     atomic_store_explicit(&s->refuses, 1, memory_order_relaxed);
+    sley__scope_lock(s->root);
     sley__scope_add_flags(s->root, SLEY__SCOPE_CLOSED);
-    sley__scope_mark(s->root);
+    sley__scope_mark_locked(s->root);
+    sley__scope_unlock(s->root);
 }
 
 /** Visits every task below a scope, children first. Returns how many it has visited. */
@@ -309,7 +313,7 @@ void sley_sched_report_left(struct sley_sched *s)
     (void)each_task(s->root, sley__report_left);
 }
 
-bool sley__sched_started(const struct sley_sched *s)
+static bool started(const struct sley_sched *s)
 {
     const struct sley_task *t = s->root->children; /* only those that have run have children of their own */
     for (uint32_t left = s->root->live_count; left > 0; left--, t = t->sibling_next) {
@@ -336,7 +340,7 @@ static void abandon_one(struct sley_sched *s, struct sley_task *t)
 
 uint32_t sley_sched_abandon(struct sley_sched *s)
 {
-    if (sley__sched_started(s)) {
+    if (started(s)) {
         return sley_sched_live(s);
     }
     sley__scope_add_flags(s->root, SLEY__SCOPE_CLOSED); /* a drop function finds it so, too */

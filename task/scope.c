@@ -182,7 +182,15 @@ static void next_cancel(struct sley_wait *w)
     }
 }
 
-static const struct sley_wait_ops wait_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.wait"};
+/** Waiting for children is never cancelled, but for executors, which wait for their roots. */
+static void wait_cancel(struct sley_wait *w)
+{
+    if (!op_of(w)->scope->owner) {
+        op_cancel(w);
+    }
+}
+
+static const struct sley_wait_ops wait_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.wait", .cancel = wait_cancel};
 static const struct sley_wait_ops fini_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.fini"};
 static const struct sley_wait_ops next_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.next", .cancel = next_cancel};
 static const struct sley_wait_ops slot_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.slot", .cancel = op_cancel};

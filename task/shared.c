@@ -394,11 +394,11 @@ void sley__shared_finish(struct sley_sched *s, struct sley_task *t)
     const bool collect = (flags & SLEY_SCOPE_COLLECT) && !(flags & SLEY__SCOPE_CLOSED);
     const bool known = collect || state >= SLEY__TASK_REF; /* else nobody has a way to it any more */
     if (known) {
-        /* a reference of our own until its joiner is told, and one of the ring; acq_rel, edge (6): publishes the result */
-        (void)atomic_fetch_add_explicit(&t->state,
+        /* a reference of our own until its joiner is told, and one of the ring; edge (6): publishes the result */
+        (void)atomic_fetch_add_explicit(&t->state, /* seq_cst: before `watched` is read; pairs with who waits for an end */
                                         SLEY__TASK_DONE - SLEY__TASK_RUNNING + SLEY__TASK_REF +
                                             (collect ? SLEY__TASK_REF + SLEY__TASK_RINGED : 0),
-                                        memory_order_acq_rel);
+                                        memory_order_seq_cst);
         if (collect) {
             sley__ring_push(&scope->finished, t);
         }
@@ -412,6 +412,10 @@ void sley__shared_finish(struct sley_sched *s, struct sley_task *t)
         if (joiner) {
             (void)sley__shared_set(t, SLEY__TASK_JOINED, 0);
             sley__join_ended((struct sley_wait *)joiner, result);
+        }
+        /* seq_cst: as above */
+        if (SLEY_UNLIKELY(atomic_load_explicit(&s->group->watched, memory_order_seq_cst) == t) && s->ops->ended) {
+            s->ops->ended(s);
         }
         unref(t);
     } else {
@@ -445,6 +449,17 @@ bool sley__shared_unjoin(struct sley_task *t, struct sley_wait *joiner)
 }
 
 /* ---- the group --------------------------------------------------------------------------------------------------- */
+
+void sley_sched_refuse(struct sley_sched *s, bool refuse)
+{
+    sley_spin_lock(&s->root->lock);
+    if (refuse) {
+        sley__scope_add_flags(s->root, SLEY__SCOPE_CLOSED);
+    } else {
+        sley__scope_drop_flags(s->root, SLEY__SCOPE_CLOSED);
+    }
+    sley_spin_unlock(&s->root->lock);
+}
 
 int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sley_task **ret_task)
 {
@@ -489,18 +504,6 @@ bool sley_sched_nudge(struct sley_sched *s)
         s->ops->ring(s);
     }
     return parked;
-}
-
-uint32_t sley_group_abandon(struct sley_group *g)
-{
-    uint32_t left = 0;
-    for (uint32_t i = 0; i < g->count; i++) {
-        left += sley__sched_started(g->scheds[i]) ? sley_sched_live(g->scheds[i]) : 0;
-    }
-    for (uint32_t i = 0; i < g->count && left == 0; i++) {
-        (void)sley_sched_abandon(g->scheds[i]);
-    }
-    return left;
 }
 
 bool sley_group_fini(struct sley_group *g)

@@ -104,6 +104,11 @@ void sley_timer_reset(struct sley_timer *t, uint64_t deadline_ns)
     }
 }
 
+bool sley_timer_is_deadline(const struct sley_timer *t)
+{
+    return t->wait.ops == &sley__scope_deadline_ops;
+}
+
 void sley_sched_timer_fired(struct sley_timer *t)
 {
     if (t->wait.ops == &sley__scope_deadline_ops) {

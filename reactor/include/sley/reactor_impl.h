@@ -9,6 +9,7 @@ SLEY_EXTERN_C_BEGIN
 
 enum { SLEY_REACTOR_VERSION = 1 };
 enum {
+    SLEY_REACTOR_CAP_SHARED = 2,    /**< several workers may use it, with `shared` set */
     SLEY_REACTOR_CAP_READINESS = 1, /**< tries first, waits for readiness: a transfer happens in submit or poll, in user time */
 };
 
@@ -55,6 +56,7 @@ struct sley_reactor_ops {
 struct sley_reactor {
     const struct sley_reactor_ops *ops;
     struct sley_sched *sched;  /* whose ops these are; set by the executor before the first op */
+    bool shared;               /* a group's: see SLEY_REACTOR_CAP_SHARED */
     bool more;                 /* poll has something left that it knows of: it will not wait (for foreign loops) */
     uint32_t armed_count;      /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
 };

@@ -17,7 +17,7 @@ struct sley_group {
     /* from here on every thread writes */
     SLEY_ATOMIC(int64_t) handles __attribute__((aligned(64))); /* given out and not yet back, those of workers aside, while alive */
     SLEY_ATOMIC(uint32_t) inside;                              /* other threads between their first and last access */
-    SLEY_ATOMIC(uint32_t) lock;                                /* who frees tasks after the end */
+    SLEY_ATOMIC(const struct sley_task *) watched; /* a task with a handle, whose end the scheds' `ended` is told; NULL: none */
 };
 
 /**
@@ -44,11 +44,12 @@ SLEY_API void sley_sched_collect(struct sley_sched *s);
  * Thread: any, signal.
  */
 SLEY_API bool sley_sched_nudge(struct sley_sched *s);
-/**
- * As sley_sched_abandon for all workers, none of which runs, and whose queues are empty or will not be looked at again.
- * Returns: how many tasks are left that have run; 0: none is left at all. Thread: stopped.
- */
-SLEY_API uint32_t sley_group_abandon(struct sley_group *g);
+/** Is it a scope's deadline? Such a timer is to be fired under the lock that `timer_disarm` takes. */
+SLEY_API bool sley_timer_is_deadline(const struct sley_timer *t);
+/** Refuses tasks in a worker's root scope, or takes them again, without stopping those that are there. Thread: any. */
+SLEY_API void sley_sched_refuse(struct sley_sched *s, bool refuse);
+/** Gives a finished sched's memory back: the last step of `release`. */
+SLEY_API void sley_sched_destroy(struct sley_sched *s);
 /**
  * Ends a group none of whose tasks is left: closes the inboxes, waits for other threads inside, gives memory back. Returns true
  * when the scheds' own memory is free at once; false: `release` says when. Thread: stopped.

@@ -46,6 +46,8 @@ struct sley_sched_ops {
      * by any worker. Timers of a group are armed on the current worker, and taken back on any. Thread: any, signal.
      */
     void (*schedule)(struct sley_sched *self, struct sley_task *t, enum sley_ready why);
+    /** Optional. The task that the group watches has ended. Thread: any worker. */
+    void (*ended)(struct sley_sched *self);
     /* since version 2 */
 };
 
@@ -157,7 +159,8 @@ SLEY_INLINE void sley_lane_init(struct sley_lane *lane)
 SLEY_API bool sley_sched_drain(struct sley_sched *s);
 /** Announces that the owner is about to park: true = nothing posted, ring() will be called from now on. Then: sley_sched_unpark. */
 SLEY_API bool sley_sched_park(struct sley_sched *s);
-SLEY_API void sley_sched_unpark(struct sley_sched *s);
+/** Returns: whether it was parked still; false: somebody has posted, or nudged it. */
+SLEY_API bool sley_sched_unpark(struct sley_sched *s);
 /** The wheel says that @p t is due. Thread: owner, entered. */
 SLEY_API void sley_sched_timer_fired(struct sley_timer *t);
 /** Refuses further root tasks and cancels the root scope. Thread: owner, entered. */

@@ -1,0 +1,412 @@
+/* The work-stealing executor's table: start, drive, stop and end a pool of workers. */
+#include "worker.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+
+static struct sley_stealing_pool *pool_of(const struct sley_executor *ex)
+{
+    return ((const struct sley_stealing *)(const void *)ex)->pool;
+}
+
+static void set_phase(struct sley_stealing_pool *p, uint32_t phase)
+{
+    /* seq_cst: before the look at who sleeps; pairs with the fence in sley__idle_park, and publishes to rest and work */
+    atomic_store_explicit(&p->phase, phase, memory_order_seq_cst);
+    sley__futex_wake(&p->phase);
+    for (uint32_t i = 0; i < p->count; i++) {
+        (void)sley_sched_nudge(&p->workers[i].sched);
+    }
+}
+
+/* ---- who drives: one thread at a time waits, pauses, ends --------------------------------------------------------- */
+
+static int drive(struct sley_stealing_pool *p)
+{
+    if (!p) {
+        return -EINVAL;
+    }
+    const int rc = sley_sched_may_drive();
+    if (rc < 0) {
+        return rc;
+    }
+    /* acquire: observes what the driver before has done; pairs with undrive */
+    return atomic_exchange_explicit(&p->driving, 1, memory_order_acquire) ? -EBUSY : 0;
+}
+
+static void undrive(struct sley_stealing_pool *p)
+{
+    /* release: pairs with drive */
+    atomic_store_explicit(&p->driving, 0, memory_order_release);
+}
+
+/** Stops all workers between two resumes. Returns whether all stand; those inside a task until @p deadline_ns do not. */
+static bool pause_all(struct sley_stealing_pool *p, uint64_t deadline_ns)
+{
+    set_phase(p, PHASE_PAUSED);
+    for (;;) {
+        /* acquire: pairs with rest */
+        const uint32_t seen = atomic_load_explicit(&p->news, memory_order_acquire);
+        /* acquire: as above */
+        if (atomic_load_explicit(&p->resting, memory_order_acquire) == p->count) {
+            return true;
+        }
+        if (sley__clock_ns() >= deadline_ns) {
+            return false;
+        }
+        sley__futex_wait(&p->news, seen, deadline_ns);
+    }
+}
+
+static void news(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    (void)w;
+    struct worker *worker = sley_container_of(hook, struct worker, drained_hook);
+    sley__worker_ops.ended(&worker->sched);
+}
+
+/** Watches the roots: `news` comes when one is empty. Returns whether all are, now. */
+static bool roots_empty(struct sley_stealing_pool *p)
+{
+    bool empty = true;
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct worker *w = &p->workers[i];
+        /* a wait that has ended is begun anew: its root may have tasks again */
+        if (!w->drained.wait.ops || sley_wait_done(&w->drained.wait)) {
+            sley_scope_wait_start(&w->drained, w->sched.root);
+        }
+        if (!sley_wait_done(&w->drained.wait)) {
+            empty = false;
+            w->drained_hook.fn = news;
+            sley_wait_hook(&w->drained.wait, &w->drained_hook);
+        }
+    }
+    return empty;
+}
+
+static void unwatch_roots(struct sley_stealing_pool *p)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        (void)sley_wait_fini(&p->workers[i].drained.wait);
+        memset(&p->workers[i].drained, 0, sizeof p->workers[i].drained);
+    }
+}
+
+static bool finished(struct sley_stealing_pool *p, const struct sley_task *until)
+{
+    /* an empty root may have got a task while the others were looked at: twice in a row is all at once */
+    return until ? sley_task_done(until) : roots_empty(p) && roots_empty(p);
+}
+
+static bool take_halt(struct sley_stealing_pool *p)
+{
+    /* relaxed: only a request; nothing travels with it */
+    return atomic_exchange_explicit(&p->halted, 0, memory_order_relaxed) != 0;
+}
+
+static int wait_for(struct sley_stealing_pool *p, const struct sley_task *until, uint64_t deadline_ns, bool haltable)
+{
+    int rc = 0;
+    /* seq_cst: said before it is looked whether the task has ended; pairs with sley__shared_finish */
+    atomic_store_explicit(&p->group.watched, until, memory_order_seq_cst);
+    for (;;) {
+        /* acquire: what led to the news is seen; pairs with ended */
+        const uint32_t seen = atomic_load_explicit(&p->news, memory_order_acquire);
+        if (haltable && take_halt(p)) {
+            rc = -ECANCELED;
+            break;
+        }
+        if (finished(p, until)) {
+            break;
+        }
+        if (deadline_ns != SLEY_NEVER && sley__clock_ns() >= deadline_ns) {
+            rc = -ETIMEDOUT;
+            break;
+        }
+        sley__futex_wait(&p->news, seen, deadline_ns);
+    }
+    unwatch_roots(p);
+    /* relaxed: late news wakes nobody */
+    atomic_store_explicit(&p->group.watched, NULL, memory_order_relaxed);
+    return rc;
+}
+
+static int stealing_run(struct sley_executor *ex, const struct sley_task *until)
+{
+    struct sley_stealing_pool *p = pool_of(ex);
+    int rc = drive(p);
+    if (rc == 0) {
+        rc = wait_for(p, until, SLEY_NEVER, true);
+        undrive(p);
+    }
+    return rc;
+}
+
+static void stealing_halt(struct sley_executor *ex)
+{
+    struct sley_stealing_pool *p = pool_of(ex);
+    if (p) {
+        /* relaxed: only a request */
+        atomic_store_explicit(&p->halted, 1, memory_order_relaxed);
+        sley__worker_ops.ended(&p->workers[0].sched);
+    }
+}
+
+static int stealing_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args,
+                          struct sley_task **ret_task)
+{
+    struct sley_stealing_pool *p = pool_of(ex);
+    if (!p) {
+        return -ESHUTDOWN;
+    }
+    /* relaxed: any will do */
+    const uint32_t turn = atomic_fetch_add_explicit(&p->spawn_index, 1, memory_order_relaxed);
+    return sley_sched_spawn(p->scheds[turn % p->count], type, args, ret_task);
+}
+
+static int stealing_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
+{
+    struct sley_stealing_pool *p = pool_of(ex);
+    int rc = drive(p);
+    if (rc < 0) {
+        return rc;
+    }
+    for (uint32_t i = 0; i < p->count; i++) {
+        sley_sched_stop(p->scheds[i]);
+    }
+    rc = wait_for(p, NULL, drain_deadline_ns, false);
+    if (rc < 0) {
+        (void)pause_all(p, sley__clock_ns() + 100 * SLEY_MS); /* so that what is reported stands still, but for who is stuck */
+        for (uint32_t i = 0; i < p->count; i++) {
+            sley_sched_report_left(p->scheds[i]);
+        }
+        set_phase(p, PHASE_RUNNING);
+    }
+    undrive(p);
+    return rc;
+}
+
+/* ---- start and end ----------------------------------------------------------------------------------------------- */
+
+static void pool_free(struct sley_stealing_pool *p)
+{
+    struct sley_alloc libc = p->libc;
+    struct sley_alloc *a = p->alloc == &p->libc ? &libc : p->alloc;
+    if (p->workers) {
+        sley_alloc_put(a, p->workers, p->count * sizeof *p->workers);
+    }
+    if (p->scheds) {
+        sley_alloc_put(a, p->scheds, p->count * sizeof(struct sley_sched *));
+    }
+    sley_alloc_put(a, p, sizeof *p);
+}
+
+static void group_release(struct sley_group *g)
+{
+    for (uint32_t i = 0; i < g->count; i++) {
+        (void)sley_sched_enter(g->scheds[i]);
+        sley_sched_collect(g->scheds[i]);
+        (void)sley_sched_enter(NULL);
+    }
+    for (uint32_t i = 0; i < g->count; i++) {
+        sley_sched_destroy(g->scheds[i]);
+    }
+    pool_free(sley_container_of(g, struct sley_stealing_pool, group));
+}
+
+static void join_all(struct sley_stealing_pool *p, uint32_t started)
+{
+    set_phase(p, PHASE_ENDED);
+    for (uint32_t i = 0; i < started; i++) {
+        (void)pthread_join(p->workers[i].thread, NULL);
+    }
+}
+
+static int start_thread(struct worker *w)
+{
+    struct sley_stealing_pool *p = w->pool;
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int rc = pthread_create(&w->thread, NULL, sley__worker_main, w);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        return -rc;
+    }
+    for (;;) {
+        /* acquire: pairs with rest */
+        const uint32_t seen = atomic_load_explicit(&p->news, memory_order_acquire);
+        /* acquire: as above; the worker's start_rc is seen */
+        if (atomic_load_explicit(&p->resting, memory_order_acquire) == w->index + 1) {
+            return w->start_rc;
+        }
+        sley__futex_wait(&p->news, seen, SLEY_NEVER);
+    }
+}
+
+static int init_worker(struct sley_stealing_pool *p, const struct sley_executor_config *config, uint32_t index)
+{
+    struct worker *w = &p->workers[index];
+    memset(w, 0, offsetof(struct worker, wheel_slots));
+    w->pool = p;
+    w->index = index;
+    w->random = index + 1;
+    w->inject_interval = LOOK_INTERVAL;
+    p->scheds[index] = &w->sched;
+    sley__ring_init(&w->ring, w->slots, RING_CAPACITY);
+    int rc = sley_sched_init(&w->sched, &sley__worker_ops,
+                             &(struct sley_sched_opts){p->alloc, config->report, config->report_arg});
+    if (rc == 0) {
+        rc = sley_wheel_init(&w->wheel, &(struct sley_wheel_opts){.tick_ns = config->tick_ns}, w->wheel_slots,
+                             sizeof w->wheel_slots / sizeof w->wheel_slots[0], sley__pool_now_ns(p));
+        if (rc < 0) {
+            (void)sley_sched_fini(&w->sched);
+        }
+    }
+    return rc;
+}
+
+static int pool_start(struct sley_stealing_pool *p, const struct sley_executor_config *config)
+{
+    uint32_t ready = 0, started = 0;
+    int rc = 0;
+    while (rc == 0 && ready < p->count) {
+        rc = init_worker(p, config, ready);
+        ready += rc == 0;
+    }
+    if (rc == 0) {
+        sley_group_init(&p->group, p->scheds, p->count, group_release);
+        sley__idle_init(p);
+        p->config = config;
+        while (rc == 0 && started < p->count) {
+            rc = start_thread(&p->workers[started]);
+            started += p->workers[started].thread != 0;
+        }
+        p->config = NULL;
+    }
+    if (rc < 0) {
+        join_all(p, started);
+        while (ready > 0) {
+            p->scheds[--ready]->group = NULL;
+            (void)sley_sched_fini(p->scheds[ready]);
+        }
+    }
+    return rc;
+}
+
+static uint32_t processors(void)
+{
+    cpu_set_t set;
+    const int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n > 0 ? (uint32_t)n : 1;
+}
+
+static int stealing_start(struct sley_executor *ex, const struct sley_executor_config *config)
+{
+    struct sley_stealing *stealing = sley_container_of(ex, struct sley_stealing, base);
+    struct sley_alloc libc = {0};
+    const int has_libc = sley_alloc_libc_init(&libc);
+    struct sley_alloc *alloc = config->alloc ? config->alloc : &libc;
+    const uint32_t count = config->worker_count ? config->worker_count : processors();
+    if (stealing->pool || count > SLEY_STEALING_WORKERS_MAX) {
+        return -EINVAL;
+    }
+    if (!config->alloc && has_libc < 0) {
+        return has_libc;
+    }
+    if (!(alloc->ops->caps & SLEY_ALLOC_CAP_THREADS)) {
+        return -ENOTSUP;
+    }
+    struct sley_stealing_pool *p = sley_alloc_get(alloc, sizeof *p, _Alignof(struct sley_stealing_pool));
+    if (!p) {
+        return -ENOMEM;
+    }
+    memset(p, 0, sizeof *p);
+    p->libc = libc;
+    p->alloc = config->alloc ? config->alloc : &p->libc;
+    p->clock = config->clock;
+    p->before_park = config->before_park;
+    p->hook_arg = config->hook_arg;
+    p->count = count;
+    p->workers = sley_alloc_get(p->alloc, count * sizeof *p->workers, _Alignof(struct worker));
+    p->scheds = sley_alloc_get(p->alloc, count * sizeof(struct sley_sched *), _Alignof(struct sley_sched *));
+    const int rc = p->workers && p->scheds ? pool_start(p, config) : -ENOMEM;
+    if (rc < 0) {
+        pool_free(p);
+        return rc;
+    }
+    stealing->pool = p;
+    set_phase(p, PHASE_RUNNING);
+    return 0;
+}
+
+static int stealing_fini(struct sley_executor *ex)
+{
+    struct sley_stealing *stealing = sley_container_of(ex, struct sley_stealing, base);
+    struct sley_stealing_pool *p = stealing->pool;
+    if (!p) {
+        return 0;
+    }
+    int rc = drive(p);
+    if (rc < 0) {
+        return rc;
+    }
+    for (uint32_t i = 0; i < p->count; i++) {
+        sley_sched_refuse(p->scheds[i], true);
+    }
+    if (wait_for(p, NULL, 0, false) < 0) { /* a task is left: all of them have run, or are about to */
+        for (uint32_t i = 0; i < p->count; i++) {
+            sley_sched_refuse(p->scheds[i], false);
+        }
+        undrive(p);
+        return -EBUSY;
+    }
+    join_all(p, p->count);
+    stealing->pool = NULL;
+    if (sley_group_fini(&p->group)) {
+        group_release(&p->group);
+    }
+    return 0;
+}
+
+static struct sley_sched *stealing_sched(struct sley_executor *ex)
+{
+    struct sley_stealing_pool *p = pool_of(ex);
+    return p ? p->scheds[0] : NULL;
+}
+
+int sley_stealing_stats(const struct sley_stealing *ex, uint32_t index, struct sley_stealing_stats *ret_stats)
+{
+    const struct sley_stealing_pool *p = ex->pool;
+    if (!p || index >= p->count) {
+        return -EINVAL;
+    }
+    const struct worker *w = &p->workers[index];
+    *ret_stats = (struct sley_stealing_stats){
+        /* relaxed: statistics */
+        .resumes = atomic_load_explicit(&w->sched.resume_count, memory_order_relaxed),
+        .steals = atomic_load_explicit(&w->steals, memory_order_relaxed),       /* relaxed: as above */
+        .overflows = atomic_load_explicit(&w->overflows, memory_order_relaxed), /* relaxed: as above */
+        .parks = atomic_load_explicit(&w->parks, memory_order_relaxed),         /* relaxed: as above */
+    };
+    return 0;
+}
+
+const struct sley_executor_ops sley_stealing_ops = {
+    .version = SLEY_EXECUTOR_VERSION,
+    .caps = SLEY_EXECUTOR_CAP_WORKERS,
+    .name = "stealing",
+    .start = stealing_start,
+    .spawn = stealing_spawn,
+    .run = stealing_run,
+    .halt = stealing_halt,
+    .stop = stealing_stop,
+    .fini = stealing_fini,
+    .sched = stealing_sched,
+};
+
+void sley_stealing_init(struct sley_stealing *ex)
+{
+    *ex = (struct sley_stealing){.base = {.ops = &sley_stealing_ops}};
+}

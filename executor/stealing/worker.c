@@ -1,0 +1,202 @@
+/* A worker's thread: resumes what queue.c hands it, looks at its timers and its reactor in between, rests when the pool pauses. */
+#include "worker.h"
+
+#include <stdio.h>
+
+/* ---- what the task layer asks of a worker ------------------------------------------------------------------------ */
+
+static void ring(struct sley_sched *s)
+{
+    struct worker *w = worker_of(s);
+    if (w->reactor) {
+        w->reactor->ops->wake(w->reactor);
+    } else {
+        /* release: what was posted before; pairs with the exchange in sley__worker_wait */
+        atomic_store_explicit(&w->bell, 1, memory_order_release);
+        sley__futex_wake(&w->bell);
+    }
+}
+
+uint64_t sley__pool_now_ns(const struct sley_stealing_pool *p)
+{
+    return p->clock ? p->clock->now_ns(p->clock) : sley__clock_ns();
+}
+
+static uint64_t now_ns(struct sley_sched *s)
+{
+    return sley__pool_now_ns(worker_of(s)->pool);
+}
+
+/* A timer's node says in the upper half of its flags whose wheel it is in. */
+enum { WHEEL_SHIFT = 16, FLAGS_MASK = (1 << WHEEL_SHIFT) - 1 };
+
+static void timer_arm(struct sley_sched *s, struct sley_timer *t)
+{
+    struct worker *w = worker_of(s);
+    t->wait.flags = (t->wait.flags & FLAGS_MASK) | w->index << WHEEL_SHIFT;
+    sley_spin_lock(&w->wheel_lock);
+    sley_wheel_insert(&w->wheel, &t->node, t->node.deadline_ns);
+    sley_spin_unlock(&w->wheel_lock);
+}
+
+static bool timer_disarm(struct sley_sched *s, struct sley_timer *t)
+{
+    struct worker *w = &worker_of(s)->pool->workers[t->wait.flags >> WHEEL_SHIFT];
+    sley_spin_lock(&w->wheel_lock);
+    const bool armed = sley_wheel_armed(&t->node);
+    sley_wheel_remove(&w->wheel, &t->node);
+    sley_spin_unlock(&w->wheel_lock);
+    return armed;
+}
+
+static void release(struct sley_sched *s)
+{
+    (void)s; /* the group's release takes all */
+}
+
+static void ended(struct sley_sched *s)
+{
+    struct sley_stealing_pool *p = worker_of(s)->pool;
+    /* release: the task's end comes before; pairs with the load in who drives */
+    atomic_fetch_add_explicit(&p->news, 1, memory_order_release);
+    sley__futex_wake(&p->news);
+}
+
+const struct sley_sched_ops sley__worker_ops = {
+    .version = SLEY_SCHED_VERSION,
+    .name = "stealing",
+    .ring = ring,
+    .now_ns = now_ns,
+    .timer_arm = timer_arm,
+    .timer_disarm = timer_disarm,
+    .release = release,
+    .schedule = sley__worker_schedule,
+    .ended = ended,
+};
+
+/* ---- between resumes --------------------------------------------------------------------------------------------- */
+
+uint64_t sley__worker_run_timers(struct worker *w)
+{
+    struct sley_wheel_node *n;
+    sley_spin_lock(&w->wheel_lock);
+    if (sley_wheel_empty(&w->wheel)) {
+        sley_spin_unlock(&w->wheel_lock);
+        return SLEY_NEVER;
+    }
+    sley_wheel_advance(&w->wheel, sley__pool_now_ns(w->pool));
+    while ((n = sley_wheel_pop(&w->wheel)) != NULL) {
+        struct sley_timer *t = sley_container_of(n, struct sley_timer, node);
+        if (sley_timer_is_deadline(t)) {
+            sley_sched_timer_fired(t); /* under the lock: its scope stays until disarm has had it, too */
+            continue;
+        }
+        sley_spin_unlock(&w->wheel_lock); /* it may run a callback that arms another */
+        sley_sched_timer_fired(t);
+        sley_spin_lock(&w->wheel_lock);
+    }
+    const uint64_t next = sley_wheel_next(&w->wheel);
+    sley_spin_unlock(&w->wheel_lock);
+    return next;
+}
+
+void sley__worker_look(struct worker *w)
+{
+    sley_sched_collect(&w->sched);
+    (void)sley_sched_drain(&w->sched);
+    (void)sley__worker_run_timers(w);
+    if (w->reactor && w->reactor->armed_count > 0) {
+        (void)w->reactor->ops->poll(w->reactor, 0);
+    }
+}
+
+void sley__worker_wait(struct worker *w, uint64_t next_ns)
+{
+    struct sley_stealing_pool *p = w->pool;
+    /* relaxed: a statistic that this thread alone writes */
+    atomic_store_explicit(&w->parks, atomic_load_explicit(&w->parks, memory_order_relaxed) + 1, memory_order_relaxed);
+    if (w->reactor) {
+        const uint64_t now = next_ns == SLEY_NEVER ? 0 : sley__pool_now_ns(p);
+        (void)w->reactor->ops->poll(w->reactor, next_ns == SLEY_NEVER ? SLEY_NEVER : next_ns > now ? next_ns - now : 0);
+        return;
+    }
+    /* acquire: pairs with ring */
+    if (!atomic_exchange_explicit(&w->bell, 0, memory_order_acquire)) {
+        sley__futex_wait(&w->bell, 0, next_ns);
+        /* acquire, and no plain store: what comes with each ring that is taken in here is seen */
+        (void)atomic_exchange_explicit(&w->bell, 0, memory_order_acquire);
+    }
+}
+
+/** Does nothing until the pool goes on or ends. */
+static void rest(struct worker *w)
+{
+    struct sley_stealing_pool *p = w->pool;
+    /* acq_rel: whoever has paused the pool observes what this worker has done, and it what they do */
+    atomic_fetch_add_explicit(&p->resting, 1, memory_order_acq_rel);
+    ended(&w->sched);
+    uint32_t phase;
+    /* acquire: pairs with set_phase */
+    while ((phase = atomic_load_explicit(&p->phase, memory_order_acquire)) == PHASE_PAUSED || phase == PHASE_STARTING) {
+        sley__futex_wait(&p->phase, phase, SLEY_NEVER);
+    }
+    /* acq_rel: as above */
+    atomic_fetch_sub_explicit(&p->resting, 1, memory_order_acq_rel);
+}
+
+static void work(struct worker *w)
+{
+    struct sley_task *t = sley__worker_next(w);
+    if (!t && sley__idle_search(w)) {
+        t = sley__worker_steal(w);
+    }
+    if (!t) {
+        sley__worker_look(w);
+        if ((t = sley__worker_next(w)) == NULL) {
+            sley__idle_park(w);
+            return;
+        }
+    }
+    sley__idle_found(w);
+    if (sley_sched_resume(&w->sched, t)) {
+        sley__worker_push(w, t); /* nobody is told: who could take it has not gone to sleep over a queue with something in it */
+    }
+    if (w->tick % LOOK_INTERVAL == 0) {
+        sley__worker_look(w);
+    }
+}
+
+void *sley__worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct sley_stealing_pool *p = w->pool;
+    char name[16];
+    (void)snprintf(name, sizeof name, "sley-%u", w->index % 1000000);
+    (void)pthread_setname_np(pthread_self(), name);
+    (void)sley_sched_enter(&w->sched);
+    sley_sched_adopt(&w->sched);
+    w->start_rc = sley_executor_make_reactor(p->config, p->alloc, &w->reactor);
+    if (w->start_rc == 0 && w->reactor && !(w->reactor->ops->caps & SLEY_REACTOR_CAP_SHARED) && p->count > 1) {
+        w->start_rc = -ENOTSUP;
+    } else if (w->start_rc == 0 && w->reactor) {
+        w->reactor->shared = true;
+        w->sched.reactor = w->reactor;
+    }
+    for (;;) {
+        /* acquire: pairs with set_phase */
+        const uint32_t phase = atomic_load_explicit(&p->phase, memory_order_acquire);
+        if (SLEY_LIKELY(phase == PHASE_RUNNING)) {
+            work(w);
+        } else if (phase == PHASE_ENDED) {
+            break;
+        } else {
+            rest(w);
+        }
+    }
+    if (w->reactor) {
+        w->reactor->ops->destroy(w->reactor);
+        w->sched.reactor = w->reactor = NULL;
+    }
+    (void)sley_sched_enter(NULL);
+    return NULL;
+}

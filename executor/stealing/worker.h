@@ -1,0 +1,101 @@
+/* What the files of executor/stealing share: a worker, the pool of them, and who calls whom. */
+#ifndef SLEY_STEALING_WORKER_H
+#define SLEY_STEALING_WORKER_H
+
+#include <pthread.h>
+
+#include <sley/stealing.h>
+
+#include "inject.h"
+#include "ring.h"
+
+enum {
+    RING_CAPACITY = 256, /* as Go and tokio: a burst that is larger is worth sharing */
+    LIFO_RUN_MAX = 3,    /* a pair that wake each other keeps others waiting no longer than this */
+    LOOK_INTERVAL = 61,  /* resumes between two looks at timers and I/O: prime, so as not to beat with the program's own rhythm */
+};
+
+struct worker {
+    struct sley_sched sched;
+    struct sley_stealing_pool *pool;
+    struct sley_reactor *reactor;
+    uint32_t index;
+    uint32_t random;
+    uint32_t tick;            /* resumes */
+    uint32_t inject_interval; /* resumes between two looks at the injection queue */
+    uint32_t lifo_run;        /* resumes in a row out of the LIFO slot */
+    bool searching;           /* counted in pool->idle */
+    uint64_t batch_start_ns;  /* when the resumes began that the interval is tuned by */
+    uint64_t resume_ns;       /* how long a resume takes: moving average */
+    pthread_t thread;
+    int start_rc;
+    SLEY_ATOMIC(uint32_t) bell; /* what it parks on without a reactor */
+    struct sley_scope_op drained;
+    struct sley_wait_hook drained_hook;
+    /* other workers read and write */
+    SLEY_ATOMIC(struct sley_task *) lifo __attribute__((aligned(64)));
+    struct sley__ring ring;
+    SLEY_ATOMIC(struct sley_task *) slots[RING_CAPACITY];
+    SLEY_ATOMIC(uint64_t) steals, overflows, parks;
+    SLEY_ATOMIC(uint32_t) wheel_lock __attribute__((aligned(64)));
+    struct sley_wheel wheel; /* under wheel_lock */
+    struct sley_wheel_slot wheel_slots[SLEY_WHEEL_SLOT_COUNT_DEFAULT];
+};
+
+/* What the pool is doing, in `phase`: workers look at it between resumes. */
+enum { PHASE_STARTING, PHASE_RUNNING, PHASE_PAUSED, PHASE_ENDED };
+
+struct sley_stealing_pool {
+    struct sley_group group;
+    struct sley_alloc *alloc;
+    struct sley_alloc libc;
+    const struct sley_executor_config *config; /* while starting */
+    struct sley_clock *clock;
+    void (*before_park)(void *arg);
+    void *hook_arg;
+    uint32_t count;
+    struct worker *workers;
+    struct sley_sched **scheds;
+    SLEY_ATOMIC(uint32_t) idle __attribute__((aligned(64))); /* idle.c */
+    SLEY_ATOMIC(uint32_t) waking;
+    struct sley__inject inject;
+    SLEY_ATOMIC(uint32_t) phase __attribute__((aligned(64)));
+    SLEY_ATOMIC(uint32_t) resting;     /* workers that have seen PAUSED, or have not begun */
+    SLEY_ATOMIC(uint32_t) news;        /* a futex: something that a driver waits for may have happened */
+    SLEY_ATOMIC(uint32_t) driving;     /* a thread is inside run, stop or fini */
+    SLEY_ATOMIC(uint32_t) halted;
+    SLEY_ATOMIC(uint32_t) spawn_index; /* whose root scope the next task from outside stands in */
+};
+
+SLEY_INLINE struct worker *worker_of(struct sley_sched *s)
+{
+    return sley_container_of(s, struct worker, sched);
+}
+
+/* queue.c: what is next */
+void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_ready why);
+void sley__worker_push(struct worker *w, struct sley_task *t);
+struct sley_task *sley__worker_next(struct worker *w);
+struct sley_task *sley__worker_steal(struct worker *w);
+
+/* idle.c: who sleeps and who is woken */
+void sley__idle_init(struct sley_stealing_pool *p);
+void sley__idle_notify(struct sley_stealing_pool *p);
+bool sley__idle_search(struct worker *w);        /* may it search? */
+void sley__idle_found(struct worker *w);         /* it has work again */
+void sley__idle_park(struct worker *w);          /* it has none: sleeps until something may be there */
+
+/* worker.c: the thread */
+void *sley__worker_main(void *arg);
+void sley__worker_look(struct worker *w);
+uint64_t sley__worker_run_timers(struct worker *w); /* returns the next deadline */
+void sley__worker_wait(struct worker *w, uint64_t next_ns);
+uint64_t sley__pool_now_ns(const struct sley_stealing_pool *p);
+extern const struct sley_sched_ops sley__worker_ops;
+
+/* park_linux.c */
+void sley__futex_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t deadline_ns);
+void sley__futex_wake(SLEY_ATOMIC(uint32_t) *word);
+uint64_t sley__clock_ns(void);
+
+#endif
