@@ -79,7 +79,7 @@ static bool any_work(const struct worker *w)
         return true;
     }
     for (uint32_t i = 0; i < p->count; i++) {
-        if (sley__ring_count(&p->workers[i].ring) != 0) {
+        if (sley__steal_ring_count(&p->workers[i].ring) != 0) {
             return true;
         }
     }

@@ -6,14 +6,14 @@
 #include <time.h>
 #include <unistd.h>
 
-uint64_t sley__clock_ns(void)
+uint64_t sley__stealing_now_ns(void)
 {
     struct timespec ts;
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec;
 }
 
-void sley__futex_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t deadline_ns)
+void sley__stealing_sleep(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t deadline_ns)
 {
     const struct timespec ts = {.tv_sec = (time_t)(deadline_ns / SLEY_S), .tv_nsec = (long)(deadline_ns % SLEY_S)};
     /* BITSET takes an absolute CLOCK_MONOTONIC time */
@@ -21,7 +21,7 @@ void sley__futex_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t dead
                   FUTEX_BITSET_MATCH_ANY);
 }
 
-void sley__futex_wake(SLEY_ATOMIC(uint32_t) *word)
+void sley__stealing_rouse(SLEY_ATOMIC(uint32_t) *word)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }

@@ -6,11 +6,11 @@ enum { INJECT_TARGET_NS = 200000, INJECT_MIN = 2, INJECT_MAX = 127, RESUMES_PER_
 
 void sley__worker_push(struct worker *w, struct sley_task *t)
 {
-    if (SLEY_LIKELY(sley__ring_push_back(&w->ring, t))) {
+    if (SLEY_LIKELY(sley__steal_ring_push_back(&w->ring, t))) {
         return;
     }
     struct sley_task *first = NULL, *last = NULL;
-    if (sley__ring_overflow(&w->ring, &first, &last) == 0) {
+    if (sley__steal_ring_overflow(&w->ring, &first, &last) == 0) {
         first = t; /* a thief makes room: only this one goes */
     } else {
         last->link.next = t;
@@ -93,7 +93,7 @@ struct sley_task *sley__worker_next(struct worker *w)
         sley__worker_push(w, t); /* it has had its run */
     }
     w->lifo_run = 0;
-    t = sley__ring_pop(&w->ring);
+    t = sley__steal_ring_pop(&w->ring);
     return t ? t : take_injected(w, RING_CAPACITY / 2 / w->pool->count + 1);
 }
 
@@ -129,7 +129,7 @@ struct sley_task *sley__worker_steal(struct worker *w)
     const uint32_t from = random_below(w, p->count);
     for (uint32_t i = 0; i < p->count && !t; i++) {
         struct worker *victim = &p->workers[(from + i) % p->count];
-        t = victim == w ? NULL : sley__ring_steal(&victim->ring, &w->ring);
+        t = victim == w ? NULL : sley__steal_ring_steal(&victim->ring, &w->ring);
     }
     if (!t) {
         t = take_injected(w, RING_CAPACITY / 2 / p->count + 1);

@@ -16,17 +16,17 @@ static uint32_t taken_of(uint64_t head)
     return (uint32_t)head;
 }
 
-void sley__ring_init(struct sley__ring *q, SLEY_ATOMIC(struct sley_task *) *slots, uint32_t capacity)
+void sley__steal_ring_init(struct sley__steal_ring *q, SLEY_ATOMIC(struct sley_task *) *slots, uint32_t capacity)
 {
-    *q = (struct sley__ring){.capacity = capacity, .slots = slots};
+    *q = (struct sley__steal_ring){.capacity = capacity, .slots = slots};
 }
 
-static SLEY_ATOMIC(struct sley_task *) *slot_of(const struct sley__ring *q, uint32_t at)
+static SLEY_ATOMIC(struct sley_task *) *slot_of(const struct sley__steal_ring *q, uint32_t at)
 {
     return &q->slots[at & (q->capacity - 1)];
 }
 
-bool sley__ring_push_back(struct sley__ring *q, struct sley_task *t)
+bool sley__steal_ring_push_back(struct sley__steal_ring *q, struct sley_task *t)
 {
     /* relaxed: only this thread writes it */
     const uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
@@ -42,7 +42,7 @@ bool sley__ring_push_back(struct sley__ring *q, struct sley_task *t)
     return true;
 }
 
-struct sley_task *sley__ring_pop(struct sley__ring *q)
+struct sley_task *sley__steal_ring_pop(struct sley__steal_ring *q)
 {
     /* relaxed: only this thread writes it */
     const uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
@@ -62,7 +62,7 @@ struct sley_task *sley__ring_pop(struct sley__ring *q)
     }
 }
 
-uint32_t sley__ring_overflow(struct sley__ring *q, struct sley_task **ret_first, struct sley_task **ret_last)
+uint32_t sley__steal_ring_overflow(struct sley__steal_ring *q, struct sley_task **ret_first, struct sley_task **ret_last)
 {
     const uint32_t n = q->capacity / 2;
     /* relaxed: as in pop */
@@ -88,7 +88,7 @@ uint32_t sley__ring_overflow(struct sley__ring *q, struct sley_task **ret_first,
 }
 
 /** Claims half of what is there. Returns how many; they begin at `*ret_first`. */
-static uint32_t claim(struct sley__ring *q, uint32_t *ret_first)
+static uint32_t claim(struct sley__steal_ring *q, uint32_t *ret_first)
 {
     /* acquire: pairs with what the owner and thieves before have done to head */
     uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
@@ -114,7 +114,7 @@ static uint32_t claim(struct sley__ring *q, uint32_t *ret_first)
     }
 }
 
-struct sley_task *sley__ring_steal(struct sley__ring *from, struct sley__ring *to)
+struct sley_task *sley__steal_ring_steal(struct sley__steal_ring *from, struct sley__steal_ring *to)
 {
     /* relaxed: this thread's own */
     const uint32_t tail = atomic_load_explicit(&to->tail, memory_order_relaxed);
@@ -149,7 +149,7 @@ struct sley_task *sley__ring_steal(struct sley__ring *from, struct sley__ring *t
     return mine;
 }
 
-uint32_t sley__ring_count(const struct sley__ring *q)
+uint32_t sley__steal_ring_count(const struct sley__steal_ring *q)
 {
     /* acquire: so that head is not older than it must be */
     const uint32_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);

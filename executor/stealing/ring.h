@@ -20,29 +20,29 @@
 
 #include <sley/group_impl.h>
 
-struct sley__ring {
+struct sley__steal_ring {
     SLEY_ATOMIC(uint64_t) head;
     SLEY_ATOMIC(uint32_t) tail __attribute__((aligned(64))); /* the owner's */
     uint32_t capacity;                                       /* a power of two, at least 2 */
     SLEY_ATOMIC(struct sley_task *) *slots;                  /* borrowed */
 };
 
-void sley__ring_init(struct sley__ring *q, SLEY_ATOMIC(struct sley_task *) *slots, uint32_t capacity);
+void sley__steal_ring_init(struct sley__steal_ring *q, SLEY_ATOMIC(struct sley_task *) *slots, uint32_t capacity);
 /** false: full. Thread: owner. */
-bool sley__ring_push_back(struct sley__ring *q, struct sley_task *t);
+bool sley__steal_ring_push_back(struct sley__steal_ring *q, struct sley_task *t);
 /** The oldest, or NULL. Thread: owner. */
-struct sley_task *sley__ring_pop(struct sley__ring *q);
+struct sley_task *sley__steal_ring_pop(struct sley__steal_ring *q);
 /**
  * Makes room in a full ring: takes its older half out as a chain through the tasks' links. Returns how many; 0: a thief is at it,
  * and room will be soon. Thread: owner.
  */
-uint32_t sley__ring_overflow(struct sley__ring *q, struct sley_task **ret_first, struct sley_task **ret_last);
+uint32_t sley__steal_ring_overflow(struct sley__steal_ring *q, struct sley_task **ret_first, struct sley_task **ret_last);
 /**
  * Moves half of @p from (rounded up) into @p to, which is empty, and takes one of them out. NULL: there was nothing, or another
  * thief is at it. Thread: owner of @p to.
  */
-struct sley_task *sley__ring_steal(struct sley__ring *from, struct sley__ring *to);
+struct sley_task *sley__steal_ring_steal(struct sley__steal_ring *from, struct sley__steal_ring *to);
 /** How many are in it, about. Thread: any. */
-uint32_t sley__ring_count(const struct sley__ring *q);
+uint32_t sley__steal_ring_count(const struct sley__steal_ring *q);
 
 #endif

@@ -14,7 +14,7 @@ static void set_phase(struct sley_stealing_pool *p, uint32_t phase)
 {
     /* seq_cst: before the look at who sleeps; pairs with the fence in sley__idle_park, and publishes to rest and work */
     atomic_store_explicit(&p->phase, phase, memory_order_seq_cst);
-    sley__futex_wake(&p->phase);
+    sley__stealing_rouse(&p->phase);
     for (uint32_t i = 0; i < p->count; i++) {
         (void)sley_sched_nudge(&p->workers[i].sched);
     }
@@ -52,10 +52,10 @@ static bool pause_all(struct sley_stealing_pool *p, uint64_t deadline_ns)
         if (atomic_load_explicit(&p->resting, memory_order_acquire) == p->count) {
             return true;
         }
-        if (sley__clock_ns() >= deadline_ns) {
+        if (sley__stealing_now_ns() >= deadline_ns) {
             return false;
         }
-        sley__futex_wait(&p->news, seen, deadline_ns);
+        sley__stealing_sleep(&p->news, seen, deadline_ns);
     }
 }
 
@@ -120,11 +120,11 @@ static int wait_for(struct sley_stealing_pool *p, const struct sley_task *until,
         if (finished(p, until)) {
             break;
         }
-        if (deadline_ns != SLEY_NEVER && sley__clock_ns() >= deadline_ns) {
+        if (deadline_ns != SLEY_NEVER && sley__stealing_now_ns() >= deadline_ns) {
             rc = -ETIMEDOUT;
             break;
         }
-        sley__futex_wait(&p->news, seen, deadline_ns);
+        sley__stealing_sleep(&p->news, seen, deadline_ns);
     }
     unwatch_roots(p);
     /* relaxed: late news wakes nobody */
@@ -177,7 +177,7 @@ static int stealing_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
     }
     rc = wait_for(p, NULL, drain_deadline_ns, false);
     if (rc < 0) {
-        (void)pause_all(p, sley__clock_ns() + 100 * SLEY_MS); /* so that what is reported stands still, but for who is stuck */
+        (void)pause_all(p, sley__stealing_now_ns() + 100 * SLEY_MS); /* so that what is reported stands still, but for who is stuck */
         for (uint32_t i = 0; i < p->count; i++) {
             sley_sched_report_left(p->scheds[i]);
         }
@@ -241,7 +241,7 @@ static int start_thread(struct worker *w)
         if (atomic_load_explicit(&p->resting, memory_order_acquire) == w->index + 1) {
             return w->start_rc;
         }
-        sley__futex_wait(&p->news, seen, SLEY_NEVER);
+        sley__stealing_sleep(&p->news, seen, SLEY_NEVER);
     }
 }
 
@@ -254,7 +254,7 @@ static int init_worker(struct sley_stealing_pool *p, const struct sley_executor_
     w->random = index + 1;
     w->inject_interval = LOOK_INTERVAL;
     p->scheds[index] = &w->sched;
-    sley__ring_init(&w->ring, w->slots, RING_CAPACITY);
+    sley__steal_ring_init(&w->ring, w->slots, RING_CAPACITY);
     int rc = sley_sched_init(&w->sched, &sley__worker_ops,
                              &(struct sley_sched_opts){p->alloc, config->report, config->report_arg});
     w->sched.blocking = config->blocking;

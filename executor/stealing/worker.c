@@ -13,13 +13,13 @@ static void ring(struct sley_sched *s)
     } else {
         /* release: what was posted before; pairs with the exchange in sley__worker_wait */
         atomic_store_explicit(&w->bell, 1, memory_order_release);
-        sley__futex_wake(&w->bell);
+        sley__stealing_rouse(&w->bell);
     }
 }
 
 uint64_t sley__pool_now_ns(const struct sley_stealing_pool *p)
 {
-    return p->clock ? p->clock->now_ns(p->clock) : sley__clock_ns();
+    return p->clock ? p->clock->now_ns(p->clock) : sley__stealing_now_ns();
 }
 
 static uint64_t now_ns(struct sley_sched *s)
@@ -59,7 +59,7 @@ static void ended(struct sley_sched *s)
     struct sley_stealing_pool *p = worker_of(s)->pool;
     /* release: the task's end comes before; pairs with the load in who drives */
     atomic_fetch_add_explicit(&p->news, 1, memory_order_release);
-    sley__futex_wake(&p->news);
+    sley__stealing_rouse(&p->news);
 }
 
 const struct sley_sched_ops sley__worker_ops = {
@@ -122,7 +122,7 @@ void sley__worker_wait(struct worker *w, uint64_t next_ns)
     }
     /* acquire: pairs with ring */
     if (!atomic_exchange_explicit(&w->bell, 0, memory_order_acquire)) {
-        sley__futex_wait(&w->bell, 0, next_ns);
+        sley__stealing_sleep(&w->bell, 0, next_ns);
         /* acquire, and no plain store: what comes with each ring that is taken in here is seen */
         (void)atomic_exchange_explicit(&w->bell, 0, memory_order_acquire);
     }
@@ -138,7 +138,7 @@ static void rest(struct worker *w)
     uint32_t phase;
     /* acquire: pairs with set_phase */
     while ((phase = atomic_load_explicit(&p->phase, memory_order_acquire)) == PHASE_PAUSED || phase == PHASE_STARTING) {
-        sley__futex_wait(&p->phase, phase, SLEY_NEVER);
+        sley__stealing_sleep(&p->phase, phase, SLEY_NEVER);
     }
     /* acq_rel: as above */
     atomic_fetch_sub_explicit(&p->resting, 1, memory_order_acq_rel);

@@ -34,7 +34,7 @@ struct worker {
     struct sley_wait_hook drained_hook;
     /* other workers read and write */
     SLEY_ATOMIC(struct sley_task *) lifo __attribute__((aligned(64)));
-    struct sley__ring ring;
+    struct sley__steal_ring ring;
     SLEY_ATOMIC(struct sley_task *) slots[RING_CAPACITY];
     SLEY_ATOMIC(uint64_t) steals, overflows, parks;
     SLEY_ATOMIC(uint32_t) wheel_lock __attribute__((aligned(64)));
@@ -94,8 +94,8 @@ uint64_t sley__pool_now_ns(const struct sley_stealing_pool *p);
 extern const struct sley_sched_ops sley__worker_ops;
 
 /* park_linux.c */
-void sley__futex_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t deadline_ns);
-void sley__futex_wake(SLEY_ATOMIC(uint32_t) *word);
-uint64_t sley__clock_ns(void);
+void sley__stealing_sleep(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t deadline_ns);
+void sley__stealing_rouse(SLEY_ATOMIC(uint32_t) *word);
+uint64_t sley__stealing_now_ns(void);
 
 #endif
