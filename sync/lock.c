@@ -3,12 +3,13 @@
 
 #include <sched.h>
 
-#if defined(__x86_64__) || defined(__i386__)
-#define RELAX() __asm__ volatile("pause" ::: "memory")
+#if defined(SLEY__RELAX) /* tests/explore brings its own */
+#elif defined(__x86_64__) || defined(__i386__)
+#define SLEY__RELAX() __asm__ volatile("pause" ::: "memory")
 #elif defined(__aarch64__) || defined(__arm__)
-#define RELAX() __asm__ volatile("yield" ::: "memory")
+#define SLEY__RELAX() __asm__ volatile("yield" ::: "memory")
 #else
-#define RELAX() __asm__ volatile("" ::: "memory")
+#define SLEY__RELAX() __asm__ volatile("" ::: "memory")
 #endif
 
 /* Critical sections take some ten nanoseconds; one that takes longer has lost its processor. */
@@ -17,7 +18,7 @@ enum { SPINS_BEFORE_YIELD = 64 };
 void sley__spin(uint32_t *turns)
 {
     if (++*turns < SPINS_BEFORE_YIELD) {
-        RELAX();
+        SLEY__RELAX();
     } else {
         (void)sched_yield();
     }
