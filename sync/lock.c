@@ -3,15 +3,6 @@
 
 #include <sched.h>
 
-#if defined(SLEY__RELAX) /* tests/explore brings its own */
-#elif defined(__x86_64__) || defined(__i386__)
-#define SLEY__RELAX() __asm__ volatile("pause" ::: "memory")
-#elif defined(__aarch64__) || defined(__arm__)
-#define SLEY__RELAX() __asm__ volatile("yield" ::: "memory")
-#else
-#define SLEY__RELAX() __asm__ volatile("" ::: "memory")
-#endif
-
 /* Critical sections take some ten nanoseconds; one that takes longer has lost its processor. */
 enum { SPINS_BEFORE_YIELD = 64 };
 

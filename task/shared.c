@@ -3,14 +3,6 @@
 
 #include <sched.h>
 
-#if defined(__x86_64__) || defined(__i386__)
-#define RELAX() __asm__ volatile("pause" ::: "memory")
-#elif defined(__aarch64__)
-#define RELAX() __asm__ volatile("yield" ::: "memory")
-#else
-#define RELAX() __asm__ volatile("" ::: "memory")
-#endif
-
 /* Sections take some ten nanoseconds; one that takes longer has lost its processor. */
 enum { SPINS_BEFORE_YIELD = 64 };
 
@@ -27,7 +19,7 @@ void sley_spin_lock(SLEY_ATOMIC(uint32_t) *lock)
     while (SLEY_UNLIKELY(atomic_exchange_explicit(lock, 1, memory_order_acquire) != 0)) {
         do {
             if (++turns < SPINS_BEFORE_YIELD) {
-                RELAX();
+                SLEY__RELAX();
             } else {
                 (void)sched_yield();
             }
@@ -183,7 +175,7 @@ bool sley__shared_settle(const struct sley_wait *w, struct sley_task *t)
         if (sley__kind(sley__wait_word(w)) != SLEY__KIND_COMPLETING) {
             return true;
         }
-        RELAX();
+        SLEY__RELAX();
     }
     (void)sley__shared_set(t, SLEY__TASK_WOKEN, 0); /* its completer has lost the processor: look again behind the others */
     return false;

@@ -13,13 +13,4 @@ void sley__futex_wake(SLEY_ATOMIC(uint32_t) *word, uint32_t count);
 /** How many processors this thread may run on. */
 uint32_t sley__futex_cpu_count(void);
 
-/** A moment's rest inside a loop that waits for another processor. */
-#if defined(__x86_64__) || defined(__i386__)
-#define SLEY__RELAX() __asm__ volatile("pause" ::: "memory")
-#elif defined(__aarch64__) || defined(__arm__)
-#define SLEY__RELAX() __asm__ volatile("yield" ::: "memory")
-#else
-#define SLEY__RELAX() __asm__ volatile("" ::: "memory")
-#endif
-
 #endif

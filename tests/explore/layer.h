@@ -90,7 +90,10 @@ void *explore__fill(void *to, int value, size_t bytes);
 #define __atomic_load_n(p, order)      atomic_load_explicit(p, order)
 #define __atomic_store_n(p, v, order)  atomic_store_explicit(p, v, order)
 
-/* What spins says so (sync/lock.c), or gives the processor away. */
+#define __atomic_exchange_n(p, v, order) EXPLORE__RMW(EXPLORE_EXCHANGE, p, v, order)
+#define __atomic_compare_exchange_n(p, expected, v, weak, order, fail) EXPLORE__CAS(p, expected, v, order, fail, weak)
+
+/* What spins says so, or gives the processor away. */
 #define SLEY__RELAX()    explore__pause(EXPLORE__AT)
 #define sched_yield()    (explore__pause(EXPLORE__AT), 0)
 #define syscall(...)     explore__syscall(EXPLORE__AT, __VA_ARGS__)

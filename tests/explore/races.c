@@ -1,5 +1,7 @@
 /* Data races: the compiler calls one of the functions below before every plain access of an explored source (it believes that
  * ThreadSanitizer is there). Two accesses that happen-before does not order are a bug, in whichever order they came here. */
+#include "layer.h"
+
 #include "engine.h"
 
 enum { CELLS = 1 << 15, CELL_BYTES = 4 };
@@ -183,7 +185,19 @@ void __tsan_func_exit(void)
 {
 }
 
-void *explore__copy(void *to, const void *from, size_t bytes);
+/* Initialising a struct that contains an atomic may become this; so does an assignment. */
+void __tsan_atomic64_store(volatile uint64_t *p, uint64_t value, int order);
+void __tsan_atomic64_store(volatile uint64_t *p, uint64_t value, int order)
+{
+    explore__store(p, sizeof *p, value, order, "?", "?", 0);
+}
+
+void __tsan_atomic32_store(volatile uint32_t *p, uint32_t value, int order);
+void __tsan_atomic32_store(volatile uint32_t *p, uint32_t value, int order)
+{
+    explore__store(p, sizeof *p, value, order, "?", "?", 0);
+}
+
 void *explore__copy(void *to, const void *from, size_t bytes)
 {
     range(from, bytes, false, __builtin_return_address(0));
@@ -191,7 +205,6 @@ void *explore__copy(void *to, const void *from, size_t bytes)
     return __builtin_memcpy(to, from, bytes);
 }
 
-void *explore__fill(void *to, int value, size_t bytes);
 void *explore__fill(void *to, int value, size_t bytes)
 {
     range(to, bytes, true, __builtin_return_address(0));

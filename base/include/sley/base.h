@@ -64,6 +64,16 @@
 #define SLEY_LIKELY(x) __builtin_expect(!!(x), 1)
 #define SLEY_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/** A moment's rest in a loop that waits for another processor. */
+#if defined(SLEY__RELAX) /* tests/explore brings its own */
+#elif defined(__x86_64__) || defined(__i386__)
+#define SLEY__RELAX() __asm__ volatile("pause" ::: "memory")
+#elif defined(__aarch64__) || defined(__arm__)
+#define SLEY__RELAX() __asm__ volatile("yield" ::: "memory")
+#else
+#define SLEY__RELAX() __asm__ volatile("" ::: "memory")
+#endif
+
 /** Recovers the object that embeds @p member from a pointer to that member. */
 #define sley_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
