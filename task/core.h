@@ -31,16 +31,17 @@ struct sley__memory {
 struct sley__handle {
     void *link;
     struct sley_task *task;
+    struct sley_task **behind; /* while LINKED: the link that points to the task, unless it has come to the head since */
 };
 
 /** A fiber's control block, at the top of its stack; its arguments follow the task, as a frame does. */
 struct sley__fiber {
     struct sley__context context;
     struct sley__handle handle;
-    size_t stack_bytes;
+    uint32_t stack_bytes;
+    int32_t result;
     struct sley__stack_pool *pool; /* its own when it was spawned away from home */
     void *top;
-    int64_t result;
     struct sley_task task;
 };
 
@@ -177,9 +178,13 @@ SLEY_INLINE void sley__scope_remove(struct sley_scope *sc, struct sley_task *t)
 /* sched.c */
 void sley__orphans_gone(struct sley_sched *s, uint32_t count); /* handles of a finished sched; the last takes the memory along */
 
+/* lane.c */
+int sley__spawn_lane(const struct sley_sched *s, const struct sley_spawn_opts *o, uint32_t *state);
+
 /* task.c */
 void sley__task_free(struct sley_sched *s, struct sley_task *t);
 int32_t sley__task_result(const struct sley_task *t);
+struct sley__handle *sley__task_handle(struct sley_task *t);
 void sley__task_set_result(struct sley_task *t, int32_t result);
 void sley__task_finish(struct sley_sched *s, struct sley_task *t);
 void sley__task_keep(struct sley_sched *s, struct sley_task *t); /* it has ended, and handles are out */

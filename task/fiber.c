@@ -24,7 +24,7 @@ int sley__fiber_new(struct sley_sched *s, const struct sley_task_type *type, uin
         sley__overflow_watch(m);
     }
     struct sley__stack_pool *pool = away ? own : m->stacks;
-    const size_t asked = stack_bytes ? stack_bytes : type->stack_bytes;
+    const uint32_t asked = stack_bytes ? stack_bytes : type->stack_bytes;
     const size_t align = type->args_align > 16 ? type->args_align : 16u;
     const size_t head = sizeof(struct sley__fiber) + ((type->args_bytes + 15u) & ~(size_t)15u) + align - 16;
     size_t usable = 0;
@@ -210,6 +210,11 @@ int sley_yield(void)
     }
     sley__fiber_switch_out(t, SLEY_STEP_YIELD);
     return verdict();
+}
+
+int sley_yield_if_needed(void)
+{
+    return sley_need_preempt() ? sley_yield() : 0;
 }
 
 int sley_consume(void)

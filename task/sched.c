@@ -40,6 +40,8 @@ int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, cons
     s->memory = m;
     s->flags = sley__bias_register() ? SLEY__SCHED_BIAS : 0;
     sley_lane_init(&s->ready);
+    /* relaxed: nobody else knows the sched yet */
+    atomic_store_explicit(&s->preempt, 1, memory_order_relaxed);
     s->root = &m->root;
     s->report = opts ? opts->report : NULL;
     s->report_arg = opts ? opts->report_arg : NULL;
@@ -127,30 +129,16 @@ static SLEY_NOINLINE enum sley_step resume_poked(struct sley_sched *s, struct sl
     return t->type->resume(t);
 }
 
-uint32_t sley_sched_run(struct sley_sched *s, uint32_t max)
-{
-    return sley_sched_run_lane(s, &s->ready, max);
-}
-
-void sley__lane_push(struct sley_sched *s, struct sley_task *t, uint32_t lane)
-{
-    struct sley_lane *l = &s->lanes[lane];
-    const bool was_empty = l->head == NULL;
-    *l->tail = t;
-    l->tail = &t->link.next;
-    if (was_empty && s->ops->lane_ready) {
-        s->ops->lane_ready(s, lane);
-    }
-}
-
-uint32_t sley_sched_run_lane(struct sley_sched *s, struct sley_lane *lane, uint32_t max)
+/** One loop for all; @p sliced is a constant where it is called. */
+SLEY_INLINE uint32_t run(struct sley_sched *s, struct sley_lane *lane, uint32_t max, const bool sliced)
 {
     /* relaxed: only this thread writes it */
     uint32_t count = atomic_load_explicit(&s->resume_count, memory_order_relaxed);
-    const uint32_t end = count + max;
+    const uint32_t first = count;
     struct sley_task *t;
+    s->run_end = count + max;
     sley__context_adopt_thread(&s->memory->back); /* fibers come back to this thread; sanitizers want its stack by name */
-    while (count != end && (t = lane->head) != NULL) {
+    while (count != s->run_end && (t = lane->head) != NULL) {
         lane->head = t->link.next;
         if (!lane->head) {
             lane->tail = &lane->head;
@@ -169,9 +157,28 @@ uint32_t sley_sched_run_lane(struct sley_sched *s, struct sley_lane *lane, uint3
         } else {
             sley__task_after_step(s, t, step);
         }
+        /* relaxed: a hint; need_preempt looks again */
+        if (sliced && atomic_load_explicit(&s->preempt, memory_order_relaxed) && s->ops->need_preempt(s)) {
+            break;
+        }
     }
     s->current = NULL;
-    return max - (end - count);
+    return count - first;
+}
+
+uint32_t sley_sched_run(struct sley_sched *s, uint32_t max)
+{
+    return sley_sched_run_lane(s, &s->ready, max);
+}
+
+uint32_t sley_sched_run_lane(struct sley_sched *s, struct sley_lane *lane, uint32_t max)
+{
+    return run(s, lane, max, false);
+}
+
+uint32_t sley_sched_run_slice(struct sley_sched *s, struct sley_lane *lane, uint32_t max)
+{
+    return run(s, lane, max, true);
 }
 
 /* ---- inbox: a stack that is emptied at once, so that there is no ABA; its head also says whether home is parked ---- */

@@ -31,7 +31,9 @@
  *   10   ALLOC      memory is from the sley_alloc, not the slab   spawn elsewhere            never
  *   11   KEPT       ended, in the ring of those with handles   (6), scope_next          the last unref
  *   12   OPEN       stands in a scope that it opened           sley_scope_init            scope close
- *   16-23 LANE      the queue it is ready in                  spawn (its spawner's)      never
+ *   13   MOVES      was given a lane, and may be again         spawn, sley__task_move     never
+ *   14   LINKED     queued, and its handle says behind whom    sley__lane_push            (2), sley__task_move
+ *   16-23 LANE      the queue it is ready in                  spawn (its spawner's)      sley__task_move
  *   24-  REFS       handles given out (two at most)           spawn, sley_scope_next     unref
  *
  * Fields: `link.next` is the run queue's while SCHEDULED, `link.awaited` is set by the task itself before it goes IDLE.
@@ -55,6 +57,7 @@ enum {
     SLEY__TASK_ALLOC = 1 << 10,
     SLEY__TASK_KEPT = 1 << 11,
     SLEY__TASK_OPEN = 1 << 12,
+    SLEY__TASK_LINKED = 1 << 14,
     SLEY__TASK_REF = 1 << 24,
 };
 
@@ -88,8 +91,8 @@ SLEY_INLINE void sley__task_to_scheduled(struct sley_sched *s, struct sley_task 
 SLEY_INLINE uint32_t sley__task_to_running(struct sley_task *t)
 {
     const uint32_t state = sley__task_state(t);
-    sley__task_set(t, (state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN)) | SLEY__TASK_RUNNING |
-                          SLEY__TASK_STARTED);
+    sley__task_set(t, (state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN | SLEY__TASK_LINKED)) |
+                          SLEY__TASK_RUNNING | SLEY__TASK_STARTED);
     return state;
 }
 

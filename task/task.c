@@ -16,7 +16,7 @@ static size_t frame_shift(const struct sley_task_type *type)
     return type->args_align > sizeof(struct sley_task) ? type->args_align - sizeof(struct sley_task) : 0;
 }
 
-static struct sley__handle *handle_of(struct sley_task *t)
+struct sley__handle *sley__task_handle(struct sley_task *t)
 {
     if (t->type->style == SLEY_STYLE_FIBER) {
         return &sley_container_of(t, struct sley__fiber, task)->handle;
@@ -153,8 +153,8 @@ static SLEY_NOINLINE int spawn_shared(struct sley_sched *s, struct sley_scope *s
 }
 
 /** A task of the current executor, in its scope but not queued yet; with a handle if @p ret_task asks for one. */
-SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type *type, uint32_t stack_bytes,
-                      struct sley_task **ret_task, struct sley_task **ret_made)
+SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type *type, const struct sley_spawn_opts *opts,
+                           struct sley_task **ret_task, struct sley_task **ret_made)
 {
     struct sley_sched *s = sley__self;
     if (SLEY_UNLIKELY(!s || !type || (scope && scope->sched != s && !sley__task_shares(s, scope->sched)))) {
@@ -168,7 +168,11 @@ SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type
     state |= s->current ? sley__task_state(s->current) & SLEY__TASK_LANE_MASK : 0;
     state |= ret_task ? (uint32_t)SLEY__TASK_EXT | SLEY__TASK_REF : 0;
     struct sley_task *t;
-    int rc;
+    int rc = opts ? sley__spawn_lane(s, opts, &state) : 0;
+    if (SLEY_UNLIKELY(rc < 0)) {
+        return rc;
+    }
+    const uint32_t stack_bytes = opts ? opts->stack_bytes : 0;
     if (SLEY_UNLIKELY(sley__group(s) != NULL)) {
         rc = spawn_shared(s, scope, type, stack_bytes, state, &t);
     } else if (SLEY_LIKELY((rc = scope_admits(scope, &state)) == 0) &&
@@ -200,7 +204,16 @@ void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *t
                         struct sley_task **ret_task)
 {
     struct sley_task *t;
-    const int rc = spawn_here(scope, type, 0, ret_task, &t);
+    const int rc = spawn_here(scope, type, NULL, ret_task, &t);
+    *ret_rc = rc;
+    return rc < 0 ? NULL : t + 1;
+}
+
+void *sley__spawn_begin_opts(struct sley_scope *scope, const struct sley_task_type *type, const struct sley_spawn_opts *opts,
+                             int *ret_rc, struct sley_task **ret_task)
+{
+    struct sley_task *t;
+    const int rc = spawn_here(scope, type, opts, ret_task, &t);
     *ret_rc = rc;
     return rc < 0 ? NULL : t + 1;
 }
@@ -214,7 +227,7 @@ int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, cons
                const struct sley_spawn_opts *opts, struct sley_task **ret_task)
 {
     struct sley_task *t;
-    const int rc = spawn_here(scope, type, opts ? opts->stack_bytes : 0, ret_task, &t);
+    const int rc = spawn_here(scope, type, opts, ret_task, &t);
     if (rc < 0) {
         return rc;
     }
@@ -337,7 +350,7 @@ static SLEY_NOINLINE void ask_home(struct sley_task *t, uint32_t request)
     if (atomic_fetch_add_explicit(&t->requests, request, memory_order_acq_rel) != 0) {
         return; /* whoever made it non-zero posts it */
     }
-    struct sley__handle *h = handle_of(t);
+    struct sley__handle *h = sley__task_handle(t);
     h->task = t;
     if (!sley__inbox_push(s, &h->link, SLEY__ITEM_HANDLE)) {
         /* acq_rel: takes over what others have asked for meanwhile, relying on this thread */
@@ -437,14 +450,15 @@ int sley_task_detach(struct sley_task *t)
 
 /* ---- spawning from another thread ------------------------------------------------------------------------------ */
 
-int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, const void *args,
-                     struct sley_task **ret_task)
+int sley_sched_spawn_lane(struct sley_sched *s, uint32_t lane, const struct sley_task_type *type, const void *args,
+                          struct sley_task **ret_task)
 {
     if (!s || !type) {
         return -EINVAL;
     }
     if (s == sley__self || sley__task_shares(sley__self, s)) {
-        return sley_spawn(sley__self->root, type, args, NULL, ret_task);
+        const struct sley_queue queue = {.sched = sley__self, .lane = lane};
+        return sley_spawn(sley__self->root, type, args, &(struct sley_spawn_opts){.queue = &queue}, ret_task);
     }
     /* relaxed: see sley_sched_stop */
     if (atomic_load_explicit(&s->refuses, memory_order_relaxed)) {
@@ -454,7 +468,8 @@ int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, co
         return -ENOTSUP;
     }
     struct sley_task *t;
-    const int rc = task_new(s, type, 0, SLEY__TASK_ALLOC | SLEY__TASK_EXT, &t);
+    const uint32_t state = SLEY__TASK_ALLOC | SLEY__TASK_EXT | lane << SLEY__TASK_LANE_SHIFT;
+    const int rc = task_new(s, type, 0, state, &t);
     if (rc < 0) {
         return rc;
     }
@@ -471,6 +486,11 @@ int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, co
         *ret_task = t;
     }
     return 0;
+}
+
+int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, const void *args, struct sley_task **ret_task)
+{
+    return sley_sched_spawn_lane(s, 0, type, args, ret_task);
 }
 
 void sley__task_arrived(struct sley_sched *s, struct sley_task *t)

@@ -131,7 +131,7 @@ struct parts {
     struct sley_frame frame;
     char *ret_text;
     size_t bytes;
-    const char *style;
+    const char *executor, *style;
     uint32_t workers;
 };
 
@@ -139,7 +139,7 @@ static enum sley_step name_parts(struct parts *f)
 {
     const struct sley_sched *s = sley_sched_current();
     const char *reactor = s->reactor ? s->reactor->ops->name : "none";
-    (void)snprintf(f->ret_text, f->bytes, "%s+%s+%s+%u", s->ops->name, reactor, f->style, f->workers);
+    (void)snprintf(f->ret_text, f->bytes, "%s+%s+%s+%u", f->executor, reactor, f->style, f->workers);
     SLEY_RETURN(f, 0);
 }
 SLEY_FRAME(name_parts, struct parts)
@@ -163,6 +163,7 @@ static int assemble(struct micro *m, const struct options *o)
     const struct parts parts = {
         .ret_text = m->assembly,
         .bytes = sizeof m->assembly,
+        .executor = m->rt.executor->ops->name,
         .style = o->style == SLEY_STYLE_FRAME ? "frame" : "fiber",
         .workers = o->workers ? o->workers : 1,
     };

@@ -1,5 +1,5 @@
 /* The local executor: one worker whose turn looks at the inbox, the wheel and the reactor between batches of ready tasks. */
-#include <sley/local.h>
+#include <sley/local_impl.h>
 #include <sley/watch.h>
 
 #include <string.h>
@@ -12,6 +12,8 @@ enum { BATCH = 64 };
 
 struct sley_local_worker {
     struct sley_sched sched;
+    struct sley_local *local;
+    const struct sley_local_order *order;
     struct sley_reactor *reactor;
     struct sley_alloc *alloc;
     struct sley_clock *clock;
@@ -24,6 +26,7 @@ struct sley_local_worker {
     SLEY_ATOMIC(uint32_t) halted;
     struct sley_wheel wheel;
     struct sley_wheel_slot slots[SLEY_WHEEL_SLOT_COUNT_DEFAULT];
+    struct sley_lane lanes[];
 };
 
 static struct sley_local_worker *worker_of(struct sley_executor *ex)
@@ -66,23 +69,85 @@ static bool timer_disarm(struct sley_sched *s, struct sley_timer *t)
     return armed;
 }
 
+static void lane_ready(struct sley_sched *s, uint32_t lane)
+{
+    struct sley_local_worker *w = of_sched(s);
+    w->order->lane_ready(w->local, s, lane);
+}
+
+static bool need_preempt(struct sley_sched *s)
+{
+    struct sley_local_worker *w = of_sched(s);
+    return w->order->need_preempt ? w->order->need_preempt(w->local, s) : sley_sched_draw(s);
+}
+
+static size_t worker_bytes(const struct sley_local_order *order)
+{
+    return sizeof(struct sley_local_worker) + order->lane_count * sizeof(struct sley_lane);
+}
+
 static void release(struct sley_sched *s)
 {
     struct sley_local_worker *w = of_sched(s);
     struct sley_alloc libc = w->libc;
     struct sley_alloc *a = w->alloc == &w->libc ? &libc : w->alloc;
-    sley_alloc_put(a, w, sizeof *w);
+    sley_alloc_put(a, w, worker_bytes(w->order));
 }
 
 static const struct sley_sched_ops sched_ops = {
     .version = SLEY_SCHED_VERSION,
     .caps = SLEY_SCHED_CAP_HOME,
     .name = "local",
+    .lane_ready = lane_ready,
+    .need_preempt = need_preempt,
     .ring = ring,
     .now_ns = now_ns,
     .timer_arm = timer_arm,
     .timer_disarm = timer_disarm,
     .release = release,
+};
+
+/* ---- who is next: strict levels ------------------------------------------------------------------------------------ */
+
+/** Somebody is more urgent than the default, or was a moment ago. */
+static SLEY_NOINLINE uint32_t run_urgent(struct sley_local *self, struct sley_sched *s, uint32_t left)
+{
+    const uint32_t max = left;
+    while (left > 0 && sley_sched_ready(s)) {
+        const uint32_t level = self->levels ? 31u - (uint32_t)__builtin_clz(self->levels) : 0;
+        struct sley_lane *lane = level ? &s->lanes[level] : &s->ready;
+        self->level = level;
+        left -= sley_sched_run_lane(s, lane, left);
+        if (level && !lane->head) {
+            self->levels &= ~(1u << level);
+        }
+    }
+    self->level = 0;
+    return max - left;
+}
+
+static uint32_t run_levels(struct sley_local *self, struct sley_sched *s, uint32_t max)
+{
+    if (SLEY_UNLIKELY(self->levels)) {
+        return run_urgent(self, s, max);
+    }
+    const uint32_t ran = sley_sched_run(s, max);
+    return SLEY_LIKELY(!self->levels) ? ran : ran + run_urgent(self, s, max - ran);
+}
+
+static void level_ready(struct sley_local *self, struct sley_sched *s, uint32_t level)
+{
+    self->levels |= 1u << level;
+    if (level > self->level) {
+        sley_sched_break(s);
+    }
+}
+
+static const struct sley_local_order levels = {
+    .lane_count = SLEY_PRIORITY_MAX,
+    .level_count = SLEY_PRIORITY_MAX,
+    .run = run_levels,
+    .lane_ready = level_ready,
 };
 
 /* ---- the turn ---------------------------------------------------------------------------------------------------- */
@@ -190,7 +255,7 @@ static bool finished(const struct sley_local_worker *w, const struct sley_task *
     return until ? sley_task_done(until) : w->sched.root->live_count == 0;
 }
 
-static int local_run(struct sley_executor *ex, const struct sley_task *until)
+int sley_local_run(struct sley_executor *ex, const struct sley_task *until)
 {
     struct sley_local_worker *w = worker_of(ex);
     int rc = enter(w);
@@ -205,14 +270,14 @@ static int local_run(struct sley_executor *ex, const struct sley_task *until)
             rc = -ECANCELED;
             break;
         }
-        (void)sley_sched_run(&w->sched, BATCH);
-        look(w, !finished(w, until), SLEY_NEVER);
+        (void)w->order->run(w->local, &w->sched, BATCH);
+        look(w, sley_sched_ready(&w->sched) || !finished(w, until), SLEY_NEVER);
     }
     leave(w);
     return rc;
 }
 
-static int local_turn(struct sley_executor *ex, uint32_t max, uint64_t *ret_next_ns)
+int sley_local_turn(struct sley_executor *ex, uint32_t max, uint64_t *ret_next_ns)
 {
     struct sley_local_worker *w = worker_of(ex);
     const int rc = enter(w);
@@ -224,7 +289,7 @@ static int local_turn(struct sley_executor *ex, uint32_t max, uint64_t *ret_next
     if (w->reactor && w->reactor->armed_count == 0) {
         (void)w->reactor->ops->poll(w->reactor, 0); /* takes a ring in: until then its descriptor stays readable */
     }
-    const uint32_t ran = sley_sched_run(s, max ? max : s->ready_count);
+    const uint32_t ran = w->order->run(w->local, s, max ? max : s->ready_count);
     const bool more = sley_sched_ready(s) || (w->reactor && w->reactor->more) ||
                       !sley_sched_park(s); /* stays parked: a post rings */
     if (ret_next_ns) {
@@ -234,7 +299,7 @@ static int local_turn(struct sley_executor *ex, uint32_t max, uint64_t *ret_next
     return more ? SLEY_TURN_PREEMPTED : ran ? SLEY_TURN_RAN : SLEY_TURN_IDLE;
 }
 
-static int local_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
+int sley_local_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
 {
     struct sley_local_worker *w = worker_of(ex);
     int rc = enter(w);
@@ -243,7 +308,7 @@ static int local_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
     }
     sley_sched_stop(&w->sched);
     while (w->sched.root->live_count > 0 || sley_sched_drain(&w->sched)) {
-        (void)sley_sched_run(&w->sched, BATCH);
+        (void)w->order->run(w->local, &w->sched, BATCH);
         if (w->sched.root->live_count == 0) {
             continue;
         }
@@ -260,9 +325,21 @@ static int local_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
 
 /* ---- start and end ----------------------------------------------------------------------------------------------- */
 
-static int local_start(struct sley_executor *ex, const struct sley_executor_config *config)
+static void init_lanes(struct sley_local_worker *w)
+{
+    for (uint32_t i = 0; i < w->order->lane_count; i++) {
+        sley_lane_init(&w->lanes[i]);
+        w->lanes[i].owner = NULL;
+    }
+    w->sched.lanes = w->lanes;
+    w->sched.lane_count = w->order->lane_count;
+    w->sched.level_count = w->order->level_count;
+}
+
+int sley_local_start(struct sley_executor *ex, const struct sley_executor_config *config)
 {
     struct sley_local *local = sley_container_of(ex, struct sley_local, base);
+    const struct sley_local_order *order = local->order;
     struct sley_alloc libc = {0};
     const int has_libc = sley_alloc_libc_init(&libc);
     struct sley_alloc *alloc = config->alloc ? config->alloc : &libc;
@@ -272,11 +349,13 @@ static int local_start(struct sley_executor *ex, const struct sley_executor_conf
     if (!config->alloc && has_libc < 0) {
         return has_libc;
     }
-    struct sley_local_worker *w = sley_alloc_get(alloc, sizeof *w, _Alignof(struct sley_local_worker));
+    struct sley_local_worker *w = sley_alloc_get(alloc, worker_bytes(order), _Alignof(struct sley_local_worker));
     if (!w) {
         return -ENOMEM;
     }
     memset(w, 0, offsetof(struct sley_local_worker, slots));
+    w->local = local;
+    w->order = order;
     w->libc = libc;
     w->alloc = config->alloc ? config->alloc : &w->libc;
     w->clock = config->clock;
@@ -284,6 +363,7 @@ static int local_start(struct sley_executor *ex, const struct sley_executor_conf
     w->hook_arg = config->hook_arg;
     int rc = sley_sched_init(&w->sched, &sched_ops,
                              &(struct sley_sched_opts){w->alloc, config->report, config->report_arg});
+    init_lanes(w);
     if (rc == 0) {
         rc = sley_wheel_init(&w->wheel, &(struct sley_wheel_opts){.tick_ns = config->tick_ns}, w->slots,
                              sizeof w->slots / sizeof w->slots[0], now_ns(&w->sched));
@@ -293,7 +373,7 @@ static int local_start(struct sley_executor *ex, const struct sley_executor_conf
     if (rc < 0) {
         sley_watch_remove(&w->watched);
         (void)sley_sched_fini(&w->sched);
-        sley_alloc_put(alloc, w, sizeof *w);
+        sley_alloc_put(alloc, w, worker_bytes(order));
         return rc;
     }
     w->sched.blocking = config->blocking;
@@ -305,7 +385,7 @@ static int local_start(struct sley_executor *ex, const struct sley_executor_conf
     return 0;
 }
 
-static int local_fini(struct sley_executor *ex)
+int sley_local_fini(struct sley_executor *ex)
 {
     struct sley_local *local = sley_container_of(ex, struct sley_local, base);
     struct sley_local_worker *w = local->worker;
@@ -336,19 +416,25 @@ static int local_fini(struct sley_executor *ex)
     return rc;
 }
 
-static int local_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args,
-                       struct sley_task **ret_task)
+int sley_local_spawn_lane(struct sley_executor *ex, uint32_t lane, const struct sley_task_type *type, const void *args,
+                          struct sley_task **ret_task)
 {
     struct sley_local_worker *w = worker_of(ex);
-    int rc = w ? sley_sched_spawn(&w->sched, type, args, ret_task) : -ESHUTDOWN;
+    int rc = w ? sley_sched_spawn_lane(&w->sched, lane, type, args, ret_task) : -ESHUTDOWN;
     if (rc == -ENOTSUP && enter(w) == 0) { /* its memory is for one thread at a time: then this is the one */
-        rc = sley_spawn(w->sched.root, type, args, NULL, ret_task);
+        rc = sley_sched_spawn_lane(&w->sched, lane, type, args, ret_task);
         leave(w);
     }
     return rc;
 }
 
-static void local_halt(struct sley_executor *ex)
+int sley_local_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args,
+                     struct sley_task **ret_task)
+{
+    return sley_local_spawn_lane(ex, 0, type, args, ret_task);
+}
+
+void sley_local_halt(struct sley_executor *ex)
 {
     struct sley_local_worker *w = worker_of(ex);
     if (w) {
@@ -358,14 +444,14 @@ static void local_halt(struct sley_executor *ex)
     }
 }
 
-static int local_pollable_fd(struct sley_executor *ex)
+int sley_local_pollable_fd(struct sley_executor *ex)
 {
     struct sley_local_worker *w = worker_of(ex);
     struct sley_reactor *r = w ? w->reactor : NULL;
     return r && r->ops->pollable_fd ? r->ops->pollable_fd(r) : -ENOTSUP;
 }
 
-static struct sley_sched *local_sched(struct sley_executor *ex)
+struct sley_sched *sley_local_sched(struct sley_executor *ex)
 {
     struct sley_local_worker *w = worker_of(ex);
     return w ? &w->sched : NULL;
@@ -374,18 +460,23 @@ static struct sley_sched *local_sched(struct sley_executor *ex)
 const struct sley_executor_ops sley_local_ops = {
     .version = SLEY_EXECUTOR_VERSION,
     .name = "local",
-    .start = local_start,
-    .spawn = local_spawn,
-    .run = local_run,
-    .turn = local_turn,
-    .pollable_fd = local_pollable_fd,
-    .halt = local_halt,
-    .stop = local_stop,
-    .fini = local_fini,
-    .sched = local_sched,
+    .start = sley_local_start,
+    .spawn = sley_local_spawn,
+    .run = sley_local_run,
+    .turn = sley_local_turn,
+    .pollable_fd = sley_local_pollable_fd,
+    .halt = sley_local_halt,
+    .stop = sley_local_stop,
+    .fini = sley_local_fini,
+    .sched = sley_local_sched,
 };
+
+void sley_local_init_ordered(struct sley_local *ex, const struct sley_executor_ops *ops, const struct sley_local_order *order)
+{
+    *ex = (struct sley_local){.base = {.ops = ops}, .order = order};
+}
 
 void sley_local_init(struct sley_local *ex)
 {
-    *ex = (struct sley_local){.base = {.ops = &sley_local_ops}};
+    sley_local_init_ordered(ex, &sley_local_ops, &levels);
 }

@@ -27,6 +27,7 @@ CORE = {
         'annotate*': 'sanitizer hooks',
         '*_none.c': 'for machines without', '*_bare.c': 'for machines without',
         'shared*': 'for executors with several workers', 'group_impl.h': 'for executors with several workers',
+        'lane*': 'for executors with several queues',
         'alloc*': 'allocators', 'slab*': 'allocators', 'stack*': 'the allocator of stacks', 'pages*': 'allocators',
     },
     'timer': {'*_check.h': 'a checker for the tests'},

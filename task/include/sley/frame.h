@@ -209,6 +209,19 @@ struct sley_frame {
         (rc) = sley__frame_verdict();                                                              \
     } while (0)
 
+/** sley_yield_if_needed. */
+#define SLEY_YIELD_IF_NEEDED(f, rc) SLEY__YIELD_IF_NEEDED(__COUNTER__ + 1, f, rc)
+#define SLEY__YIELD_IF_NEEDED(n, f, rc)                                                            \
+    do {                                                                                           \
+        (rc) = 0;                                                                                  \
+        if (sley_need_preempt()) {                                                                 \
+            (f)->frame.label = (n);                                                                \
+            return SLEY_STEP_YIELD;                                                                \
+    case (n):                                                                                      \
+            (rc) = sley__frame_verdict();                                                          \
+        }                                                                                          \
+    } while (0)
+
 /** sley_consume. */
 #define SLEY_CONSUME(f, rc) SLEY__CONSUME(__COUNTER__ + 1, f, rc)
 #define SLEY__CONSUME(n, f, rc)                                                                    \

@@ -48,6 +48,11 @@ struct sley_sched_ops {
     void (*schedule)(struct sley_sched *self, struct sley_task *t, enum sley_ready why);
     /** Optional. The task that the group watches has ended. Thread: any worker. */
     void (*ended)(struct sley_sched *self);
+    /**
+     * Optional; absent: each question draws on the budget. `preempt` is not 0, and the current task asks whether it is to give way.
+     * May set `preempt` to 0, so that further questions cost two loads, and to 1 again from anywhere. Thread: owner. Must not run tasks.
+     */
+    bool (*need_preempt)(struct sley_sched *self);
     /* since version 2 */
 };
 
@@ -73,6 +78,7 @@ struct sley_blocking_pool; /* <sley/blocking.h> */
 struct sley_lane {
     struct sley_task *head;
     struct sley_task **tail;
+    void *owner; /* the executor's */
 };
 
 /**
@@ -87,7 +93,10 @@ struct sley_sched {
     struct sley_lane ready;  /* lane 0: where tasks are unless told otherwise */
     struct sley_lane *lanes; /* [lane]: set by an executor that has several (up to SLEY_LANE_COUNT_MAX); [0] is not used. NULL */
     uint32_t lane_count;
+    uint32_t level_count; /* set by an executor whose first lanes are strict priorities, the last the most urgent; 0: they are not */
+    SLEY_ATOMIC(uint32_t) preempt;      /* 0: nobody wants the current task to give way; else ops->need_preempt knows */
     SLEY_ATOMIC(uint32_t) resume_count; /* goes up with each resume; written by the owner, read by a watchdog, too */
+    uint32_t run_end;                   /* the run loop ends when resume_count is here */
     struct sley__memory *memory;
     struct sley_group *group; /* set by an executor with several workers, which share tasks; NULL: home */
     struct sley_scope *root;
@@ -145,6 +154,21 @@ SLEY_API int sley_sched_may_drive(void);
 SLEY_API uint32_t sley_sched_run(struct sley_sched *s, uint32_t max);
 /** The same for one lane: lanes[i], or the ready one. */
 SLEY_API uint32_t sley_sched_run_lane(struct sley_sched *s, struct sley_lane *lane, uint32_t max);
+/** The same, ending as soon as `ops->need_preempt` says so, which is asked after each resume while `preempt` is not 0. */
+SLEY_API uint32_t sley_sched_run_slice(struct sley_sched *s, struct sley_lane *lane, uint32_t max);
+/** Draws one unit of the current task's budget; true when none is left. */
+SLEY_INLINE bool sley_sched_draw(struct sley_sched *s)
+{
+    return --s->budget <= 0;
+}
+#ifndef __cplusplus
+/** The run loop ends after the resume that runs now. For ops->lane_ready. Thread: owner. */
+SLEY_INLINE void sley_sched_break(struct sley_sched *s)
+{
+    /* relaxed: this thread wrote it */
+    s->run_end = atomic_load_explicit(&s->resume_count, memory_order_relaxed);
+}
+#endif
 /** Is any task ready, in any lane? */
 SLEY_INLINE bool sley_sched_ready(const struct sley_sched *s)
 {
@@ -175,9 +199,14 @@ SLEY_API void sley_sched_report_left(struct sley_sched *s);
  * Thread: owner, entered.
  */
 SLEY_API uint32_t sley_sched_abandon(struct sley_sched *s);
-/** Spawns into the root scope from any thread; see sley_spawn. -ESHUTDOWN once stopping. */
+/** Spawns into the root scope and lane 0 from any thread; see sley_spawn. -ESHUTDOWN once stopping. */
 SLEY_API int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, const void *args,
                               struct sley_task **ret_task);
+/** The same into another lane. */
+SLEY_API int sley_sched_spawn_lane(struct sley_sched *s, uint32_t lane, const struct sley_task_type *type, const void *args,
+                                   struct sley_task **ret_task);
+/** How many tasks of @p lane have not ended. Thread: owner. Cost: a walk over all tasks. */
+SLEY_API uint32_t sley_sched_lane_live(const struct sley_sched *s, uint32_t lane);
 /** Gives idle memory (stacks, slab chunks) back. Returns bytes. Thread: owner. */
 SLEY_API size_t sley_sched_trim(struct sley_sched *s);
 

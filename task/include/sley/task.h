@@ -54,9 +54,22 @@ struct sley_task {
 SLEY_STATIC_ASSERT(sizeof(struct sley_task) == 64, "a task header is one cache line");
 #endif
 
+/** One of the queues of an executor that has several (<sley/shares.h>). Fields are private. */
+struct sley_queue {
+    struct sley_sched *sched;
+    uint32_t lane;
+};
+
+enum {
+    SLEY_PRIORITY_DEFAULT = 1,
+    SLEY_PRIORITY_MAX = 8, /**< the most urgent */
+};
+
 /** How to spawn; NULL means all zero. */
 struct sley_spawn_opts {
     uint32_t stack_bytes; /**< fibers: overrides the type's; 0 = the type's */
+    uint32_t priority; /**< local: 1 .. SLEY_PRIORITY_MAX, see sley_task_set_priority; 0 = the spawner's. Others have one level */
+    const struct sley_queue *queue; /**< an executor's with several queues; NULL = the spawner's */
 };
 
 /**
@@ -64,7 +77,8 @@ struct sley_spawn_opts {
  * (NULL: zeroed). It is queued, never run inside the call. Spawning never waits.
  * @p ret_task non-NULL: a handle, to be given back with sley_task_unref; NULL: the scope reaps the task.
  * Returns: 0; -ENOMEM; -EAGAIN when the scope's limit is reached; -ESHUTDOWN when it no longer takes tasks; -ESRCH when no
- * executor is current on this thread; -EINVAL. Owns: the arguments on success; on failure they stay the caller's.
+ * executor is current on this thread; -EINVAL (a priority or queue that is not there, too). Owns: the arguments on success; on
+ * failure they stay the caller's.
  * Thread: in a task, or owner of the executor. From elsewhere: sley_runtime_spawn. Cost: about 10 ns.
  */
 SLEY_API int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, const void *args,
@@ -73,6 +87,8 @@ SLEY_API int sley_spawn(struct sley_scope *scope, const struct sley_task_type *t
 /* private: the two halves of SLEY_SPAWN */
 SLEY_API void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc,
                                  struct sley_task **ret_task);
+SLEY_API void *sley__spawn_begin_opts(struct sley_scope *scope, const struct sley_task_type *type,
+                                      const struct sley_spawn_opts *opts, int *ret_rc, struct sley_task **ret_task);
 SLEY_API void sley__spawn_commit(void *args);
 
 /**
@@ -82,10 +98,15 @@ SLEY_API void sley__spawn_commit(void *args);
 #define SLEY_SPAWN(scope, fn, ...) SLEY__SPAWN(scope, fn, NULL, __VA_ARGS__)
 /** The same, with a handle in `*(ret_task)`. */
 #define SLEY_SPAWN_TASK(ret_task, scope, fn, ...) SLEY__SPAWN(scope, fn, ret_task, __VA_ARGS__)
+/** The same (no handle: NULL) with a pointer to struct sley_spawn_opts; one made in place wants brackets around it. */
+#define SLEY_SPAWN_OPTS(ret_task, scope, opts, fn, ...)                                             \
+    SLEY__SPAWNING(sley__spawn_begin_opts(scope, &fn##__type, opts, &sley__rc, ret_task), fn, __VA_ARGS__)
 #define SLEY__SPAWN(scope, fn, ret_task, ...)                                                      \
+    SLEY__SPAWNING(sley__spawn_begin(scope, &fn##__type, &sley__rc, ret_task), fn, __VA_ARGS__)
+#define SLEY__SPAWNING(begin, fn, ...)                                                             \
     __extension__({                                                                                \
         int sley__rc = 0;                                                                          \
-        fn##__args *sley__a = (fn##__args *)sley__spawn_begin(scope, &fn##__type, &sley__rc, ret_task); \
+        fn##__args *sley__a = (fn##__args *)(begin);                                               \
         if (sley__a) {                                                                             \
             *sley__a = (fn##__args){__VA_ARGS__};                                                  \
             sley__spawn_commit(sley__a);                                                           \
@@ -131,6 +152,29 @@ SLEY_API const char *sley_task_name(const struct sley_task *t);
  * Returns: 0; -ECANCELED when cancelled. In a frame: SLEY_YIELD.
  */
 SLEY_API int sley_yield(void);
+/**
+ * Is the current task to give way? Where queues have slices of time (shares) when its slice is over, or who must not wait is
+ * ready; elsewhere after 128 questions. A cancelled task is always asked to. false outside tasks. For what computes for long:
+ * sley_yield_if_needed, SLEY_YIELD_IF_NEEDED. Cost: two loads and the call; no system call.
+ */
+SLEY_API bool sley_need_preempt(void);
+/** Yields when it is time to. Returns: 0; as sley_yield. In a frame: SLEY_YIELD_IF_NEEDED. */
+SLEY_API int sley_yield_if_needed(void);
+
+/**
+ * How urgent a task is (local; NULL: the current one): 1 (SLEY_PRIORITY_DEFAULT) to 8 (SLEY_PRIORITY_MAX). Levels are strict: a
+ * task runs only when none of a more urgent level is ready; whoever becomes ready runs before all less urgent ones, after at most
+ * the resume that is running. Less urgent ones may starve: that is the meaning. I/O, timers and posts are looked at after 64
+ * resumes all the same. A task begins with its spawner's level, or that of its sley_spawn_opts. A new level holds at once: a task
+ * that is ready goes to the end of its new level; a running one is queued there next.
+ * Returns: 0; -EINVAL (no such level, not of this executor, outside tasks); -ENOTSUP (the executor has one level only).
+ * Thread: its executor's. Cost: constant; once in a task's life, when it stands ready at the default level and was never given
+ * one before, a walk through the default level's queue.
+ */
+SLEY_API int sley_task_set_priority(struct sley_task *t, uint32_t level);
+/** The current task's level; 0 outside tasks. */
+SLEY_API uint32_t sley_priority(void);
+
 /** Parks until the task is cancelled. Returns: -ECANCELED, or -EDEADLK outside a fiber. In a frame: SLEY_PARK. */
 SLEY_API int sley_park(void);
 /** Is the current task cancelled? On a pool's thread: was the blocking job asked to end? false elsewhere. Thread: any. */

@@ -71,6 +71,7 @@ enum {
     SLEY__TASK_DONE = 3,
     SLEY__TASK_RUN_MASK = 3,
     SLEY__TASK_WOKEN = 4, /* woken while running */
+    SLEY__TASK_MOVES = 1 << 13, /* was given a lane: is queued so that it can be taken out again */
     SLEY__TASK_LANE_SHIFT = 16,
     SLEY__TASK_LANE_MASK = 0xff << SLEY__TASK_LANE_SHIFT, /* which of the sched's queues it is ready in */
 };
@@ -82,7 +83,7 @@ SLEY_INLINE void sley__task_queue(struct sley_sched *s, struct sley_task *t, uin
 {
     t->link.next = NULL;
     s->ready_count++;
-    if (SLEY_UNLIKELY(state & SLEY__TASK_LANE_MASK)) {
+    if (SLEY_UNLIKELY(state & (SLEY__TASK_LANE_MASK | SLEY__TASK_MOVES))) {
         sley__lane_push(s, t, (state & SLEY__TASK_LANE_MASK) >> SLEY__TASK_LANE_SHIFT);
         return;
     }

@@ -1,4 +1,4 @@
-/* The local executor: one thread, a FIFO of intrusive links, a lock-free inbox; parks in its reactor. smol's and monoio's model. */
+/* The local executor: one thread, a FIFO for each priority, a lock-free inbox; parks in its reactor. smol's, monoio's, embassy's model. */
 #ifndef SLEY_LOCAL_H
 #define SLEY_LOCAL_H
 
@@ -10,9 +10,15 @@ SLEY_EXTERN_C_BEGIN
 struct sley_local {
     struct sley_executor base;
     struct sley_local_worker *worker;
+    const struct sley_local_order *order; /* <sley/local_impl.h> */
+    uint32_t levels;                      /* bit n: lane n (> 0) may have ready tasks */
+    uint32_t level;                       /* the one that runs */
 };
 
-/** Readies @p ex; it starts when a runtime is assembled with it, or by `ex->base.ops->start`. Thread: any. */
+/**
+ * Readies @p ex: priorities (sley_task_set_priority) are served in strict order, and cost nothing while none is used. It starts
+ * when a runtime is assembled with it, or by `ex->base.ops->start`. Thread: any.
+ */
 SLEY_API void sley_local_init(struct sley_local *ex);
 
 /** Its table, for those who wire by name. */
