@@ -81,10 +81,12 @@ static void posted_join(struct sley_post *post)
         return;
     }
     const int rc = join_home(op, op->task);
-    if (rc <= 0 && !(stage_add(op, STAGE_DONE) & STAGE_CANCEL)) {
+    if (rc > 0) {
+        return;
+    }
+    op->verdict = rc; /* for a cancel that was asked meanwhile: it completes the op, perhaps at once */
+    if (!(stage_add(op, STAGE_DONE) & STAGE_CANCEL)) {
         sley_wait_complete(&op->wait, rc);
-    } else if (rc <= 0) {
-        op->verdict = rc; /* the posted cancel, which comes behind, completes it */
     }
 }
 
@@ -117,7 +119,12 @@ static void join_cancel(struct sley_wait *w)
     if ((before & STAGE_REGISTERED) && !(before & (STAGE_DONE | STAGE_CANCEL))) {
         op->post.fn = posted_cancel;
         if (!sley__inbox_push(op->task->sched, &op->post.link, SLEY__ITEM_POST)) {
-            sley_wait_complete(w, op->verdict); /* the task has ended, and home has left this to the cancel */
+            /* Home is ending, perhaps at this very op; it leaves the verdict to the cancel, and the op alone, once it is DONE.
+             * acquire: pairs with stage_add at home; observes the verdict and the task's result */
+            while (!(atomic_load_explicit(&op->stage, memory_order_acquire) & STAGE_DONE)) {
+                SLEY__RELAX();
+            }
+            sley_wait_complete(w, op->verdict);
         }
     }
 }

@@ -110,6 +110,8 @@ bool access_drains(const struct access *a); /* waits for the thread's own buffer
 /* races.c */
 void races_reset(void);
 void races_atomic(uintptr_t addr, unsigned size, bool write);
+/** A block is freed: as if it were written, as far as anybody has accessed it. */
+void races_free(uintptr_t addr, size_t bytes);
 
 /* system.c: futexes, time, memory */
 void system_reset(void);

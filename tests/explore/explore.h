@@ -1,4 +1,4 @@
-/* A small model checker: runs a scenario of up to six threads in every order that can matter, on production sources that were
+/* A small model checker: runs a scenario of up to four threads in every order that can matter, on production sources that were
  * compiled with layer.h. How it searches is in search.c, what memory does in memory.c; docs/testing.md says how to use it. */
 #ifndef SLEY_TEST_EXPLORE_H
 #define SLEY_TEST_EXPLORE_H
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EXPLORE_THREADS = 6 };
+enum { EXPLORE_THREADS = 4 };
 
 /** What an atomic access is. The first five are read-modify-writes; see layer.h for what becomes which. */
 enum explore_kind {
@@ -76,6 +76,9 @@ void explore_replay(const struct explore_scenario *s, const char *schedule);
 void explore_exhaust(const char *name, const struct explore_scenario *s);
 /** The explorer finds a bug whose description contains @p what; else the case fails. Prints the schedule. */
 void explore_find(const char *name, const struct explore_scenario *s, const char *what);
+
+/** A case of the suite: `EXPLORE_TEST(inbox_posts_arrive) { explore_exhaust(...); }`. */
+#define EXPLORE_TEST(name) SLEY_TEST_SECONDS(name, "", 120)
 
 /* ---- for scenarios --------------------------------------------------------------------------------------------- */
 

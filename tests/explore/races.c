@@ -14,11 +14,12 @@ struct cell {
     int writer;
     uint32_t read_at[EXPLORE_THREADS], read_mask[EXPLORE_THREADS];
     uint32_t atomic_read_at[EXPLORE_THREADS], atomic_write_at[EXPLORE_THREADS];
-    const void *written_by, *read_by[EXPLORE_THREADS];
+    const void *written_by, *read_by; /* code */
 };
 
 static struct cell cells[CELLS];
 static uint32_t execution;
+static uint16_t used[CELLS / 2]; /* in this execution */
 static unsigned cell_count;
 
 void races_reset(void)
@@ -35,9 +36,10 @@ static struct cell *cell_of(uintptr_t addr)
     }
     struct cell *c = &cells[i];
     if (c->execution != execution) {
-        if (++cell_count > CELLS / 2) {
+        if (cell_count == CELLS / 2) {
             explore_fail("more than %d bytes are accessed", CELLS / 2 * CELL_BYTES);
         }
+        used[cell_count++] = (uint16_t)i;
         *c = (struct cell){.addr = addr, .execution = execution, .writer = -1};
     }
     return c;
@@ -82,7 +84,7 @@ static void plain(uintptr_t addr, unsigned bytes, bool write, const void *pc)
             report(what, c->addr, (int)i, NULL, pc);
         }
         if (write && ((c->read_mask[i] & mask) && c->read_at[i] > now->at[i])) {
-            report(what, c->addr, (int)i, c->read_by[i], pc);
+            report(what, c->addr, (int)i, c->read_by, pc);
         }
         if (write && c->atomic_read_at[i] > now->at[i]) {
             report(what, c->addr, (int)i, NULL, pc);
@@ -96,7 +98,7 @@ static void plain(uintptr_t addr, unsigned bytes, bool write, const void *pc)
     } else {
         c->read_mask[me] = c->read_at[me] == now->at[me] ? c->read_mask[me] | mask : mask;
         c->read_at[me] = now->at[me];
-        c->read_by[me] = pc;
+        c->read_by = pc;
     }
 }
 
@@ -114,10 +116,11 @@ void races_atomic(uintptr_t addr, unsigned size, bool write)
         against_writes(c, &t->clock, write ? "writes (atomically)" : "reads (atomically)", 15, NULL);
         for (unsigned i = 0; write && i < run.thread_count; i++) {
             if (c->read_mask[i] && c->read_at[i] > t->clock.at[i]) {
-                report("writes (atomically)", addr, (int)i, c->read_by[i], NULL);
+                report("writes (atomically)", addr, (int)i, c->read_by, NULL);
             }
         }
-        (write ? c->atomic_write_at : c->atomic_read_at)[run.current] = t->clock.at[run.current];
+        /* the access has been done: what it released is ordered before what acquires it, and so is the access itself */
+        (write ? c->atomic_write_at : c->atomic_read_at)[run.current] = t->clock.at[run.current] - 1;
     }
 }
 
@@ -135,6 +138,16 @@ static void range(const volatile void *p, size_t size, bool write, const void *p
         const uintptr_t stop = end < addr + size ? end : addr + size;
         plain(at, (unsigned)(stop - at), write, pc);
         at = stop;
+    }
+}
+
+void races_free(uintptr_t addr, size_t bytes)
+{
+    for (unsigned i = 0; run.current >= 0 && i < cell_count; i++) {
+        const uintptr_t at = cells[used[i]].addr;
+        if (at - addr < bytes) {
+            plain(at, CELL_BYTES, true, __builtin_return_address(0));
+        }
     }
 }
 

@@ -80,7 +80,7 @@ static bool prepare(const struct explore_scenario *from, struct explore_scenario
     *ret = *from;
     const char *bound = getenv("SLEY_EXPLORE_BOUND"), *schedule = getenv("SLEY_EXPLORE_REPLAY");
     if (from->preemptions && bound) {
-        ret->preemptions += (unsigned)strtoul(bound, NULL, 10);
+        ret->preemptions = strcmp(bound, "all") == 0 ? 0 : from->preemptions + (unsigned)strtoul(bound, NULL, 10);
     }
     if (schedule) {
         explore_replay(ret, schedule);

@@ -273,7 +273,8 @@ static void arena_free(struct sley_alloc *self, void *ptr, size_t bytes)
     if (arena_freed((uintptr_t)ptr)) {
         explore_fail("%p is freed twice", ptr);
     }
-    explore__fill(ptr, 0x5a, bytes); /* a write, to who looks for races */
+    races_free((uintptr_t)ptr, bytes);
+    memset(ptr, 0x5a, bytes);
     memset(&freed[((char *)ptr - arena) / ARENA_UNIT], 1, (bytes + ARENA_UNIT - 1) / ARENA_UNIT);
     arena_live -= bytes;
 }

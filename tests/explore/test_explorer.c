@@ -47,12 +47,12 @@ static void add_x(void)
     seen[explore_thread()] = atomic_fetch_add_explicit(&x, 1, memory_order_relaxed);
 }
 
-SLEY_TEST(threads_that_share_nothing_run_once, "")
+EXPLORE_TEST(threads_that_share_nothing_run_once)
 {
     CHECK_UINT(count(&(struct explore_scenario){.setup = clear, .threads = {set_x, set_y}}), ==, 1);
 }
 
-SLEY_TEST(one_write_each_runs_in_each_order, "")
+EXPLORE_TEST(one_write_each_runs_in_each_order)
 {
     CHECK_UINT(count(&(struct explore_scenario){.setup = clear, .threads = {set_x, set_x}}), ==, 2);
     CHECK_UINT(count(&(struct explore_scenario){.setup = clear, .threads = {add_x, add_x, add_x}}), ==, 6);
@@ -72,7 +72,7 @@ static void dekker_b(void)
     seen[1] = atomic_load_explicit(&x, memory_order_relaxed);
 }
 
-SLEY_TEST(store_buffers_add_the_order_that_both_miss, "")
+EXPLORE_TEST(store_buffers_add_the_order_that_both_miss)
 {
     CHECK_UINT(count(&(struct explore_scenario){.setup = clear, .threads = {dekker_a, dekker_b}}), ==, 3);
     CHECK_UINT(count(&(struct explore_scenario){.setup = clear, .threads = {dekker_a, dekker_b}, .tso = true}), ==, 4);
@@ -84,7 +84,7 @@ static void add_twice(void)
     add_x();
 }
 
-SLEY_TEST(a_bound_counts_preemptions, "")
+EXPLORE_TEST(a_bound_counts_preemptions)
 {
     const struct explore_scenario s = {.setup = clear, .threads = {add_twice, add_twice}, .preemptions = 1};
     CHECK_UINT(count(&s), ==, 4); /* aabb bbaa abba baab */
@@ -114,7 +114,7 @@ static void one_inside(void)
     EXPLORE_CHECK(seen[0] + seen[1] <= 1);
 }
 
-SLEY_TEST(planted_missing_fence_is_found_under_tso, "")
+EXPLORE_TEST(planted_missing_fence_is_found_under_tso)
 {
     struct explore_scenario s = {.setup = clear, .threads = {enter_a, enter_b}, .check = one_inside, .tso = true};
     explore_exhaust("two flags with fences", &s);
@@ -146,7 +146,7 @@ static void take_spinning(void)
     EXPLORE_CHECK(plain == 42);
 }
 
-SLEY_TEST(planted_relaxed_release_is_found_as_a_race, "")
+EXPLORE_TEST(planted_relaxed_release_is_found_as_a_race)
 {
     struct explore_scenario s = {.setup = clear, .threads = {publish, take}};
     explore_exhaust("a message", &s);
@@ -161,7 +161,7 @@ static void nothing(void)
 {
 }
 
-SLEY_TEST(loop_that_waits_for_nobody_is_a_deadlock, "")
+EXPLORE_TEST(loop_that_waits_for_nobody_is_a_deadlock)
 {
     explore_find("a loop with a pause", &(struct explore_scenario){.setup = clear, .threads = {take, nothing}}, "deadlock; a spins");
     explore_find("a loop without one", &(struct explore_scenario){.setup = clear, .threads = {take_spinning, nothing}},
@@ -183,7 +183,7 @@ static void counted_four(void)
     EXPLORE_CHECK(total == 4);
 }
 
-SLEY_TEST(planted_load_and_store_for_a_cas_is_found, "")
+EXPLORE_TEST(planted_load_and_store_for_a_cas_is_found)
 {
     struct explore_scenario s = {.setup = clear, .threads = {count_up, count_up}, .check = counted_four, .spurious = true};
     explore_exhaust("a counter", &s);
@@ -196,7 +196,7 @@ static void count_plainly(void)
     plain++;
 }
 
-SLEY_TEST(race_between_plain_accesses_is_found, "")
+EXPLORE_TEST(race_between_plain_accesses_is_found)
 {
     explore_find("a plain counter", &(struct explore_scenario){.setup = clear, .threads = {count_plainly, count_plainly}}, "data race");
 }
@@ -222,7 +222,7 @@ static void use_block(void)
     }
 }
 
-SLEY_TEST(memory_freed_too_early_or_never_is_found, "")
+EXPLORE_TEST(memory_freed_too_early_or_never_is_found)
 {
     explore_find("a block in use", &(struct explore_scenario){.setup = make_block, .threads = {free_block, use_block}}, "freed");
     explore_find("a block forgotten", &(struct explore_scenario){.setup = make_block, .threads = {use_block}}, "not given back");
@@ -234,7 +234,7 @@ static void choose(void)
     EXPLORE_CHECK(a < 3 && b < 2);
 }
 
-SLEY_TEST(choices_are_all_made, "")
+EXPLORE_TEST(choices_are_all_made)
 {
     CHECK_UINT(count(&(struct explore_scenario){.threads = {choose}}), ==, 6);
 }

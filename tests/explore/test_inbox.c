@@ -90,7 +90,7 @@ static struct explore_scenario two_posters(void)
     return (struct explore_scenario){.setup = setup, .threads = {home, post_a, post_b}, .check = check};
 }
 
-SLEY_TEST(inbox_posts_arrive_and_wake, "")
+EXPLORE_TEST(inbox_posts_arrive_and_wake)
 {
     struct explore_scenario s = two_posters();
     explore_exhaust("inbox, two posters", &s);
@@ -101,7 +101,7 @@ SLEY_TEST(inbox_posts_arrive_and_wake, "")
     explore_exhaust("inbox, one poster, two posts, spurious", &ordered);
 }
 
-SLEY_TEST(inbox_three_posters, "")
+EXPLORE_TEST(inbox_three_posters)
 {
     const struct explore_scenario s = {.setup = setup_three, .threads = {home, post_a, post_b, post_c}, .check = check,
                                        .preemptions = 2};
@@ -127,7 +127,7 @@ static void check_closed(void)
     rig_end(rig);
 }
 
-SLEY_TEST(inbox_close_waits_for_posters_inside, "")
+EXPLORE_TEST(inbox_close_waits_for_posters_inside)
 {
     struct explore_scenario s = {.setup = setup, .threads = {close_home, post_a}, .check = check_closed, .tso = true};
     explore_exhaust("inbox closed, one poster", &s);
@@ -173,7 +173,7 @@ static struct explore_scenario bell(void)
     return (struct explore_scenario){.setup = setup_bell, .threads = {listen, want_a, want_b}, .tso = true, .spurious = true};
 }
 
-SLEY_TEST(bell_is_heard, "")
+EXPLORE_TEST(bell_is_heard)
 {
     const struct explore_scenario s = bell();
     explore_exhaust("bell, two that ring", &s);
@@ -187,36 +187,36 @@ static void find(const char *name, struct explore_scenario s, struct explore_pla
     explore_find(name, &s, what);
 }
 
-SLEY_TEST(planted_post_without_cas_is_lost, "")
+EXPLORE_TEST(planted_post_without_cas_is_lost)
 {
     find("post by load and store", two_posters(), (struct explore_planted){"sley__inbox_push", EXPLORE_CAS, EXPLORE_SPLIT}, "");
 }
 
-SLEY_TEST(planted_post_without_release_is_a_race, "")
+EXPLORE_TEST(planted_post_without_release_is_a_race)
 {
     find("post relaxed", two_posters(), (struct explore_planted){"sley__inbox_push", EXPLORE_CAS, EXPLORE_RELAX}, "data race");
     find("drain relaxed", two_posters(), (struct explore_planted){"sley_sched_drain", EXPLORE_EXCHANGE, EXPLORE_RELAX},
          "data race");
 }
 
-SLEY_TEST(planted_park_without_cas_loses_a_wake, "")
+EXPLORE_TEST(planted_park_without_cas_loses_a_wake)
 {
     find("park by load and store", two_posters(), (struct explore_planted){"sley_sched_park", EXPLORE_CAS, EXPLORE_SPLIT}, "");
 }
 
-SLEY_TEST(planted_bell_that_a_late_store_resets_loses_a_wake, "")
+EXPLORE_TEST(planted_bell_that_a_late_store_resets_loses_a_wake)
 {
     find("bell reset by a store", bell(), (struct explore_planted){"sley__local_wait", EXPLORE_EXCHANGE, EXPLORE_SPLIT},
          "deadlock; a sleeps");
 }
 
-SLEY_TEST(planted_ring_without_wake_is_a_deadlock, "")
+EXPLORE_TEST(planted_ring_without_wake_is_a_deadlock)
 {
     find("no futex wake", two_posters(), (struct explore_planted){"sley__local_ring", EXPLORE_FUTEX_WAKE, EXPLORE_DROP},
          "deadlock; a sleeps");
 }
 
-SLEY_TEST(planted_close_that_does_not_wait_is_found, "")
+EXPLORE_TEST(planted_close_that_does_not_wait_is_found)
 {
     const struct explore_scenario s = {.setup = setup, .threads = {close_home, post_a}, .check = check_closed};
     find("close does not acquire", s, (struct explore_planted){"sley_sched_close", EXPLORE_LOAD, EXPLORE_RELAX}, "data race");

@@ -65,7 +65,7 @@ static void check_four(void)
     rig_end(rig);
 }
 
-SLEY_TEST(lock_that_leans_lets_one_in, "")
+EXPLORE_TEST(lock_that_leans_lets_one_in)
 {
     struct explore_scenario s = {.setup = setup, .threads = {owner, foreigner}, .check = check_three};
     explore_exhaust("lock leaning, one foreigner", &s);
@@ -73,7 +73,7 @@ SLEY_TEST(lock_that_leans_lets_one_in, "")
     explore_exhaust("lock leaning, one foreigner", &s);
 }
 
-SLEY_TEST(lock_that_leans_two_foreigners, "")
+EXPLORE_TEST(lock_that_leans_two_foreigners)
 {
     struct explore_scenario s = {.setup = setup, .threads = {owner_once, foreigner, foreigner}, .check = check_three};
     explore_exhaust("lock leaning, two foreigners", &s);
@@ -86,7 +86,7 @@ SLEY_TEST(lock_that_leans_two_foreigners, "")
     explore_exhaust("lock leaning, two foreigners", &s);
 }
 
-SLEY_TEST(lock_that_leans_from_the_first_visit_on, "")
+EXPLORE_TEST(lock_that_leans_from_the_first_visit_on)
 {
     struct explore_scenario s = {.setup = setup_nobody, .threads = {owner, foreigner}, .check = check_three};
     explore_exhaust("lock of nobody, one foreigner", &s);
@@ -101,12 +101,12 @@ static void find(const char *name, struct explore_planted planted, const char *w
     explore_find(name, &s, what);
 }
 
-SLEY_TEST(planted_revoke_without_barrier_lets_two_in, "")
+EXPLORE_TEST(planted_revoke_without_barrier_lets_two_in)
 {
     find("no membarrier", (struct explore_planted){"sley__barrier_all", EXPLORE_BARRIER, EXPLORE_DROP}, "");
 }
 
-SLEY_TEST(planted_relaxed_orders_of_the_lock_are_races, "")
+EXPLORE_TEST(planted_relaxed_orders_of_the_lock_are_races)
 {
     find("unlock at home relaxed", (struct explore_planted){"sley__unlock_home", EXPLORE_STORE, EXPLORE_RELAX}, "data race");
     find("revoke relaxed", (struct explore_planted){"revoke", EXPLORE_LOAD, EXPLORE_RELAX}, "data race");
@@ -114,7 +114,7 @@ SLEY_TEST(planted_relaxed_orders_of_the_lock_are_races, "")
     find("lock relaxed", (struct explore_planted){"sley__lock_slow", EXPLORE_EXCHANGE, EXPLORE_RELAX}, "data race");
 }
 
-SLEY_TEST(planted_lock_without_exchange_lets_two_in, "")
+EXPLORE_TEST(planted_lock_without_exchange_lets_two_in)
 {
     const struct explore_planted planted = {"sley__lock_slow", EXPLORE_EXCHANGE, EXPLORE_SPLIT};
     const struct explore_scenario s = {.setup = setup_nobody, .threads = {foreigner, foreigner, owner_once}, .check = check_three,
