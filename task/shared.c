@@ -498,9 +498,8 @@ bool sley_sched_nudge(struct sley_sched *s)
     return parked;
 }
 
-bool sley_group_fini(struct sley_group *g)
+void sley_group_close(struct sley_group *g)
 {
-    int64_t out = -HANDLES_ALIVE;
     for (uint32_t i = 0; i < g->count; i++) {
         sley_sched_close(g->scheds[i]);
     }
@@ -508,6 +507,12 @@ bool sley_group_fini(struct sley_group *g)
     while (atomic_load_explicit(&g->inside, memory_order_acquire) != 0) {
         (void)sched_yield();
     }
+}
+
+bool sley_group_fini(struct sley_group *g)
+{
+    int64_t out = -HANDLES_ALIVE;
+    sley_group_close(g);
     for (uint32_t i = 0; i < g->count; i++) {
         out += (int32_t)g->scheds[i]->handle_count;
     }

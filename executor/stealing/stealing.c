@@ -1,5 +1,5 @@
 /* The work-stealing executor's table: start, drive, stop and end a pool of workers. */
-#include "rescue.h"
+#include "worker.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -223,6 +223,20 @@ static void join_all(struct sley_stealing_pool *p, uint32_t started)
     }
 }
 
+/** Not before all workers have ended, and nobody rings any more: they use each other's. */
+static void destroy_reactors(struct sley_stealing_pool *p, uint32_t started)
+{
+    for (uint32_t i = 0; i < started; i++) {
+        struct worker *w = &p->workers[i];
+        if (w->reactor) {
+            (void)sley_sched_enter(&w->sched);
+            w->reactor->ops->destroy(w->reactor);
+            w->sched.reactor = w->reactor = NULL;
+            (void)sley_sched_enter(NULL);
+        }
+    }
+}
+
 static int start_thread(struct worker *w)
 {
     struct sley_stealing_pool *p = w->pool;
@@ -280,7 +294,6 @@ static int pool_start(struct sley_stealing_pool *p, const struct sley_executor_c
         sley_group_init(&p->group, p->scheds, p->count, group_release);
         sley__idle_init(p);
         p->config = config;
-        rc = sley__rescue_watch(p, config);
         while (rc == 0 && started < p->count) {
             rc = start_thread(&p->workers[started]);
             started += p->workers[started].thread != 0;
@@ -289,9 +302,7 @@ static int pool_start(struct sley_stealing_pool *p, const struct sley_executor_c
     }
     if (rc < 0) {
         join_all(p, started);
-        if (p->watch) {
-            sley__rescue_unwatch(p);
-        }
+        destroy_reactors(p, started);
         while (ready > 0) {
             p->scheds[--ready]->group = NULL;
             (void)sley_sched_fini(p->scheds[ready]);
@@ -368,7 +379,8 @@ static int stealing_fini(struct sley_executor *ex)
         return -EBUSY;
     }
     join_all(p, p->count);
-    sley__rescue_unwatch(p);
+    sley_group_close(&p->group);
+    destroy_reactors(p, p->count);
     stealing->pool = NULL;
     if (sley_group_fini(&p->group)) {
         group_release(&p->group);

@@ -51,6 +51,11 @@ SLEY_API void sley_sched_refuse(struct sley_sched *s, bool refuse);
 /** Gives a finished sched's memory back: the last step of `release`. */
 SLEY_API void sley_sched_destroy(struct sley_sched *s);
 /**
+ * The first half of sley_group_fini: closes the inboxes and waits for other threads inside: no ring() comes after it. Twice is fine.
+ * Thread: stopped.
+ */
+SLEY_API void sley_group_close(struct sley_group *g);
+/**
  * Ends a group none of whose tasks is left: closes the inboxes, waits for other threads inside, gives memory back. Returns true
  * when the scheds' own memory is free at once; false: `release` says when. Thread: stopped.
  */
