@@ -90,11 +90,19 @@ static const struct sley_wait_ops *piece_ops(const struct sley_io_op *op)
     return (const struct sley_wait_ops *)(const void *)op->fd;
 }
 
+/* A piece may end on another worker, while who started it is still about to return, or while the op is asked to end: so what they
+ * tell each other by `stage` is changed in one piece, and looked at so. */
+static uint8_t stage_add(struct sley_io_op *op, uint8_t bits)
+{
+    /* acq_rel: who sees ENDED sees the result; who ends after STARTING is gone sees all that the start did */
+    return __atomic_fetch_or(&op->stage, bits, __ATOMIC_ACQ_REL);
+}
+
 /** Who asks does so once, but a piece may win against it: then the next one has to be asked, too. */
 static void exact_cancel(struct sley_wait *w)
 {
     struct sley_io_op *op = sley_container_of(w, struct sley_io_op, wait);
-    op->stage |= STAGE_ASKED;
+    (void)stage_add(op, STAGE_ASKED);
     if (piece_ops(op)->cancel) {
         piece_ops(op)->cancel(w);
     }
@@ -134,25 +142,23 @@ bool sley_stream_begin(struct sley_io_op *op, const struct sley_wait_ops *ops)
         op->stage = 0;
         return sley_wait_begin(&op->wait, ops);
     }
-    op->fd = (struct sley_fd *)(uintptr_t)ops;
-    if (!(op->stage & STAGE_BEGUN) && !sley_wait_begin(&op->wait, &exact_ops)) {
-        return false;
+    if (stage_add(op, STAGE_BEGUN) & STAGE_BEGUN) {
+        return true;
     }
-    op->stage |= STAGE_BEGUN;
-    return true;
+    op->fd = (struct sley_fd *)(uintptr_t)ops;
+    return sley_wait_begin(&op->wait, &exact_ops);
 }
 
 void sley_stream_arm(struct sley_io_op *op)
 {
-    if (!(op->stage & STAGE_ARMED)) {
-        op->stage |= STAGE_ARMED;
+    if (!(stage_add(op, STAGE_ARMED) & STAGE_ARMED)) {
         sley_wait_arm(&op->wait);
     }
 }
 
 static void publish(struct sley_io_op *op, int32_t result)
 {
-    if (op->stage & STAGE_ARMED) {
+    if (stage_add(op, 0) & STAGE_ARMED) {
         sley_wait_complete(&op->wait, result);
     } else {
         sley_wait_finish(&op->wait, result);
@@ -174,16 +180,50 @@ static int32_t account(struct sley_io_op *op, int32_t result)
     return op->len > 0;
 }
 
-static void next_piece(struct sley_io_op *op)
+/** Starts the next piece. Returns whether it has ended already, its result in out_number; else the op may be gone. */
+static bool next_piece(struct sley_io_op *op)
 {
     struct sley_stream *s = op->object;
-    op->stage = (uint8_t)((op->stage & ~STAGE_ENDED) | STAGE_STARTING);
+    uint8_t stage = 0;
+    /* relaxed: nothing is in flight but a request */
+    (void)__atomic_fetch_and(&op->stage, (uint8_t)~STAGE_ENDED, __ATOMIC_RELAXED);
+    (void)stage_add(op, STAGE_STARTING);
     if (op->code == SLEY_IO_RECV) {
         s->ops->read_start(op, s, op->buf, op->len);
     } else {
         s->ops->write_start(op, s, op->buf, op->len);
     }
-    op->stage &= (uint8_t)~STAGE_STARTING;
+    bool told = false;
+    for (;;) {
+        /* acquire: observes what ended the piece; pairs with stage_add */
+        stage = __atomic_load_n(&op->stage, __ATOMIC_ACQUIRE);
+        if ((stage & STAGE_ASKED) && !(stage & STAGE_ENDED) && !told) {
+            told = true; /* while STARTING is set the op stays */
+            exact_cancel(&op->wait);
+            continue;
+        }
+        /* acq_rel: as in stage_add; fails when an end or a request has come since */
+        if (__atomic_compare_exchange_n(&op->stage, &stage, (uint8_t)(stage & ~STAGE_STARTING), false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED)) {
+            return (stage & STAGE_ENDED) != 0;
+        }
+    }
+}
+
+/** Inside a start: leaves the result to who started. */
+static bool leave_result(struct sley_io_op *op, int32_t result)
+{
+    /* acquire: observes what the start did, once it is over */
+    uint8_t stage = __atomic_load_n(&op->stage, __ATOMIC_ACQUIRE);
+    while (stage & STAGE_STARTING) {
+        op->out_number = result;
+        /* acq_rel: publishes the result to next_piece; or it has returned meanwhile */
+        if (__atomic_compare_exchange_n(&op->stage, &stage, (uint8_t)(stage | STAGE_ENDED), false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void sley_stream_end(struct sley_io_op *op, int32_t result)
@@ -192,18 +232,12 @@ void sley_stream_end(struct sley_io_op *op, int32_t result)
         publish(op, result);
         return;
     }
-    if (op->stage & STAGE_STARTING) {
-        op->out_number = result;
-        op->stage |= STAGE_ENDED;
+    if (leave_result(op, result)) {
         return;
     }
     int32_t rc;
     while ((rc = account(op, result)) > 0) {
-        next_piece(op);
-        if (!(op->stage & STAGE_ENDED)) {
-            if (op->stage & STAGE_ASKED) {
-                exact_cancel(&op->wait);
-            }
+        if (!next_piece(op)) {
             return;
         }
         result = op->out_number;
@@ -316,20 +350,16 @@ int sley_stream_read(struct sley_stream *s, void *buf, size_t len)
     return verdict(&op);
 }
 
-static inline ssize_t write_now(struct sley_stream *s, const void *buf, size_t len)
-{
-    return SLEY_LIKELY(s->ops->write_now != NULL) ? s->ops->write_now(s, buf, len, sley__self) : -EAGAIN;
-}
-
 int sley_stream_write(struct sley_stream *s, const void *buf, size_t len)
 {
-    if (in_usual_fiber()) {
-        const ssize_t n = write_now(s, buf, len);
-        if (SLEY_LIKELY(n != -EAGAIN)) {
-            return (int)n;
-        }
+    if (!in_usual_fiber()) {
+        return direct_odd(s, (void *)(uintptr_t)buf, len, false);
     }
-    return direct_odd(s, (void *)(uintptr_t)buf, len, false);
+    struct sley_io_op op;
+    zero_node(&op);
+    prepare_one(&op, SLEY_IO_SEND, 0);
+    s->ops->write_start(&op, s, buf, len);
+    return verdict(&op);
 }
 
 /** On a plain thread ops end on other threads: the loop is the caller's. */
@@ -380,37 +410,15 @@ int sley_stream_read_exact(struct sley_stream *s, void *buf, size_t len, size_t 
     return verdict(&op);
 }
 
-/** write_now has not moved everything. */
-static SLEY_NOINLINE int write_rest(struct sley_stream *s, const void *buf, size_t len, size_t *ret_done, ssize_t n)
-{
-    const size_t first = n > 0 ? (size_t)n : 0;
-    size_t more = 0;
-    int rc = (int)n;
-    if (n > 0 || n == -EAGAIN) {
-        struct sley_io_op op;
-        zero_node(&op);
-        write_all_start(&op, s, (const char *)buf + first, len - first, &more, 0);
-        rc = verdict(&op);
-    }
-    if (ret_done) {
-        *ret_done = first + more;
-    }
-    return rc;
-}
-
 int sley_stream_write_all(struct sley_stream *s, const void *buf, size_t len, size_t *ret_done)
 {
     if (!in_usual_fiber()) {
         return direct_all_odd(s, (void *)(uintptr_t)buf, len, ret_done, false);
     }
-    const ssize_t n = write_now(s, buf, len);
-    if (SLEY_UNLIKELY((size_t)n != len)) {
-        return write_rest(s, buf, len, ret_done, n);
-    }
-    if (ret_done) {
-        *ret_done = len;
-    }
-    return 0;
+    struct sley_io_op op;
+    zero_node(&op);
+    write_all_start(&op, s, buf, len, ret_done, 0);
+    return verdict(&op);
 }
 
 int sley_stream_flush(struct sley_stream *s)

@@ -1,4 +1,5 @@
-/* A TCP connection as a stream: every slot but shutdown and abort is one op of the reactor. */
+/* A TCP connection as a stream: every slot but shutdown and abort is one op of the reactor. What is noted beside the descriptor is
+ * the home thread's, as the descriptor is; where several workers share it, it is read and changed under its home's lock. */
 #include "tcp.h"
 
 #include <sley/near_impl.h>
@@ -64,6 +65,9 @@ static void end_shutdowns(struct sley_tcp *t);
 
 static SLEY_NOINLINE int32_t end_write_slow(struct sley_tcp *t, int32_t result)
 {
+    if (result == -EXDEV) {
+        return result; /* refused: none of this is ours to touch */
+    }
     note_error(t, result);
     if (!(fd_state(&t->fd) & SLEY_FD_WRITING)) { /* else this one was refused, and the one in flight is yet to end */
         end_shutdowns(t);
@@ -90,13 +94,15 @@ static SLEY_NOINLINE void start(struct sley_io_op *op, void *buf, size_t len)
     op->buf = buf;
     op->len = len;
     if (len == 0) {
-        const struct sley_tcp *t = tcp_of_op(op);
         if (op->flags & SLEY_IO_ALL && op->ret_done) {
             *op->ret_done = 0;
         }
         if (sley_wait_begin(&op->wait, &here_ops)) {
+            struct sley_tcp *t = tcp_of_op(op);
+            struct sley_reactor *r = sley_fd_enter(&t->fd);
             const int32_t if_open = op->code == SLEY_IO_RECV ? 0 : t->ended ? -EPIPE : t->error;
             sley_wait_finish(&op->wait, t->fd.number < 0 ? -EBADF : if_open);
+            sley_reactor_leave(r);
         }
     } else if (op->kind == 0) {
         sley_io_submit(op);
@@ -145,20 +151,6 @@ static void tcp_write_start(struct sley_io_op *op, struct sley_stream *s, const 
     }
 }
 
-static ssize_t tcp_write_now(struct sley_stream *s, const void *buf, size_t len, struct sley_sched *sched)
-{
-    struct sley_tcp *t = tcp_of(s);
-    if (SLEY_UNLIKELY(len - 1 >= SLEY_IO_SHARE_BYTES) || SLEY_UNLIKELY(!sley_io_near(&t->fd, SLEY_FD_WRITING, sched))) {
-        return -EAGAIN;
-    }
-    const ssize_t n = sley_io_send_near(&t->fd, buf, len);
-    if (SLEY_UNLIKELY(n <= 0)) {
-        return n == 0 || n == -EINTR || n == -EAGAIN ? -EAGAIN : end_write_slow(t, (int32_t)n);
-    }
-    sched->budget--;
-    return n;
-}
-
 /* ---- flush, shutdown, close, abort -------------------------------------------------------------------------------------- */
 
 static int32_t state_error(const struct sley_tcp *t)
@@ -169,7 +161,10 @@ static int32_t state_error(const struct sley_tcp *t)
 static void tcp_flush_start(struct sley_io_op *op, struct sley_stream *s)
 {
     if (sley_wait_begin(&op->wait, &here_ops)) {
-        sley_wait_finish(&op->wait, state_error(tcp_of(s)));
+        struct sley_tcp *t = tcp_of(s);
+        struct sley_reactor *r = sley_fd_enter(&t->fd);
+        sley_wait_finish(&op->wait, state_error(t));
+        sley_reactor_leave(r);
     }
 }
 
@@ -195,7 +190,7 @@ static void end_shutdowns(struct sley_tcp *t)
     while (op) {
         struct sley_io_op *next = op->next;
         const int32_t result = shutdown_now(t);
-        sley_wait_complete(&op->wait, result == -EBADF ? -ECANCELED : result); /* closed under it */
+        sley_io_tell(sley__fd_home(&t->fd), op, result == -EBADF ? -ECANCELED : result); /* closed under it */
         op = next;
     }
 }
@@ -203,13 +198,16 @@ static void end_shutdowns(struct sley_tcp *t)
 static void shutdown_cancel(struct sley_wait *w)
 {
     struct sley_io_op *op = sley_container_of(w, struct sley_io_op, wait);
-    for (struct sley_io_op **at = &tcp_of_op(op)->shutdowns; *at; at = &(*at)->next) {
-        if (*at == op) {
-            *at = op->next;
-            sley_wait_complete(w, -ECANCELED);
-            return;
-        }
+    struct sley_reactor *r = sley_io_enter(op);
+    struct sley_io_op **at = sley_io_ended(op) ? NULL : &tcp_of_op(op)->shutdowns;
+    while (at && *at && *at != op) {
+        at = &(*at)->next;
     }
+    if (at && *at) {
+        *at = op->next;
+        sley_io_tell(r, op, -ECANCELED);
+    }
+    sley_reactor_leave(r);
 }
 
 static const struct sley_wait_ops shutdown_ops = {
@@ -224,19 +222,19 @@ static void tcp_shutdown_start(struct sley_io_op *op, struct sley_stream *s)
     if (!sley_wait_begin(&op->wait, &shutdown_ops)) {
         return;
     }
+    struct sley_reactor *r = sley_fd_enter(&t->fd);
     if (!(fd_state(&t->fd) & SLEY_FD_WRITING)) {
         sley_wait_finish(&op->wait, shutdown_now(t));
-        return;
+    } else if (!r && !sley__fd_here(&t->fd)) {
+        sley_wait_finish(&op->wait, sley__fd_home(&t->fd) ? -EXDEV : -EBUSY);
+    } else {
+        sley_io_mark(op, r);
+        op->fd = &t->fd;
+        op->next = t->shutdowns;
+        sley_wait_arm(&op->wait);
+        t->shutdowns = op;
     }
-    const struct sley_sched *sched = sley_sched_current();
-    if (!sched || !t->fd.home || t->fd.home != sched->reactor) {
-        sley_wait_finish(&op->wait, t->fd.home ? -EXDEV : -EBUSY);
-        return;
-    }
-    op->fd = &t->fd;
-    op->next = t->shutdowns;
-    sley_wait_arm(&op->wait);
-    t->shutdowns = op;
+    sley_reactor_leave(r);
 }
 
 static void tcp_close_start(struct sley_io_op *op, struct sley_stream *s)
@@ -247,13 +245,14 @@ static void tcp_close_start(struct sley_io_op *op, struct sley_stream *s)
 static void tcp_abort(struct sley_stream *s)
 {
     struct sley_tcp *t = tcp_of(s);
-    if (t->fd.number < 0 || (fd_state(&t->fd) & SLEY_FD_CLOSING)) {
-        return;
+    struct sley_reactor *r = sley_fd_enter(&t->fd);
+    if (t->fd.number >= 0 && !(fd_state(&t->fd) & SLEY_FD_CLOSING)) {
+        (void)sley_tcp_set_reset_on_close(t, true);
+        struct sley_io_op op = {0};
+        /* on a readiness reactor, and where nothing is in flight, a close is over when its start returns */
+        sley_fd_close_start(&op, &t->fd);
     }
-    (void)sley_tcp_set_reset_on_close(t, true);
-    struct sley_io_op op = {0};
-    /* on a readiness reactor, and where nothing is in flight, a close is over when its start returns */
-    sley_fd_close_start(&op, &t->fd);
+    sley_reactor_leave(r);
 }
 
 static const struct sley_stream_ops tcp_ops = {
@@ -266,7 +265,6 @@ static const struct sley_stream_ops tcp_ops = {
     .shutdown_start = tcp_shutdown_start,
     .close_start = tcp_close_start,
     .abort = tcp_abort,
-    .write_now = tcp_write_now,
 };
 
 void sley__tcp_init(struct sley_tcp *t, int number)

@@ -13,4 +13,12 @@ void sley__tcp_init(struct sley_tcp *t, int number);
 int sley__tcp_address(int number, int (*get)(int, struct sockaddr *, socklen_t *), struct sley_addr *ret_addr);
 int sley__tcp_set(int number, int level, int name, int value);
 
+/** Is the descriptor at home in the reactor of this very worker? */
+SLEY_INLINE bool sley__fd_here(const struct sley_fd *fd)
+{
+    const struct sley_sched *s = sley__self;
+    const struct sley_reactor *home = sley__fd_home(fd);
+    return s && home && home == s->reactor;
+}
+
 #endif

@@ -1,4 +1,5 @@
-/* Accepting. Those who wait queue up at the listener, which has one op in the reactor, or rests while numbers have run out. */
+/* Accepting. Those who wait queue up at the listener, which has one op in the reactor, or rests while numbers have run out.
+ * Where several workers share the listener, its home's lock guards all of it; the hooks of its op and its timer run without. */
 #include "tcp.h"
 
 #include <unistd.h>
@@ -77,10 +78,16 @@ static bool take_out(struct sley_tcp_listener *l, struct sley_io_op *op)
     return false;
 }
 
+/** One that is out of the queue is done. */
+static void tell(struct sley_tcp_listener *l, struct sley_io_op *op, int32_t result)
+{
+    sley_io_tell(sley__fd_home(&l->fd), op, result);
+}
+
 static void give_all(struct sley_tcp_listener *l, int32_t result)
 {
     while (l->first) {
-        sley_wait_complete(&take_first(l)->wait, result);
+        tell(l, take_first(l), result);
     }
 }
 
@@ -92,19 +99,64 @@ static void deliver(struct sley_tcp_listener *l, int number)
     }
     struct sley_io_op *op = take_first(l);
     sley__tcp_init(op->object, number);
-    sley_wait_complete(&op->wait, 0);
+    tell(l, op, 0);
 }
 
 /* ---- the op in the reactor ------------------------------------------------------------------------------------------- */
 
 static void look(struct sley_tcp_listener *l);
 
+/** Nothing of a listener that is being closed is in anybody's hands any more. It may be gone when the lock is free again. */
+static void close_now(struct sley_tcp_listener *l)
+{
+    struct sley_io_op *closer = l->closer, close = {0};
+    l->closer = NULL;
+    sley_fd_close_start(&close, &l->fd); /* nothing is in flight, so that it is over when this returns */
+    tell(l, closer, 0);
+}
+
+/** What was waited for has come: `accepting` or `resting` is over. */
+static void go_on(struct sley_tcp_listener *l)
+{
+    look(l);
+    if (l->closer && !l->accepting && !l->resting) {
+        close_now(l);
+    }
+}
+
+/** While somebody is at the listener: the lock of its home (NULL: none), and the task in whose middle this happens. */
+struct visit {
+    struct sley_reactor *home;
+    struct sley_task *task;
+};
+
+/** What the listener starts is for whoever waits there: the current task's cancellation, if there is such a task, must not end it. */
+static struct visit step_in(struct sley_tcp_listener *l)
+{
+    struct sley_sched *s = sley_sched_current();
+    const struct visit v = {.home = sley_fd_enter(&l->fd), .task = s ? s->current : NULL};
+    if (v.task) {
+        s->current = NULL;
+    }
+    return v;
+}
+
+static void step_out(struct visit v)
+{
+    if (v.task) {
+        sley_sched_current()->current = v.task;
+    }
+    sley_reactor_leave(v.home);
+}
+
 static void timer_fired(struct sley_wait_hook *hook, struct sley_wait *w)
 {
     struct sley_tcp_listener *l = sley_container_of(hook, struct sley_tcp_listener, timer_hook);
+    const struct visit v = step_in(l);
     (void)w;
     l->resting = false;
-    look(l);
+    go_on(l);
+    step_out(v);
 }
 
 /** The inner op is done, after it had to wait or at once. */
@@ -123,16 +175,18 @@ static void take_verdict(struct sley_tcp_listener *l, bool waited)
         l->timer_hook.fn = timer_fired;
         sley_wait_hook(&l->timer.wait, &l->timer_hook);
     } else if (!is_odd(rc)) {
-        sley_wait_complete(&take_first(l)->wait, rc); /* the others each look for themselves */
+        tell(l, take_first(l), rc); /* the others each look for themselves */
     }
 }
 
 static void hook_fired(struct sley_wait_hook *hook, struct sley_wait *w)
 {
     struct sley_tcp_listener *l = sley_container_of(hook, struct sley_tcp_listener, hook);
+    const struct visit v = step_in(l);
     (void)w;
     take_verdict(l, true);
-    look(l);
+    go_on(l);
+    step_out(v);
 }
 
 /** Accepts as long as somebody waits and connections are there. */
@@ -165,15 +219,16 @@ static void look(struct sley_tcp_listener *l)
 static void accept_cancel(struct sley_wait *w)
 {
     struct sley_io_op *op = sley_container_of(w, struct sley_io_op, wait);
+    struct sley_reactor *r = sley_io_enter(op);
     struct sley_tcp_listener *l = op->buf;
-    if (!take_out(l, op)) {
-        return; /* it has its connection already */
+    if (!sley_io_ended(op) && take_out(l, op)) { /* else it has its connection already, and the listener may be gone */
+        if (!l->first) {
+            sley_wait_cancel(&l->inner.wait);
+            sley_wait_cancel(&l->timer.wait);
+        }
+        sley_io_tell(r, op, -ECANCELED);
     }
-    if (!l->first) {
-        sley_wait_cancel(&l->inner.wait);
-        sley_wait_cancel(&l->timer.wait);
-    }
-    sley_wait_complete(w, -ECANCELED);
+    sley_reactor_leave(r);
 }
 
 static const struct sley_wait_ops accept_ops = {
@@ -182,22 +237,21 @@ static const struct sley_wait_ops accept_ops = {
     .cancel = accept_cancel,
 };
 
-/** Is the listener at home elsewhere? Its queue is then not ours to touch. */
-static bool elsewhere(const struct sley_tcp_listener *l)
+/** Is the listener, whose lock is @p home (NULL: none), at home elsewhere? Its queue is then not ours to touch. */
+static bool elsewhere(const struct sley_tcp_listener *l, const struct sley_reactor *home)
 {
-    const struct sley_sched *s = sley_sched_current();
-    return l->fd.home && (!s || l->fd.home != s->reactor);
+    return !home && sley__fd_home(&l->fd) && !sley__fd_here(&l->fd);
 }
 
-static int may_accept(const struct sley_tcp_listener *l, const struct sley_tcp *ret_conn)
+static int may_accept(const struct sley_tcp_listener *l, const struct sley_reactor *home, const struct sley_tcp *ret_conn)
 {
     if (!ret_conn) {
         return -EINVAL;
     }
-    if (!l->open || l->fd.number < 0) {
+    if (!l->open || l->closing || l->fd.number < 0) {
         return -EBADF;
     }
-    if (elsewhere(l)) {
+    if (elsewhere(l, home)) {
         return -EXDEV;
     }
     return sley_sched_current() ? 0 : -ENOTSUP;
@@ -208,22 +262,25 @@ void sley_tcp_accept_start(struct sley_io_op *op, struct sley_tcp_listener *l, s
     if (!sley_wait_begin(&op->wait, &accept_ops)) {
         return;
     }
-    const int rc = may_accept(l, ret_conn);
+    const struct visit v = step_in(l);
+    const int rc = may_accept(l, v.home, ret_conn);
     if (rc < 0) {
         sley_wait_finish(&op->wait, rc);
-        return;
-    }
-    op->buf = l;
-    op->object = ret_conn;
-    op->next = NULL;
-    sley_wait_arm(&op->wait);
-    if (l->first) {
-        l->last->next = op;
     } else {
-        l->first = op;
+        sley_io_mark(op, v.home);
+        op->buf = l;
+        op->object = ret_conn;
+        op->next = NULL;
+        sley_wait_arm(&op->wait);
+        if (l->first) {
+            l->last->next = op;
+        } else {
+            l->first = op;
+        }
+        l->last = op;
+        look(l);
     }
-    l->last = op;
-    look(l);
+    step_out(v);
 }
 
 /** A plain thread rests itself. */
@@ -267,22 +324,37 @@ int sley_tcp_accept(struct sley_tcp_listener *l, struct sley_tcp *ret_conn)
 
 static const struct sley_wait_ops close_ops = {.version = SLEY_WAIT_VERSION, .name = "tcp.listener_close"};
 
+/** Ends all that waits; what another worker has in hand is waited for. With the lock held, at home. */
+static void close_here(struct sley_io_op *op, struct sley_tcp_listener *l)
+{
+    l->closing = true;
+    give_all(l, -ECANCELED);
+    sley_wait_cancel(&l->inner.wait);
+    sley_wait_cancel(&l->timer.wait);
+    if (l->spare_number >= 0) {
+        (void)close(l->spare_number);
+        l->spare_number = -1;
+    }
+    if (l->accepting || l->resting) {
+        sley_wait_arm(&op->wait);
+        l->closer = op;
+    } else {
+        sley_fd_close_start(op, &l->fd);
+    }
+}
+
 void sley_tcp_listener_close_start(struct sley_io_op *op, struct sley_tcp_listener *l)
 {
-    if (!l || !l->open) {
-        sley_wait_begin_always(&op->wait, &close_ops);
+    sley_wait_begin_always(&op->wait, &close_ops);
+    struct sley_reactor *r = l && l->open ? sley_fd_enter(&l->fd) : NULL;
+    if (!l || !l->open || l->closing) {
         sley_wait_finish(&op->wait, 0);
-        return;
+    } else if (elsewhere(l, r)) {
+        sley_fd_close_start(op, &l->fd); /* what is in flight elsewhere is its -EXDEV */
+    } else {
+        close_here(op, l);
     }
-    if (!elsewhere(l)) {
-        give_all(l, -ECANCELED);
-        sley_wait_cancel(&l->timer.wait);
-        if (l->spare_number >= 0) {
-            (void)close(l->spare_number);
-            l->spare_number = -1;
-        }
-    }
-    sley_fd_close_start(op, &l->fd); /* what is in flight elsewhere is its -EXDEV */
+    sley_reactor_leave(r);
 }
 
 int sley_tcp_listener_close(struct sley_tcp_listener *l)

@@ -1,4 +1,5 @@
-/* Connecting: an op of the reactor, and a close behind it when it fails, so that nobody is left with half a connection. */
+/* Connecting: an op of the reactor, and a close behind it when it fails, so that nobody is left with half a connection. Where
+ * several workers share the descriptor, its home's lock keeps a cancel away from the step from the one to the other. */
 #include "tcp.h"
 
 #include <unistd.h>
@@ -6,9 +7,11 @@
 static void connect_cancel(struct sley_wait *w)
 {
     struct sley_tcp_connect_op *op = sley_container_of(w, struct sley_tcp_connect_op, wait);
+    struct sley_reactor *r = sley_fd_enter(&op->conn.fd);
     if (!op->closing) {
         sley_wait_cancel(&op->io.wait);
     }
+    sley_reactor_leave(r);
 }
 
 static const struct sley_wait_ops connect_ops = {
@@ -26,9 +29,11 @@ static void hook_fired(struct sley_wait_hook *hook, struct sley_wait *w)
         *op->ret_conn = op->conn; /* nothing is in flight on it: it may move */
         sley_wait_complete(&op->wait, 0);
     } else {
+        struct sley_reactor *r = sley_fd_enter(&op->conn.fd);
         op->result = w->result;
         op->closing = true;
         sley_fd_close_start(&op->io, &op->conn.fd);
+        sley_reactor_leave(r);
         sley_wait_hook(&op->io.wait, &op->hook);
     }
 }

@@ -8,8 +8,12 @@
 static void io_cancel(struct sley_wait *w)
 {
     struct sley_io_op *op = sley_container_of(w, struct sley_io_op, wait);
-    struct sley_reactor *r = op->fd->home;
-    r->ops->cancel(r, op);
+    struct sley_reactor *shared = sley_io_enter(op);
+    if (!shared || !sley_io_ended(op)) {
+        struct sley_reactor *r = shared ? shared : sley__fd_home(op->fd);
+        r->ops->cancel(r, op);
+    }
+    sley_reactor_leave(shared);
 }
 
 #define KIND(text) {.version = SLEY_WAIT_VERSION, .name = "io." text, .cancel = io_cancel}
@@ -32,11 +36,17 @@ int sley_reactor_check(const struct sley_reactor_ops *ops)
     return complete ? 0 : -EINVAL;
 }
 
+static void set_home(struct sley_fd *fd, struct sley_reactor *r)
+{
+    /* relaxed: the home thread writes its own word */
+    atomic_store_explicit(&fd->home, r, memory_order_relaxed);
+}
+
 void sley_fd_init(struct sley_fd *fd, int number)
 {
     fd->number = number;
     sley__fd_set(fd, SLEY_FD_FAR);
-    fd->home = NULL;
+    set_home(fd, NULL);
     fd->slot = NULL;
 }
 
@@ -59,13 +69,17 @@ static void submit_close(struct sley_io_op *op)
 {
     struct sley_fd *fd = op->fd;
     sley_wait_begin_always(&op->wait, &sley__io_kinds[SLEY_IO_CLOSE]);
-    const struct sley_sched *s = sley__self;
+    struct sley_sched *s = sley__self;
+    if (s && s->group && sley__shared_close(s, op)) {
+        return;
+    }
     const uint32_t state = sley__fd_state(fd);
+    struct sley_reactor *home = sley__fd_home(fd);
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         sley_io_finish(op, 0);
-    } else if (s && s->reactor && fd->home == s->reactor) {
+    } else if (s && s->reactor && home == s->reactor) {
         sley__fd_set(fd, state | SLEY_FD_CLOSING);
-        fd->home->ops->submit(fd->home, op);
+        home->ops->submit(home, op);
     } else if (state & SLEY_FD_HOLD_MASK) {
         sley_io_finish(op, -EXDEV);
     } else {
@@ -85,15 +99,16 @@ static int admit(struct sley_io_op *op, struct sley_reactor *r)
     if (!r) {
         return -ENOTSUP;
     }
-    if (fd->home && fd->home != r) {
+    const struct sley_reactor *home = sley__fd_home(fd);
+    if (home && home != r) {
         return -EXDEV;
     }
     if ((state & sley__io_busy(op)) || (state & SLEY_FD_HOLD_MASK) == SLEY_FD_HOLD_MASK) {
         return -EBUSY;
     }
-    const int rc = !fd->home && r->ops->adopt ? r->ops->adopt(r, fd) : 0;
+    const int rc = !home && r->ops->adopt ? r->ops->adopt(r, fd) : 0;
     if (rc == 0) {
-        fd->home = r;
+        set_home(fd, r);
     }
     return rc;
 }
@@ -101,7 +116,11 @@ static int admit(struct sley_io_op *op, struct sley_reactor *r)
 /** All that is not as usual: the first op on a descriptor, those that may be many, refusals. */
 static SLEY_NOINLINE void submit_slowly(struct sley_io_op *op)
 {
-    const struct sley_sched *s = sley__self;
+    struct sley_sched *s = sley__self;
+    if (s && s->group) {
+        sley__shared_submit(s, op);
+        return;
+    }
     struct sley_reactor *r = s ? s->reactor : NULL;
     op->stage = 0;
     const int rc = admit(op, r);
@@ -123,6 +142,14 @@ static SLEY_NOINLINE void submit_strange(struct sley_io_op *op)
     }
 }
 
+/** The task is cancelled. The node is done, but nobody has been able to look yet. */
+static SLEY_NOINLINE void refuse(struct sley_io_op *op)
+{
+    struct sley_reactor *r = sley_fd_enter(op->fd);
+    op->wait.result = sley__io_end(op, -ECANCELED);
+    sley_reactor_leave(r);
+}
+
 /* Every way out is a tail call, so that the usual way through has no registers to save. */
 void sley_io_submit(struct sley_io_op *op)
 {
@@ -133,14 +160,14 @@ void sley_io_submit(struct sley_io_op *op)
     }
     op->done_bytes = 0;
     if (SLEY_UNLIKELY(!sley_wait_begin(&op->wait, &sley__io_kinds[code]))) {
-        op->wait.result = sley__io_end(op, -ECANCELED); /* done, but nobody has been able to look yet */
+        refuse(op);
         return;
     }
     const struct sley_sched *s = sley__self;
     const struct sley_fd *fd = op->fd;
     const uint32_t busy = sley__io_busy(op);
-    struct sley_reactor *r = fd->home;
-    if (SLEY_LIKELY(r && s) && SLEY_LIKELY(r == s->reactor) && SLEY_LIKELY(busy) &&
+    struct sley_reactor *r = sley__fd_home(fd);
+    if (SLEY_LIKELY(r && s) && SLEY_LIKELY(r->sched == s) && SLEY_LIKELY(busy) &&
         SLEY_LIKELY(!(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING)))) {
         r->ops->submit(r, op);
     } else {
@@ -150,7 +177,7 @@ void sley_io_submit(struct sley_io_op *op)
 
 void sley_io_send_on(struct sley_io_op *op, const void *buf, size_t len, ssize_t n)
 {
-    struct sley_reactor *r = op->fd->home;
+    struct sley_reactor *r = sley__fd_home(op->fd);
     op->buf = (void *)(uintptr_t)buf;
     op->len = len;
     op->done_bytes = 0;

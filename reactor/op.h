@@ -1,4 +1,4 @@
-/* What the files of reactor/ share: the way of a plain thread. */
+/* What the files of reactor/ share: the ways of plain threads, and of workers that share tasks. */
 #ifndef SLEY_REACTOR_OP_H
 #define SLEY_REACTOR_OP_H
 
@@ -6,6 +6,11 @@
 
 /** Closes a descriptor on which nothing is in flight, without its home. */
 void sley__fd_close_idle(struct sley_fd *fd);
+/* shared.c: for workers that share their tasks */
+void sley__shared_submit(struct sley_sched *s, struct sley_io_op *op);
+/** Closes a descriptor that is at home in the group, or has no home yet; false: elsewhere, and nothing has happened. */
+bool sley__shared_close(struct sley_sched *s, struct sley_io_op *op);
+
 /** sley_io_run for a thread that belongs to no runtime. */
 int sley__io_run_thread(struct sley_io_op *op);
 

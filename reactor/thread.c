@@ -100,7 +100,7 @@ int sley__io_run_thread(struct sley_io_op *op)
     } else if (fd->number < 0) {
         result = -EBADF;
     } else {
-        result = fd->home ? -EXDEV : take_and_run(op);
+        result = sley__fd_home(fd) ? -EXDEV : take_and_run(op);
     }
     return sley__io_end(op, result);
 }

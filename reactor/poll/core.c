@@ -159,7 +159,7 @@ static void unwatch_now(struct sley__poll *r, struct sley__slot *slot, int numbe
     }
 }
 
-static void flush_drops(struct sley__poll *r)
+void sley__poll_flush_drops(struct sley__poll *r)
 {
     for (uint32_t i = 0; i < r->drop_count; i++) {
         struct sley__slot *slot = sley__poll_slot(r, r->drops[i]);
@@ -176,7 +176,7 @@ static void unwatch(struct sley__poll *r, struct sley__slot *slot, int number)
         unwatch_now(r, slot, number);
     } else if (!(slot->marks & SLEY__SLOT_QUEUED) && slot->watched) {
         if (r->drop_count == SLEY__DROP_COUNT) {
-            flush_drops(r);
+            sley__poll_flush_drops(r);
         }
         slot->marks |= SLEY__SLOT_QUEUED;
         r->drops[r->drop_count++] = number;
@@ -298,7 +298,9 @@ int sley__poll_adopt(struct sley_reactor *self, struct sley_fd *fd)
     forget(r, slot, fd->number);
     slot->marks |= sley__fd_state(fd) & SLEY_FD_STREAM ? SLEY__SLOT_SHORT : 0;
     fd->slot = slot;
-    sley__fd_set(fd, sley__fd_state(fd) & ~(uint32_t)SLEY_FD_FAR);
+    if (!self->shared) {
+        sley__fd_set(fd, sley__fd_state(fd) & ~(uint32_t)SLEY_FD_FAR);
+    }
     return 0;
 }
 
@@ -453,8 +455,11 @@ void sley__poll_odd_recv(struct sley__poll *r, struct sley__slot *slot, int numb
 int sley__poll_poll(struct sley_reactor *self, uint64_t timeout_ns)
 {
     struct sley__poll *r = core_of(self);
+    if (SLEY_UNLIKELY(self->shared)) {
+        return sley__poll_shared(r, timeout_ns);
+    }
     if (SLEY_UNLIKELY(r->drop_count > 0)) {
-        flush_drops(r);
+        sley__poll_flush_drops(r);
     }
     return r->port->wait(r, timeout_ns);
 }
@@ -497,15 +502,24 @@ int sley__poll_create(const struct sley__port *port, const struct sley_reactor_o
     return 0;
 }
 
-void sley__poll_destroy(struct sley_reactor *self)
+static void cancel_all(struct sley__poll *r)
 {
-    struct sley__poll *r = core_of(self);
-    r->ending = true; /* what a hook starts now does not wait */
     for (uint32_t c = 0; c < r->chunk_count; c++) {
         for (uint32_t i = 0; r->chunks[c] && i < SLEY__SLOT_CHUNK; i++) {
             cancel_slot(r, &r->chunks[c][i]);
         }
     }
+}
+
+void sley__poll_destroy(struct sley_reactor *self)
+{
+    struct sley__poll *r = core_of(self);
+    r->ending = true; /* what a hook starts now does not wait */
+    do {
+        sley_reactor_enter(self);
+        cancel_all(r);
+        sley_reactor_leave(self);
+    } while (self->shared && self->armed_count > 0); /* hooks run behind the lock, and start what waits on a dry direction */
     for (uint32_t c = 0; c < r->chunk_count; c++) {
         if (r->chunks[c]) {
             sley_alloc_put(r->alloc, r->chunks[c], SLEY__SLOT_CHUNK * sizeof(struct sley__slot));

@@ -22,6 +22,7 @@ struct port_epoll {
     struct sley__poll core;
     int epoll, ring;
     int next, count; /* events taken and not handled yet: [next, count) */
+    bool stale; /* a slot's lives have come round while nobody could look at its reports: they are asked for anew */
     bool coarse; /* no epoll_pwait2 here: timeouts in milliseconds, rounded up */
     struct sley__slot bell;   /* the ring's */
     struct sley__slot nobody; /* of reports that concern nobody any more */
@@ -47,6 +48,7 @@ static struct sley__slot *slot_of(const struct epoll_event *ev)
 static void end_life(struct port_epoll *p, struct sley__slot *slot)
 {
     slot->marks = (uint8_t)(slot->marks + SLEY__SLOT_LIFE);
+    p->stale |= slot->marks < SLEY__SLOT_LIFE && p->core.base.waiting;
     /* a report not handled yet might be of the life that had these bits before */
     for (int i = 0; slot->marks < SLEY__SLOT_LIFE && i < p->count; i++) {
         if (slot_of(&p->events[i]) == slot) {
@@ -138,8 +140,8 @@ static int wait_ns(struct port_epoll *p, uint64_t timeout_ns)
     return wait_ms(p, timeout_ns);
 }
 
-/** Asks for events. Returns: 0; a negative errno. */
-static int take_events(struct port_epoll *p, uint64_t timeout_ns)
+/** Asks for events. Returns: how many; a negative errno. */
+static int ask_events(struct port_epoll *p, uint64_t timeout_ns)
 {
     int n;
     if (timeout_ns == 0 || timeout_ns == SLEY_NEVER) {
@@ -147,12 +149,7 @@ static int take_events(struct port_epoll *p, uint64_t timeout_ns)
     } else {
         n = wait_ns(p, timeout_ns);
     }
-    if (n < 0) {
-        return errno == EINTR ? 0 : -errno;
-    }
-    p->next = 0;
-    p->count = n;
-    return 0;
+    return n >= 0 ? n : errno == EINTR ? 0 : -errno;
 }
 
 /** All but the usual. Returns: 1; 0 when it was no event. */
@@ -174,10 +171,12 @@ static int port_wait(struct sley__poll *r, uint64_t timeout_ns)
 {
     struct port_epoll *p = port_of(r);
     if (p->next == p->count) {
-        const int rc = take_events(p, timeout_ns);
-        if (rc < 0) {
-            return rc;
+        const int count = ask_events(p, timeout_ns);
+        if (count < 0) {
+            return count;
         }
+        p->next = 0;
+        p->count = count;
     }
     const int left = p->count - p->next, share = left < EVENT_SHARE ? left : EVENT_SHARE;
     const struct epoll_event *ev = p->events + p->next, *end = ev + share;
@@ -193,6 +192,53 @@ static int port_wait(struct sley__poll *r, uint64_t timeout_ns)
         }
     }
     return seen;
+}
+
+/* ---- for several workers: the owner writes `events` while it waits, everybody else keeps away until then ------------ */
+
+static int port_ask(struct sley__poll *r, uint64_t timeout_ns)
+{
+    return ask_events(port_of(r), timeout_ns);
+}
+
+/** Takes no notice of the reports, and has them made again: some may be of lives with the bits of the present ones. */
+static void ask_anew(struct port_epoll *p)
+{
+    for (int i = 0; i < p->count; i++) {
+        struct sley__slot *slot = slot_of(&p->events[i]);
+        if (slot != &p->bell) {
+            p->events[i].data.u64 = (uintptr_t)&p->nobody;
+            if (slot->watched) {
+                (void)port_watch(&p->core, slot, (int)slot->token, slot->watched);
+            }
+        }
+    }
+}
+
+static void port_take(struct sley__poll *r, int count)
+{
+    struct port_epoll *p = port_of(r);
+    p->next = 0;
+    p->count = count;
+    if (SLEY_UNLIKELY(p->stale)) {
+        ask_anew(p);
+        p->stale = false;
+    }
+}
+
+static int port_next(struct sley__poll *r, bool owner)
+{
+    struct port_epoll *p = port_of(r);
+    if (p->next == p->count) {
+        p->next = p->count = 0; /* the array is about to be written without the lock */
+        return -EAGAIN;
+    }
+    const struct epoll_event *ev = &p->events[p->next++];
+    if (slot_of(ev) == &p->bell && !owner) {
+        r->rung_away = true;
+        return 0;
+    }
+    return handle(p, ev);
 }
 
 static void port_ring(struct sley__poll *r)
@@ -212,13 +258,14 @@ static const struct sley__port port_epoll = {
     .ops =
         {
             .version = SLEY_REACTOR_VERSION,
-            .caps = SLEY_REACTOR_CAP_READINESS,
+            .caps = SLEY_REACTOR_CAP_READINESS | SLEY_REACTOR_CAP_SHARED,
             .name = "epoll",
             .adopt = sley__poll_adopt,
             .submit = sley__poll_submit,
             .send_on = sley__poll_send_on,
             .cancel = sley__poll_cancel,
             .poll = sley__poll_poll,
+            .serve = sley__poll_serve,
             .wake = sley__poll_wake,
             .pollable_fd = pollable_fd,
             .destroy = sley__poll_destroy,
@@ -229,6 +276,9 @@ static const struct sley__port port_epoll = {
     .close = port_close,
     .watch = port_watch,
     .wait = port_wait,
+    .ask = port_ask,
+    .take = port_take,
+    .next = port_next,
     .ring = port_ring,
 };
 

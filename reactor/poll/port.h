@@ -32,6 +32,14 @@ struct sley__port {
     int (*watch)(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t interest);
     /** Waits and calls sley__poll_event. Returns: how many; negative errno but -EINTR. */
     int (*wait)(struct sley__poll *r, uint64_t timeout_ns);
+    /**
+     * In place of wait, where several workers share the reactor (SLEY_REACTOR_CAP_SHARED). `ask` waits, without the lock, as nobody
+     * else does meanwhile; its answer (how many reports; negative errno but -EINTR) goes to `take`, under the lock, as is `next`,
+     * which handles one report: 1; 0 when it concerned nobody; -EAGAIN when there is none (left). @p owner: sley__poll_woken.
+     */
+    int (*ask)(struct sley__poll *r, uint64_t timeout_ns);
+    void (*take)(struct sley__poll *r, int count);
+    int (*next)(struct sley__poll *r, bool owner);
     /** Makes wait return; then it calls sley__poll_woken. Thread: any, signal; at most once in between. */
     void (*ring)(struct sley__poll *r);
 };
@@ -51,6 +59,7 @@ struct sley__poll {
     uint32_t chunk_count;
     uint32_t drop_count;
     bool ending;
+    bool rung_away; /* shared: a worker that serves has seen the ring, which is the owner's */
     SLEY_ATOMIC(bool) rung; /* set by wake, cleared by wait: one ring at a time is under way */
     int drops[SLEY__DROP_COUNT];
 };
@@ -67,6 +76,10 @@ void sley__poll_event(struct sley__poll *r, struct sley__slot *slot, int number,
 void sley__poll_odd_recv(struct sley__poll *r, struct sley__slot *slot, int number, ssize_t n);
 /** A port has seen its ring. */
 void sley__poll_woken(struct sley__poll *r);
+/** Ends watches that nobody needs. */
+void sley__poll_flush_drops(struct sley__poll *r);
+/** sley__poll_poll of a reactor that several workers share. */
+int sley__poll_shared(struct sley__poll *r, uint64_t timeout_ns);
 
 /** sley__poll_event for a slot that is TAKEN and readable, no more: what a server's every message passes. */
 SLEY_INLINE void sley__poll_taken(struct sley__poll *r, struct sley__slot *slot)
@@ -96,6 +109,7 @@ void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op);
 void sley__poll_send_on(struct sley_reactor *self, struct sley_io_op *op, int32_t n);
 void sley__poll_cancel(struct sley_reactor *self, struct sley_io_op *op);
 int sley__poll_poll(struct sley_reactor *self, uint64_t timeout_ns);
+int sley__poll_serve(struct sley_reactor *self);
 void sley__poll_wake(struct sley_reactor *self);
 void sley__poll_destroy(struct sley_reactor *self);
 

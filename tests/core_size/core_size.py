@@ -32,7 +32,7 @@ CORE = {
     },
     'timer': {'*_check.h': 'a checker for the tests'},
     'executor/local': {'park_bare*': 'another port'},
-    'reactor/poll': {'poll2*': 'the poll(2) port',
+    'reactor/poll': {'poll2*': 'the poll(2) port', 'shared*': 'for executors with several workers',
                      '*bare*': 'the bare-metal port'},
 }
 BESIDE = ('base', 'executor', 'reactor')

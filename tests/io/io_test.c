@@ -4,25 +4,48 @@
 #include <dirent.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <sley/stealing.h>
+
+union io_executor_memory {
+    struct sley_local local;
+    struct sley_stealing stealing;
+};
+
+/** The executor that SLEY_EXECUTOR names, with SLEY_WORKERS workers: local without it, and where the case brings a clock. */
+static struct sley_executor *io_executor(union io_executor_memory *m, struct sley_executor_config *config)
+{
+    const char *name = getenv("SLEY_EXECUTOR"), *workers = getenv("SLEY_WORKERS");
+    if (config->clock || !name || strcmp(name, sley_local_ops.name) == 0) {
+        sley_local_init(&m->local);
+        return &m->local.base;
+    }
+    CHECK_STR(name, sley_stealing_ops.name);
+    const bool shared = config->reactors[0] != &sley_reactor_poll2; /* poll(2) is for one worker */
+    config->worker_count = shared && workers ? (uint32_t)strtoul(workers, NULL, 10) : 1;
+    sley_stealing_init(&m->stealing);
+    return &m->stealing.base;
+}
 
 void io_run_clock(const struct sley_reactor_factory *reactor, struct sley_clock *clock, const struct sley_task_type *type,
                   const void *args)
 {
     const struct sley_reactor_factory *const reactors[] = {reactor, NULL};
-    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = reactors, .clock = clock};
-    struct sley_local ex;
+    struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = reactors, .clock = clock};
+    union io_executor_memory memory;
+    struct sley_executor *ex = io_executor(&memory, &config);
     struct sley_task *t = NULL;
     int result = 0;
-    sley_local_init(&ex);
-    CHECK_RC(sley_local_ops.start(&ex.base, &config), 0);
-    CHECK_RC(sley_local_ops.spawn(&ex.base, type, args, &t), 0);
-    CHECK_RC(sley_local_ops.run(&ex.base, t), 0);
+    CHECK_RC(ex->ops->start(ex, &config), 0);
+    CHECK_RC(ex->ops->spawn(ex, type, args, &t), 0);
+    CHECK_RC(ex->ops->run(ex, t), 0);
     CHECK_RC(sley_task_result(t, &result), 0);
     sley_task_unref(t);
     CHECK_RC(result, 0);
-    CHECK_RC(sley_local_ops.stop(&ex.base, SLEY_NEVER), 0);
-    CHECK_RC(sley_local_ops.fini(&ex.base), 0);
+    CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
+    CHECK_RC(ex->ops->fini(ex), 0);
 }
 
 void io_run(const struct sley_reactor_factory *reactor, const struct sley_task_type *type, const void *args)

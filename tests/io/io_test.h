@@ -24,7 +24,10 @@
     }                                                                                              \
     static int name(void *unused __attribute__((unused)))
 
-/** Runs the task on a local executor with that reactor (and clock, or NULL) until it ends with 0; then everything is released. */
+/**
+ * Runs the task on a local executor (or the one that SLEY_EXECUTOR names) with that reactor (and clock, or NULL) until it ends with
+ * 0; then everything is released.
+ */
 void io_run_clock(const struct sley_reactor_factory *reactor, struct sley_clock *clock, const struct sley_task_type *type,
                   const void *args);
 void io_run(const struct sley_reactor_factory *reactor, const struct sley_task_type *type, const void *args);

@@ -99,9 +99,11 @@ struct sley_stream_copy_op {
     struct sley_post post;
     struct sley_io_op io;    /* the read or the write */
     struct sley_io_op flush; /* while a read waits, and at the end */
-    int32_t failed;          /* a flush has, while a read was in flight */
+    struct sley_sched *home; /* where it was started */
+    SLEY_ATOMIC(uint32_t) news;
+    int32_t failed; /* a flush has, while a read was in flight */
     uint8_t stage;
-    bool asked; /* to end early */
+    bool told;  /* what it waits for has been asked to end early */
     bool dirty; /* written since the last flush */
     unsigned char buf[SLEY_STREAM_COPY_BYTES];
 };

@@ -36,8 +36,10 @@ struct sley_tcp_listener {
     bool open;        /* false: zeroed; there is nothing to close */
     bool accepting;   /* `inner` is in flight */
     bool resting;     /* `timer` is armed */
+    bool closing;
     struct sley_tcp_rest rest;
     struct sley_io_op *first, *last; /* accepts that wait */
+    struct sley_io_op *closer;       /* the close, while it waits for what another worker has in hand */
     struct sley_io_op inner;         /* the one that the reactor sees */
     struct sley_wait_hook hook;
     struct sley_timer timer;

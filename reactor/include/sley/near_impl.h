@@ -15,7 +15,7 @@ SLEY_API extern const struct sley_wait_ops sley__io_kinds[SLEY_IO_CLOSE + 1];
 SLEY_INLINE bool sley_io_near(const struct sley_fd *fd, uint32_t busy, const struct sley_sched *s)
 {
     return SLEY_LIKELY(!(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING | SLEY_FD_FAR))) &&
-           SLEY_LIKELY(fd->home->sched == s) && SLEY_LIKELY(s->budget > 0);
+           SLEY_LIKELY(sley__fd_home(fd)->sched == s) && SLEY_LIKELY(s->budget > 0);
 }
 
 SLEY_INLINE void sley__io_begin_near(struct sley_io_op *op, uint32_t code)
@@ -39,7 +39,7 @@ SLEY_INLINE bool sley_io_recv_near(struct sley_io_op *op, struct sley_fd *fd, vo
     op->fd = fd;
     op->buf = buf;
     op->len = len;
-    fd->home->armed_count++;
+    sley__fd_home(fd)->armed_count++;
     sley__fd_set(fd, sley__fd_state(fd) + (SLEY_FD_READING | SLEY_FD_HOLD));
     sley__wait_arm_in(&op->wait, s);
     slot->read = op;

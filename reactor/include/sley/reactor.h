@@ -10,14 +10,15 @@ struct sley_reactor;
 struct sley__slot;
 
 /**
- * A descriptor with a home: the reactor of the worker where the first op on it ran. May be copied to a new place while nothing
+ * A descriptor with a home: the reactor of the worker where the first op on it ran. Workers that share their tasks use each
+ * other's descriptors as their own, at once, too. May be copied to a new place while nothing
  * is in flight on it (the old copy is dead). A descriptor has one sley_fd at a time: two with ops in flight are -EEXIST. Once
  * its home has been destroyed it can be closed, and nothing else. Fields are private but for `number`.
  */
 struct sley_fd {
     int number; /**< -1: none */
     SLEY_ATOMIC(uint32_t) state;
-    struct sley_reactor *home;
+    SLEY_ATOMIC(struct sley_reactor *) home;
     struct sley__slot *slot; /* what its home knows of it */
 };
 

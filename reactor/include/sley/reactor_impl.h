@@ -9,8 +9,12 @@ SLEY_EXTERN_C_BEGIN
 
 enum { SLEY_REACTOR_VERSION = 1 };
 enum {
-    SLEY_REACTOR_CAP_SHARED = 2,    /**< several workers may use it, with `shared` set */
     SLEY_REACTOR_CAP_READINESS = 1, /**< tries first, waits for readiness: a transfer happens in submit or poll, in user time */
+    /**
+     * Several workers may share it: see struct sley_reactor. With `shared` set, adopt, submit and cancel are called by any of
+     * them under its lock; poll and serve take the lock themselves, poll never while it waits; `poll` and `destroy` are the owner's.
+     */
+    SLEY_REACTOR_CAP_SHARED = 2,
 };
 
 /** What a reactor implements. Instances are static const; validated once, when an executor starts. */
@@ -49,16 +53,33 @@ struct sley_reactor_ops {
      * has said @p n (or a negative errno): it has not gone out whole. Else as submit.
      */
     void (*send_on)(struct sley_reactor *self, struct sley_io_op *op, int32_t n);
+    /**
+     * Required with CAP_SHARED. For a reactor whose owner does not look, being in a task for long: completes what is ready, without
+     * waiting; nothing while the owner waits in poll. A wake stays the owner's. Returns: as poll. Thread: any worker that shares it.
+     */
+    int (*serve)(struct sley_reactor *self);
     /* since version 2 */
 };
 
-/** Base of every reactor; an implementation embeds it. */
+/**
+ * Base of every reactor; an implementation embeds it. One that several workers share has `shared` set: then all that concerns it,
+ * and the state of descriptors that are at home in it, is changed under its lock, and ops that end under the lock are told to
+ * their waiters when it is free again: no hook runs with a reactor's lock held, and no thread holds two.
+ */
 struct sley_reactor {
     const struct sley_reactor_ops *ops;
-    struct sley_sched *sched;  /* whose ops these are; set by the executor before the first op */
-    bool shared;               /* a group's: see SLEY_REACTOR_CAP_SHARED */
+    struct sley_sched *sched;  /* whose ops these are; set by the executor before the first op. NULL when shared */
     bool more;                 /* poll has something left that it knows of: it will not wait (for foreign loops) */
+    bool shared;               /* set by the executor before the first op, if caps have SLEY_REACTOR_CAP_SHARED */
+    bool waiting;              /* shared: the owner is in poll without the lock; kept by the implementation, under the lock */
     uint32_t armed_count;      /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
+    /* private, of a shared one */
+    SLEY_ATOMIC(uint32_t) armed_seen;  /* armed_count when the lock was last free */
+    SLEY_ATOMIC(uint32_t) lock;
+    SLEY_ATOMIC(const void *) holder;  /* of the lock, which is recursive */
+    uint32_t depth;
+    uint32_t index;                    /* of the owner in its group */
+    struct sley_io_op *ended, *last;   /* ops that have ended under the lock, oldest first, through `next`; results in the nodes */
 };
 
 struct sley_reactor_opts {
@@ -85,7 +106,9 @@ SLEY_API int sley_reactor_check(const struct sley_reactor_ops *ops);
  *   bit 18     CLOSING: no op may start any more (-EBADF)
  *   bit 19     STREAM: bytes without boundaries (TCP); set before the first op by who has made the descriptor
  *   bit 20     FAR: its home, if it has one, is to be asked about every op; else there are the short ways, see struct sley__slot
- * The home thread's alone; plain threads, which use a descriptor without a home, change it by atomic read-modify-write. */
+ *   bit 21     KNOWN: its home, which is shared, has adopted it
+ * The home thread's alone, or changed under the lock of a home that is shared; plain threads, which use a descriptor without a
+ * home, change it by atomic read-modify-write. */
 enum {
     SLEY_FD_HOLD = 1,
     SLEY_FD_HOLD_MASK = 0xffff,
@@ -94,6 +117,7 @@ enum {
     SLEY_FD_CLOSING = 1 << 18,
     SLEY_FD_STREAM = 1 << 19,
     SLEY_FD_FAR = 1 << 20,
+    SLEY_FD_KNOWN = 1 << 21,
 };
 
 /* ---- the short ways -----------------------------------------------------------------------------------------------
@@ -140,10 +164,11 @@ SLEY_API void sley_fd_set_stream(struct sley_fd *fd);
 /**
  * The whole way in: begins the node, adopts the descriptor if it has no home yet, looks whether its direction is free, submits.
  * @p op has fd, buf, len, code, flags and `end` set by the caller (and nothing armed); done_bytes is zeroed here. `op->end`, when
- * not NULL, is called once, before the node's waiter is told, on the home thread, whatever the outcome: it fills outputs and
- * returns the node's result; it must not start ops. Failures are the node's result: -ECANCELED, -EINVAL (no such code), -EBADF,
- * -EBUSY (the direction is taken; or 65,535 ops hold the descriptor), -EXDEV (the home is another executor's), -ENOTSUP (no
- * reactor: a plain thread, or an executor without one), and what `adopt` returns.
+ * not NULL, is called once, before the node's waiter is told, on the home thread (or under the lock of a home that is shared),
+ * whatever the outcome: it fills outputs and returns the node's result; it must not start ops, and completes others by sley_io_tell.
+ * Failures are the node's result: -ECANCELED, -EINVAL (no such code), -EBADF, -EBUSY (the direction is taken; or 65,535 ops hold the
+ * descriptor), -EXDEV (the home is no worker of this executor), -ENOTSUP (no reactor: a plain thread, or an executor without one),
+ * and what `adopt` returns.
  */
 SLEY_API void sley_io_submit(struct sley_io_op *op);
 /** The same, waiting: in a fiber, or on a plain thread, which then waits in poll(2) for a descriptor without a home. */
@@ -172,6 +197,12 @@ SLEY_INLINE uint32_t sley__io_busy(const struct sley_io_op *op)
     return busy[op->code];
 }
 
+SLEY_INLINE struct sley_reactor *sley__fd_home(const struct sley_fd *fd)
+{
+    /* relaxed: as its state; workers that share tasks compare it, and what is behind it is under its lock */
+    return atomic_load_explicit(&fd->home, memory_order_relaxed);
+}
+
 SLEY_INLINE uint32_t sley__fd_state(const struct sley_fd *fd)
 {
     /* relaxed: the home thread reads its own word; a handle that travels is handed over by its owner */
@@ -183,6 +214,87 @@ SLEY_INLINE void sley__fd_set(struct sley_fd *fd, uint32_t state)
     /* relaxed: the home thread writes its own word */
     atomic_store_explicit(&fd->state, state, memory_order_relaxed);
 }
+
+/* ---- the lock of a reactor that is shared; nothing at home ---------------------------------------------------------- */
+
+SLEY_API void sley__reactor_enter(struct sley_reactor *r);
+SLEY_API void sley__reactor_leave(struct sley_reactor *r);
+SLEY_API void sley__reactor_tell(struct sley_reactor *r, struct sley_io_op *op, int32_t result);
+SLEY_API struct sley_reactor *sley__fd_enter(struct sley_sched *s, struct sley_fd *fd);
+SLEY_API struct sley_reactor *sley__io_enter(struct sley_sched *s, const struct sley_io_op *op);
+
+/** Takes the lock, again perhaps. Thread: a worker that shares @p r. */
+SLEY_INLINE void sley_reactor_enter(struct sley_reactor *r)
+{
+    if (SLEY_UNLIKELY(r->shared)) {
+        sley__reactor_enter(r);
+    }
+}
+
+/** Gives it back; the outermost call then tells waiters, which may run hooks. @p r may be NULL: nothing. */
+SLEY_INLINE void sley_reactor_leave(struct sley_reactor *r)
+{
+    if (SLEY_UNLIKELY(r != NULL) && r->shared) {
+        sley__reactor_leave(r);
+    }
+}
+
+/** Does anything wait? At least as the lock's last holder has left it. Thread: owner. */
+SLEY_INLINE bool sley_reactor_armed(const struct sley_reactor *r)
+{
+    /* relaxed: about; who arms an op while the owner waits needs no look, and one that misses it looks again soon */
+    return (r->shared ? atomic_load_explicit(&r->armed_seen, memory_order_relaxed) : r->armed_count) != 0;
+}
+
+/**
+ * Takes the lock of @p fd's home, so that the descriptor, and what io/ keeps beside it, is this thread's. A descriptor without a
+ * home gets one. Returns: the home, for sley_reactor_leave; NULL: there is nothing to lock, for the executor has one worker, or no
+ * reactor, or the home is elsewhere. Thread: any.
+ */
+SLEY_INLINE struct sley_reactor *sley_fd_enter(struct sley_fd *fd)
+{
+    struct sley_sched *s = sley__self;
+    return SLEY_LIKELY(!s || !s->group) ? NULL : sley__fd_enter(s, fd);
+}
+
+/**
+ * For a kind of node that waits at a descriptor in other ways than by an op of the reactor: notes its home, entered before, which
+ * may be NULL. Then a cancel finds it by sley_io_enter, which needs nothing of the descriptor: it may be closed, and gone.
+ */
+SLEY_INLINE void sley_io_mark(struct sley_io_op *op, const struct sley_reactor *r)
+{
+    op->stage = 0;
+    if (SLEY_UNLIKELY(r != NULL)) {
+        op->wait.flags |= (r->index + 1) << 16;
+    }
+}
+
+/** Takes the lock under which a marked op ends. Returns: as sley_fd_enter. */
+SLEY_INLINE struct sley_reactor *sley_io_enter(const struct sley_io_op *op)
+{
+    struct sley_sched *s = sley__self;
+    return SLEY_LIKELY(!s || !s->group) ? NULL : sley__io_enter(s, op);
+}
+
+enum { SLEY__IO_ENDED = 0x80 }; /* in op->stage */
+
+/** Has a marked op ended, so that its waiter is being told? Touch nothing but the op then. Under the lock. */
+SLEY_INLINE bool sley_io_ended(const struct sley_io_op *op)
+{
+    return op->stage & SLEY__IO_ENDED;
+}
+
+/** Completes a marked node: at once, or when the lock of @p r (NULL: none) is free. */
+SLEY_INLINE void sley_io_tell(struct sley_reactor *r, struct sley_io_op *op, int32_t result)
+{
+    if (SLEY_UNLIKELY(r != NULL) && r->shared) {
+        sley__reactor_tell(r, op, result);
+    } else {
+        sley_wait_complete(&op->wait, result);
+    }
+}
+
+/* ---- ways out ------------------------------------------------------------------------------------------------------- */
 
 /** The layer above's last word. */
 SLEY_INLINE int32_t sley__io_end(struct sley_io_op *op, int32_t result)
@@ -204,12 +316,17 @@ SLEY_INLINE void sley_io_arm(struct sley_reactor *r, struct sley_io_op *op)
     sley_wait_arm(&op->wait);
 }
 
-/** An armed op ends. The op may be gone afterwards. Thread: owner. */
+/** An armed op ends. The op may be gone afterwards. Thread: owner; or under the lock. */
 SLEY_INLINE void sley_io_complete(struct sley_reactor *r, struct sley_io_op *op, int32_t result)
 {
     r->armed_count--;
     sley__fd_set(op->fd, (sley__fd_state(op->fd) & ~sley__io_busy(op)) - SLEY_FD_HOLD);
-    sley_wait_complete(&op->wait, sley__io_end(op, result));
+    result = sley__io_end(op, result);
+    if (SLEY_UNLIKELY(r->shared)) {
+        sley__reactor_tell(r, op, result);
+    } else {
+        sley_wait_complete(&op->wait, result);
+    }
 }
 
 #endif /* !__cplusplus */

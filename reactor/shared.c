@@ -1,0 +1,156 @@
+/* A reactor that several workers share: its lock, what has ended under it, and the way in of an op that any of them starts.
+ *
+ * A descriptor's home is claimed by one CAS on fd->home, which never changes afterwards; all else about it, adoption included,
+ * comes under the home's lock. A home is dereferenced only when it is the reactor of a worker of the group: others may be gone. */
+#include "op.h"
+
+#include <sley/group_impl.h>
+
+/* ---- the lock ---------------------------------------------------------------------------------------------------- */
+
+/** Who holds it: this worker; or the one thread that ends a group, which is none. */
+static const void *me(void)
+{
+    static const char nobody;
+    const struct sley_sched *s = sley__self;
+    return s ? (const void *)s : &nobody;
+}
+
+void sley__reactor_enter(struct sley_reactor *r)
+{
+    const void *self = me();
+    /* relaxed: our own name is there only if we have written it */
+    if (atomic_load_explicit(&r->holder, memory_order_relaxed) == self) {
+        r->depth++;
+        return;
+    }
+    sley_spin_lock(&r->lock);
+    /* relaxed: see above */
+    atomic_store_explicit(&r->holder, self, memory_order_relaxed);
+    r->depth = 1;
+}
+
+void sley__reactor_leave(struct sley_reactor *r)
+{
+    if (--r->depth > 0) {
+        return;
+    }
+    struct sley_io_op *op = r->ended;
+    r->ended = NULL;
+    /* relaxed: see sley_reactor_armed */
+    atomic_store_explicit(&r->armed_seen, r->armed_count, memory_order_relaxed);
+    /* relaxed: see enter */
+    atomic_store_explicit(&r->holder, NULL, memory_order_relaxed);
+    sley_spin_unlock(&r->lock);
+    while (op) {
+        struct sley_io_op *next = op->next; /* first: the op may be gone after the next line */
+        sley_wait_complete(&op->wait, op->wait.result);
+        op = next;
+    }
+}
+
+void sley__reactor_tell(struct sley_reactor *r, struct sley_io_op *op, int32_t result)
+{
+    op->wait.result = result;
+    op->stage |= SLEY__IO_ENDED;
+    op->next = NULL;
+    if (r->ended) {
+        r->last->next = op;
+    } else {
+        r->ended = op;
+    }
+    r->last = op;
+}
+
+/* ---- homes ------------------------------------------------------------------------------------------------------- */
+
+struct sley_reactor *sley__fd_enter(struct sley_sched *s, struct sley_fd *fd)
+{
+    struct sley_reactor *r = sley__fd_home(fd), *own = s->reactor;
+    if (!r && own) {
+        /* relaxed: it only says whose lock is to be taken */
+        r = atomic_compare_exchange_strong_explicit(&fd->home, &r, own, memory_order_relaxed, memory_order_relaxed) ? own : r;
+    }
+    const struct sley_group *g = s->group;
+    for (uint32_t i = 0; r && i < g->count; i++) {
+        if (g->scheds[i]->reactor == r) {
+            sley__reactor_enter(r);
+            r->index = i;
+            return r;
+        }
+    }
+    return NULL;
+}
+
+struct sley_reactor *sley__io_enter(struct sley_sched *s, const struct sley_io_op *op)
+{
+    const uint32_t place = op->wait.flags >> 16;
+    struct sley_reactor *r = place ? s->group->scheds[place - 1]->reactor : NULL;
+    if (r) {
+        sley__reactor_enter(r);
+    }
+    return r;
+}
+
+/* ---- in ---------------------------------------------------------------------------------------------------------- */
+
+/** Why an op may not start, or 0: then its home, whose lock is held, knows the descriptor. */
+static int admit(struct sley_reactor *r, const struct sley_io_op *op)
+{
+    struct sley_fd *fd = op->fd;
+    const uint32_t state = sley__fd_state(fd);
+    if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
+        return -EBADF;
+    }
+    if ((state & sley__io_busy(op)) || (state & SLEY_FD_HOLD_MASK) == SLEY_FD_HOLD_MASK) {
+        return -EBUSY;
+    }
+    if (state & SLEY_FD_KNOWN) {
+        return 0;
+    }
+    const int rc = r->ops->adopt ? r->ops->adopt(r, fd) : 0;
+    if (rc == 0) {
+        sley__fd_set(fd, state | SLEY_FD_KNOWN | SLEY_FD_FAR); /* there are no short ways to what is under a lock */
+    }
+    return rc;
+}
+
+void sley__shared_submit(struct sley_sched *s, struct sley_io_op *op)
+{
+    struct sley_reactor *r = sley__fd_enter(s, op->fd);
+    sley_io_mark(op, r);
+    if (!r) {
+        sley_io_finish(op, s->reactor ? -EXDEV : -ENOTSUP);
+        return;
+    }
+    const int rc = admit(r, op);
+    if (rc < 0) {
+        sley_io_finish(op, rc);
+    } else {
+        r->ops->submit(r, op);
+    }
+    sley__reactor_leave(r);
+}
+
+bool sley__shared_close(struct sley_sched *s, struct sley_io_op *op)
+{
+    struct sley_fd *fd = op->fd;
+    struct sley_reactor *r = sley__fd_enter(s, fd);
+    if (!r) {
+        return false;
+    }
+    const uint32_t state = sley__fd_state(fd);
+    if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
+        sley_io_finish(op, 0);
+    } else if (state & SLEY_FD_KNOWN) {
+        sley__fd_set(fd, state | SLEY_FD_CLOSING);
+        r->ops->submit(r, op);
+    } else if (state & SLEY_FD_HOLD_MASK) {
+        sley_io_finish(op, -EXDEV); /* by plain threads, before it had a home */
+    } else {
+        sley__fd_close_idle(fd);
+        sley_io_finish(op, 0);
+    }
+    sley__reactor_leave(r);
+    return true;
+}
