@@ -190,8 +190,16 @@ static void wait_cancel(struct sley_wait *w)
     }
 }
 
-static const struct sley_wait_ops wait_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.wait", .cancel = wait_cancel};
-static const struct sley_wait_ops fini_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.fini"};
+/** Its oldest child. Where others run the children, too, one may be gone before its name is read. */
+static const struct sley_task *scope_holder(const struct sley_wait *w)
+{
+    const struct sley_scope *sc = ((const struct sley_scope_op *)(const void *)w)->scope;
+    return sc->sched->ops->caps & SLEY_SCHED_CAP_HOME ? sc->children : NULL;
+}
+
+static const struct sley_wait_ops wait_ops = {
+    .version = SLEY_WAIT_VERSION, .name = "scope.wait", .cancel = wait_cancel, .holder = scope_holder};
+static const struct sley_wait_ops fini_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.fini", .holder = scope_holder};
 static const struct sley_wait_ops next_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.next", .cancel = next_cancel};
 static const struct sley_wait_ops slot_ops = {.version = SLEY_WAIT_VERSION, .name = "scope.slot", .cancel = op_cancel};
 

@@ -144,6 +144,13 @@ static enum sley_step name_parts(struct parts *f)
 }
 SLEY_FRAME(name_parts, struct parts)
 
+/* With SLEY_STALL_MS the stall detector runs beside the benchmarks, so that what it costs can be measured. */
+static void report(void *arg, enum sley_report_kind kind, const char *text)
+{
+    (void)arg, (void)kind;
+    fprintf(stderr, "micro: %s\n", text);
+}
+
 static int assemble(struct micro *m, const struct options *o)
 {
     char why[256] = "";
@@ -151,6 +158,7 @@ static int assemble(struct micro *m, const struct options *o)
         .executor_name = o->executor,
         .reactor_name = o->reactor,
         .worker_count = o->workers,
+        .report = report,
         .ret_error = why,
         .error_bytes = sizeof why,
     };
