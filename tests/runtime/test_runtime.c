@@ -45,6 +45,7 @@ static void clear_environment(void)
     (void)unsetenv("SLEY_EXECUTOR");
     (void)unsetenv("SLEY_REACTOR");
     (void)unsetenv("SLEY_WORKERS");
+    (void)unsetenv("SLEY_STALL_MS");
 }
 
 static const char *describe(const struct sley_runtime_opts *o)
@@ -136,6 +137,25 @@ SLEY_TEST(unknown_names_are_refused_with_the_alternatives, "")
     clear_environment();
     CHECK_RC(sley_runtime_init(NULL, NULL), -EINVAL);
     CHECK_RC(sley_runtime_fini(NULL), 0);
+}
+
+SLEY_TEST(stall_time_of_the_environment_is_a_number_of_milliseconds, "")
+{
+    clear_environment();
+    const char *const bad[] = {"-1", "ten", "3600001", "5ms"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[128];
+        CHECK_INT(setenv("SLEY_STALL_MS", bad[i], 1), ==, 0);
+        (void)snprintf(text, sizeof text, "SLEY_STALL_MS is \"%s\"; it must be a number from 1 to 3600000, or 0: off", bad[i]);
+        check_refused(&(struct sley_runtime_opts){.executor_name = "local"}, text);
+        CHECK_STR(describe(&(struct sley_runtime_opts){.stall_ns = SLEY_S}), "executor local, reactor epoll"); /* options win */
+    }
+    const char *const good[] = {"", "0", "1", "3600000"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        CHECK_INT(setenv("SLEY_STALL_MS", good[i], 1), ==, 0);
+        CHECK_STR(describe(NULL), "executor local, reactor epoll");
+    }
+    clear_environment();
 }
 
 SLEY_TEST(error_text_is_cut_to_its_buffer, "")
