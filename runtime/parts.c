@@ -3,6 +3,7 @@
 
 #include <sley/local.h>
 #include <sley/reactor_poll.h>
+#include <sley/shares.h>
 #include <sley/stealing.h>
 
 static const struct sley_reactor_factory *const automatic[] = {&sley_reactor_epoll, &sley_reactor_poll2, NULL};
@@ -14,6 +15,9 @@ const struct sley__named_reactor sley__reactors[] = {
 };
 
 /* A new executor: its header above, a line here, a line in the table. */
+#define READY_local(ex)    sley_local_init(ex)
+#define READY_shares(ex)   (void)sley_shares_init(ex, NULL)
+#define READY_stealing(ex) sley_stealing_init(ex)
 #define EXECUTOR(kind)                                                                                                      \
     static struct sley_executor *kind(struct sley__executor_memory *memory, const struct sley_runtime_opts *o)              \
     {                                                                                                                       \
@@ -21,14 +25,16 @@ const struct sley__named_reactor sley__reactors[] = {
         SLEY_STATIC_ASSERT(sizeof *ex <= sizeof memory->words, "it fits into a runtime");                                   \
         SLEY_STATIC_ASSERT(_Alignof(struct sley_##kind) <= _Alignof(void *), "it may stand there");                         \
         (void)o;                                                                                                            \
-        sley_##kind##_init(ex);                                                                                             \
+        READY_##kind(ex);                                                                                                   \
         return &ex->base;                                                                                                   \
     }
 EXECUTOR(local)
+EXECUTOR(shares)
 EXECUTOR(stealing)
 
 const struct sley__named_executor sley__executors[] = {
     {"local", true, local},
+    {"shares", true, shares},
     {"stealing", false, stealing},
     {NULL, false, NULL},
 };

@@ -95,6 +95,12 @@ def check_programs(hello, assemble, blocking):
     tap.check('blocking_from_thread_gets_its_answers', (done.returncode, done.stdout, done.stderr) == (0, wanted, ''), done)
 
 
+def check_shares(shares):
+    done = run(shares)
+    wanted = 'web: 1000 shares, ran some time\nbatch: 100 shares, ran some time\n'
+    tap.check('assemble_shares_serves_both_queues', (done.returncode, done.stdout, done.stderr) == (0, wanted, ''), done)
+
+
 def fnv1a(data):
     total = 0xcbf29ce484222325
     for byte in data:
@@ -170,8 +176,9 @@ def check_arguments(echo):
 
 
 def main():
-    hello, assemble, blocking, echo, hashes = sys.argv[1:]
+    hello, assemble, blocking, echo, hashes, shares = sys.argv[1:]
     check_programs(hello, assemble, blocking)
+    check_shares(shares)
     check_hash(hashes)
     for style in ('frame', 'fiber'):
         for reactor in ('epoll', 'poll'):

@@ -74,6 +74,7 @@ SLEY_TEST(parts_are_chosen_by_name_environment_or_default, "")
     clear_environment();
     CHECK_STR(describe(NULL), "executor local, reactor epoll");
     CHECK_STR(describe(&sley_preset_local), "executor local, reactor epoll");
+    CHECK_STR(describe(&sley_preset_shares), "executor shares, reactor epoll");
     const char *const reactors[] = {"epoll", "poll", "none", "auto"};
     for (size_t i = 0; i < 4; i++) {
         const struct sley_runtime_opts o = {.reactor_name = reactors[i], .alloc = harness_alloc()};
@@ -118,14 +119,15 @@ SLEY_TEST(unknown_names_are_refused_with_the_alternatives, "")
     check_refused(&(struct sley_runtime_opts){.reactor_name = "kqueue"},
                   "no reactor \"kqueue\" in this build; there is: auto, epoll, poll, ");
     check_refused(&(struct sley_runtime_opts){.executor_name = "global"},
-                  "no executor \"global\" in this build; there is: local");
+                  "no executor \"global\" in this build; there is: local, shares, stealing");
     check_refused(&(struct sley_runtime_opts){.worker_count = 3}, "the local executor has one worker, not 3");
     CHECK_INT(setenv("SLEY_REACTOR", "x", 1), ==, 0);
     check_refused(&(struct sley_runtime_opts){.executor_name = "local"},
                   "no reactor \"x\" in this build; there is: auto, epoll, poll, ");
     clear_environment();
     CHECK_INT(setenv("SLEY_EXECUTOR", "y", 1), ==, 0);
-    check_refused(&(struct sley_runtime_opts){.reactor_name = "none"}, "no executor \"y\" in this build; there is: local");
+    check_refused(&(struct sley_runtime_opts){.reactor_name = "none"},
+                  "no executor \"y\" in this build; there is: local, shares, stealing");
     clear_environment();
     const char *const bad[] = {"0", "-1", "two", "1025", "3x", "99999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -12,7 +12,7 @@ SLEY_EXTERN_C_BEGIN
  * else the default. Parts given by pointer win over names.
  */
 struct sley_runtime_opts {
-    const char *executor_name; /**< "local" (default) */
+    const char *executor_name; /**< "local" (default), "shares", "stealing" */
     const char *reactor_name;  /**< "auto" (default: the best that starts), "epoll", "poll", "none" */
     uint32_t worker_count;     /**< 0: SLEY_WORKERS, else what the executor thinks best */
     struct sley_executor *executor;                      /**< readied by its init; the caller's memory, not to be moved */
@@ -33,10 +33,12 @@ struct sley_runtime_opts {
 
 /** tokio's current_thread, smol's LocalExecutor, monoio's and libuv's shape: one thread that waits in its reactor. */
 SLEY_API extern const struct sley_runtime_opts sley_preset_local;
+/** glommio's shape: the same thread divided among task queues by shares. With queues of one's own: `executor`, <sley/shares.h>. */
+SLEY_API extern const struct sley_runtime_opts sley_preset_shares;
 
 /* private: an executor chosen by name lives here; its kind knows what it is */
 struct sley__executor_memory {
-    void *words[16];
+    void *words[48];
 };
 
 /** A runtime in the caller's memory. Must not move from init until fini has returned 0. Fields are private. */
