@@ -262,7 +262,7 @@ int sley_runtime_fini(struct sley_runtime *rt)
     const int rc = rt->executor->ops->fini(rt->executor);
     if (rc == 0) {
         rt->executor = NULL;
-        (void)sley_blocking_destroy(rt->blocking); /* after a stop that timed out its threads take it along */
+        (void)sley_blocking_destroy(rt->blocking); /* after a stop that timed out what still runs keeps it */
         rt->blocking = NULL;
     }
     return rc;

@@ -31,7 +31,7 @@ static void cancel(struct sley_wait *w)
         sley__pool_free_job(p, job);
     }
     if (verdict < 0) {
-        sley_wait_complete(w, verdict);
+        sley__pool_complete(op, verdict);
     }
 }
 
@@ -41,7 +41,7 @@ static const struct sley_wait_ops wait_ops = {.version = SLEY_WAIT_VERSION, .nam
 static int make_job(struct sley_blocking_op *op, const struct sley_blocking_how *how, const struct sley_blocking_call *call)
 {
     struct sley__blocking_job *job = &op->job;
-    struct sley_alloc *a = op->pool->alloc;
+    struct sley_alloc *a = op->pool->opts.alloc;
     const struct sley_sched *s = sley__self;
     const bool copies = how->flags & SLEY_BLOCKING_ABANDON;
     const size_t bytes = sizeof *job + how->arg_bytes;
@@ -115,6 +115,12 @@ static void enter(struct sley_blocking_op *op)
         op->at = NULL;
         sley_wait_finish(&op->wait, rc);
         return;
+    }
+    struct sley_sched *s = sley__self;
+    op->home = s && (s->ops->caps & SLEY_SCHED_CAP_HOME) ? s : NULL;
+    if (op->home) {
+        sley_sched_hold(s);
+        s->grace = q->alone ? SLEY_GRACE_YIELD : SLEY_GRACE_SPIN;
     }
     sley_wait_arm(&op->wait);
     sley__queue_put(q, op->at);

@@ -34,9 +34,14 @@ struct sley_blocking_how {
     uint32_t arg_bytes;              /**< ABANDON: bytes to copy */
 };
 
+/* private: a place in a ring */
+struct sley__blocking_link {
+    struct sley__blocking_link *next, *prev;
+};
+
 /* private: a job in its pool's queue; an abandonable one lives in memory of the pool's allocator */
 struct sley__blocking_job {
-    struct sley__blocking_job *next, *prev;
+    struct sley__blocking_link link;
     sley_blocking_fn fn;
     void *arg;
     struct sley_blocking_op *op; /* who waits for it; NULL: abandoned */
@@ -52,12 +57,13 @@ struct sley_blocking_op {
     struct sley_wait wait;
     /* private */
     struct sley_blocking_pool *pool;
+    struct sley_sched *home; /* held until the op is done; NULL: none */
     struct sley__blocking_job *at; /* guarded by the pool's lock; NULL: it has been abandoned, or its record has gone */
     int *ret_result;
     struct sley__blocking_job job;
 };
 #ifdef __LP64__
-SLEY_STATIC_ASSERT(sizeof(struct sley_blocking_op) <= 120, "an op fits in a frame");
+SLEY_STATIC_ASSERT(sizeof(struct sley_blocking_op) <= 128, "an op fits in a frame");
 #endif
 
 /**
@@ -131,7 +137,7 @@ SLEY_API int sley_blocking_resize(struct sley_blocking_pool *pool, uint32_t thre
 SLEY_API int sley_blocking_stop(struct sley_blocking_pool *pool, uint64_t deadline_ns);
 /**
  * Stops it, unless that was done, waiting as long as it takes, and gives its memory back. Returns: 0, for NULL, too; -ETIMEDOUT
- * when the last stop timed out and jobs still run: the pool is gone for the caller, its memory goes with its last thread;
+ * when the last stop timed out and jobs still run: they keep what they use, and so does the pool (call again, or leak it);
  * -EDEADLK in a job of this pool. Thread: any that may block; no job is waited for by anybody, none is handed in.
  */
 SLEY_API int sley_blocking_destroy(struct sley_blocking_pool *pool);
