@@ -1,7 +1,6 @@
 /* Sleeping on a futex. */
-#include "futex.h"
+#include "queue.h"
 
-#include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
@@ -18,20 +17,11 @@ void sley__futex_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t unti
 
 void sley__futex_wake(SLEY_ATOMIC(uint32_t) *word, uint32_t count)
 {
-    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count < INT_MAX ? count : INT_MAX, NULL, NULL, 0);
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count > INT32_MAX ? INT32_MAX : count, NULL, NULL, 0);
 }
 
 bool sley__futex_alone(void)
 {
     cpu_set_t set; /* a machine with more than 1024 is not alone */
     return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) == 1;
-}
-
-void sley__futex_relax(bool alone)
-{
-    if (alone) {
-        (void)sched_yield();
-    } else {
-        SLEY__RELAX();
-    }
 }

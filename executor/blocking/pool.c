@@ -1,7 +1,6 @@
 /* Pools: threads that come and go, and how a pool ends. */
 #include "pool.h"
 
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,29 +44,25 @@ static void refuse(struct sley_blocking_pool *p, struct sley__blocking_link *rin
     }
 }
 
-/** Who waits for the end of a job that may be abandoned; NULL: nobody any more. From here on it cannot be abandoned. */
-static struct sley_blocking_op *settle(struct sley_blocking_pool *p, struct sley__blocking_job *job)
-{
-    sley__queue_lock(&p->queue);
-    struct sley_blocking_op *op = job->op;
-    if (op) {
-        op->at = NULL;
-    }
-    sley__queue_unlock(&p->queue);
-    sley__pool_free_job(p, job);
-    return op;
-}
-
 static void run(struct sley_blocking_pool *p, struct sley__blocking_job *job)
 {
     sley__job_cancelled = &job->cancelled;
-    const int result = job->fn(job->arg);
+    int result = job->fn(job->arg);
     sley__job_cancelled = NULL;
-    struct sley_blocking_op *op = job->copied_bytes > 0 ? settle(p, job) : job->op;
-    if (op && op->ret_result) {
-        *op->ret_result = result;
+    const bool copied = job->copied_bytes > 0;
+    if (copied) {
+        sley__queue_lock(&p->queue);
+    }
+    struct sley_blocking_op *op = job->op; /* NULL: abandoned; from here on it cannot be any more */
+    if (copied) {
+        if (op) {
+            op->at = NULL;
+        }
+        sley__queue_unlock(&p->queue);
+        sley__pool_free_job(p, job);
     }
     if (op) {
+        *(op->ret_result ? op->ret_result : &result) = result;
         sley__pool_complete(op, 0);
     }
 }
@@ -120,9 +115,7 @@ static void *thread_main(void *arg)
     const pthread_t before = p->ended;
     p->has_ended = true;
     p->ended = pthread_self();
-    if (q->stopping) {
-        sley__futex_wake(&q->live, UINT32_MAX);
-    }
+    sley__futex_wake(&q->live, UINT32_MAX);
     sley__pool_leave(p, call); /* who releases the pool joins this thread before */
     if (had) {
         (void)pthread_join(before, NULL);
@@ -130,28 +123,21 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/** Makes a thread that may block in peace: only what a fault in a job raises is delivered to it. */
-static int create_thread(struct sley_blocking_pool *p)
+/** Starts a thread that may block in peace: only what a fault in a job raises is delivered to it. Returns: 0; an errno. */
+static int start_thread(struct sley_blocking_pool *p, pthread_attr_t *attr)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, 0};
     sigset_t blocked, before;
     pthread_t thread;
-    pthread_attr_t attr;
-    int rc = pthread_attr_init(&attr);
-    if (rc != 0) {
-        return rc;
-    }
+    int rc = p->opts.stack_bytes > 0 ? pthread_attr_setstacksize(attr, p->opts.stack_bytes) : 0;
     (void)sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
-        (void)sigdelset(&blocked, faults[i]);
-    }
-    if (p->opts.stack_bytes > 0) {
-        rc = pthread_attr_setstacksize(&attr, p->opts.stack_bytes);
+    for (const int *f = faults; *f; f++) {
+        (void)sigdelset(&blocked, *f);
     }
     (void)pthread_sigmask(SIG_BLOCK, &blocked, &before);
-    rc = rc == 0 ? pthread_create(&thread, &attr, thread_main, p) : rc;
+    rc = rc == 0 ? pthread_create(&thread, attr, thread_main, p) : rc;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attr);
+    (void)pthread_attr_destroy(attr);
     return rc;
 }
 
@@ -160,19 +146,15 @@ static int make_thread(struct sley_blocking_pool *p)
 {
     struct sley__blocking_queue *q = &p->queue;
     struct sley__blocking_link stranded;
-    if (create_thread(p) == 0) {
+    pthread_attr_t attr;
+    if (pthread_attr_init(&attr) == 0 && start_thread(p, &attr) == 0) {
         return 0;
     }
     sley__queue_lock(q);
     sley__queue_add_live(q, UINT32_MAX);
     q->searching = false;
-    sley__link_init(&stranded);
-    if (sley__queue_live(q) == 0) {
-        sley__queue_drop(q, true, &stranded);
-    }
-    if (q->stopping) {
-        sley__futex_wake(&q->live, UINT32_MAX);
-    }
+    sley__queue_drop(q, sley__queue_live(q) == 0 ? 0 : UINT32_MAX, &stranded);
+    sley__futex_wake(&q->live, UINT32_MAX);
     sley__queue_unlock(q);
     refuse(p, &stranded, -EAGAIN);
     return -EAGAIN;
@@ -195,10 +177,8 @@ int sley_blocking_create(const struct sley_blocking_opts *o, struct sley_blockin
     if (!ret_pool || !sensible(o)) {
         return -EINVAL;
     }
-    int rc = o->alloc ? 0 : sley_alloc_libc_init(&libc);
-    if (rc < 0) {
-        return rc;
-    }
+    (void)sley_alloc_libc_init(&libc);
+    int rc = 0;
     struct sley_blocking_pool *p = sley_alloc_get(o->alloc ? o->alloc : &libc, sizeof *p, _Alignof(struct sley_blocking_pool));
     if (!p) {
         return -ENOMEM;
@@ -258,11 +238,11 @@ static void report(const struct sley_blocking_opts *o, const char *job, const ch
 
 static void report_left(struct sley_blocking_pool *p)
 {
-    struct sley__blocking_queue *q = &p->queue;
-    for (struct sley__blocking_link *l = q->awake.next; l != &q->awake; l = l->next) {
+    struct sley__blocking_link *l, *threads = &p->queue.awake, *jobs = &p->queue.jobs;
+    for (l = threads->next; l != threads; l = l->next) {
         report(&p->opts, sley_container_of(l, struct sley__blocking_thread, link)->runs, "runs and does not end");
     }
-    for (struct sley__blocking_link *l = q->jobs.next; l != &q->jobs; l = l->next) {
+    for (l = jobs->next; l != jobs; l = l->next) {
         report(&p->opts, sley_container_of(l, struct sley__blocking_job, link)->name, "must run and has found no thread");
     }
 }
@@ -276,7 +256,7 @@ int sley_blocking_stop(struct sley_blocking_pool *p, uint64_t deadline_ns)
     struct sley__blocking_link dropped;
     sley__queue_lock(q);
     q->stopping = true;
-    sley__queue_drop(q, false, &dropped);
+    sley__queue_drop(q, SLEY_BLOCKING_MUST_RUN, &dropped);
     dismiss_all(p);
     sley__pool_leave(p, sley__queue_call(q));
     refuse(p, &dropped, -ECANCELED);
@@ -284,35 +264,24 @@ int sley_blocking_stop(struct sley_blocking_pool *p, uint64_t deadline_ns)
         sley__futex_wait(&q->live, live, deadline_ns);
     }
     sley__queue_lock(q);
-    p->timed_out = sley__queue_live(q) > 0;
-    const bool joins = !p->timed_out && p->has_ended;
-    const pthread_t last = p->ended;
+    const bool over = sley__queue_live(q) == 0, joins = over && p->has_ended;
     p->has_ended = p->has_ended && !joins;
-    if (p->timed_out) {
+    if (!over) {
         report_left(p);
     }
-    const int rc = p->timed_out ? -ETIMEDOUT : 0;
     sley__queue_unlock(q);
     if (joins) {
-        (void)pthread_join(last, NULL); /* who has joined the one before, and so on */
+        (void)pthread_join(p->ended, NULL); /* who has joined the one before, and so on; no thread is left to write it */
     }
-    return rc;
+    return over ? 0 : -ETIMEDOUT;
 }
 
 int sley_blocking_destroy(struct sley_blocking_pool *p)
 {
-    const int rc = sley_blocking_stop(p, p && p->timed_out ? 0 : SLEY_NEVER);
+    const int rc = sley_blocking_stop(p, p && p->queue.stopping ? 0 : SLEY_NEVER);
     if (p && rc == 0) {
         struct sley_alloc libc = p->libc;
         sley_alloc_put(p->opts.alloc == &p->libc ? &libc : p->opts.alloc, p, sizeof *p);
     }
     return rc;
-}
-
-void sley_blocking_stats(struct sley_blocking_pool *p, struct sley_blocking_stats *ret_stats)
-{
-    struct sley__blocking_queue *q = &p->queue;
-    sley__queue_lock(q);
-    *ret_stats = (struct sley_blocking_stats){sley__queue_live(q), q->idle_count, sley__queue_count(q)};
-    sley__queue_unlock(q);
 }

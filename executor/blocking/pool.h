@@ -12,7 +12,7 @@ struct sley_blocking_pool {
     struct sley_alloc libc;
     /* guarded by the queue's lock */
     pthread_t ended; /* the thread that ended last, if has_ended: the next one joins it */
-    bool has_ended, timed_out;
+    bool has_ended;
 };
 
 /** Leaves the lock and calls who was chosen. */

@@ -1,6 +1,8 @@
 /* The pool's queue: its lock, who is called when, and how a thread rests. All atomics and sleeping of the pool are here. */
 #include "queue.h"
 
+#include <sched.h>
+
 #include <sley/timer.h>
 
 /* The critical sections take some ten nanoseconds: who holds the lock for longer has lost its processor. */
@@ -18,7 +20,7 @@ static void lock_slow(SLEY_ATOMIC(uint32_t) *lock)
 {
     for (uint32_t i = 0; i < LOCK_SPINS; i++) {
         uint32_t expected = 0;
-        sley__futex_relax(false);
+        SLEY__RELAX();
         /* relaxed: only a look; acquire: as in sley__queue_lock */
         if (atomic_load_explicit(lock, memory_order_relaxed) == 0 &&
             atomic_compare_exchange_weak_explicit(lock, &expected, 1, memory_order_acquire, memory_order_relaxed)) {
@@ -90,22 +92,16 @@ static void add_count(struct sley__blocking_queue *q, uint32_t n)
     atomic_store_explicit(&q->count, sley__queue_count(q) + n, memory_order_relaxed);
 }
 
-int sley__queue_admit(const struct sley__blocking_queue *q, uint32_t flags)
-{
-    const bool full = sley__queue_count(q) >= q->queue_max || q->thread_max == 0;
-    return q->stopping ? -ECANCELED : (flags & SLEY_BLOCKING_TRY) && full ? -EAGAIN : 0;
-}
-
 void sley__queue_put(struct sley__blocking_queue *q, struct sley__blocking_job *job)
 {
-    job->stage = SLEY__JOB_QUEUED;
+    job->queued = true;
     sley__link_insert(&q->jobs, &job->link);
     add_count(q, 1);
 }
 
 void sley__queue_remove(struct sley__blocking_queue *q, struct sley__blocking_job *job)
 {
-    job->stage = SLEY__JOB_RUNNING;
+    job->queued = false;
     sley__link_remove(&job->link);
     add_count(q, UINT32_MAX);
 }
@@ -120,13 +116,13 @@ struct sley__blocking_job *sley__queue_take(struct sley__blocking_queue *q)
     return job;
 }
 
-void sley__queue_drop(struct sley__blocking_queue *q, bool all, struct sley__blocking_link *ret_dropped)
+void sley__queue_drop(struct sley__blocking_queue *q, uint32_t keep, struct sley__blocking_link *ret_dropped)
 {
     sley__link_init(ret_dropped);
-    for (struct sley__blocking_link *l = q->jobs.next, *next; l != &q->jobs; l = next) {
+    for (struct sley__blocking_link *l = q->jobs.next, *next; l != &q->jobs && keep != UINT32_MAX; l = next) {
         struct sley__blocking_job *job = sley_container_of(l, struct sley__blocking_job, link);
         next = l->next;
-        if (all || !(job->flags & SLEY_BLOCKING_MUST_RUN)) {
+        if (!(job->flags & keep)) {
             sley__queue_remove(q, job);
             sley__link_insert(ret_dropped, l);
         }
@@ -190,15 +186,13 @@ static void spin(struct sley__blocking_queue *q, struct sley__blocking_thread *t
     sley__queue_unlock(q);
     const uint64_t until = q->alone ? 0 : sley_now_ns() + SPIN_NS;
     for (uint32_t i = 1; sley__queue_count(q) == 0 && (q->alone ? i <= SPIN_YIELDS : i % 16 || sley_now_ns() < until); i++) {
-        sley__futex_relax(q->alone);
+        SLEY__RELAX();
+        (void)(q->alone && sched_yield());
     }
     sley__queue_lock(q);
     sley__queue_arrive(q, t);
-    if (sley__queue_count(q) == 0) {
-        q->spin_credit = (uint8_t)(q->spin_credit > SPIN_VAIN ? q->spin_credit - SPIN_VAIN : 0);
-    } else if (q->spin_credit < SPIN_CREDIT_MAX) {
-        q->spin_credit++;
-    }
+    const int credit = q->spin_credit + (sley__queue_count(q) > 0 ? 1 : -SPIN_VAIN);
+    q->spin_credit = (uint8_t)(credit < 0 ? 0 : credit < SPIN_CREDIT_MAX ? credit : SPIN_CREDIT_MAX);
 }
 
 /** Sleeps until called or dismissed, or until it is no longer wanted. */

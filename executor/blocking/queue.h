@@ -16,9 +16,16 @@
 
 #include <sley/blocking.h>
 
-#include "futex.h"
+/* ---- how threads sleep: one file per platform (futex_linux.c) ---- */
 
-enum { SLEY__JOB_QUEUED = 1, SLEY__JOB_RUNNING = 2 };
+/** Sleeps while `*word` is @p value, until woken or @p until_ns of CLOCK_MONOTONIC (SLEY_NEVER: no limit). May return early. */
+void sley__futex_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t until_ns);
+/** Wakes @p count of those who sleep on the address. It is not read: its memory may have gone. */
+void sley__futex_wake(SLEY_ATOMIC(uint32_t) *word, uint32_t count);
+/** May this thread run on one processor only? */
+bool sley__futex_alone(void);
+
+/* ---- the state ---- */
 
 /** A thread of the pool, on its own stack. */
 struct sley__blocking_thread {
@@ -52,14 +59,12 @@ void sley__link_init(struct sley__blocking_link *ring);
 void sley__link_insert(struct sley__blocking_link *at, struct sley__blocking_link *n);
 void sley__link_remove(struct sley__blocking_link *n);
 
-/** May a job come in? Returns: 0; -ECANCELED when stopping; -EAGAIN when there is no room for one that only tries. */
-int sley__queue_admit(const struct sley__blocking_queue *q, uint32_t flags);
 void sley__queue_put(struct sley__blocking_queue *q, struct sley__blocking_job *job);
 void sley__queue_remove(struct sley__blocking_queue *q, struct sley__blocking_job *job);
 /** The oldest job, running from now on; NULL: none, or there are more threads than there may be. */
 struct sley__blocking_job *sley__queue_take(struct sley__blocking_queue *q);
-/** Moves all that may be dropped (@p all: every one) into a ring. */
-void sley__queue_drop(struct sley__blocking_queue *q, bool all, struct sley__blocking_link *ret_dropped);
+/** Moves all jobs without any of the flags @p keep into a ring; UINT32_MAX: none. */
+void sley__queue_drop(struct sley__blocking_queue *q, uint32_t keep, struct sley__blocking_link *ret_dropped);
 
 /**
  * Restores the invariant. Returns what is to be done once the lock is free: NULL: nothing; &q->live: make a thread, which is

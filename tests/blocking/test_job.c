@@ -152,8 +152,8 @@ SLEY_TEST(five_jobs_on_four_threads, "BLOCK-02") {
     }
     rig_turn(&rt);
     gate_wait(&g, 4); /* four are in at once */
-    struct sley_blocking_stats s;
-    sley_blocking_stats(p, &s);
+    struct rig_stats s;
+    rig_stats(p, &s);
     CHECK_UINT(s.thread_count, ==, 4);
     CHECK_UINT(s.idle_count, ==, 0);
     CHECK_UINT(s.queued_count, ==, 1);
