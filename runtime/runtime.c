@@ -162,6 +162,7 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
         .ret_error = o->ret_error,
         .error_bytes = o->error_bytes,
         .stall_ns = stall_ns,
+        .stuck_ns = o->stuck_ns,
     };
     rc = sley_executor_check(ex->ops);
     if (rc == 0) {

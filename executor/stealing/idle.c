@@ -90,6 +90,9 @@ void sley__idle_park(struct worker *w)
 {
     struct sley_stealing_pool *p = w->pool;
     struct sley_sched *s = &w->sched;
+    if (p->before_park) {
+        p->before_park(p->hook_arg);
+    }
     if (!sley_sched_park(s)) {
         return; /* something was posted */
     }
@@ -100,8 +103,11 @@ void sley__idle_park(struct worker *w)
     atomic_thread_fence(memory_order_seq_cst);
     /* relaxed: ordered by the fence; who changes the phase nudges */
     const bool rests = atomic_load_explicit(&p->phase, memory_order_relaxed) != PHASE_RUNNING;
-    if (!any_work(w) && !rests) {
-        sley__worker_wait(w, sley__worker_run_timers(w));
+    /* relaxed: ordered by the fence */
+    const bool helps = atomic_load_explicit(&p->stuck_count, memory_order_relaxed) != 0;
+    if (!any_work(w) && !rests && !helps) {
+        const uint64_t next_ns = sley__worker_run_timers(w), tidy_ns = sley_sched_tidy(s);
+        sley__worker_wait(w, next_ns < tidy_ns ? next_ns : tidy_ns);
     }
     /* seq_cst: as above */
     (void)atomic_fetch_add_explicit(&p->idle, AWAKE, memory_order_seq_cst);

@@ -39,7 +39,7 @@ void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_
     }
 }
 
-static struct sley_task *take_lifo(struct worker *w)
+struct sley_task *sley__worker_take_lifo(struct worker *w)
 {
     /* relaxed: a hint */
     if (!atomic_load_explicit(&w->lifo, memory_order_relaxed)) {
@@ -86,7 +86,7 @@ struct sley_task *sley__worker_next(struct worker *w)
     if (w->tick % w->inject_interval == 0 && (t = take_injected(w, 1)) != NULL) {
         return t;
     }
-    if ((t = take_lifo(w)) != NULL) {
+    if ((t = sley__worker_take_lifo(w)) != NULL) {
         if (w->lifo_run++ < LIFO_RUN_MAX) {
             return t;
         }
@@ -119,7 +119,7 @@ static struct sley_task *take_stranded(struct worker *victim)
         }
         __asm__ volatile("" ::: "memory");
     }
-    return take_lifo(victim);
+    return sley__worker_take_lifo(victim);
 }
 
 struct sley_task *sley__worker_steal(struct worker *w)

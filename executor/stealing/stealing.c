@@ -1,5 +1,5 @@
 /* The work-stealing executor's table: start, drive, stop and end a pool of workers. */
-#include "worker.h"
+#include "rescue.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -294,6 +294,7 @@ static int pool_start(struct sley_stealing_pool *p, const struct sley_executor_c
         sley_group_init(&p->group, p->scheds, p->count, group_release);
         sley__idle_init(p);
         p->config = config;
+        rc = sley__rescue_watch(p, config);
         while (rc == 0 && started < p->count) {
             rc = start_thread(&p->workers[started]);
             started += p->workers[started].thread != 0;
@@ -302,6 +303,9 @@ static int pool_start(struct sley_stealing_pool *p, const struct sley_executor_c
     }
     if (rc < 0) {
         join_all(p, started);
+        if (p->watch) {
+            sley__rescue_unwatch(p);
+        }
         destroy_reactors(p, started);
         while (ready > 0) {
             p->scheds[--ready]->group = NULL;
@@ -379,6 +383,7 @@ static int stealing_fini(struct sley_executor *ex)
         return -EBUSY;
     }
     join_all(p, p->count);
+    sley__rescue_unwatch(p);
     sley_group_close(&p->group);
     destroy_reactors(p, p->count);
     stealing->pool = NULL;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include <sley/stealing.h>
+#include <sley/watch.h>
 
 #include "inject.h"
 #include "ring.h"
@@ -29,6 +30,7 @@ struct worker {
     uint64_t resume_ns;       /* how long a resume takes: moving average */
     pthread_t thread;
     int start_rc;
+    struct sley_watched watched;
     SLEY_ATOMIC(uint32_t) bell; /* what it parks on without a reactor */
     struct sley_scope_op drained;
     struct sley_wait_hook drained_hook;
@@ -37,6 +39,7 @@ struct worker {
     struct sley__steal_ring ring;
     SLEY_ATOMIC(struct sley_task *) slots[RING_CAPACITY];
     SLEY_ATOMIC(uint64_t) steals, overflows, parks;
+    SLEY_ATOMIC(uint32_t) stuck; /* it needs help: rescue.c */
     SLEY_ATOMIC(uint32_t) wheel_lock __attribute__((aligned(64)));
     struct sley_wheel wheel; /* under wheel_lock */
     struct sley_wheel_slot wheel_slots[SLEY_WHEEL_SLOT_COUNT_DEFAULT];
@@ -53,12 +56,14 @@ struct sley_stealing_pool {
     struct sley_clock *clock;
     void (*before_park)(void *arg);
     void *hook_arg;
+    struct sley_watch *watch;
     uint32_t count;
     struct worker *workers;
     struct sley_sched **scheds;
     SLEY_ATOMIC(uint32_t) idle __attribute__((aligned(64))); /* idle.c */
     SLEY_ATOMIC(uint32_t) waking;
     struct sley__inject inject;
+    SLEY_ATOMIC(uint32_t) stuck_count;
     SLEY_ATOMIC(uint32_t) phase __attribute__((aligned(64)));
     SLEY_ATOMIC(uint32_t) resting;     /* workers that have seen PAUSED, or have not begun */
     SLEY_ATOMIC(uint32_t) news;        /* a futex: something that a driver waits for may have happened */
@@ -77,6 +82,7 @@ void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_
 void sley__worker_push(struct worker *w, struct sley_task *t);
 struct sley_task *sley__worker_next(struct worker *w);
 struct sley_task *sley__worker_steal(struct worker *w);
+struct sley_task *sley__worker_take_lifo(struct worker *w); /* any thread */
 
 /* idle.c: who sleeps and who is woken */
 void sley__idle_init(struct sley_stealing_pool *p);

@@ -43,6 +43,7 @@ struct sley_executor_config {
     char *ret_error; /**< a sentence about a failed start goes here; may be NULL */
     size_t error_bytes;
     uint64_t stall_ns; /**< report tasks that keep a worker for longer; 0: this build's default (<sley/watch.h>); SLEY_NEVER: never */
+    uint64_t stuck_ns; /**< stealing: others serve a worker that is in one task for longer; 0: 10 ms; SLEY_NEVER: never */
 };
 
 /** The table. Instances are static const. */
