@@ -6,7 +6,9 @@
 #include <sley/timer.h>
 
 /* The critical sections take some ten nanoseconds: who holds the lock for longer has lost its processor. */
-enum { LOCK_SPINS = 100 };
+#ifndef SLEY__LOCK_SPINS /* tests/explore goes to sleep soon */
+#define SLEY__LOCK_SPINS 100
+#endif
 /* A vain spin takes back what two rewarded ones have earned; without credit one of so many tries sees whether it pays now. */
 enum { SPIN_CREDIT_MAX = 8, SPIN_VAIN = 2, SPIN_PROBE_EVERY = 32 };
 /* About what a sleep and a wake cost both sides where processors are virtual, and as long as an executor takes to wake up: only
@@ -18,7 +20,7 @@ enum { SPIN_YIELDS = 2 };
 
 static void lock_slow(SLEY_ATOMIC(uint32_t) *lock)
 {
-    for (uint32_t i = 0; i < LOCK_SPINS; i++) {
+    for (uint32_t i = 0; i < SLEY__LOCK_SPINS; i++) {
         uint32_t expected = 0;
         SLEY__RELAX();
         /* relaxed: only a look; acquire: as in sley__queue_lock */
