@@ -32,6 +32,9 @@ static void help(struct worker *w, struct worker *victim)
         sley__worker_push(w, t);
     }
     (void)sley__worker_run_timers(victim);
+    if (victim->reactor && victim->reactor->ops->serve) {
+        (void)victim->reactor->ops->serve(victim->reactor);
+    }
 }
 
 void sley__rescue(struct worker *w)
