@@ -27,7 +27,7 @@ static void on_stuck(void *arg, struct sley_sched *sched, uint64_t stalled_ns)
 
 static void help(struct worker *w, struct worker *victim)
 {
-    struct sley_task *t = sley__worker_take_lifo(victim);
+    struct sley_task *t = sley__lifo_rob(&victim->lifo);
     if (t) {
         sley__worker_push(w, t);
     }
@@ -86,7 +86,7 @@ int sley_block_in_place(int (*fn)(void *arg), void *arg, int *ret_result)
     }
     if (s && s->current && s->ops == &sley__worker_ops && worker_of(s)->pool->count > 1) {
         struct worker *w = worker_of(s);
-        struct sley_task *t = sley__worker_take_lifo(w);
+        struct sley_task *t = sley__lifo_take(&w->lifo);
         if (t) {
             sley__worker_push(w, t);
         }

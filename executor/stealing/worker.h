@@ -9,6 +9,7 @@
 
 #include "inject.h"
 #include "ring.h"
+#include "lifo.h"
 
 enum {
     RING_CAPACITY = 256, /* as Go and tokio: a burst that is larger is worth sharing */
@@ -35,7 +36,7 @@ struct worker {
     struct sley_scope_op drained;
     struct sley_wait_hook drained_hook;
     /* other workers read and write */
-    SLEY_ATOMIC(struct sley_task *) lifo __attribute__((aligned(64)));
+    struct sley__lifo lifo __attribute__((aligned(64)));
     struct sley__steal_ring ring;
     SLEY_ATOMIC(struct sley_task *) slots[RING_CAPACITY];
     SLEY_ATOMIC(uint64_t) steals, overflows, parks;
@@ -82,7 +83,6 @@ void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_
 void sley__worker_push(struct worker *w, struct sley_task *t);
 struct sley_task *sley__worker_next(struct worker *w);
 struct sley_task *sley__worker_steal(struct worker *w);
-struct sley_task *sley__worker_take_lifo(struct worker *w); /* any thread */
 
 /* idle.c: who sleeps and who is woken */
 void sley__idle_init(struct sley_stealing_pool *p);
@@ -100,6 +100,7 @@ uint64_t sley__pool_now_ns(const struct sley_stealing_pool *p);
 extern const struct sley_sched_ops sley__worker_ops;
 
 /* park_linux.c */
+void sley__stealing_barrier(void); /* a full barrier on every running thread of the process, for schedulers with SLEY__SCHED_BIAS */
 void sley__stealing_sleep(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t deadline_ns);
 void sley__stealing_rouse(SLEY_ATOMIC(uint32_t) *word);
 uint64_t sley__stealing_now_ns(void);
