@@ -167,7 +167,7 @@ void sley_io_submit(struct sley_io_op *op)
     const struct sley_fd *fd = op->fd;
     const uint32_t busy = sley__io_busy(op);
     struct sley_reactor *r = sley__fd_home(fd);
-    if (SLEY_LIKELY(r && s) && SLEY_LIKELY(r->sched == s) && SLEY_LIKELY(busy) &&
+    if (SLEY_LIKELY(r && s) && SLEY_LIKELY(r == s->reactor) && SLEY_LIKELY(!s->group) && SLEY_LIKELY(busy) &&
         SLEY_LIKELY(!(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING)))) {
         r->ops->submit(r, op);
     } else {

@@ -116,8 +116,7 @@ static SLEY_NOINLINE int await_on_thread(struct sley_wait *w)
 
 int sley_await(struct sley_wait *w)
 {
-    const uintptr_t word = sley__wait_word(w);
-    if (word == SLEY__WAIT_DONE) {
+    if (sley_wait_done(w)) {
         return w->result;
     }
     struct sley_sched *s = sley__self; /* inline: not looked at after a switch */
@@ -128,7 +127,7 @@ int sley_await(struct sley_wait *w)
     if (SLEY_UNLIKELY(!t)) {
         return refuse(s, w->at.site);
     }
-    if (!sley__frame_register(w, word, s)) {
+    if (!sley__frame_ready(w)) {
         do {
             sley__fiber_switch_out(t, SLEY_STEP_WAIT);
         } while (SLEY_UNLIKELY(!sley_wait_done(w)) && !sley__frame_await(w));

@@ -127,8 +127,7 @@ bool is_thread_local(uintptr_t addr);
 int search_event(void);
 /** The running thread stops here until its access has been done. */
 void thread_access(struct access *a);
-/** Leaves the execution, from whatever stack. */
-_Noreturn void search_abandon(void);
+void search_schedule(char *to, size_t size);
 
 /* report.c */
 void report_step(unsigned actor, const struct access *a);

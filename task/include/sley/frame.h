@@ -13,9 +13,14 @@ SLEY_API bool sley__frame_await(struct sley_wait *w);
 SLEY_API bool sley__frame_must_yield_slow(void);
 SLEY_API int sley__frame_verdict_slow(void);
 
-/** The rest of sley__frame_ready for a node whose word is not DONE, in the sched @p s. */
-SLEY_INLINE bool sley__frame_register(struct sley_wait *w, uintptr_t word, const struct sley_sched *s)
+SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
 {
+    /* acquire: observes the result stored before DONE */
+    const uintptr_t word = atomic_load_explicit(&w->word, memory_order_acquire);
+    if (word == (uintptr_t)SLEY__WAIT_DONE) {
+        return true;
+    }
+    const struct sley_sched *s = sley__self;
     if (SLEY_LIKELY(word == (uintptr_t)s + SLEY__KIND_HOME && s->budget > 0)) {
         struct sley_task *t = s->current;
         t->link.awaited = w;
@@ -24,16 +29,6 @@ SLEY_INLINE bool sley__frame_register(struct sley_wait *w, uintptr_t word, const
         return false;
     }
     return sley__frame_await(w);
-}
-
-SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
-{
-    /* acquire: observes the result stored before DONE */
-    const uintptr_t word = atomic_load_explicit(&w->word, memory_order_acquire);
-    if (word == (uintptr_t)SLEY__WAIT_DONE) {
-        return true;
-    }
-    return sley__frame_register(w, word, sley__self);
 }
 
 SLEY_INLINE bool sley__frame_must_yield(void)
