@@ -105,8 +105,11 @@ static void raise_descriptor_limit(void)
     }
 }
 
-/** Returns: 0; the exit status, after saying why. */
-static int listen_on(const struct options *o, struct sley_tcp_listener *ret_listener)
+/**
+ * One listener for each worker, all on one port: the system spreads connections over them, and each is served where it was
+ * accepted. Returns: 0; the exit status, after saying why.
+ */
+static int listen_on(const struct options *o, struct echo_server *servers, uint32_t n)
 {
     char text[SLEY_ADDR_TEXT_BYTES];
     struct sley_addr addr;
@@ -116,16 +119,22 @@ static int listen_on(const struct options *o, struct sley_tcp_listener *ret_list
         fprintf(stderr, "echo: \"%s\" is no numeric address\n", o->address);
         return 2;
     }
-    rc = sley_tcp_listen(ret_listener, text, &(struct sley_tcp_opts){.backlog = 4096});
+    const struct sley_tcp_opts opts = {.backlog = 4096, .reuse_port = n > 1};
+    for (uint32_t i = 0; i < n && rc == 0; i++) {
+        rc = sley_tcp_listen(&servers[i].listener, text, &opts);
+        if (rc == 0 && i == 0) { /* any free port: the others take the same */
+            rc = sley_tcp_listener_local(&servers[0].listener, &addr);
+            rc = rc < 0 ? rc : sley_addr_format(&addr, text, sizeof text);
+            rc = rc < 0 ? rc : 0;
+        }
+    }
     if (rc < 0) {
         fprintf(stderr, "echo: cannot listen on %s: %s\n", text, strerror(-rc));
         return 1;
     }
     char parts[128];
     const char *style = o->server == echo_fiber ? "fiber" : "frame";
-    rc = sley_tcp_listener_local(ret_listener, &addr);
-    rc = rc < 0 ? rc : sley_addr_format(&addr, text, sizeof text);
-    rc = rc < 0 ? rc : sley_runtime_describe(&runtime, parts, sizeof parts);
+    rc = sley_runtime_describe(&runtime, parts, sizeof parts);
     if (rc < 0 || printf("listening on %s (%s, style %s)\n", text, parts, style) < 0 || fflush(stdout) != 0) {
         fprintf(stderr, "echo: cannot say where it listens: %s\n", strerror(rc < 0 ? -rc : errno));
         return 1;
@@ -139,12 +148,28 @@ static void halt(int signo)
     sley_runtime_halt(&runtime);
 }
 
-/** Runs the server until a signal comes, then cancels every connection and waits for the last. Returns the exit status. */
-static int serve(const struct options *o, struct echo_server *server)
+/** A server for worker @p i; on whichever there is when the executor moves tasks about. */
+static int start_server(const struct options *o, uint32_t i, const struct echo_server *server, struct sley_task **ret_task)
 {
-    int result = 0;
-    int rc = sley_runtime_run(&runtime, o->server, server, &result);
-    rc = rc == -ECANCELED ? 0 : rc < 0 ? rc : result; /* halted: that is how it ends */
+    const int rc = sley_runtime_spawn_on(&runtime, i, o->server, server, ret_task);
+    return rc == -ENOTSUP ? sley_runtime_spawn(&runtime, o->server, server, ret_task) : rc;
+}
+
+/** Runs the servers until a signal comes, then cancels every connection and waits for the last. Returns the exit status. */
+static int serve(const struct options *o, const struct echo_server *servers, struct sley_task **tasks, uint32_t n)
+{
+    int result, rc = 0;
+    for (uint32_t i = 0; i < n && rc == 0; i++) {
+        rc = start_server(o, i, &servers[i], &tasks[i]);
+    }
+    rc = rc < 0 ? rc : sley_runtime_run_all(&runtime);
+    rc = rc == -ECANCELED ? 0 : rc; /* halted: that is how it ends */
+    for (uint32_t i = 0; i < n; i++) {
+        if (tasks[i] && rc == 0 && sley_task_result(tasks[i], &result) == 0) {
+            rc = result; /* it has ended by itself */
+        }
+        sley_task_unref(tasks[i]);
+    }
     if (rc < 0) {
         fprintf(stderr, "echo: %s\n", strerror(-rc));
     }
@@ -184,12 +209,21 @@ int main(int argc, char **argv)
         fprintf(stderr, "echo: cannot start: %s\n", why[0] ? why : strerror(-rc));
         return 2;
     }
-    static struct echo_server server;
     const struct sigaction action = {.sa_handler = halt};
     if (sigaction(SIGINT, &action, NULL) != 0 || sigaction(SIGTERM, &action, NULL) != 0) {
         fprintf(stderr, "echo: signals: %s\n", strerror(errno));
         return 1;
     }
-    status = listen_on(&o, &server.listener);
-    return status != 0 ? (void)sley_runtime_fini(&runtime), status : serve(&o, &server);
+    const uint32_t n = sley_runtime_workers(&runtime);
+    struct echo_server *servers = calloc(n, sizeof *servers);
+    struct sley_task **tasks = calloc(n, sizeof *tasks);
+    if (!servers || !tasks) {
+        fprintf(stderr, "echo: %s\n", strerror(ENOMEM));
+        return 1;
+    }
+    status = listen_on(&o, servers, n);
+    status = status != 0 ? (void)sley_runtime_fini(&runtime), status : serve(&o, servers, tasks, n);
+    free(servers);
+    free(tasks);
+    return status;
 }

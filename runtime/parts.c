@@ -1,10 +1,13 @@
 /* The parts that this build knows by name. */
 #include "parts.h"
 
+#include <sley/cores.h>
 #include <sley/local.h>
 #include <sley/reactor_poll.h>
 #include <sley/shares.h>
 #include <sley/stealing.h>
+
+#include <stdio.h>
 
 static const struct sley_reactor_factory *const automatic[] = {&sley_reactor_epoll, &sley_reactor_poll2, NULL};
 static const struct sley_reactor_factory *const epoll[] = {&sley_reactor_epoll, NULL};
@@ -32,8 +35,27 @@ EXECUTOR(local)
 EXECUTOR(shares)
 EXECUTOR(stealing)
 
+static struct sley_executor *cores(struct sley__executor_memory *memory, const struct sley_runtime_opts *o)
+{
+    struct sley_cores *ex = (void *)memory->words;
+    struct sley_cores_opts opts = {.placement = SLEY_PLACEMENT_UNBOUND};
+    SLEY_STATIC_ASSERT(sizeof *ex <= sizeof memory->words, "it fits into a runtime");
+    const char *placement = sley__choose(o->placement, "SLEY_PLACEMENT", "unbound");
+    if (sley_cores_place(&opts, placement) < 0) {
+        if (o->ret_error && o->error_bytes) {
+            (void)snprintf(o->ret_error, o->error_bytes,
+                           "no placement \"%s\"; there is: unbound, spread, pack, a list of CPUs, and spread:LIST, pack:LIST, fenced:LIST",
+                           placement);
+        }
+        return NULL;
+    }
+    sley_cores_init(ex, &opts);
+    return &ex->base;
+}
+
 const struct sley__named_executor sley__executors[] = {
     {"local", true, local},
+    {"cores", false, cores},
     {"shares", true, shares},
     {"stealing", false, stealing},
     {NULL, false, NULL},

@@ -12,11 +12,14 @@ struct sley__named_reactor {
 struct sley__named_executor {
     const char *name;
     bool is_single; /* one worker, no more */
-    /** Readies one in the runtime's memory; what it needs more it allocates when it starts. */
+    /** Readies one in the runtime's memory; what it needs more it allocates when it starts. NULL: the reason is in the error text. */
     struct sley_executor *(*init)(struct sley__executor_memory *memory, const struct sley_runtime_opts *o);
 };
 
 extern const struct sley__named_reactor sley__reactors[];   /* ends with a NULL name; the first is the default */
 extern const struct sley__named_executor sley__executors[]; /* the same */
+
+/** The option, else the environment, else @p fallback. */
+const char *sley__choose(const char *option, const char *variable, const char *fallback);
 
 #endif

@@ -7,6 +7,7 @@
 #include <time.h>
 
 const struct sley_runtime_opts sley_preset_local = {.executor_name = "local", .reactor_name = "auto", .worker_count = 1};
+const struct sley_runtime_opts sley_preset_cores = {.executor_name = "cores", .reactor_name = "auto", .placement = "spread"};
 const struct sley_runtime_opts sley_preset_shares = {.executor_name = "shares", .reactor_name = "auto", .worker_count = 1};
 
 static void fail(const struct sley_runtime_opts *o, const char *what, const char *value, const char *alternatives)
@@ -16,8 +17,7 @@ static void fail(const struct sley_runtime_opts *o, const char *what, const char
     }
 }
 
-/** The option, else the environment, else the default. */
-static const char *choose(const char *option, const char *variable, const char *fallback)
+const char *sley__choose(const char *option, const char *variable, const char *fallback)
 {
     const char *env = option ? NULL : getenv(variable);
     return option ? option : env && *env ? env : fallback;
@@ -26,7 +26,7 @@ static const char *choose(const char *option, const char *variable, const char *
 static const struct sley__named_reactor *find_reactor(const struct sley_runtime_opts *o)
 {
     char all[128] = "";
-    const char *name = choose(o->reactor_name, "SLEY_REACTOR", sley__reactors[0].name);
+    const char *name = sley__choose(o->reactor_name, "SLEY_REACTOR", sley__reactors[0].name);
     for (const struct sley__named_reactor *r = sley__reactors; r->name; r++) {
         if (strcmp(r->name, name) == 0) {
             return r;
@@ -41,7 +41,7 @@ static const struct sley__named_reactor *find_reactor(const struct sley_runtime_
 static const struct sley__named_executor *find_executor(const struct sley_runtime_opts *o)
 {
     char all[128] = "";
-    const char *name = choose(o->executor_name, "SLEY_EXECUTOR", sley__executors[0].name);
+    const char *name = sley__choose(o->executor_name, "SLEY_EXECUTOR", sley__executors[0].name);
     for (const struct sley__named_executor *e = sley__executors; e->name; e++) {
         if (strcmp(e->name, name) == 0) {
             return e;
@@ -207,6 +207,23 @@ int sley_runtime_spawn(struct sley_runtime *rt, const struct sley_task_type *typ
     return rt->executor ? rt->executor->ops->spawn(rt->executor, type, args, ret_task) : -ESHUTDOWN;
 }
 
+uint32_t sley_runtime_workers(const struct sley_runtime *rt)
+{
+    struct sley_executor *ex = rt->executor;
+    return !ex ? 0 : ex->ops->worker_count ? ex->ops->worker_count(ex) : 1;
+}
+
+int sley_runtime_spawn_on(struct sley_runtime *rt, uint32_t worker, const struct sley_task_type *type, const void *args,
+                          struct sley_task **ret_task)
+{
+    struct sley_executor *ex = rt->executor;
+    if (ex && ex->ops->spawn_on) {
+        return ex->ops->spawn_on(ex, worker, type, args, ret_task);
+    }
+    const uint32_t n = sley_runtime_workers(rt);
+    return n == 1 && worker == 0 ? ex->ops->spawn(ex, type, args, ret_task) : n == 0 ? -ESHUTDOWN : n == 1 ? -EINVAL : -ENOTSUP;
+}
+
 int sley_runtime_run_all(struct sley_runtime *rt)
 {
     return rt->executor ? rt->executor->ops->run(rt->executor, NULL) : -EINVAL;
@@ -274,6 +291,12 @@ int sley_runtime_describe(const struct sley_runtime *rt, char *ret_text, size_t 
         return -EINVAL;
     }
     const struct sley_reactor *r = rt->executor->ops->sched(rt->executor)->reactor;
-    const int n = snprintf(ret_text, bytes, "executor %s, reactor %s", rt->executor->ops->name, r ? r->ops->name : "none");
+    char workers[32] = "";
+    if (rt->executor->ops->worker_count) {
+        const uint32_t count = sley_runtime_workers(rt);
+        (void)snprintf(workers, sizeof workers, " (%u worker%s)", count, count == 1 ? "" : "s");
+    }
+    const int n = snprintf(ret_text, bytes, "executor %s%s, reactor %s", rt->executor->ops->name, workers,
+                           r ? r->ops->name : "none");
     return n < 0 ? -EINVAL : (size_t)n < bytes ? n : (int)bytes - 1;
 }

@@ -277,6 +277,28 @@ int sley_local_run(struct sley_executor *ex, const struct sley_task *until)
     return rc;
 }
 
+int sley_local_run_while(struct sley_local *ex, bool (*go_on)(void *arg), void *arg)
+{
+    struct sley_local_worker *w = ex->worker;
+    int rc = enter(w);
+    if (rc < 0) {
+        return rc;
+    }
+    for (;;) {
+        (void)w->order->run(w->local, &w->sched, BATCH);
+        if (!go_on(arg)) {
+            break;
+        }
+        if (take_halt(w)) {
+            rc = -ECANCELED;
+            break;
+        }
+        look(w, true, SLEY_NEVER);
+    }
+    leave(w);
+    return rc;
+}
+
 int sley_local_turn(struct sley_executor *ex, uint32_t max, uint64_t *ret_next_ns)
 {
     struct sley_local_worker *w = worker_of(ex);

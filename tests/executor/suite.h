@@ -12,6 +12,7 @@ struct suite_executor {
     void (*destroy)(struct sley_executor *ex);
     const struct sley_reactor_factory *const *reactors; /* NULL: none */
     bool has_io;                                        /* they take descriptors */
+    uint32_t worker_count;                              /* 0: as many as the kind thinks best */
 };
 
 /* name, conformance cases. Each runs both styles where that matters. */

@@ -261,7 +261,7 @@ SLEY_FIBER(one, struct suite_none)
 void suite_starts_again_after_its_end(const struct suite_executor *x)
 {
     struct sley_executor *ex = suite_start(x);
-    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = x->reactors};
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = x->reactors, .worker_count = x->worker_count};
     CHECK_RC(ex->ops->start(ex, &config), -EINVAL); /* it runs already */
     for (int i = 0; i < 3; i++) {
         CHECK_INT(suite_run(ex, &one__type, NULL), ==, 1);
@@ -276,7 +276,7 @@ void suite_each_allocation_refused(const struct suite_executor *x)
 {
     HARNESS_SWEEP_ALLOC(points, 100) {
         struct sley_executor *ex = x->create();
-        const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = x->reactors};
+        const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = x->reactors, .worker_count = x->worker_count};
         int rc = ex->ops->start(ex, &config);
         if (rc < 0) {
             CHECK_RC(rc, -ENOMEM);

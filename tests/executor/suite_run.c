@@ -17,7 +17,7 @@ struct sley_executor *suite_start(const struct suite_executor *x)
     struct sley_executor *ex = x->create();
     CHECK_PTR(ex, !=, NULL);
     CHECK_RC(sley_executor_check(ex->ops), 0);
-    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = x->reactors};
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = x->reactors, .worker_count = x->worker_count};
     CHECK_RC(ex->ops->start(ex, &config), 0);
     return ex;
 }

@@ -22,9 +22,9 @@ static void destroy(struct sley_executor *ex)
 
 static const struct sley_reactor_factory *const epolls[] = {&sley_reactor_epoll, NULL};
 static const struct sley_reactor_factory *const polls[] = {&sley_reactor_poll2, NULL};
-static const struct suite_executor none = {"shares+none", create, destroy, NULL, false};
-static const struct suite_executor epoll = {"shares+epoll", create, destroy, epolls, true};
-static const struct suite_executor poll2 = {"shares+poll", create, destroy, polls, true};
+static const struct suite_executor none = {"shares+none", create, destroy, NULL, false, 1};
+static const struct suite_executor epoll = {"shares+epoll", create, destroy, epolls, true, 1};
+static const struct suite_executor poll2 = {"shares+poll", create, destroy, polls, true, 1};
 
 #define WITH_NONE(name, ids)                                                                       \
     SLEY_TEST(none_##name, ids) {                                                                  \

@@ -21,8 +21,8 @@ static void local_destroy(struct sley_executor *ex)
 }
 
 static const struct sley_reactor_factory *const epolls[] = {&sley_reactor_epoll, NULL};
-static const struct suite_executor local = {"local", local_create, local_destroy, NULL, false};
-static const struct suite_executor local_epoll = {"local+epoll", local_create, local_destroy, epolls, true};
+static const struct suite_executor local = {"local", local_create, local_destroy, NULL, false, 1};
+static const struct suite_executor local_epoll = {"local+epoll", local_create, local_destroy, epolls, true, 1};
 
 #define WITH_LOCAL(name, ids)                                                                      \
     SLEY_TEST(local_##name, ids) {                                                                 \

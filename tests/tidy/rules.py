@@ -11,6 +11,7 @@ MAY_USE = {
     'reactor/*': ['task', 'reactor'],
     'executor': ['task', 'timer', 'reactor'],
     'executor/*': ['task', 'timer', 'reactor', 'executor'],
+    'executor/cores': ['task', 'timer', 'reactor', 'executor', 'executor/local'],
     'executor/shares': ['task', 'timer', 'reactor', 'executor', 'executor/local'],
     'io': ['task', 'reactor'],
     'runtime': ['*'],

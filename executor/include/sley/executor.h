@@ -78,6 +78,11 @@ struct sley_executor_ops {
     int (*fini)(struct sley_executor *self);
     /** Required. The first worker's sched, for those who assemble. */
     struct sley_sched *(*sched)(struct sley_executor *self);
+    /** Optional (1). How many threads run tasks; 0 when it has not started. Thread: any, from start to fini. */
+    uint32_t (*worker_count)(struct sley_executor *self);
+    /** Optional (-ENOTSUP). As spawn, on a worker that the task does not leave. -EINVAL: no such worker. Thread: any. */
+    int (*spawn_on)(struct sley_executor *self, uint32_t worker, const struct sley_task_type *type, const void *args,
+                    struct sley_task **ret_task);
     /* since version 2 */
 };
 

@@ -8,13 +8,14 @@
 SLEY_EXTERN_C_BEGIN
 
 /**
- * What to assemble. A zeroed field means: what the environment says (SLEY_EXECUTOR, SLEY_REACTOR, SLEY_WORKERS, SLEY_STALL_MS),
- * else the default. Parts given by pointer win over names.
+ * What to assemble. A zeroed field means: what the environment says (SLEY_EXECUTOR, SLEY_REACTOR, SLEY_WORKERS, SLEY_PLACEMENT,
+ * SLEY_STALL_MS), else the default. Parts given by pointer win over names.
  */
 struct sley_runtime_opts {
-    const char *executor_name; /**< "local" (default), "shares", "stealing" */
+    const char *executor_name; /**< "local" (default), "cores", "shares", "stealing" */
     const char *reactor_name;  /**< "auto" (default: the best that starts), "epoll", "poll", "none" */
     uint32_t worker_count;     /**< 0: SLEY_WORKERS, else what the executor thinks best */
+    const char *placement;     /**< "cores": where workers run, as in sley_cores_place; "unbound" (default). Borrowed until fini */
     struct sley_executor *executor;                      /**< readied by its init; the caller's memory, not to be moved */
     const struct sley_reactor_factory *const *reactors; /**< NULL-terminated; the first that starts */
     struct sley_blocking_pool *blocking; /**< outlives the runtime; NULL: its own, whose threads come with jobs and go when idle */
@@ -35,6 +36,8 @@ struct sley_runtime_opts {
 SLEY_API extern const struct sley_runtime_opts sley_preset_local;
 /** glommio's shape: the same thread divided among task queues by shares. With queues of one's own: `executor`, <sley/shares.h>. */
 SLEY_API extern const struct sley_runtime_opts sley_preset_shares;
+/** glommio's and monoio's shape: a thread pinned to each CPU that there is, each a runtime of its own. */
+SLEY_API extern const struct sley_runtime_opts sley_preset_cores;
 
 /* private: an executor chosen by name lives here; its kind knows what it is */
 struct sley__executor_memory {
@@ -64,6 +67,14 @@ SLEY_API int sley_runtime_run(struct sley_runtime *rt, const struct sley_task_ty
 /** Spawns into the root scope from any thread; runs when somebody drives the runtime. Returns: as sley_spawn. */
 SLEY_API int sley_runtime_spawn(struct sley_runtime *rt, const struct sley_task_type *type, const void *args,
                                 struct sley_task **ret_task);
+/**
+ * The same on the worker with this number, which the task does not leave; how many there are: sley_runtime_workers.
+ * Returns: as sley_spawn; -EINVAL: no such worker; -ENOTSUP: several workers, and tasks are not theirs. Thread: any.
+ */
+SLEY_API int sley_runtime_spawn_on(struct sley_runtime *rt, uint32_t worker, const struct sley_task_type *type, const void *args,
+                                   struct sley_task **ret_task);
+/** How many threads run tasks; 0 when it is not there. Thread: any, from init to fini. */
+SLEY_API uint32_t sley_runtime_workers(const struct sley_runtime *rt);
 /** Runs until no task is left. Returns: as sley_runtime_run. */
 SLEY_API int sley_runtime_run_all(struct sley_runtime *rt);
 /** Makes a run return -ECANCELED soon. Thread: any, signal. */
@@ -90,7 +101,7 @@ SLEY_API int sley_runtime_stop(struct sley_runtime *rt, uint64_t drain_deadline_
  */
 SLEY_API int sley_runtime_fini(struct sley_runtime *rt);
 
-/** One line: "executor local, reactor epoll". Returns: its length, cut to @p bytes. */
+/** One line: "executor local, reactor epoll", "executor cores (4 workers), reactor epoll". Returns: its length, cut to @p bytes. */
 SLEY_API int sley_runtime_describe(const struct sley_runtime *rt, char *ret_text, size_t bytes);
 
 SLEY_EXTERN_C_END

@@ -3,6 +3,7 @@
 #define SLEY_SLEY_H
 
 #include <sley/blocking.h>
+#include <sley/cores.h>
 #include <sley/fiber.h>
 #include <sley/frame.h>
 #include <sley/local.h>

@@ -40,5 +40,12 @@ SLEY_API int sley_local_stop(struct sley_executor *ex, uint64_t drain_deadline_n
 SLEY_API int sley_local_fini(struct sley_executor *ex);
 SLEY_API struct sley_sched *sley_local_sched(struct sley_executor *ex);
 
+/**
+ * For executors made of several of these: runs, tasks or none, until @p go_on says false. It is asked on this thread after each
+ * batch of tasks, before anything is waited for; what changes its answer from elsewhere then rings (`ring` of the sched's table).
+ * Returns: 0; as the table's run. Thread: any one at a time.
+ */
+SLEY_API int sley_local_run_while(struct sley_local *ex, bool (*go_on)(void *arg), void *arg);
+
 SLEY_EXTERN_C_END
 #endif

@@ -1,0 +1,102 @@
+/* Local executors, many times: one per core, on threads of their own that may be pinned; tasks stay where they are spawned.
+ * glommio's and monoio's model. What goes between cores: messages (<sley/mpsc.h>, ...), spawns, and calls (sley_run_on). */
+#ifndef SLEY_CORES_H
+#define SLEY_CORES_H
+
+#include <sley/executor.h>
+
+SLEY_EXTERN_C_BEGIN
+
+struct sley_core; /**< one core: a worker thread with its executor, reactor, wheel. From start to fini of its `struct sley_cores` */
+struct sley_cores_state;
+
+/** Where the workers' threads may run. The CPUs that count are online, and allowed to the thread that starts the executor. */
+enum sley_placement {
+    SLEY_PLACEMENT_UNBOUND, /**< wherever the kernel likes; `cpus` is not looked at */
+    SLEY_PLACEMENT_FENCED,  /**< each worker on any of `cpus` */
+    SLEY_PLACEMENT_SPREAD,  /**< one CPU per worker, farthest apart first: nodes, packages, shared caches, cores, at last siblings */
+    SLEY_PLACEMENT_PACK,    /**< one CPU per worker, nearest first: the siblings of a core, then its cache, package and node */
+    SLEY_PLACEMENT_CUSTOM,  /**< one CPU per worker: those of `cpus`, in the order given */
+};
+
+/** How to place. Zeroed: unbound. */
+struct sley_cores_opts {
+    enum sley_placement placement;
+    const char *cpus; /**< as "0,4-7": narrows SPREAD and PACK (NULL: all); required for CUSTOM and FENCED. Borrowed until fini */
+    size_t stack_bytes; /**< of each worker's thread, on which frames and called functions run; 0: the system's default */
+};
+
+/** In the caller's memory. Must not move from init until fini has returned 0. All fields are private. */
+struct sley_cores {
+    struct sley_executor base;
+    struct sley_cores_state *state;
+    struct sley_cores_opts opts;
+};
+
+/**
+ * Readies @p ex; @p o may be NULL. It starts when a runtime is assembled with it, or by `ex->base.ops->start`: as many workers
+ * as its configuration says (0: one for each CPU that the placement may use), all of which begin together, or none: then start
+ * returns the first failure, with a sentence that names the core. Beyond what the table says:
+ * - Start: -EINVAL when more workers are asked for than there are CPUs under SPREAD, PACK and CUSTOM, when `cpus` is no list,
+ *   or names none that may be used (CUSTOM: each must be), and for an allocator without SLEY_ALLOC_CAP_THREADS; -EAGAIN when
+ *   there is no thread to be had.
+ * - Workers are named "sley-core-N" and block every signal but those that a thread raises itself, SIGPROF, and SIGURG (<sley/watch.h>).
+ * - Spawn goes to the cores in turn, whoever calls it; sley_spawn in a task stays on its core.
+ * - Run parks the calling thread. Halt ends that wait; the workers go on.
+ * - Stop: reports say "core N: " first. A core that does not answer within a second of the deadline (what runs there does not
+ *   wait) is reported as such. Once stop has returned 0 spawns and calls are refused with -ESHUTDOWN.
+ * - The configuration's report function and before_park are called on workers, several at a time.
+ * Thread: any.
+ */
+SLEY_API void sley_cores_init(struct sley_cores *ex, const struct sley_cores_opts *o);
+
+/** Its table, for those who wire by name. */
+SLEY_API extern const struct sley_executor_ops sley_cores_ops;
+
+/**
+ * Placement from a text: "unbound", "spread", "pack", or one of "spread:0-7", "pack:0-7", "fenced:0-3", "custom:0,2,4"; a bare
+ * list is custom. @p o->cpus points into @p text. Returns: 0; -EINVAL, @p o untouched (NULL, unknown word, no list). Thread: any.
+ */
+SLEY_API int sley_cores_place(struct sley_cores_opts *o, const char *text);
+
+/** How many cores it runs on: 0 before start and after fini. Thread: any, from start to fini. */
+SLEY_API uint32_t sley_cores_count(const struct sley_cores *ex);
+/** The core with an index below the count; NULL for others. Thread: any, from start to fini. */
+SLEY_API struct sley_core *sley_cores_at(struct sley_cores *ex, uint32_t index);
+/** The executor on one of whose cores this is called: in a task, or in a called function; NULL elsewhere. Thread: any. */
+SLEY_API struct sley_cores *sley_cores_current(void);
+/** The index of the core on which this is called; -ESRCH elsewhere. Thread: any. */
+SLEY_API int sley_cores_here(void);
+/** The CPU that a core's thread is pinned to; -ENOENT when to none, or to several; -EINVAL: no such core. Thread: any. */
+SLEY_API int sley_cores_cpu(const struct sley_cores *ex, uint32_t index);
+
+/** As sley_executor_ops.spawn, on the core with this index. Returns: as sley_spawn; -EINVAL: no such core. Thread: any. */
+SLEY_API int sley_cores_spawn_on(struct sley_cores *ex, uint32_t index, const struct sley_task_type *type, const void *args,
+                                 struct sley_task **ret_task);
+
+/** A call in progress. */
+struct sley_run_on_op {
+    struct sley_wait wait;
+    /* private */
+    struct sley_post post;
+    struct sley_core *core;
+    int (*fn)(void *arg);
+    void *arg;
+    int *ret_result;
+    SLEY_ATOMIC(uint32_t) stage;
+};
+
+/**
+ * Calls `fn(arg)` on the thread of @p core, between its tasks, and waits for it. `*ret_result` (may be NULL) is what it returned.
+ * There @p fn is in no task: it may spawn, send, complete and start, but not wait, and what it does long the core's tasks wait
+ * for. On the caller's own core it is called at once, inside this call and the calling task.
+ * Returns: 0; -ECANCELED: cancelled before it has begun, and it will not; one that has begun is waited for. -ESHUTDOWN when the
+ * core has ended; -EINVAL without a core or function; -EDEADLK as sley_await. Owns: `arg` is the caller's until it returns.
+ * Thread: a fiber, a plain thread. Cost: two inbox pushes, and a ring for each side that sleeps.
+ */
+SLEY_API int sley_run_on(struct sley_core *core, int (*fn)(void *arg), void *arg, int *ret_result);
+/** The same for frames. A cancel is answered when the core next looks at its inbox. */
+SLEY_API void sley_run_on_start(struct sley_run_on_op *op, struct sley_core *core, int (*fn)(void *arg), void *arg, int *ret_result);
+
+SLEY_EXTERN_C_END
+#endif

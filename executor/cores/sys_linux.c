@@ -1,0 +1,70 @@
+/* Threads, affinity, futex. */
+#include "sys.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t sley__cores_now_ns(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec;
+}
+
+void sley__cores_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t until_ns)
+{
+    const struct timespec ts = {.tv_sec = (time_t)(until_ns / SLEY_S), .tv_nsec = (long)(until_ns % SLEY_S)};
+    /* BITSET takes an absolute CLOCK_MONOTONIC time */
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, until_ns == SLEY_NEVER ? NULL : &ts, NULL,
+                  FUTEX_BITSET_MATCH_ANY);
+}
+
+void sley__cores_wake(SLEY_ATOMIC(uint32_t) *word)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1 << 30, NULL, NULL, 0);
+}
+
+int sley__cores_allowed(struct sley__cpus *ret_set)
+{
+    *ret_set = (struct sley__cpus){{0}};
+    /* the system call itself: it says how much it has written, and takes sets larger than libc's type */
+    const long n = syscall(SYS_sched_getaffinity, 0, sizeof *ret_set, ret_set);
+    return n < 0 ? -errno : 0;
+}
+
+int sley__cores_pin(const struct sley__cpus *set)
+{
+    return syscall(SYS_sched_setaffinity, 0, sizeof *set, set) < 0 ? -errno : 0;
+}
+
+int sley__cores_thread(pthread_t *ret_thread, const char *name, size_t stack_bytes, void *(*fn)(void *arg), void *arg)
+{
+    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT, SIGPROF, SIGURG};
+    sigset_t blocked, before;
+    pthread_attr_t attr;
+    int rc = pthread_attr_init(&attr);
+    if (rc != 0) {
+        return -rc;
+    }
+    if (stack_bytes > 0) {
+        rc = pthread_attr_setstacksize(&attr, stack_bytes);
+    }
+    (void)sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
+        (void)sigdelset(&blocked, open[i]);
+    }
+    if (rc == 0) {
+        (void)pthread_sigmask(SIG_SETMASK, &blocked, &before); /* inherited: there is no moment without it */
+        rc = pthread_create(ret_thread, &attr, fn, arg);
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    (void)pthread_attr_destroy(&attr);
+    if (rc == 0) {
+        (void)pthread_setname_np(*ret_thread, name);
+    }
+    return -rc;
+}
