@@ -6,6 +6,8 @@
 
 #include <sley/group_impl.h>
 
+#include <sched.h>
+
 /* ---- the lock ---------------------------------------------------------------------------------------------------- */
 
 /** Who holds it: this worker; or the one thread that ends a group, which is none. */
@@ -115,6 +117,37 @@ static int admit(struct sley_reactor *r, const struct sley_io_op *op)
     return rc;
 }
 
+/**
+ * What is sent mostly goes out at once, and takes the kernel some microseconds: too long for a lock that others want. The direction
+ * is taken, and a close waits for it. Returns: 1: it has ended; -EAGAIN: it is to be armed; -ECANCELED: closed meanwhile.
+ */
+static int send_outside(struct sley_reactor *r, struct sley_io_op *op)
+{
+    struct sley_fd *fd = op->fd;
+    const uint32_t busy = sley__io_busy(op);
+    sley__fd_set(fd, (sley__fd_state(fd) | busy) + SLEY_FD_SENDING);
+    sley__reactor_leave(r);
+    const int32_t n = sley_io_try(op);
+    sley__reactor_enter(r);
+    const uint32_t state = (sley__fd_state(fd) & ~busy) - SLEY_FD_SENDING;
+    sley__fd_set(fd, state);
+    if (n != -EAGAIN && n != -EINPROGRESS) {
+        sley_io_finish(op, n);
+        return 1;
+    }
+    return state & SLEY_FD_CLOSING ? -ECANCELED : -EAGAIN;
+}
+
+/** Those that are outside the lock have seen the last of the descriptor when this returns; no more begin. */
+static void wait_for_senders(struct sley_reactor *r, struct sley_fd *fd)
+{
+    while (sley__fd_state(fd) & SLEY_FD_SENDING_MASK) {
+        sley__reactor_leave(r);
+        (void)sched_yield(); /* a system call that does not block, on another processor or before its turn on this one */
+        sley__reactor_enter(r);
+    }
+}
+
 void sley__shared_submit(struct sley_sched *s, struct sley_io_op *op)
 {
     struct sley_reactor *r = sley__fd_enter(s, op->fd);
@@ -123,10 +156,13 @@ void sley__shared_submit(struct sley_sched *s, struct sley_io_op *op)
         sley_io_finish(op, s->reactor ? -EXDEV : -ENOTSUP);
         return;
     }
-    const int rc = admit(r, op);
-    if (rc < 0) {
+    int rc = admit(r, op);
+    if (rc == 0 && (op->code == SLEY_IO_SEND || op->code == SLEY_IO_SENDMSG)) {
+        rc = send_outside(r, op);
+    }
+    if (rc < 0 && rc != -EAGAIN) {
         sley_io_finish(op, rc);
-    } else {
+    } else if (rc == 0 || rc == -EAGAIN) {
         r->ops->submit(r, op);
     }
     sley__reactor_leave(r);
@@ -144,6 +180,7 @@ bool sley__shared_close(struct sley_sched *s, struct sley_io_op *op)
         sley_io_finish(op, 0);
     } else if (state & SLEY_FD_KNOWN) {
         sley__fd_set(fd, state | SLEY_FD_CLOSING);
+        wait_for_senders(r, fd);
         r->ops->submit(r, op);
     } else if (state & SLEY_FD_HOLD_MASK) {
         sley_io_finish(op, -EXDEV); /* by plain threads, before it had a home */

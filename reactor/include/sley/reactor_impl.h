@@ -107,6 +107,7 @@ SLEY_API int sley_reactor_check(const struct sley_reactor_ops *ops);
  *   bit 19     STREAM: bytes without boundaries (TCP); set before the first op by who has made the descriptor
  *   bit 20     FAR: its home, if it has one, is to be asked about every op; else there are the short ways, see struct sley__slot
  *   bit 21     KNOWN: its home, which is shared, has adopted it
+ *   bits 24-   SENDING: sends that are tried outside the lock of a home that is shared; close waits until this is 0
  * The home thread's alone, or changed under the lock of a home that is shared; plain threads, which use a descriptor without a
  * home, change it by atomic read-modify-write. */
 enum {
@@ -118,6 +119,8 @@ enum {
     SLEY_FD_STREAM = 1 << 19,
     SLEY_FD_FAR = 1 << 20,
     SLEY_FD_KNOWN = 1 << 21,
+    SLEY_FD_SENDING = 1 << 24,
+    SLEY_FD_SENDING_MASK = 0x7f << 24,
 };
 
 /* ---- the short ways -----------------------------------------------------------------------------------------------
