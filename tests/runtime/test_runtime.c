@@ -119,7 +119,7 @@ SLEY_TEST(unknown_names_are_refused_with_the_alternatives, "")
     check_refused(&(struct sley_runtime_opts){.reactor_name = "kqueue"},
                   "no reactor \"kqueue\" in this build; there is: auto, epoll, poll, ");
     check_refused(&(struct sley_runtime_opts){.executor_name = "global"},
-                  "no executor \"global\" in this build; there is: local, shares, stealing");
+                  "no executor \"global\" in this build; there is: local, cores, ");
     check_refused(&(struct sley_runtime_opts){.worker_count = 3}, "the local executor has one worker, not 3");
     CHECK_INT(setenv("SLEY_REACTOR", "x", 1), ==, 0);
     check_refused(&(struct sley_runtime_opts){.executor_name = "local"},
@@ -127,7 +127,7 @@ SLEY_TEST(unknown_names_are_refused_with_the_alternatives, "")
     clear_environment();
     CHECK_INT(setenv("SLEY_EXECUTOR", "y", 1), ==, 0);
     check_refused(&(struct sley_runtime_opts){.reactor_name = "none"},
-                  "no executor \"y\" in this build; there is: local, shares, stealing");
+                  "no executor \"y\" in this build; there is: local, cores, ");
     clear_environment();
     const char *const bad[] = {"0", "-1", "two", "1025", "3x", "99999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -158,6 +158,46 @@ SLEY_TEST(stall_time_of_the_environment_is_a_number_of_milliseconds, "")
         CHECK_STR(describe(NULL), "executor local, reactor epoll");
     }
     clear_environment();
+}
+
+/* The cores by name: as many as asked for, placed as asked for; a task on each. */
+SLEY_TEST(cores_are_chosen_counted_and_placed, "")
+{
+    struct sley_runtime rt;
+    clear_environment();
+    (void)unsetenv("SLEY_PLACEMENT");
+    CHECK_STR(describe(&(struct sley_runtime_opts){.executor_name = "cores", .worker_count = 3, .alloc = harness_alloc()}),
+              "executor cores (3 workers), reactor epoll");
+    CHECK_PTR(strstr(describe(&sley_preset_cores), "executor cores ("), !=, NULL);
+    check_refused(&(struct sley_runtime_opts){.executor_name = "cores", .placement = "far"}, "no placement \"far\"; there is: ");
+    CHECK_INT(setenv("SLEY_EXECUTOR", "cores", 1), ==, 0);
+    CHECK_INT(setenv("SLEY_WORKERS", "2", 1), ==, 0);
+    CHECK_INT(setenv("SLEY_PLACEMENT", "near", 1), ==, 0);
+    check_refused(&(struct sley_runtime_opts){.reactor_name = "none"}, "no placement \"near\"; there is: ");
+    CHECK_INT(setenv("SLEY_PLACEMENT", "unbound", 1), ==, 0);
+    CHECK_RC(sley_runtime_init(&rt, &(struct sley_runtime_opts){.alloc = harness_alloc()}), 0);
+    CHECK_UINT(sley_runtime_workers(&rt), ==, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct sley_task *t = NULL;
+        int result = 0;
+        CHECK_RC(sley_runtime_spawn_on(&rt, i, &forty_two__type, NULL, &t), 0);
+        CHECK_RC(sley_task_join(t, &result), 0);
+        CHECK_INT(result, ==, 42);
+        sley_task_unref(t);
+    }
+    CHECK_RC(sley_runtime_spawn_on(&rt, 2, &forty_two__type, NULL, NULL), -EINVAL);
+    CHECK_RC(sley_runtime_stop(&rt, SLEY_NEVER), 0);
+    CHECK_RC(sley_runtime_fini(&rt), 0);
+    CHECK_UINT(sley_runtime_workers(&rt), ==, 0);
+    CHECK_RC(sley_runtime_spawn_on(&rt, 0, &forty_two__type, NULL, NULL), -ESHUTDOWN);
+    clear_environment();
+    (void)unsetenv("SLEY_PLACEMENT");
+    CHECK_RC(sley_runtime_init(&rt, &sley_preset_local), 0); /* one worker: it is number 0 */
+    CHECK_UINT(sley_runtime_workers(&rt), ==, 1);
+    CHECK_RC(sley_runtime_spawn_on(&rt, 1, &forty_two__type, NULL, NULL), -EINVAL);
+    CHECK_RC(sley_runtime_spawn_on(&rt, 0, &forty_two__type, NULL, NULL), 0);
+    CHECK_RC(sley_runtime_run_all(&rt), 0);
+    CHECK_RC(sley_runtime_fini(&rt), 0);
 }
 
 SLEY_TEST(error_text_is_cut_to_its_buffer, "")
