@@ -142,9 +142,12 @@ static int send_outside(struct sley_reactor *r, struct sley_io_op *op)
 static void wait_for_senders(struct sley_reactor *r, struct sley_fd *fd)
 {
     while (sley__fd_state(fd) & SLEY_FD_SENDING_MASK) {
+        const uint32_t depth = r->depth; /* who aborts has entered before: left for good, or they never come in */
+        r->depth = 1;
         sley__reactor_leave(r);
         (void)sched_yield(); /* a system call that does not block, on another processor or before its turn on this one */
         sley__reactor_enter(r);
+        r->depth = depth;
     }
 }
 
