@@ -4,18 +4,6 @@
 
 #include <stdbool.h>
 
-/* ThreadSanitizer does not know that membarrier orders anything: its builds use the plain lock. */
-#if defined(__SANITIZE_THREAD__)
-#define SLEY__BIAS_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SLEY__BIAS_SANITIZED 1
-#endif
-#endif
-#ifndef SLEY__BIAS_SANITIZED
-#define SLEY__BIAS_SANITIZED 0
-#endif
-
 /**
  * Readies this process for membarrier's private expedited command. Returns: may locks lean towards a sched?
  * Thread: any. Cost: a system call; tens of milliseconds the first time when the process has several threads already.

@@ -8,6 +8,5 @@
 bool sley__bias_register(void)
 {
     /* The kernel remembers it, so asking again is cheap; there is nothing for us to remember. */
-    return !SLEY__BIAS_SANITIZED &&
-           syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }

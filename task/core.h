@@ -51,8 +51,7 @@ SLEY_INLINE void sley__ring_push(struct sley_task **ring, struct sley_task *t)
 {
     struct sley_task *first = *ring;
     if (!first) {
-        t->sibling_next = t->sibling_prev = t;
-        *ring = t;
+        *ring = t->sibling_next = t->sibling_prev = t;
         return;
     }
     struct sley_task *last = first->sibling_prev;
@@ -75,20 +74,6 @@ SLEY_INLINE void sley__ring_remove(struct sley_task **ring, struct sley_task *t)
         *ring = next;
     }
 }
-
-#if __STDC_HOSTED__
-/** The group of a worker that shares its tasks; NULL: home. */
-SLEY_INLINE struct sley_group *sley__group(const struct sley_sched *s)
-{
-    return s->group;
-}
-#else
-SLEY_INLINE struct sley_group *sley__group(const struct sley_sched *s)
-{
-    (void)s;
-    return NULL; /* one thread, one worker: what is for several is left out */
-}
-#endif
 
 /* relaxed throughout: at home one thread's; shared, the scope's lock orders changes, and a task that looks was poked after them */
 
@@ -120,35 +105,13 @@ SLEY_INLINE void sley__task_set_scope(struct sley_task *t, struct sley_scope *sc
     atomic_store_explicit(&t->scope, sc, memory_order_relaxed); /* relaxed: see above */
 }
 
-SLEY_INLINE void sley__scope_lock(struct sley_scope *sc)
-{
-    if (SLEY_UNLIKELY(sley__group(sc->sched) != NULL)) {
-        sley_spin_lock(&sc->lock);
-    }
-}
-
-SLEY_INLINE void sley__scope_unlock(struct sley_scope *sc)
-{
-    if (SLEY_UNLIKELY(sley__group(sc->sched) != NULL)) {
-        sley_spin_unlock(&sc->lock);
-    }
-}
-
-/** Are @p a and @p b workers of one group? */
-SLEY_INLINE bool sley__task_shares(const struct sley_sched *a, const struct sley_sched *b)
-{
-    return a && sley__group(a) && sley__group(a) == sley__group(b);
-}
-
-/** Changes bits of the task's state, in its own context. */
-SLEY_INLINE void sley__task_bits(struct sley_task *t, uint32_t set, uint32_t clear)
-{
-    if (SLEY_UNLIKELY(sley__group(t->sched) != NULL)) {
-        (void)sley__shared_set(t, set, clear);
-    } else {
-        sley__task_set(t, (sley__task_state(t) | set) & ~clear);
-    }
-}
+/* flags of scopes, beside the public ones */
+enum {
+    SLEY__SCOPE_CANCELLED = 1 << 8,
+    SLEY__SCOPE_DEADLINE = 1 << 9, /* the deadline did it */
+    SLEY__SCOPE_CLOSED = 1 << 10,  /* takes no more tasks */
+    SLEY__SCOPE_OPEN = 1 << 11,
+};
 
 SLEY_INLINE void sley__scope_add(struct sley_scope *sc, struct sley_task *t)
 {
@@ -161,6 +124,20 @@ SLEY_INLINE void sley__scope_remove(struct sley_scope *sc, struct sley_task *t)
 {
     sc->live_count--;
     sley__ring_remove(&sc->children, t);
+}
+
+/** May a task be spawned into @p scope? Adds to `*state` what it begins with there. Under the scope's lock, if it has one. */
+SLEY_INLINE int sley__scope_admits(const struct sley_scope *scope, uint32_t *state)
+{
+    const uint32_t flags = sley__scope_flags(scope);
+    if (SLEY_UNLIKELY(flags & (SLEY__SCOPE_CLOSED | SLEY__SCOPE_CANCELLED | SLEY_SCOPE_COLLECT))) {
+        if (flags & SLEY__SCOPE_CLOSED) {
+            return -ESHUTDOWN;
+        }
+        *state |= (flags & SLEY__SCOPE_CANCELLED ? (uint32_t)SLEY__TASK_POKED : 0) |
+                  (flags & SLEY_SCOPE_COLLECT ? (uint32_t)SLEY__TASK_EXT : 0);
+    }
+    return SLEY_UNLIKELY(scope->limit != 0 && scope->live_count >= scope->limit) ? -EAGAIN : 0;
 }
 
 /** The body of a direct form `int X(...)` whose op is a `type`: enter, X_start(&op, ...), await. */
@@ -182,6 +159,8 @@ void sley__orphans_gone(struct sley_sched *s, uint32_t count); /* handles of a f
 int sley__spawn_lane(const struct sley_sched *s, const struct sley_spawn_opts *o, uint32_t *state);
 
 /* task.c */
+int sley__task_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, uint32_t state,
+                   struct sley_task **ret_task);
 void sley__task_free(struct sley_sched *s, struct sley_task *t);
 int32_t sley__task_result(const struct sley_task *t);
 struct sley__handle *sley__task_handle(struct sley_task *t);
@@ -194,7 +173,6 @@ void sley__task_arrived(struct sley_sched *s, struct sley_task *t); /* from anot
 void sley__task_requests(struct sley_task *t);
 
 /* join.c */
-void sley__join_ended(struct sley_wait *joiner, int32_t result); /* of a group's task */
 void sley__join_complete(struct sley_task *t, struct sley_wait *joiner);
 
 /* fiber.c */
@@ -212,12 +190,6 @@ void sley__scope_mark_locked(struct sley_scope *sc);
 bool sley__scope_cancelled(const struct sley_scope *sc);
 
 /* scope.c */
-enum {
-    SLEY__SCOPE_CANCELLED = 1 << 8,
-    SLEY__SCOPE_DEADLINE = 1 << 9, /* the deadline did it */
-    SLEY__SCOPE_CLOSED = 1 << 10,  /* takes no more tasks */
-    SLEY__SCOPE_OPEN = 1 << 11,
-};
 void sley__scope_open(struct sley_scope *sc, struct sley_sched *s, struct sley_task *owner, const struct sley_scope_opts *o);
 void sley__scope_child_ended(struct sley_scope *sc);
 struct sley_wait *sley__scope_take_ops(struct sley_scope *sc); /* its owner's ops that can end now, with their results; */

@@ -116,7 +116,8 @@ static SLEY_NOINLINE int await_on_thread(struct sley_wait *w)
 
 int sley_await(struct sley_wait *w)
 {
-    if (sley_wait_done(w)) {
+    const uintptr_t word = sley__wait_word(w);
+    if (word == SLEY__WAIT_DONE) {
         return w->result;
     }
     struct sley_sched *s = sley__self; /* inline: not looked at after a switch */
@@ -127,7 +128,7 @@ int sley_await(struct sley_wait *w)
     if (SLEY_UNLIKELY(!t)) {
         return refuse(s, w->at.site);
     }
-    if (!sley__frame_ready(w)) {
+    if (!sley__frame_register(w, word, s)) {
         do {
             sley__fiber_switch_out(t, SLEY_STEP_WAIT);
         } while (SLEY_UNLIKELY(!sley_wait_done(w)) && !sley__frame_await(w));
@@ -183,7 +184,7 @@ int sley_wait_fini(struct sley_wait *w)
     if (!sley__armed(sley__wait_word(w))) {
         return sley_wait_done(w) ? w->result : 0;
     }
-    sley__wait_ask_cancel(w);
+    sley_wait_cancel(w);
     return sley_await(w);
 }
 
@@ -198,7 +199,8 @@ static SLEY_NOINLINE int verdict(void)
     return sley__frame_verdict();
 }
 
-int sley_yield(void)
+/** Yields, or only when the unit that is drawn was the budget's last. */
+SLEY_INLINE int yield(bool always)
 {
     struct sley_sched *s = sley_sched_current();
     struct sley_task *t = current_fiber(s);
@@ -208,8 +210,15 @@ int sley_yield(void)
     if (!t) {
         return refuse(s, NULL);
     }
-    sley__fiber_switch_out(t, SLEY_STEP_YIELD);
+    if (always || sley__frame_draw()) {
+        sley__fiber_switch_out(t, SLEY_STEP_YIELD);
+    }
     return verdict();
+}
+
+int sley_yield(void)
+{
+    return yield(true);
 }
 
 int sley_yield_if_needed(void)
@@ -219,24 +228,12 @@ int sley_yield_if_needed(void)
 
 int sley_consume(void)
 {
-    struct sley_sched *s = sley_sched_current();
-    struct sley_task *t = current_fiber(s);
-    if (!s) {
-        return 0;
-    }
-    if (!t) {
-        return refuse(s, NULL);
-    }
-    if (sley__frame_draw()) {
-        sley__fiber_switch_out(t, SLEY_STEP_YIELD);
-    }
-    return verdict();
+    return yield(false);
 }
 
 int sley_park(void)
 {
-    struct sley_sched *s = sley_sched_current();
-    struct sley_task *t = current_fiber(s);
+    struct sley_task *t = current_fiber(sley_sched_current());
     if (!t) {
         return -EDEADLK;
     }

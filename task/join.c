@@ -39,15 +39,6 @@ void sley__join_complete(struct sley_task *t, struct sley_wait *joiner)
     }
 }
 
-void sley__join_ended(struct sley_wait *joiner, int32_t result)
-{
-    struct sley_task_join_op *op = op_of(joiner);
-    if (op->ret_result) {
-        *op->ret_result = result;
-    }
-    sley_wait_complete(joiner, 0);
-}
-
 /** Registers at home. Returns 1 when the joiner has to wait, else the verdict. */
 static int join_home(struct sley_task_join_op *op, struct sley_task *t)
 {
@@ -135,11 +126,7 @@ static const struct sley_task *join_holder(const struct sley_wait *w)
 }
 
 static const struct sley_wait_ops join_ops = {
-    .version = SLEY_WAIT_VERSION,
-    .name = "task.join",
-    .cancel = join_cancel,
-    .holder = join_holder,
-};
+    .version = SLEY_WAIT_VERSION, .name = "task.join", .cancel = join_cancel, .holder = join_holder};
 
 /** The task lives on another executor, perhaps one that nobody runs any more, or that has ended (then the task has, too). */
 static void join_away(struct sley_task_join_op *op, struct sley_task *t)
@@ -178,11 +165,7 @@ void sley_task_join_start(struct sley_task_join_op *op, struct sley_task *t, int
         return;
     }
     if (SLEY_UNLIKELY(sley__group(t->sched) != NULL)) {
-        sley_wait_arm(&op->wait);
-        const int shared = sley__shared_join(t, &op->wait, ret_result);
-        if (shared <= 0) {
-            sley_wait_finish(&op->wait, shared);
-        }
+        sley__shared_join(t, &op->wait, ret_result);
         return;
     }
     if (SLEY_UNLIKELY(t->sched != s)) {

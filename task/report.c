@@ -7,48 +7,37 @@ struct text {
     size_t len;
 };
 
-static void put(struct text *x, const char *s)
+static void put_all(struct text *x, const char *const *parts, size_t count)
 {
-    while (s && *s && x->len + 1 < sizeof x->buf) {
-        x->buf[x->len++] = *s++;
+    for (; count > 0; parts++, count--) {
+        for (const char *s = *parts; s && *s && x->len + 1 < sizeof x->buf; s++) {
+            x->buf[x->len++] = *s;
+        }
     }
     x->buf[x->len] = '\0';
 }
 
-static void put_number(struct text *x, uint32_t n)
-{
-    char digits[11];
-    size_t i = sizeof digits - 1;
-    digits[i] = '\0';
-    do {
-        digits[--i] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n > 0);
-    put(x, digits + i);
-}
+#define PARTS(...)  (const char *const[]){__VA_ARGS__}
+#define PUT(x, ...) put_all(x, PARTS(__VA_ARGS__), sizeof(PARTS(__VA_ARGS__)) / sizeof(char *)) /* texts; NULL: nothing */
 
-static void put_task(struct text *x, const struct sley_task *t)
+static void put_task(struct text *x, const char *before, const struct sley_task *t)
 {
-    put(x, sley_task_name(t));
-    put(x, " (");
-    put(x, t->type->file);
-    put(x, ":");
-    put_number(x, t->type->line);
-    put(x, ")");
+    if (!t) {
+        return;
+    }
+    char digits[11] = "", *first = digits + sizeof digits - 1;
+    uint32_t line = t->type->line;
+    do {
+        *--first = (char)('0' + line % 10);
+        line /= 10;
+    } while (line > 0);
+    PUT(x, before, sley_task_name(t), " (", t->type->file, ":", first, ")");
 }
 
 static void put_wait(struct text *x, const struct sley_wait *w)
 {
-    put(x, w->ops && w->ops->name ? w->ops->name : "a node");
-    if (w->at.site) {
-        put(x, " at ");
-        put(x, w->at.site);
-    }
-    const struct sley_task *holder = w->ops && w->ops->holder ? w->ops->holder(w) : NULL;
-    if (holder) {
-        put(x, ", held by ");
-        put_task(x, holder);
-    }
+    PUT(x, " waits for ", w->ops && w->ops->name ? w->ops->name : "a node", w->at.site ? " at " : NULL, w->at.site);
+    put_task(x, ", held by ", w->ops && w->ops->holder ? w->ops->holder(w) : NULL);
 }
 
 void sley__report_left(struct sley_sched *s, struct sley_task *t)
@@ -57,15 +46,13 @@ void sley__report_left(struct sley_sched *s, struct sley_task *t)
         return;
     }
     struct text x = {.len = 0};
-    put(&x, "task ");
-    put_task(&x, t);
+    put_task(&x, "task ", t);
     const uint32_t run = sley__task_state(t) & SLEY__TASK_RUN_MASK;
     if (run == SLEY__TASK_SCHEDULED) {
-        put(&x, sley__task_state(t) & SLEY__TASK_STARTED ? " is ready to run" : " has not run yet");
+        PUT(&x, sley__task_state(t) & SLEY__TASK_STARTED ? " is ready to run" : " has not run yet");
     } else if (!t->link.awaited) {
-        put(&x, " is parked");
+        PUT(&x, " is parked");
     } else {
-        put(&x, " waits for ");
         put_wait(&x, t->link.awaited);
     }
     s->report(s->report_arg, SLEY_REPORT_LEFT, x.buf);
@@ -77,9 +64,8 @@ void sley__report_overflow(struct sley_sched *s, const struct sley_task *t)
         return;
     }
     struct text x = {.len = 0};
-    put(&x, "stack overflow in task ");
-    put_task(&x, t);
-    put(&x, "; give it more with SLEY_FIBER_STACK, or keep large buffers off the stack");
+    put_task(&x, "stack overflow in task ", t);
+    PUT(&x, "; give it more with SLEY_FIBER_STACK, or keep large buffers off the stack");
     s->report(s->report_arg, SLEY_REPORT_OVERFLOW, x.buf);
 }
 
@@ -91,18 +77,9 @@ void sley__misuse_told(const struct sley_sched *s, const struct sley_task *t, co
         return;
     }
     struct text x = {.len = 0};
-    put(&x, "misuse: ");
-    put(&x, what);
-    if (t) {
-        put(&x, "\n  task:   ");
-        put_task(&x, t);
-    }
-    if (site) {
-        put(&x, "\n  wait:   ");
-        put(&x, site);
-    }
-    put(&x, "\n  remedy: ");
-    put(&x, remedy);
+    PUT(&x, "misuse: ", what);
+    put_task(&x, "\n  task:   ", t);
+    PUT(&x, site ? "\n  wait:   " : NULL, site, "\n  remedy: ", remedy);
     s->report(s->report_arg, SLEY_REPORT_MISUSE, x.buf);
 }
 

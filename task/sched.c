@@ -17,22 +17,17 @@ int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, cons
         !ops->release || (!(ops->caps & SLEY_SCHED_CAP_HOME) && !ops->schedule)) {
         return -EINVAL;
     }
-    struct sley_alloc libc = {0};
-    struct sley_alloc *alloc = opts ? opts->alloc : NULL;
-    if (!alloc) {
-        const int rc = sley_alloc_libc_init(&libc);
-        if (rc < 0) {
-            return rc;
-        }
-        alloc = &libc;
+    struct sley_alloc libc = {0}, *given = opts ? opts->alloc : NULL;
+    const int rc = given ? 0 : sley_alloc_libc_init(&libc);
+    if (rc < 0) {
+        return rc;
     }
-    struct sley__memory *m = sley_alloc_get(alloc, sizeof *m, _Alignof(struct sley__memory));
+    struct sley__memory *m = sley_alloc_zeroed(given ? given : &libc, sizeof *m, _Alignof(struct sley__memory));
     if (!m) {
         return -ENOMEM;
     }
-    memset(m, 0, sizeof *m);
     m->libc = libc;
-    m->alloc = alloc == &libc ? &m->libc : alloc;
+    m->alloc = given ? given : &m->libc;
     sley__slab_init(&m->slab, m->alloc);
     memset(s, 0, sizeof *s);
     s->ops = ops;
@@ -280,9 +275,6 @@ bool sley_sched_unpark(struct sley_sched *s)
 
 void sley_sched_stop(struct sley_sched *s)
 {
-    if (!sley__group(s)) {
-        s->flags |= SLEY__SCHED_STOPPING;
-    }
     /* relaxed: a request; a spawn that does not see it yet is cancelled on arrival */
     atomic_store_explicit(&s->refuses, 1, memory_order_relaxed);
     sley__scope_lock(s->root);

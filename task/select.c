@@ -1,24 +1,13 @@
 /* Waiting for one of several nodes, and under a deadline: the steps that frames and fibers share. */
 #include "core.h"
 
-static bool live(const struct sley_wait *w)
-{
-    return w && sley__armed(sley__wait_word(w));
-}
-
-/** Done before a wait gave up on it? Such a node can be the winner, also when its owner has cancelled it. */
-static bool won(const struct sley_wait *w)
-{
-    return w && sley_wait_done(w) && !(w->flags & SLEY__WAIT_LOST);
-}
-
-static bool cancel_all(struct sley_wait *const *waits, size_t n)
+bool sley__waits_lose(struct sley_wait *const *waits, size_t n)
 {
     bool left = false;
     for (size_t i = 0; i < n; i++) {
-        if (live(waits[i])) {
+        if (sley__wait_live(waits[i])) {
             sley__wait_lose(waits[i]);
-            left |= live(waits[i]);
+            left |= sley__wait_live(waits[i]);
         }
     }
     return left;
@@ -31,21 +20,21 @@ bool sley__select_ready(struct sley_wait *const *waits, size_t n, uint32_t flags
     for (;;) {
         bool winner = false, armed = false, asked = false;
         for (size_t i = 0; i < n; i++) {
-            winner |= won(waits[i]);
-            armed |= live(waits[i]);
-            asked |= live(waits[i]) && (waits[i]->flags & SLEY__WAIT_LOST) != 0;
+            winner |= sley__wait_won(waits[i]);
+            armed |= sley__wait_live(waits[i]);
+            asked |= sley__wait_live(waits[i]) && (waits[i]->flags & SLEY__WAIT_LOST) != 0;
         }
         if (!armed || (winner && (flags & SLEY_SELECT_KEEP) && !asked)) {
             return true;
         }
         const bool ending = winner || asked || (s->budget <= 0 && sley__task_poll(s, t));
-        if (ending && !cancel_all(waits, n)) {
+        if (ending && !sley__waits_lose(waits, n)) {
             return true;
         }
         bool again = false;
         t->link.awaited = NULL;
         for (size_t i = 0; i < n; i++) {
-            if (!live(waits[i])) {
+            if (!sley__wait_live(waits[i])) {
                 continue;
             }
             if (sley__wait_register(waits[i], (uintptr_t)t, SLEY__KIND_HOME_TASK, SLEY__KIND_TASK, s)) {
@@ -68,7 +57,7 @@ int sley__select_winner(struct sley_wait *const *waits, size_t n, uint32_t flags
     for (size_t k = 0; k < n; k++) {
         const size_t i = from + k < n ? from + k : from + k - n;
         any |= waits[i] != NULL && sley_wait_done(waits[i]);
-        if (won(waits[i])) {
+        if (sley__wait_won(waits[i])) {
             return (int)i;
         }
     }
@@ -88,17 +77,17 @@ bool sley__until_ready(struct sley_wait *w, struct sley_timer *t)
     struct sley_sched *s = sley__self;
     for (;;) {
         if (sley_wait_done(w)) {
-            sley__wait_ask_cancel(&t->wait);
-            return !live(&t->wait);
+            sley_wait_cancel(&t->wait);
+            return !sley__wait_live(&t->wait);
         }
         if (sley_wait_done(&t->wait) && t->wait.result == 0) {
             sley__wait_lose(w);
             if (sley_wait_done(w)) {
                 continue;
             }
-        } else if (live(&t->wait)) {
+        } else if (sley__wait_live(&t->wait)) {
             if (s->budget <= 0 && sley__task_poll(s, s->current)) {
-                sley__wait_ask_cancel(&t->wait);
+                sley_wait_cancel(&t->wait);
                 continue;
             }
             (void)sley__wait_register(&t->wait, (uintptr_t)s->current, SLEY__KIND_HOME_TASK, SLEY__KIND_TASK, s);

@@ -365,6 +365,15 @@ static struct sley_wait **joiner_of(struct sley_task *t)
     return &t->out.joiner;
 }
 
+static void tell_joiner(struct sley_wait *joiner, int32_t result)
+{
+    const struct sley_task_join_op *op = sley_container_of(joiner, struct sley_task_join_op, wait);
+    if (op->ret_result) {
+        *op->ret_result = result;
+    }
+    sley_wait_complete(joiner, 0);
+}
+
 void sley__shared_finish(struct sley_sched *s, struct sley_task *t)
 {
     struct sley_scope *scope = sley__task_scope(t);
@@ -403,7 +412,7 @@ void sley__shared_finish(struct sley_sched *s, struct sley_task *t)
         const uintptr_t joiner = __atomic_exchange_n((uintptr_t *)(void *)joiner_of(t), ENDED, __ATOMIC_ACQ_REL);
         if (joiner) {
             (void)sley__shared_set(t, SLEY__TASK_JOINED, 0);
-            sley__join_ended((struct sley_wait *)joiner, result);
+            tell_joiner((struct sley_wait *)joiner, result);
         }
         /* seq_cst: as above */
         if (SLEY_UNLIKELY(atomic_load_explicit(&s->group->watched, memory_order_seq_cst) == t) && s->ops->ended) {
@@ -416,21 +425,23 @@ void sley__shared_finish(struct sley_sched *s, struct sley_task *t)
     sley__scope_complete_ops(done_ops);
 }
 
-int sley__shared_join(struct sley_task *t, struct sley_wait *joiner, int *ret_result)
+void sley__shared_join(struct sley_task *t, struct sley_wait *joiner, int *ret_result)
 {
     struct sley_wait *expected = NULL;
+    sley_wait_arm(joiner);
     /* acq_rel: publishes the joiner's record; on failure (acquire) the end has been published. Pairs with sley__shared_finish */
     if (__atomic_compare_exchange_n(joiner_of(t), &expected, joiner, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        return 1;
+        return;
     }
     if ((uintptr_t)expected != ENDED || (sley__shared_set(t, SLEY__TASK_JOINED, 0) & SLEY__TASK_JOINED)) {
         sley__misuse(t, joiner->at.site, "a task was joined twice", "one task joins it, once");
-        return -EINVAL;
+        sley_wait_finish(joiner, -EINVAL);
+        return;
     }
     if (ret_result) {
         *ret_result = sley__task_result(t);
     }
-    return 0;
+    sley_wait_finish(joiner, 0);
 }
 
 bool sley__shared_unjoin(struct sley_task *t, struct sley_wait *joiner)
@@ -451,6 +462,30 @@ void sley_sched_refuse(struct sley_sched *s, bool refuse)
         sley__scope_drop_flags(s->root, SLEY__SCOPE_CLOSED);
     }
     sley_spin_unlock(&s->root->lock);
+}
+
+int sley__shared_spawn(struct sley_sched *s, struct sley_scope *scope, const struct sley_task_type *type, uint32_t stack_bytes,
+                       uint32_t state, struct sley_task **ret_made)
+{
+    struct sley_task *t;
+    /* made before it is known whether it may: making a task is too long for a lock */
+    state |= sley__scope_flags(scope) & SLEY_SCOPE_COLLECT ? (uint32_t)SLEY__TASK_EXT : 0;
+    int rc = sley__task_new(s, type, stack_bytes, state, &t);
+    if (rc < 0) {
+        return rc;
+    }
+    sley__scope_lock(scope);
+    rc = sley__scope_admits(scope, &state);
+    if (rc == 0) {
+        sley__task_set(t, state);
+        sley__scope_add(scope, t);
+    }
+    sley__scope_unlock(scope);
+    if (rc < 0) {
+        sley__task_free(s, t);
+    }
+    *ret_made = t;
+    return rc;
 }
 
 int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sley_task **ret_task)

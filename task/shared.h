@@ -28,8 +28,57 @@
 /* state: the task is to move to the root scope by itself (sley_task_detach) */
 enum { SLEY__TASK_DETACH = 1 << 13 };
 
+/* ---- hooks in code for a home: one compare with NULL, unless the executor has several workers --------------------- */
+
+#if __STDC_HOSTED__
+/** The group of a worker that shares its tasks; NULL: home. */
+SLEY_INLINE struct sley_group *sley__group(const struct sley_sched *s)
+{
+    return s->group;
+}
+#else
+SLEY_INLINE struct sley_group *sley__group(const struct sley_sched *s)
+{
+    (void)s;
+    return NULL; /* one thread, one worker: what is for several is left out */
+}
+#endif
+
+SLEY_INLINE void sley__scope_lock(struct sley_scope *sc)
+{
+    if (SLEY_UNLIKELY(sley__group(sc->sched) != NULL)) {
+        sley_spin_lock(&sc->lock);
+    }
+}
+
+SLEY_INLINE void sley__scope_unlock(struct sley_scope *sc)
+{
+    if (SLEY_UNLIKELY(sley__group(sc->sched) != NULL)) {
+        sley_spin_unlock(&sc->lock);
+    }
+}
+
+/** Are @p a and @p b workers of one group? */
+SLEY_INLINE bool sley__task_shares(const struct sley_sched *a, const struct sley_sched *b)
+{
+    return a && sley__group(a) && sley__group(a) == sley__group(b);
+}
+
 /** Changes state bits of a task that others may change, too. Returns the state before. */
 uint32_t sley__shared_set(struct sley_task *t, uint32_t set, uint32_t clear);
+
+/** Changes bits of the task's state, in its own context. */
+SLEY_INLINE void sley__task_bits(struct sley_task *t, uint32_t set, uint32_t clear)
+{
+    if (SLEY_UNLIKELY(sley__group(t->sched) != NULL)) {
+        (void)sley__shared_set(t, set, clear);
+    } else {
+        sley__task_set(t, (sley__task_state(t) | set) & ~clear);
+    }
+}
+
+/* ---- the edges, and what else is done otherwise in a group: shared.c ----------------------------------------------- */
+
 /** Edge (5). true: the caller has to queue it (sley__shared_queue). */
 SLEY_MUST_USE bool sley__shared_wake(struct sley_task *t);
 void sley__shared_queue(struct sley_task *t, enum sley_ready why);
@@ -44,12 +93,15 @@ bool sley__shared_settle(const struct sley_wait *w, struct sley_task *t);
 bool sley__shared_poll(struct sley_sched *s, struct sley_task *t);
 void sley__shared_finish(struct sley_sched *s, struct sley_task *t);
 void sley__shared_unref(struct sley_task *t); /* a handle is given back */
-/** Takes the join in: 1: it waits; else the verdict. */
-int sley__shared_join(struct sley_task *t, struct sley_wait *joiner, int *ret_result);
+/** The rest of a join's start. */
+void sley__shared_join(struct sley_task *t, struct sley_wait *joiner, int *ret_result);
 /** Takes a waiting join back; false: the task has ended, its verdict comes. */
 bool sley__shared_unjoin(struct sley_task *t, struct sley_wait *joiner);
 /** Out of its scope's finished ring, under the scope's lock; with a handle in `*ret_task`, if that is not NULL. */
 void sley__shared_take(struct sley_task *t, struct sley_task **ret_task);
+/** A task of a group, made by a worker, in its scope but not queued yet. */
+int sley__shared_spawn(struct sley_sched *s, struct sley_scope *scope, const struct sley_task_type *type, uint32_t stack_bytes,
+                       uint32_t state, struct sley_task **ret_made);
 /** A task of a group, made on a thread that is none of its workers. */
 int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sley_task **ret_task);
 

@@ -1,63 +1,24 @@
 /* A task from spawn to the end of its last handle. */
-#include "core.h"
+#include "alloc_frame.h"
 
 #include <string.h>
 
-/* ---- storage: [header][frame][what a handle needs to travel]; fibers: see fiber.c ---------------------------------- */
-
-static size_t ext_offset(const struct sley_task_type *type)
-{
-    return (sizeof(struct sley_task) + type->args_bytes + 7u) & ~(size_t)7u;
-}
-
-/** Frames that ask for more than 8-byte alignment come from the allocator itself. */
-static size_t frame_shift(const struct sley_task_type *type)
-{
-    return type->args_align > sizeof(struct sley_task) ? type->args_align - sizeof(struct sley_task) : 0;
-}
+/* ---- what frames and fibers keep in different places --------------------------------------------------------------- */
 
 struct sley__handle *sley__task_handle(struct sley_task *t)
 {
     if (t->type->style == SLEY_STYLE_FIBER) {
         return &sley_container_of(t, struct sley__fiber, task)->handle;
     }
-    return (struct sley__handle *)(void *)((char *)t + ext_offset(t->type));
-}
-
-/** Does this frame come from the slab? Not when it needs more alignment, or is made or freed away from home. */
-static bool from_slab(const struct sley_task_type *type, uint32_t state)
-{
-    return SLEY_LIKELY(type->args_align <= 8 && !(state & SLEY__TASK_ALLOC));
-}
-
-static size_t frame_bytes(const struct sley_task_type *type, uint32_t state)
-{
-    return ext_offset(type) + ((state & SLEY__TASK_EXT) ? sizeof(struct sley__handle) : 0);
-}
-
-SLEY_INLINE struct sley_task *frame_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t state)
-{
-    const size_t bytes = frame_bytes(type, state);
-    if (from_slab(type, state)) {
-        return sley__slab_alloc(&s->memory->slab, bytes);
-    }
-    struct sley_alloc *a = s->memory->alloc;
-    const size_t align = type->args_align > 64 ? type->args_align : 64;
-    char *block = a->ops->alloc(a, bytes + frame_shift(type), align);
-    return block ? (struct sley_task *)(void *)(block + frame_shift(type)) : NULL;
+    return (struct sley__handle *)(void *)((char *)t + sley__frame_handle_at(t->type));
 }
 
 void sley__task_free(struct sley_sched *s, struct sley_task *t)
 {
-    const struct sley_task_type *type = t->type;
-    const uint32_t state = sley__task_state(t);
-    if (type->style == SLEY_STYLE_FIBER) {
+    if (t->type->style == SLEY_STYLE_FIBER) {
         sley__fiber_free(s, t);
-    } else if (from_slab(type, state)) {
-        sley__slab_free(&s->memory->slab, t, frame_bytes(type, state));
     } else {
-        struct sley_alloc *a = s->memory->alloc;
-        a->ops->free(a, (char *)t - frame_shift(type), frame_bytes(type, state) + frame_shift(type));
+        sley__frame_free(s, t);
     }
 }
 
@@ -92,7 +53,7 @@ SLEY_INLINE int task_new(struct sley_sched *s, const struct sley_task_type *type
             return rc;
         }
         t = fiber;
-    } else if (SLEY_UNLIKELY(!(t = frame_new(s, type, state)))) {
+    } else if (SLEY_UNLIKELY(!(t = sley__frame_new(s, type, state)))) {
         return -ENOMEM;
     }
     sley__task_set(t, state);
@@ -105,6 +66,12 @@ SLEY_INLINE int task_new(struct sley_sched *s, const struct sley_task_type *type
     return 0;
 }
 
+int sley__task_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, uint32_t state,
+                   struct sley_task **ret_task)
+{
+    return task_new(s, type, stack_bytes, state, ret_task);
+}
+
 static void fill_args(struct sley_task *t, const void *args)
 {
     if (args) {
@@ -112,44 +79,6 @@ static void fill_args(struct sley_task *t, const void *args)
     } else {
         memset(t + 1, 0, t->type->args_bytes);
     }
-}
-
-/** May a task be spawned into @p scope? Adds to `*state` what it begins with there. Under the scope's lock, if it has one. */
-SLEY_INLINE int scope_admits(const struct sley_scope *scope, uint32_t *state)
-{
-    const uint32_t flags = sley__scope_flags(scope);
-    if (SLEY_UNLIKELY(flags & (SLEY__SCOPE_CLOSED | SLEY__SCOPE_CANCELLED | SLEY_SCOPE_COLLECT))) {
-        if (flags & SLEY__SCOPE_CLOSED) {
-            return -ESHUTDOWN;
-        }
-        *state |= (flags & SLEY__SCOPE_CANCELLED ? (uint32_t)SLEY__TASK_POKED : 0) |
-                  (flags & SLEY_SCOPE_COLLECT ? (uint32_t)SLEY__TASK_EXT : 0);
-    }
-    return SLEY_UNLIKELY(scope->limit != 0 && scope->live_count >= scope->limit) ? -EAGAIN : 0;
-}
-
-static SLEY_NOINLINE int spawn_shared(struct sley_sched *s, struct sley_scope *scope, const struct sley_task_type *type,
-                                      uint32_t stack_bytes, uint32_t state, struct sley_task **ret_made)
-{
-    struct sley_task *t;
-    /* made before it is known whether it may: making a task is too long for a lock */
-    state |= sley__scope_flags(scope) & SLEY_SCOPE_COLLECT ? (uint32_t)SLEY__TASK_EXT : 0;
-    int rc = task_new(s, type, stack_bytes, state, &t);
-    if (rc < 0) {
-        return rc;
-    }
-    sley__scope_lock(scope);
-    rc = scope_admits(scope, &state);
-    if (rc == 0) {
-        sley__task_set(t, state);
-        sley__scope_add(scope, t);
-    }
-    sley__scope_unlock(scope);
-    if (rc < 0) {
-        sley__task_free(s, t);
-    }
-    *ret_made = t;
-    return rc;
 }
 
 /** A task of the current executor, in its scope but not queued yet; with a handle if @p ret_task asks for one. */
@@ -174,8 +103,8 @@ SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type
     }
     const uint32_t stack_bytes = opts ? opts->stack_bytes : 0;
     if (SLEY_UNLIKELY(sley__group(s) != NULL)) {
-        rc = spawn_shared(s, scope, type, stack_bytes, state, &t);
-    } else if (SLEY_LIKELY((rc = scope_admits(scope, &state)) == 0) &&
+        rc = sley__shared_spawn(s, scope, type, stack_bytes, state, &t);
+    } else if (SLEY_LIKELY((rc = sley__scope_admits(scope, &state)) == 0) &&
                SLEY_LIKELY((rc = task_new(s, type, stack_bytes, state, &t)) == 0)) {
         sley__scope_add(scope, t);
     }
@@ -188,16 +117,6 @@ SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type
     }
     *ret_made = t;
     return 0;
-}
-
-/** A new task is ready. */
-SLEY_INLINE void spawn_queue(struct sley_task *t)
-{
-    if (SLEY_UNLIKELY(sley__group(t->sched) != NULL)) {
-        sley__shared_queue(t, SLEY_READY_SPAWNED);
-    } else {
-        sley__task_queue(t->sched, t, sley__task_state(t));
-    }
 }
 
 void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc,
@@ -220,20 +139,24 @@ void *sley__spawn_begin_opts(struct sley_scope *scope, const struct sley_task_ty
 
 void sley__spawn_commit(void *args)
 {
-    spawn_queue((struct sley_task *)args - 1);
+    struct sley_task *t = (struct sley_task *)args - 1;
+    if (SLEY_UNLIKELY(sley__group(t->sched) != NULL)) {
+        sley__shared_queue(t, SLEY_READY_SPAWNED);
+    } else {
+        sley__task_queue(t->sched, t, sley__task_state(t));
+    }
 }
 
 int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, const void *args,
                const struct sley_spawn_opts *opts, struct sley_task **ret_task)
 {
-    struct sley_task *t;
-    const int rc = spawn_here(scope, type, opts, ret_task, &t);
-    if (rc < 0) {
-        return rc;
+    int rc;
+    void *made = sley__spawn_begin_opts(scope, type, opts, &rc, ret_task);
+    if (made) {
+        fill_args((struct sley_task *)made - 1, args);
+        sley__spawn_commit(made);
     }
-    fill_args(t, args);
-    spawn_queue(t);
-    return 0;
+    return rc;
 }
 
 /* ---- ending ---------------------------------------------------------------------------------------------------- */
@@ -277,7 +200,7 @@ void sley__task_keep(struct sley_sched *s, struct sley_task *t)
 {
     const struct sley_task_type *type = t->type;
     const uint32_t state = sley__task_state(t);
-    if (type->style == SLEY_STYLE_FIBER || !from_slab(type, state) || frame_bytes(type, state) > SLEY__SLAB_MAX_BYTES) {
+    if (type->style == SLEY_STYLE_FIBER || !sley__frame_from_slab(type, state) || sley__frame_bytes(type, state) > SLEY__SLAB_MAX_BYTES) {
         sley__task_set(t, state | SLEY__TASK_KEPT);
         sley__ring_push(&s->memory->kept, t);
     }
@@ -360,21 +283,15 @@ static SLEY_NOINLINE void ask_home(struct sley_task *t, uint32_t request)
 
 void sley_task_cancel(struct sley_task *t)
 {
-    if (!t) {
+    if (!t || sley_task_done(t)) {
         return;
     }
     if (sley__group(t->sched)) {
-        if (!sley_task_done(t)) {
-            sley__shared_poke(t, SLEY__TASK_CANCEL);
-        }
-        return;
-    }
-    if (t->sched == sley_sched_current()) {
+        sley__shared_poke(t, SLEY__TASK_CANCEL);
+    } else if (t->sched == sley_sched_current()) {
         cancel_home(t);
-        return;
-    }
-    /* relaxed: only whether it was asked before; the add in ask_home orders */
-    if (!sley_task_done(t) && !(atomic_load_explicit(&t->requests, memory_order_relaxed) & SLEY__REQ_CANCEL_MASK)) {
+        /* relaxed: only whether it was asked before; the add in ask_home orders */
+    } else if (!(atomic_load_explicit(&t->requests, memory_order_relaxed) & SLEY__REQ_CANCEL_MASK)) {
         ask_home(t, SLEY__REQ_CANCEL);
     }
 }
@@ -387,10 +304,8 @@ void sley_task_unref(struct sley_task *t)
     struct sley_sched *s = t->sched;
     if (SLEY_UNLIKELY(sley__group(s) != NULL)) {
         sley__shared_unref(t);
-        return;
-    }
-    /* acquire: a request of another holder that is still on its way must arrive before the task's memory goes */
-    if (s != sley__self || atomic_load_explicit(&t->requests, memory_order_acquire) != 0) {
+        /* acquire: a request of another holder that is still on its way must arrive before the task's memory goes */
+    } else if (s != sley__self || atomic_load_explicit(&t->requests, memory_order_acquire) != 0) {
         ask_home(t, SLEY__REQ_UNREF);
     } else {
         unref_home(s, t, 1);
@@ -469,7 +384,7 @@ int sley_sched_spawn_lane(struct sley_sched *s, uint32_t lane, const struct sley
     }
     struct sley_task *t;
     const uint32_t state = SLEY__TASK_ALLOC | SLEY__TASK_EXT | lane << SLEY__TASK_LANE_SHIFT;
-    const int rc = task_new(s, type, 0, state, &t);
+    const int rc = sley__task_new(s, type, 0, state, &t);
     if (rc < 0) {
         return rc;
     }
@@ -500,7 +415,7 @@ void sley__task_arrived(struct sley_sched *s, struct sley_task *t)
     }
     sley__scope_add(s->root, t);
     s->handle_count += sley__task_state(t) / SLEY__TASK_REF;
-    if (s->flags & SLEY__SCHED_STOPPING) {
+    if (sley__scope_flags(s->root) & SLEY__SCOPE_CLOSED) {
         sley__task_set(t, sley__task_state(t) | SLEY__TASK_POKED);
     }
     sley__task_to_scheduled(s, t, sley__task_state(t));

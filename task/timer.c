@@ -4,13 +4,17 @@
 uint64_t sley_now_ns(void)
 {
     struct sley_sched *s = sley_sched_current();
-    return s ? s->ops->now_ns(s) : sley__thread_now_ns();
+    return s ? s->ops->now_ns(s) : sley_thread_now_ns();
+}
+
+static uint64_t add(uint64_t a, uint64_t b)
+{
+    return b < SLEY_NEVER - a ? a + b : SLEY_NEVER;
 }
 
 uint64_t sley_after_ns(uint64_t ns)
 {
-    const uint64_t now = sley_now_ns();
-    return ns < SLEY_NEVER - now ? now + ns : SLEY_NEVER;
+    return add(sley_now_ns(), ns);
 }
 
 /** Where an armed timer is: its home, or a worker that shares it. */
@@ -36,11 +40,7 @@ static void timer_cancel(struct sley_wait *w)
 }
 
 static const struct sley_wait_ops timer_ops = {.version = SLEY_WAIT_VERSION, .name = "timer", .cancel = timer_cancel};
-const struct sley_wait_ops sley__interval_ops = {
-    .version = SLEY_WAIT_VERSION,
-    .name = "interval",
-    .cancel = timer_cancel,
-};
+const struct sley_wait_ops sley__interval_ops = {.version = SLEY_WAIT_VERSION, .name = "interval", .cancel = timer_cancel};
 
 /* Reading the clock costs as much as arming a timer: a deadline this far beyond the last reading is not looked at twice. */
 enum { FAR_NS = 1000000000 };
@@ -76,7 +76,7 @@ void sley_sleep_until_start(struct sley_timer *t, uint64_t deadline_ns)
     if (!sley_wait_begin(&t->wait, &timer_ops)) {
         return;
     }
-    if (s ? passed(s, deadline_ns) : deadline_ns <= sley__thread_now_ns()) {
+    if (s ? passed(s, deadline_ns) : deadline_ns <= sley_thread_now_ns()) {
         sley_wait_finish(&t->wait, 0);
     } else {
         arm(t, deadline_ns);
@@ -140,11 +140,6 @@ int sley_interval_init(struct sley_interval *i, uint64_t first_ns, uint64_t peri
     }
     *i = (struct sley_interval){.next_ns = first_ns, .period_ns = period_ns, .missed = missed};
     return 0;
-}
-
-static uint64_t add(uint64_t a, uint64_t b)
-{
-    return b < SLEY_NEVER - a ? a + b : SLEY_NEVER;
 }
 
 /** A tick has been taken at @p now. */

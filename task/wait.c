@@ -188,7 +188,7 @@ void sley_wait_hook(struct sley_wait *w, struct sley_wait_hook *hook)
     }
 }
 
-void sley__wait_ask_cancel(struct sley_wait *w)
+void sley_wait_cancel(struct sley_wait *w)
 {
     if (sley__armed(sley__wait_word(w)) && !(w->flags & SLEY__WAIT_CANCEL_ASKED)) {
         w->flags |= SLEY__WAIT_CANCEL_ASKED;
@@ -201,12 +201,7 @@ void sley__wait_ask_cancel(struct sley_wait *w)
 void sley__wait_lose(struct sley_wait *w)
 {
     w->flags |= SLEY__WAIT_LOST;
-    sley__wait_ask_cancel(w);
-}
-
-void sley_wait_cancel(struct sley_wait *w)
-{
-    sley__wait_ask_cancel(w);
+    sley_wait_cancel(w);
 }
 
 /* ---- awaiting, in steps that frames and fibers share ----------------------------------------------------------- */
@@ -226,7 +221,7 @@ bool sley__frame_await(struct sley_wait *w)
             return true;
         }
         if (s->budget <= 0 && !(w->flags & SLEY__WAIT_CANCEL_ASKED) && sley__task_poll(s, t)) {
-            sley__wait_ask_cancel(w);
+            sley_wait_cancel(w);
             continue;
         }
         if (sley__wait_register(w, (uintptr_t)t, SLEY__KIND_HOME_TASK, SLEY__KIND_TASK, s)) {

@@ -63,6 +63,17 @@ SLEY_INLINE bool sley__armed(uintptr_t word)
     return sley__kind(word) != SLEY__KIND_NONE;
 }
 
+SLEY_INLINE bool sley__wait_live(const struct sley_wait *w)
+{
+    return w && sley__armed(sley__wait_word(w));
+}
+
+/** Done before a wait gave up on it? Such a node can be the winner, also when its owner has cancelled it. */
+SLEY_INLINE bool sley__wait_won(const struct sley_wait *w)
+{
+    return w && sley_wait_done(w) && !(w->flags & SLEY__WAIT_LOST);
+}
+
 /** Publishes the result. The node may be gone afterwards. */
 SLEY_INLINE void sley__wait_publish(struct sley_wait *w)
 {
@@ -81,16 +92,15 @@ bool sley__wait_register(struct sley_wait *w, uintptr_t waiter, enum sley__wait_
 bool sley__wait_unregister(struct sley_wait *w, uintptr_t waiter);
 /** Has a completer claimed it? Then the current task @p t, which waits for it, will be woken. */
 bool sley__wait_claimed(const struct sley_wait *w, struct sley_task *t);
-/** Asks once. */
-void sley__wait_ask_cancel(struct sley_wait *w);
-/** The same for a wait that gives up on an armed node. */
+/** sley_wait_cancel for a wait that gives up on an armed node. */
 void sley__wait_lose(struct sley_wait *w);
+/** The same for all that are armed (select.c). Returns: whether any still is. */
+bool sley__waits_lose(struct sley_wait *const *waits, size_t n);
 
 /* thread.c: waiting on a plain thread; deadline_ns SLEY_NEVER for none */
 enum sley__thread_how { SLEY__THREAD_ONE, SLEY__THREAD_SELECT, SLEY__THREAD_SELECT_KEEP };
 int sley__thread_await(struct sley_wait *const *waits, size_t n, uint64_t deadline_ns, enum sley__thread_how how);
 void sley__parker_wake(struct sley_wait_hook *hook, struct sley_wait *w);
-uint64_t sley__thread_now_ns(void);
 void sley__thread_until_push(struct sley__until *u);
 bool sley__thread_until_pop(struct sley__until *u); /* has its deadline passed? */
 extern const struct sley_wait_ops sley__thread_timer_ops;

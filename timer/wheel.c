@@ -15,14 +15,6 @@ enum {
  * digit 63 / digit_bits is beyond the most levels that parse_opts() admits. */
 #define TICK_NEVER (UINT64_C(1) << 63)
 
-/* What the options come to. */
-struct shape {
-    uint64_t tick_ns;
-    uint32_t digit_bits;
-    uint32_t level_count; /* asked for, or wished for when the options leave it open */
-    bool fixed_levels;
-};
-
 /* ---- arithmetic ---- */
 
 #ifdef __SIZEOF_INT128__
@@ -191,7 +183,8 @@ SLEY_INLINE void link_ahead(struct sley_wheel *w, struct sley_wheel_link *link, 
 
 /* ---- options ---- */
 
-static int parse_opts(const struct sley_wheel_opts *o, struct shape *ret_shape)
+/* The shape that the options come to; level_count is asked for, or wished for when they leave it open. */
+static int parse_opts(const struct sley_wheel_opts *o, struct sley_wheel *ret_shape)
 {
     static const struct sley_wheel_opts defaults;
     o = o != NULL ? o : &defaults;
@@ -209,43 +202,36 @@ static int parse_opts(const struct sley_wheel_opts *o, struct shape *ret_shape)
         return -EINVAL;
     }
     ret_shape->tick_ns = tick_ns;
-    ret_shape->digit_bits = digit_bits;
-    ret_shape->fixed_levels = o->level_count != 0;
-    ret_shape->level_count = o->level_count != 0 ? o->level_count : (span_bits + digit_bits - 1) / digit_bits;
+    ret_shape->digit_bits = (uint8_t)digit_bits;
+    ret_shape->level_count = (uint8_t)(o->level_count != 0 ? o->level_count : (span_bits + digit_bits - 1) / digit_bits);
     return 0;
 }
 
 size_t sley_wheel_slot_count(const struct sley_wheel_opts *o)
 {
-    struct shape shape;
+    struct sley_wheel shape;
     return parse_opts(o, &shape) == 0 ? SLEY_WHEEL_SLOT_COUNT(shape.level_count, 1u << shape.digit_bits) : 0;
 }
 
 int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts *o, struct sley_wheel_slot *slots,
                     size_t slot_count, uint64_t now_ns)
 {
-    struct shape shape;
-    if (w == NULL || slots == NULL || slot_count == 0 || parse_opts(o, &shape) != 0) {
+    struct sley_wheel n = {.now_ns = now_ns, .slots = slots};
+    if (w == NULL || slots == NULL || slot_count == 0 || parse_opts(o, &n) != 0) {
         return -EINVAL;
     }
-    size_t levels_given = (slot_count - 1) >> shape.digit_bits;
-    if (levels_given < (shape.fixed_levels ? shape.level_count : 1)) {
+    const size_t levels_given = (slot_count - 1) >> n.digit_bits;
+    if (levels_given < (o != NULL && o->level_count != 0 ? n.level_count : 1u)) {
         return -EINVAL;
     }
-    uint32_t levels = levels_given < shape.level_count ? (uint32_t)levels_given : shape.level_count;
-    *w = (struct sley_wheel){
-        .now_ns = now_ns,
-        .tick_ns = shape.tick_ns,
-        .reciprocal = UINT64_MAX / shape.tick_ns,
-        .slots = slots,
-        .digit_reciprocal = (uint16_t)(((1u << DIGIT_SHIFT) + shape.digit_bits - 1) / shape.digit_bits),
-        .digit_bits = (uint8_t)shape.digit_bits,
-        .level_count = (uint8_t)levels,
-        .slot_count = (uint32_t)SLEY_WHEEL_SLOT_COUNT(levels, 1u << shape.digit_bits),
-    };
+    n.level_count = levels_given < n.level_count ? (uint8_t)levels_given : n.level_count;
+    n.reciprocal = UINT64_MAX / n.tick_ns;
+    n.digit_reciprocal = (uint16_t)(((1u << DIGIT_SHIFT) + n.digit_bits - 1) / n.digit_bits);
+    n.slot_count = (uint32_t)SLEY_WHEEL_SLOT_COUNT(n.level_count, 1u << n.digit_bits);
+    n.tick = now_ns != SLEY_NEVER ? tick_floor(&n, now_ns) : TICK_NEVER;
+    *w = n;
     list_init(&w->due);
     list_init(&w->late);
-    w->tick = now_ns != SLEY_NEVER ? tick_floor(w, now_ns) : TICK_NEVER;
     return 0;
 }
 

@@ -1,33 +1,11 @@
 /* The local executor: one worker whose turn looks at the inbox, the wheel and the reactor between batches of ready tasks. */
-#include <sley/local_impl.h>
-#include <sley/watch.h>
-
 #include <string.h>
 
-#include "park.h"
+#include "worker.h"
 
 /* Resumes between two looks at I/O, timers and the inbox: what one system call costs is spread over so many tasks, and a
  * newly ready descriptor waits for at most so many of them. */
 enum { BATCH = 64 };
-
-struct sley_local_worker {
-    struct sley_sched sched;
-    struct sley_local *local;
-    const struct sley_local_order *order;
-    struct sley_reactor *reactor;
-    struct sley_alloc *alloc;
-    struct sley_clock *clock;
-    struct sley_watched watched;
-    void (*before_park)(void *arg);
-    void *hook_arg;
-    struct sley_alloc libc;
-    SLEY_ATOMIC(uint32_t) bell;    /* what it parks on without a reactor */
-    SLEY_ATOMIC(uint32_t) driving; /* a thread is inside run, turn or stop */
-    SLEY_ATOMIC(uint32_t) halted;
-    struct sley_wheel wheel;
-    struct sley_wheel_slot slots[SLEY_WHEEL_SLOT_COUNT_DEFAULT];
-    struct sley_lane lanes[];
-};
 
 static struct sley_local_worker *worker_of(struct sley_executor *ex)
 {
@@ -36,49 +14,32 @@ static struct sley_local_worker *worker_of(struct sley_executor *ex)
 
 /* ---- what the task layer asks of a worker ------------------------------------------------------------------------ */
 
-static struct sley_local_worker *of_sched(struct sley_sched *s)
-{
-    return sley_container_of(s, struct sley_local_worker, sched);
-}
-
 static void ring(struct sley_sched *s)
 {
-    struct sley_local_worker *w = of_sched(s);
+    struct sley_local_worker *w = sley__local_of(s);
     if (w->reactor) {
         w->reactor->ops->wake(w->reactor);
     } else {
-        sley__local_ring(&w->bell);
+        sley_thread_ring(&w->bell);
     }
 }
 
 static uint64_t now_ns(struct sley_sched *s)
 {
-    const struct sley_local_worker *w = of_sched(s);
-    return w->clock ? w->clock->now_ns(w->clock) : sley__local_now_ns();
+    const struct sley_local_worker *w = sley__local_of(s);
+    return w->clock ? w->clock->now_ns(w->clock) : sley_thread_now_ns();
 }
 
 static void timer_arm(struct sley_sched *s, struct sley_timer *t)
 {
-    sley_wheel_insert(&of_sched(s)->wheel, &t->node, t->node.deadline_ns);
+    sley_wheel_insert(&sley__local_of(s)->wheel, &t->node, t->node.deadline_ns);
 }
 
 static bool timer_disarm(struct sley_sched *s, struct sley_timer *t)
 {
     const bool armed = sley_wheel_armed(&t->node);
-    sley_wheel_remove(&of_sched(s)->wheel, &t->node);
+    sley_wheel_remove(&sley__local_of(s)->wheel, &t->node);
     return armed;
-}
-
-static void lane_ready(struct sley_sched *s, uint32_t lane)
-{
-    struct sley_local_worker *w = of_sched(s);
-    w->order->lane_ready(w->local, s, lane);
-}
-
-static bool need_preempt(struct sley_sched *s)
-{
-    struct sley_local_worker *w = of_sched(s);
-    return w->order->need_preempt ? w->order->need_preempt(w->local, s) : sley_sched_draw(s);
 }
 
 static size_t worker_bytes(const struct sley_local_order *order)
@@ -88,7 +49,7 @@ static size_t worker_bytes(const struct sley_local_order *order)
 
 static void release(struct sley_sched *s)
 {
-    struct sley_local_worker *w = of_sched(s);
+    struct sley_local_worker *w = sley__local_of(s);
     struct sley_alloc libc = w->libc;
     struct sley_alloc *a = w->alloc == &w->libc ? &libc : w->alloc;
     sley_alloc_put(a, w, worker_bytes(w->order));
@@ -98,56 +59,13 @@ static const struct sley_sched_ops sched_ops = {
     .version = SLEY_SCHED_VERSION,
     .caps = SLEY_SCHED_CAP_HOME,
     .name = "local",
-    .lane_ready = lane_ready,
-    .need_preempt = need_preempt,
+    .lane_ready = sley__local_lane_ready,
+    .need_preempt = sley__local_need_preempt,
     .ring = ring,
     .now_ns = now_ns,
     .timer_arm = timer_arm,
     .timer_disarm = timer_disarm,
     .release = release,
-};
-
-/* ---- who is next: strict levels ------------------------------------------------------------------------------------ */
-
-/** Somebody is more urgent than the default, or was a moment ago. */
-static SLEY_NOINLINE uint32_t run_urgent(struct sley_local *self, struct sley_sched *s, uint32_t left)
-{
-    const uint32_t max = left;
-    while (left > 0 && sley_sched_ready(s)) {
-        const uint32_t level = self->levels ? 31u - (uint32_t)__builtin_clz(self->levels) : 0;
-        struct sley_lane *lane = level ? &s->lanes[level] : &s->ready;
-        self->level = level;
-        left -= sley_sched_run_lane(s, lane, left);
-        if (level && !lane->head) {
-            self->levels &= ~(1u << level);
-        }
-    }
-    self->level = 0;
-    return max - left;
-}
-
-static uint32_t run_levels(struct sley_local *self, struct sley_sched *s, uint32_t max)
-{
-    if (SLEY_UNLIKELY(self->levels)) {
-        return run_urgent(self, s, max);
-    }
-    const uint32_t ran = sley_sched_run(s, max);
-    return SLEY_LIKELY(!self->levels) ? ran : ran + run_urgent(self, s, max - ran);
-}
-
-static void level_ready(struct sley_local *self, struct sley_sched *s, uint32_t level)
-{
-    self->levels |= 1u << level;
-    if (level > self->level) {
-        sley_sched_break(s);
-    }
-}
-
-static const struct sley_local_order levels = {
-    .lane_count = SLEY_PRIORITY_MAX,
-    .level_count = SLEY_PRIORITY_MAX,
-    .run = run_levels,
-    .lane_ready = level_ready,
 };
 
 /* ---- the turn ---------------------------------------------------------------------------------------------------- */
@@ -196,7 +114,7 @@ static void park(struct sley_local_worker *w, uint64_t limit_ns)
         const uint64_t left = next == SLEY_NEVER ? SLEY_NEVER : next > now ? next - now : 0;
         (void)w->reactor->ops->poll(w->reactor, left);
     } else {
-        sley__local_wait(&w->bell, next);
+        sley_thread_wait(&w->bell, next);
     }
     sley_watch_unpark(&w->watched);
     sley_sched_unpark(s);
@@ -347,29 +265,17 @@ int sley_local_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
 
 /* ---- start and end ----------------------------------------------------------------------------------------------- */
 
-static void init_lanes(struct sley_local_worker *w)
-{
-    for (uint32_t i = 0; i < w->order->lane_count; i++) {
-        sley_lane_init(&w->lanes[i]);
-        w->lanes[i].owner = NULL;
-    }
-    w->sched.lanes = w->lanes;
-    w->sched.lane_count = w->order->lane_count;
-    w->sched.level_count = w->order->level_count;
-}
-
 int sley_local_start(struct sley_executor *ex, const struct sley_executor_config *config)
 {
     struct sley_local *local = sley_container_of(ex, struct sley_local, base);
     const struct sley_local_order *order = local->order;
-    struct sley_alloc libc = {0};
-    const int has_libc = sley_alloc_libc_init(&libc);
-    struct sley_alloc *alloc = config->alloc ? config->alloc : &libc;
+    struct sley_alloc libc = {0}, *alloc = config->alloc ? config->alloc : &libc;
     if (local->worker || config->worker_count > 1) {
         return -EINVAL;
     }
-    if (!config->alloc && has_libc < 0) {
-        return has_libc;
+    int rc = config->alloc ? 0 : sley_alloc_libc_init(&libc);
+    if (rc < 0) {
+        return rc;
     }
     struct sley_local_worker *w = sley_alloc_get(alloc, worker_bytes(order), _Alignof(struct sley_local_worker));
     if (!w) {
@@ -383,9 +289,8 @@ int sley_local_start(struct sley_executor *ex, const struct sley_executor_config
     w->clock = config->clock;
     w->before_park = config->before_park;
     w->hook_arg = config->hook_arg;
-    int rc = sley_sched_init(&w->sched, &sched_ops,
-                             &(struct sley_sched_opts){w->alloc, config->report, config->report_arg});
-    init_lanes(w);
+    rc = sley_sched_init(&w->sched, &sched_ops, &(struct sley_sched_opts){w->alloc, config->report, config->report_arg});
+    sley__local_init_lanes(w);
     if (rc == 0) {
         rc = sley_wheel_init(&w->wheel, &(struct sley_wheel_opts){.tick_ns = config->tick_ns}, w->slots,
                              sizeof w->slots / sizeof w->slots[0], now_ns(&w->sched));
@@ -496,9 +401,4 @@ const struct sley_executor_ops sley_local_ops = {
 void sley_local_init_ordered(struct sley_local *ex, const struct sley_executor_ops *ops, const struct sley_local_order *order)
 {
     *ex = (struct sley_local){.base = {.ops = ops}, .order = order};
-}
-
-void sley_local_init(struct sley_local *ex)
-{
-    sley_local_init_ordered(ex, &sley_local_ops, &levels);
 }

@@ -23,11 +23,10 @@ static int grow_directory(struct sley__poll *r, uint32_t chunk)
     while (count <= chunk) {
         count *= 2;
     }
-    struct sley__slot **chunks = sley_alloc_get(r->alloc, count * sizeof *chunks, _Alignof(struct sley__slot *));
+    struct sley__slot **chunks = sley_alloc_zeroed(r->alloc, count * sizeof *chunks, _Alignof(struct sley__slot *));
     if (!chunks) {
         return -ENOMEM;
     }
-    memset(chunks, 0, count * sizeof *chunks);
     if (r->chunks) {
         memcpy(chunks, r->chunks, r->chunk_count * sizeof *chunks);
         sley_alloc_put(r->alloc, r->chunks, r->chunk_count * sizeof *chunks);
@@ -51,14 +50,9 @@ static int make_slot(struct sley__poll *r, int number)
         return -ENOMEM;
     }
     if (!r->chunks[chunk]) {
-        const size_t bytes = SLEY__SLOT_CHUNK * sizeof(struct sley__slot);
-        r->chunks[chunk] = sley_alloc_get(r->alloc, bytes, 64);
-        if (!r->chunks[chunk]) {
-            return -ENOMEM;
-        }
-        memset(r->chunks[chunk], 0, bytes);
+        r->chunks[chunk] = sley_alloc_zeroed(r->alloc, SLEY__SLOT_CHUNK * sizeof(struct sley__slot), 64);
     }
-    return 0;
+    return r->chunks[chunk] ? 0 : -ENOMEM;
 }
 
 /* ---- rings of waiting ops ---------------------------------------------------------------------------------------- */
@@ -485,11 +479,10 @@ void sley__poll_woken(struct sley__poll *r)
 
 int sley__poll_create(const struct sley__port *port, const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
 {
-    struct sley__poll *r = sley_alloc_get(o->alloc, port->bytes, 64);
+    struct sley__poll *r = sley_alloc_zeroed(o->alloc, port->bytes, 64);
     if (!r) {
         return -ENOMEM;
     }
-    memset(r, 0, port->bytes);
     r->base.ops = &port->ops;
     r->port = port;
     r->alloc = o->alloc;

@@ -1,10 +1,9 @@
-/* What scenarios stand on: a sched whose executor is the test, parked on local's bell. */
+/* What scenarios stand on: a sched whose executor is the test, parked on a bell. */
 #ifndef SLEY_TEST_EXPLORE_RIG_H
 #define SLEY_TEST_EXPLORE_RIG_H
 
 #include <sley/frame.h>
 
-#include "executor/local/park.h"
 #include "explore.h"
 #include "harness.h"
 #include "task/core.h"
@@ -23,7 +22,7 @@ static inline struct rig *rig_of(struct sley_sched *s)
 static inline void rig_ring(struct sley_sched *s)
 {
     EXPLORE_CHECK(!rig_of(s)->closed);
-    sley__local_ring(&rig_of(s)->bell);
+    sley_thread_ring(&rig_of(s)->bell);
 }
 
 static inline uint64_t rig_now(struct sley_sched *s)
@@ -81,7 +80,7 @@ static inline void rig_run(struct rig *r, bool (*done)(void))
             break;
         }
         if (!sley_sched_ready(s) && sley_sched_park(s)) {
-            sley__local_wait(&r->bell, SLEY_NEVER);
+            sley_thread_wait(&r->bell, SLEY_NEVER);
             sley_sched_unpark(s);
         }
     }

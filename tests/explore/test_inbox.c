@@ -1,4 +1,4 @@
-/* The inbox (task/sched.c) and local's bell (executor/local/park_linux.c): posts arrive once, wake who sleeps, end with close. */
+/* The inbox (task/sched.c) and the bell (task/thread.c): posts arrive once, wake who sleeps, end with close. */
 #include "rig.h"
 
 static struct rig *rig;
@@ -152,19 +152,19 @@ static void setup_bell(void)
 static void want_a(void)
 {
     atomic_store_explicit(&wants.a, 1, memory_order_relaxed);
-    sley__local_ring(&wants.bell);
+    sley_thread_ring(&wants.bell);
 }
 
 static void want_b(void)
 {
     atomic_store_explicit(&wants.b, 1, memory_order_relaxed);
-    sley__local_ring(&wants.bell);
+    sley_thread_ring(&wants.bell);
 }
 
 static void listen(void)
 {
     while (!atomic_load_explicit(&wants.a, memory_order_relaxed) || !atomic_load_explicit(&wants.b, memory_order_relaxed)) {
-        sley__local_wait(&wants.bell, SLEY_NEVER);
+        sley_thread_wait(&wants.bell, SLEY_NEVER);
     }
 }
 
@@ -206,13 +206,13 @@ EXPLORE_TEST(planted_park_without_cas_loses_a_wake)
 
 EXPLORE_TEST(planted_bell_that_a_late_store_resets_loses_a_wake)
 {
-    find("bell reset by a store", bell(), (struct explore_planted){"sley__local_wait", EXPLORE_EXCHANGE, EXPLORE_SPLIT},
+    find("bell reset by a store", bell(), (struct explore_planted){"sley_thread_wait", EXPLORE_EXCHANGE, EXPLORE_SPLIT},
          "deadlock; a sleeps");
 }
 
 EXPLORE_TEST(planted_ring_without_wake_is_a_deadlock)
 {
-    find("no futex wake", two_posters(), (struct explore_planted){"sley__local_ring", EXPLORE_FUTEX_WAKE, EXPLORE_DROP},
+    find("no futex wake", two_posters(), (struct explore_planted){"sley_thread_ring", EXPLORE_FUTEX_WAKE, EXPLORE_DROP},
          "deadlock; a sleeps");
 }
 

@@ -49,6 +49,12 @@ static inline SLEY_MUST_USE void *sley_alloc_get(struct sley_alloc *a, size_t by
     return a->ops->alloc(a, bytes, align);
 }
 
+/** The same, zeroed. */
+static inline SLEY_MUST_USE void *sley_alloc_zeroed(struct sley_alloc *a, size_t bytes, size_t align) {
+    void *block = sley_alloc_get(a, bytes, align);
+    return block ? __builtin_memset(block, 0, bytes) : NULL;
+}
+
 /** Gives back a block of @p bytes (as asked for) from sley_alloc_get; NULL is fine. Thread: as the table's free. */
 static inline void sley_alloc_put(struct sley_alloc *a, void *ptr, size_t bytes) {
     a->ops->free(a, ptr, bytes);

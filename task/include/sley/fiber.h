@@ -34,11 +34,7 @@ struct sley__none {
     {                                                                                              \
         return fn((args_type *)args);                                                              \
     }                                                                                              \
-    __attribute__((unused)) static const struct sley_task_type fn##__type = {                      \
-        sley__fiber_resume, fn##__entry, (drop_fn), __extension__(uint32_t) sizeof(args_type),     \
-        __extension__(uint16_t) __alignof__(args_type),                                            \
-        SLEY_STYLE_FIBER,   (stack_size), __LINE__, #fn, __FILE__,                                 \
-    };
+    SLEY__TASK_TYPE(fn, sley__fiber_resume, fn##__entry, drop_fn, args_type, SLEY_STYLE_FIBER, stack_size)
 
 SLEY_EXTERN_C_END
 #endif

@@ -13,14 +13,9 @@ SLEY_API bool sley__frame_await(struct sley_wait *w);
 SLEY_API bool sley__frame_must_yield_slow(void);
 SLEY_API int sley__frame_verdict_slow(void);
 
-SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
+/** The rest of sley__frame_ready for a node whose word is not DONE, in the sched @p s. */
+SLEY_INLINE bool sley__frame_register(struct sley_wait *w, uintptr_t word, const struct sley_sched *s)
 {
-    /* acquire: observes the result stored before DONE */
-    const uintptr_t word = atomic_load_explicit(&w->word, memory_order_acquire);
-    if (word == (uintptr_t)SLEY__WAIT_DONE) {
-        return true;
-    }
-    const struct sley_sched *s = sley__self;
     if (SLEY_LIKELY(word == (uintptr_t)s + SLEY__KIND_HOME && s->budget > 0)) {
         struct sley_task *t = s->current;
         t->link.awaited = w;
@@ -29,6 +24,13 @@ SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
         return false;
     }
     return sley__frame_await(w);
+}
+
+SLEY_INLINE bool sley__frame_ready(struct sley_wait *w)
+{
+    /* acquire: observes the result stored before DONE */
+    const uintptr_t word = atomic_load_explicit(&w->word, memory_order_acquire);
+    return word == (uintptr_t)SLEY__WAIT_DONE || sley__frame_register(w, word, sley__self);
 }
 
 SLEY_INLINE bool sley__frame_must_yield(void)
@@ -74,16 +76,7 @@ struct sley_frame {
         _Static_assert(offsetof(frame_type, frame) == 0, "struct sley_frame frame comes first");   \
         return fn((frame_type *)(void *)(t + 1));                                                  \
     }                                                                                              \
-    __attribute__((unused)) static const struct sley_task_type fn##__type = {                      \
-        .resume = fn##__resume,                                                                    \
-        .drop = (drop_fn),                                                                         \
-        .args_bytes = (uint32_t)sizeof(frame_type),                                                \
-        .args_align = (uint16_t)_Alignof(frame_type),                                              \
-        .style = SLEY_STYLE_FRAME,                                                                 \
-        .name = #fn,                                                                               \
-        .file = __FILE__,                                                                          \
-        .line = __LINE__,                                                                          \
-    };
+    SLEY__TASK_TYPE(fn, fn##__resume, NULL, drop_fn, frame_type, SLEY_STYLE_FRAME, 0)
 
 /** Opens the body. Everything between SLEY_BEGIN and SLEY_END is one switch: no `case` of your own around a wait. */
 #define SLEY_BEGIN(f)                                                                              \
@@ -106,30 +99,46 @@ struct sley_frame {
     (f)->frame.label = (n);                                                                        \
     __attribute__((fallthrough));                                                                  \
     case (n):
+/* which comes back until it is @p ready */
+#define SLEY__WAIT_FOR(f, n, ready)                                                                \
+    SLEY__LABEL(f, n)                                                                              \
+    if (!(ready)) {                                                                                \
+        return SLEY_STEP_WAIT;                                                                     \
+    }
+/* and one behind the others, if it @p must */
+#define SLEY__YIELD_IF(f, n, must)                                                                 \
+    if (must) {                                                                                    \
+        (f)->frame.label = (n);                                                                    \
+        return SLEY_STEP_YIELD;                                                                    \
+    }                                                                                              \
+    __attribute__((fallthrough));                                                                  \
+    case (n):
+/* the two with a result */
+#define SLEY__WAIT_THEN(n, f, ready, rc, value)                                                    \
+    do {                                                                                           \
+        SLEY__WAIT_FOR(f, n, ready)                                                                \
+        (rc) = (value);                                                                            \
+    } while (0)
+#define SLEY__YIELD_THEN(n, f, must, rc)                                                           \
+    do {                                                                                           \
+        SLEY__YIELD_IF(f, n, must)                                                                 \
+        (rc) = sley__frame_verdict();                                                              \
+    } while (0)
+/* how calls begin */
+#define SLEY__ENTER(f, n) SLEY__YIELD_IF(f, (n) + 1000000000u, sley__frame_must_yield())
+#define SLEY__START(f, n, X, op, ...)                                                              \
+    SLEY__ENTER(f, n)                                                                              \
+    (op)->wait.at.site = SLEY_SITE;                                                                \
+    X##_start((op), __VA_ARGS__);
 
 /** Waits for a node started before; @p rc gets its verdict. */
-#define SLEY_AWAIT(f, rc, w) SLEY__AWAIT(__COUNTER__ + 1, f, rc, w)
-#define SLEY__AWAIT(n, f, rc, w)                                                                   \
-    do {                                                                                           \
-        SLEY__LABEL(f, n)                                                                          \
-        if (!sley__frame_ready(w)) {                                                               \
-            return SLEY_STEP_WAIT;                                                                 \
-        }                                                                                          \
-        (rc) = (w)->result;                                                                        \
-    } while (0)
+#define SLEY_AWAIT(f, rc, w) SLEY__WAIT_THEN(__COUNTER__ + 1, f, sley__frame_ready(w), rc, (w)->result)
 
 /** `rc = X(...)`, whose op the frame owns: X_start(op, ...), wait, verdict. @p op is an expression over the frame. */
 #define SLEY_CALL(f, rc, X, op, ...) SLEY__CALL(__COUNTER__ + 1, f, rc, X, op, __VA_ARGS__)
 #define SLEY__CALL(n, f, rc, X, op, ...)                                                           \
     do {                                                                                           \
-        if (sley__frame_must_yield()) {                                                            \
-            (f)->frame.label = (n) + 1000000000u;                                                  \
-            return SLEY_STEP_YIELD;                                                                \
-        }                                                                                          \
-        __attribute__((fallthrough));                                                              \
-    case (n) + 1000000000u:                                                                        \
-        (op)->wait.at.site = SLEY_SITE;                                                            \
-        X##_start((op), __VA_ARGS__);                                                              \
+        SLEY__START(f, n, X, op, __VA_ARGS__)                                                      \
         if (!sley__frame_ready(&(op)->wait)) {                                                     \
             (f)->frame.label = (n);                                                                \
             return SLEY_STEP_WAIT;                                                                 \
@@ -151,39 +160,19 @@ struct sley_frame {
     SLEY__CALL_UNTIL(__COUNTER__ + 1, f, rc, timer, deadline_ns, X, op, __VA_ARGS__)
 #define SLEY__CALL_UNTIL(n, f, rc, timer, deadline_ns, X, op, ...)                                 \
     do {                                                                                           \
-        if (sley__frame_must_yield()) {                                                            \
-            (f)->frame.label = (n) + 1000000000u;                                                  \
-            return SLEY_STEP_YIELD;                                                                \
-        }                                                                                          \
-        __attribute__((fallthrough));                                                              \
-    case (n) + 1000000000u:                                                                        \
-        (op)->wait.at.site = SLEY_SITE;                                                            \
-        X##_start((op), __VA_ARGS__);                                                              \
+        SLEY__START(f, n, X, op, __VA_ARGS__)                                                      \
         if (!sley_wait_done(&(op)->wait)) {                                                        \
             sley__until_start(timer, deadline_ns);                                                 \
         }                                                                                          \
-        SLEY__LABEL(f, n)                                                                          \
-        if (!sley__until_ready(&(op)->wait, timer)) {                                              \
-            return SLEY_STEP_WAIT;                                                                 \
-        }                                                                                          \
-        (rc) = sley__until_verdict(&(op)->wait, timer);                                            \
+        SLEY__WAIT_THEN(n, f, sley__until_ready(&(op)->wait, timer), rc, sley__until_verdict(&(op)->wait, timer)); \
     } while (0)
 
 /** sley_select; the array of pointers lives in the frame (or is static). */
 #define SLEY_SELECT(f, rc, waits, n, flags) SLEY__SELECT(__COUNTER__ + 1, f, rc, waits, n, flags)
 #define SLEY__SELECT(l, f, rc, waits, n, flags)                                                    \
     do {                                                                                           \
-        if (sley__frame_must_yield()) {                                                            \
-            (f)->frame.label = (l) + 1000000000u;                                                  \
-            return SLEY_STEP_YIELD;                                                                \
-        }                                                                                          \
-        __attribute__((fallthrough));                                                              \
-    case (l) + 1000000000u:                                                                        \
-        SLEY__LABEL(f, l)                                                                          \
-        if (!sley__select_ready(waits, n, flags)) {                                                \
-            return SLEY_STEP_WAIT;                                                                 \
-        }                                                                                          \
-        (rc) = sley__select_winner(waits, n, flags);                                               \
+        SLEY__ENTER(f, l)                                                                          \
+        SLEY__WAIT_THEN(l, f, sley__select_ready(waits, n, flags), rc, sley__select_winner(waits, n, flags)); \
     } while (0)
 
 /** Awaits a sub-frame embedded in @p f: `fn(child)` runs to its end; @p rc gets its result. */
@@ -192,7 +181,7 @@ struct sley_frame {
     do {                                                                                           \
         (child)->frame.label = 0;                                                                  \
         SLEY__LABEL(f, n);                                                                         \
-        const enum sley_step sley__step = fn(child);                                                     \
+        const enum sley_step sley__step = fn(child);                                               \
         if (sley__step != SLEY_STEP_DONE) {                                                        \
             return sley__step;                                                                     \
         }                                                                                          \
@@ -200,14 +189,7 @@ struct sley_frame {
     } while (0)
 
 /** sley_yield. */
-#define SLEY_YIELD(f, rc) SLEY__YIELD(__COUNTER__ + 1, f, rc)
-#define SLEY__YIELD(n, f, rc)                                                                      \
-    do {                                                                                           \
-        (f)->frame.label = (n);                                                                    \
-        return SLEY_STEP_YIELD;                                                                    \
-    case (n):                                                                                      \
-        (rc) = sley__frame_verdict();                                                              \
-    } while (0)
+#define SLEY_YIELD(f, rc) SLEY__YIELD_THEN(__COUNTER__ + 1, f, true, rc)
 
 /** sley_yield_if_needed. */
 #define SLEY_YIELD_IF_NEEDED(f, rc) SLEY__YIELD_IF_NEEDED(__COUNTER__ + 1, f, rc)
@@ -215,36 +197,15 @@ struct sley_frame {
     do {                                                                                           \
         (rc) = 0;                                                                                  \
         if (sley_need_preempt()) {                                                                 \
-            (f)->frame.label = (n);                                                                \
-            return SLEY_STEP_YIELD;                                                                \
-    case (n):                                                                                      \
-            (rc) = sley__frame_verdict();                                                          \
+            SLEY__YIELD_THEN(n, f, true, rc);                                                      \
         }                                                                                          \
     } while (0)
 
 /** sley_consume. */
-#define SLEY_CONSUME(f, rc) SLEY__CONSUME(__COUNTER__ + 1, f, rc)
-#define SLEY__CONSUME(n, f, rc)                                                                    \
-    do {                                                                                           \
-        if (sley__frame_draw()) {                                                                  \
-            (f)->frame.label = (n);                                                                \
-            return SLEY_STEP_YIELD;                                                                \
-        }                                                                                          \
-        __attribute__((fallthrough));                                                              \
-    case (n):                                                                                      \
-        (rc) = sley__frame_verdict();                                                              \
-    } while (0)
+#define SLEY_CONSUME(f, rc) SLEY__YIELD_THEN(__COUNTER__ + 1, f, sley__frame_draw(), rc)
 
 /** sley_park: until the task is cancelled. */
-#define SLEY_PARK(f, rc) SLEY__PARK(__COUNTER__ + 1, f, rc)
-#define SLEY__PARK(n, f, rc)                                                                       \
-    do {                                                                                           \
-        SLEY__LABEL(f, n)                                                                          \
-        if (!sley__frame_park()) {                                                                 \
-            return SLEY_STEP_WAIT;                                                                 \
-        }                                                                                          \
-        (rc) = -ECANCELED;                                                                         \
-    } while (0)
+#define SLEY_PARK(f, rc) SLEY__WAIT_THEN(__COUNTER__ + 1, f, sley__frame_park(), rc, -ECANCELED)
 
 #endif /* !__cplusplus */
 #endif

@@ -119,7 +119,6 @@ struct sley_sched {
 };
 
 enum {
-    SLEY__SCHED_STOPPING = 1, /* the root takes no more tasks */
     SLEY__SCHED_BIAS = 2,     /* membarrier works: locks may lean towards this sched (sync/lock.h) */
 };
 
@@ -215,6 +214,15 @@ SLEY_API size_t sley_sched_trim(struct sley_sched *s);
  * the latest: SLEY_NEVER as soon as all is given back, so that idle stays silent. Thread: owner. Cost: mostly two loads.
  */
 SLEY_API uint64_t sley_sched_tidy(struct sley_sched *s);
+
+/* ---- waiting without a reactor ----------------------------------------------------------------------------------- */
+
+/** The machine's monotonic clock, in ns. Thread: any, signal. */
+SLEY_API uint64_t sley_thread_now_ns(void);
+/** The thread waits until the bell has been rung or @p until_ns has come (SLEY_NEVER: no limit). May return early. Resets the bell. */
+SLEY_API void sley_thread_wait(SLEY_ATOMIC(uint32_t) *bell, uint64_t until_ns);
+/** Rings: the current or next wait returns. Thread: any, signal. */
+SLEY_API void sley_thread_ring(SLEY_ATOMIC(uint32_t) *bell);
 
 /* ---- work that travels to a home thread ------------------------------------------------------------------------ */
 

@@ -28,6 +28,12 @@ struct sley_task_type {
     const char *name;
     const char *file;
 };
+/* private: the type that SLEY_FRAME and SLEY_FIBER declare */
+#define SLEY__TASK_TYPE(fn, resume, entry, drop, args_type, style, stack_bytes)                                             \
+    __attribute__((unused)) static const struct sley_task_type fn##__type = {                                               \
+        resume, entry, (drop), __extension__(uint32_t) sizeof(args_type), __extension__(uint16_t) __alignof__(args_type),   \
+        style, (stack_bytes), __LINE__, #fn, __FILE__,                                                                      \
+    };
 
 /**
  * A task's header: one cache line; the frame (or the fiber's arguments) follows. Never moves. All fields are private;

@@ -131,10 +131,9 @@ SLEY_INLINE void sley_wait_begin_always(struct sley_wait *w, const struct sley_w
     w->flags = 0;
 }
 
-/** The start has the result at once. Draws on the budget. */
-SLEY_INLINE void sley_wait_finish(struct sley_wait *w, int32_t result)
+/** sley_wait_finish for who knows the current sched. */
+SLEY_INLINE void sley__wait_finish_in(struct sley_wait *w, struct sley_sched *s, int32_t result)
 {
-    struct sley_sched *s = sley__self;
     if (SLEY_LIKELY(s != NULL)) {
         s->budget--;
     }
@@ -143,28 +142,23 @@ SLEY_INLINE void sley_wait_finish(struct sley_wait *w, int32_t result)
     atomic_store_explicit(&w->word, (uintptr_t)SLEY__WAIT_DONE, memory_order_release);
 }
 
-/** The same for who knows the current sched. */
-SLEY_INLINE void sley__wait_finish_in(struct sley_wait *w, struct sley_sched *s, int32_t result)
+/** The start has the result at once. Draws on the budget. */
+SLEY_INLINE void sley_wait_finish(struct sley_wait *w, int32_t result)
 {
-    s->budget--;
-    w->result = result;
-    /* release: as above */
-    atomic_store_explicit(&w->word, (uintptr_t)SLEY__WAIT_DONE, memory_order_release);
+    sley__wait_finish_in(w, sley__self, result);
+}
+
+/** sley_wait_arm for who knows the current sched. */
+SLEY_INLINE void sley__wait_arm_in(struct sley_wait *w, const struct sley_sched *s)
+{
+    /* relaxed: the lock or queue that shows the node to completers publishes it */
+    atomic_store_explicit(&w->word, s ? s->arm_word : (uintptr_t)SLEY__KIND_EMPTY, memory_order_relaxed);
 }
 
 /** The node is about to be shown to its completers. After this, and before they see it, nothing else may fail. */
 SLEY_INLINE void sley_wait_arm(struct sley_wait *w)
 {
-    const struct sley_sched *s = sley__self;
-    /* relaxed: the lock or queue that shows the node to completers publishes it */
-    atomic_store_explicit(&w->word, s ? s->arm_word : (uintptr_t)SLEY__KIND_EMPTY, memory_order_relaxed);
-}
-
-/** The same for who knows the current sched. */
-SLEY_INLINE void sley__wait_arm_in(struct sley_wait *w, const struct sley_sched *s)
-{
-    /* relaxed: as above */
-    atomic_store_explicit(&w->word, s->arm_word, memory_order_relaxed);
+    sley__wait_arm_in(w, sley__self);
 }
 
 /**

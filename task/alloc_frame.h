@@ -1,0 +1,55 @@
+/* The memory of frames, [header][frame][what a handle needs to travel]: from the slab, or else from the sched's allocator. */
+#ifndef SLEY_TASK_ALLOC_FRAME_H
+#define SLEY_TASK_ALLOC_FRAME_H
+
+#include "core.h"
+
+SLEY_INLINE size_t sley__frame_handle_at(const struct sley_task_type *type)
+{
+    return (sizeof(struct sley_task) + type->args_bytes + 7u) & ~(size_t)7u;
+}
+
+/** Frames that ask for more than 8-byte alignment come from the allocator itself. */
+SLEY_INLINE size_t sley__frame_shift(const struct sley_task_type *type)
+{
+    return type->args_align > sizeof(struct sley_task) ? type->args_align - sizeof(struct sley_task) : 0;
+}
+
+/** Does this frame come from the slab? Not when it needs more alignment, or is made or freed away from home. */
+SLEY_INLINE bool sley__frame_from_slab(const struct sley_task_type *type, uint32_t state)
+{
+    return SLEY_LIKELY(type->args_align <= 8 && !(state & SLEY__TASK_ALLOC));
+}
+
+SLEY_INLINE size_t sley__frame_bytes(const struct sley_task_type *type, uint32_t state)
+{
+    return sley__frame_handle_at(type) + ((state & SLEY__TASK_EXT) ? sizeof(struct sley__handle) : 0);
+}
+
+SLEY_INLINE struct sley_task *sley__frame_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t state)
+{
+    const size_t bytes = sley__frame_bytes(type, state);
+    if (sley__frame_from_slab(type, state)) {
+        return sley__slab_alloc(&s->memory->slab, bytes);
+    }
+    struct sley_alloc *a = s->memory->alloc;
+    const size_t align = type->args_align > 64 ? type->args_align : 64;
+    char *block = a->ops->alloc(a, bytes + sley__frame_shift(type), align);
+    return block ? (struct sley_task *)(void *)(block + sley__frame_shift(type)) : NULL;
+}
+
+/** Frees it, without a look whether it is a fiber. */
+SLEY_INLINE void sley__frame_free(struct sley_sched *s, struct sley_task *t)
+{
+    const struct sley_task_type *type = t->type;
+    const uint32_t state = sley__task_state(t);
+    const size_t bytes = sley__frame_bytes(type, state);
+    if (sley__frame_from_slab(type, state)) {
+        sley__slab_free(&s->memory->slab, t, bytes);
+    } else {
+        struct sley_alloc *a = s->memory->alloc;
+        a->ops->free(a, (char *)t - sley__frame_shift(type), bytes + sley__frame_shift(type));
+    }
+}
+
+#endif
