@@ -8,6 +8,7 @@
 
 const struct sley_runtime_opts sley_preset_local = {.executor_name = "local", .reactor_name = "auto", .worker_count = 1};
 const struct sley_runtime_opts sley_preset_cores = {.executor_name = "cores", .reactor_name = "auto", .placement = "spread"};
+const struct sley_runtime_opts sley_preset_stealing = {.executor_name = "stealing", .reactor_name = "auto"};
 const struct sley_runtime_opts sley_preset_shares = {.executor_name = "shares", .reactor_name = "auto", .worker_count = 1};
 
 static void fail(const struct sley_runtime_opts *o, const char *what, const char *value, const char *alternatives)

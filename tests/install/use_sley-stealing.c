@@ -1,3 +1,4 @@
+/* A user of sley-stealing: a pool of two workers runs a task. */
 #include <sley/stealing.h>
 #include <sley/fiber.h>
 

@@ -34,6 +34,8 @@ struct sley_runtime_opts {
 
 /** tokio's current_thread, smol's LocalExecutor, monoio's and libuv's shape: one thread that waits in its reactor. */
 SLEY_API extern const struct sley_runtime_opts sley_preset_local;
+/** tokio's multi_thread shape: one worker per processor, and tasks that go where there is time for them. */
+SLEY_API extern const struct sley_runtime_opts sley_preset_stealing;
 /** glommio's shape: the same thread divided among task queues by shares. With queues of one's own: `executor`, <sley/shares.h>. */
 SLEY_API extern const struct sley_runtime_opts sley_preset_shares;
 /** glommio's and monoio's shape: a thread pinned to each CPU that there is, each a runtime of its own. */
