@@ -350,16 +350,20 @@ int sley_stream_read(struct sley_stream *s, void *buf, size_t len)
     return verdict(&op);
 }
 
+static inline ssize_t write_now(struct sley_stream *s, const void *buf, size_t len)
+{
+    return SLEY_LIKELY(s->ops->write_now != NULL) ? s->ops->write_now(s, buf, len, sley__self) : -EAGAIN;
+}
+
 int sley_stream_write(struct sley_stream *s, const void *buf, size_t len)
 {
-    if (!in_usual_fiber()) {
-        return direct_odd(s, (void *)(uintptr_t)buf, len, false);
+    if (in_usual_fiber()) {
+        const ssize_t n = write_now(s, buf, len);
+        if (SLEY_LIKELY(n != -EAGAIN)) {
+            return (int)n;
+        }
     }
-    struct sley_io_op op;
-    zero_node(&op);
-    prepare_one(&op, SLEY_IO_SEND, 0);
-    s->ops->write_start(&op, s, buf, len);
-    return verdict(&op);
+    return direct_odd(s, (void *)(uintptr_t)buf, len, false);
 }
 
 /** On a plain thread ops end on other threads: the loop is the caller's. */
@@ -410,15 +414,37 @@ int sley_stream_read_exact(struct sley_stream *s, void *buf, size_t len, size_t 
     return verdict(&op);
 }
 
+/** write_now has not moved everything. */
+static SLEY_NOINLINE int write_rest(struct sley_stream *s, const void *buf, size_t len, size_t *ret_done, ssize_t n)
+{
+    const size_t first = n > 0 ? (size_t)n : 0;
+    size_t more = 0;
+    int rc = (int)n;
+    if (n > 0 || n == -EAGAIN) {
+        struct sley_io_op op;
+        zero_node(&op);
+        write_all_start(&op, s, (const char *)buf + first, len - first, &more, 0);
+        rc = verdict(&op);
+    }
+    if (ret_done) {
+        *ret_done = first + more;
+    }
+    return rc;
+}
+
 int sley_stream_write_all(struct sley_stream *s, const void *buf, size_t len, size_t *ret_done)
 {
     if (!in_usual_fiber()) {
         return direct_all_odd(s, (void *)(uintptr_t)buf, len, ret_done, false);
     }
-    struct sley_io_op op;
-    zero_node(&op);
-    write_all_start(&op, s, buf, len, ret_done, 0);
-    return verdict(&op);
+    const ssize_t n = write_now(s, buf, len);
+    if (SLEY_UNLIKELY((size_t)n != len)) {
+        return write_rest(s, buf, len, ret_done, n);
+    }
+    if (ret_done) {
+        *ret_done = len;
+    }
+    return 0;
 }
 
 int sley_stream_flush(struct sley_stream *s)

@@ -151,6 +151,20 @@ static void tcp_write_start(struct sley_io_op *op, struct sley_stream *s, const 
     }
 }
 
+static ssize_t tcp_write_now(struct sley_stream *s, const void *buf, size_t len, struct sley_sched *sched)
+{
+    struct sley_tcp *t = tcp_of(s);
+    if (SLEY_UNLIKELY(len - 1 >= SLEY_IO_SHARE_BYTES) || SLEY_UNLIKELY(!sley_io_near(&t->fd, SLEY_FD_WRITING, sched))) {
+        return -EAGAIN;
+    }
+    const ssize_t n = sley_io_send_near(&t->fd, buf, len);
+    if (SLEY_UNLIKELY(n <= 0)) {
+        return n == 0 || n == -EINTR || n == -EAGAIN ? -EAGAIN : end_write_slow(t, (int32_t)n);
+    }
+    sched->budget--;
+    return n;
+}
+
 /* ---- flush, shutdown, close, abort -------------------------------------------------------------------------------------- */
 
 static int32_t state_error(const struct sley_tcp *t)
@@ -265,6 +279,7 @@ static const struct sley_stream_ops tcp_ops = {
     .shutdown_start = tcp_shutdown_start,
     .close_start = tcp_close_start,
     .abort = tcp_abort,
+    .write_now = tcp_write_now,
 };
 
 void sley__tcp_init(struct sley_tcp *t, int number)

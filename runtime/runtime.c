@@ -163,6 +163,7 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
         .ret_error = o->ret_error,
         .error_bytes = o->error_bytes,
         .stall_ns = stall_ns,
+        .stuck_ns = o->stuck_ns,
     };
     rc = sley_executor_check(ex->ops);
     if (rc == 0) {
@@ -280,7 +281,7 @@ int sley_runtime_fini(struct sley_runtime *rt)
     const int rc = rt->executor->ops->fini(rt->executor);
     if (rc == 0) {
         rt->executor = NULL;
-        (void)sley_blocking_destroy(rt->blocking); /* after a stop that timed out its threads take it along */
+        (void)sley_blocking_destroy(rt->blocking); /* after a stop that timed out what still runs keeps it */
         rt->blocking = NULL;
     }
     return rc;

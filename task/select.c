@@ -78,7 +78,7 @@ bool sley__until_ready(struct sley_wait *w, struct sley_timer *t)
     for (;;) {
         if (sley_wait_done(w)) {
             sley_wait_cancel(&t->wait);
-            return !sley__wait_live(&t->wait);
+            return !sley__wait_live(&t->wait) || sley__frame_ready(&t->wait); /* another worker fires it just now: that is waited for */
         }
         if (sley_wait_done(&t->wait) && t->wait.result == 0) {
             sley__wait_lose(w);
@@ -90,7 +90,10 @@ bool sley__until_ready(struct sley_wait *w, struct sley_timer *t)
                 sley_wait_cancel(&t->wait);
                 continue;
             }
-            (void)sley__wait_register(&t->wait, (uintptr_t)s->current, SLEY__KIND_HOME_TASK, SLEY__KIND_TASK, s);
+            if (!sley__wait_register(&t->wait, (uintptr_t)s->current, SLEY__KIND_HOME_TASK, SLEY__KIND_TASK, s) &&
+                !sley__wait_claimed(&t->wait, s->current)) {
+                continue; /* another worker has fired it meanwhile */
+            }
         }
         if (!sley__frame_ready(w)) {
             return false;

@@ -378,7 +378,8 @@ void sley__shared_finish(struct sley_sched *s, struct sley_task *t)
 {
     struct sley_scope *scope = sley__task_scope(t);
     const int32_t result = sley__task_result(t);
-    uint32_t state = sley__task_state(t);
+    /* acquire: with no handle left the memory goes at once; what the last holder has read there comes before. Pairs with unref */
+    const uint32_t state = atomic_load_explicit(&t->state, memory_order_acquire);
     if (SLEY_UNLIKELY(state & SLEY__TASK_OPEN)) {
         sley__misuse_fatal(t, NULL, "a task has ended with a scope open", "call sley_scope_fini before the body returns");
     }

@@ -17,7 +17,7 @@ static void cancel(struct sley_wait *w)
     if (job) {
         /* relaxed: a request, which nothing travels with */
         atomic_store_explicit(&job->cancelled, 1, memory_order_relaxed);
-        if (job->stage == SLEY__JOB_QUEUED && !(job->flags & SLEY_BLOCKING_MUST_RUN)) {
+        if (job->queued && !(job->flags & SLEY_BLOCKING_MUST_RUN)) {
             sley__queue_remove(q, job);
             verdict = -ECANCELED;
         } else if (job->flags & SLEY_BLOCKING_ABANDON) {
@@ -31,7 +31,7 @@ static void cancel(struct sley_wait *w)
         sley__pool_free_job(p, job);
     }
     if (verdict < 0) {
-        sley_wait_complete(w, verdict);
+        sley__pool_complete(op, verdict);
     }
 }
 
@@ -41,44 +41,20 @@ static const struct sley_wait_ops wait_ops = {.version = SLEY_WAIT_VERSION, .nam
 static int make_job(struct sley_blocking_op *op, const struct sley_blocking_how *how, const struct sley_blocking_call *call)
 {
     struct sley__blocking_job *job = &op->job;
-    struct sley_alloc *a = op->pool->alloc;
+    struct sley_alloc *a = op->pool->opts.alloc;
     const struct sley_sched *s = sley__self;
-    const bool copies = how->flags & SLEY_BLOCKING_ABANDON;
-    const size_t bytes = sizeof *job + how->arg_bytes;
-    if (copies) {
-        job = sley_alloc_get(a, bytes, _Alignof(max_align_t));
-        if (!job) {
-            return -ENOMEM;
-        }
+    const size_t bytes = how->flags & SLEY_BLOCKING_ABANDON ? sizeof *job + how->arg_bytes : 0;
+    if (bytes > 0 && (job = sley_alloc_get(a, bytes, _Alignof(max_align_t))) == NULL) {
+        return -ENOMEM;
     }
-    job->fn = call->fn;
-    job->arg = call->arg;
-    job->op = op;
+    *job = (struct sley__blocking_job){.fn = call->fn, .arg = call->arg, .op = op, .flags = (uint8_t)how->flags};
     job->name = how->name ? how->name : s && s->current ? sley_task_name(s->current) : "thread";
-    job->flags = (uint8_t)how->flags;
-    job->copied_bytes = copies ? (uint32_t)bytes : 0;
-    /* relaxed: the queue's lock publishes the job */
-    atomic_store_explicit(&job->cancelled, 0, memory_order_relaxed);
-    if (copies && how->arg_bytes > 0) {
-        job->arg = job + 1;
-        memcpy(job->arg, call->arg, how->arg_bytes);
+    job->copied_bytes = (uint32_t)bytes;
+    if (how->arg_bytes > 0) {
+        job->arg = memcpy(job + 1, call->arg, how->arg_bytes);
     }
     op->at = job;
     return 0;
-}
-
-/** A job that goes to no pool. */
-static void start_here(struct sley_blocking_op *op, const struct sley_blocking_call *call)
-{
-    if (sley__self) {
-        sley_wait_finish(&op->wait, -ENOTSUP);
-        return;
-    }
-    const int result = call->fn(call->arg);
-    if (call->ret_result) {
-        *call->ret_result = result;
-    }
-    sley_wait_finish(&op->wait, 0);
 }
 
 /** All that can be done of a start before the pool is entered; false: the op is done. */
@@ -90,49 +66,48 @@ static bool begin(struct sley_blocking_op *op, struct sley_blocking_pool *p, con
     }
     op->pool = p;
     op->ret_result = call->ret_result;
-    if (!call->fn || (how->arg_bytes > 0 && (!call->arg || !(how->flags & SLEY_BLOCKING_ABANDON)))) {
-        sley_wait_finish(&op->wait, -EINVAL);
-        return false;
+    const bool wrong = !call->fn || (how->arg_bytes > 0 && (!call->arg || !(how->flags & SLEY_BLOCKING_ABANDON)));
+    const int rc = wrong ? -EINVAL : p ? make_job(op, how, call) : sley__self ? -ENOTSUP : 0;
+    if (rc == 0 && p) {
+        return true;
     }
-    if (!p) {
-        start_here(op, call);
-        return false;
+    if (rc == 0) { /* a thread that may block, and no pool: here and now */
+        const int result = call->fn(call->arg);
+        if (call->ret_result) {
+            *call->ret_result = result;
+        }
     }
-    const int rc = make_job(op, how, call);
-    if (rc < 0) {
-        sley_wait_finish(&op->wait, rc);
-    }
-    return rc == 0;
+    sley_wait_finish(&op->wait, rc);
+    return false;
 }
 
 /** With the lock held: into the queue, or done at once. */
 static void enter(struct sley_blocking_op *op)
 {
     struct sley__blocking_queue *q = &op->pool->queue;
-    const int rc = sley__queue_admit(q, op->at->flags);
+    const bool full = sley__queue_count(q) >= q->queue_max || q->thread_max == 0;
+    const int rc = q->stopping ? -ECANCELED : (op->at->flags & SLEY_BLOCKING_TRY) && full ? -EAGAIN : 0;
     if (rc < 0) {
         sley__pool_free_job(op->pool, op->at);
         op->at = NULL;
         sley_wait_finish(&op->wait, rc);
         return;
     }
+    struct sley_sched *s = sley__self;
+    op->home = s && (s->ops->caps & SLEY_SCHED_CAP_HOME) ? s : NULL;
+    if (op->home) {
+        sley_sched_hold(s);
+        s->grace = q->alone ? SLEY_GRACE_YIELD : SLEY_GRACE_SPIN;
+    }
     sley_wait_arm(&op->wait);
     sley__queue_put(q, op->at);
-}
-
-static const struct sley_blocking_how plain;
-
-static struct sley_blocking_pool *find_pool(const struct sley_blocking_how *how)
-{
-    const struct sley_sched *s = sley__self;
-    return how->pool ? how->pool : s ? s->blocking : NULL;
 }
 
 void sley_blocking_batch_start(struct sley_blocking_op *ops, const struct sley_blocking_how *how,
                                const struct sley_blocking_call *calls, size_t count)
 {
-    how = how ? how : &plain;
-    struct sley_blocking_pool *p = find_pool(how);
+    how = how ? how : &(const struct sley_blocking_how){0};
+    struct sley_blocking_pool *p = how->pool ? how->pool : sley__self ? sley__self->blocking : NULL;
     size_t left = 0;
     for (size_t i = 0; i < count; i++) {
         ops[i].at = NULL;
@@ -174,20 +149,15 @@ void sley_blocking_with_start(struct sley_blocking_op *op, const struct sley_blo
 int sley_blocking_with(const struct sley_blocking_how *how, sley_blocking_fn fn, void *arg, int *ret_result)
 {
     struct sley_blocking_op op = {0};
-    const int rc = sley_direct_enter();
-    if (rc < 0) {
-        return rc;
-    }
-    sley_blocking_with_start(&op, how, fn, arg, ret_result);
-    return sley_await(&op.wait);
+    return sley_blocking_batch(&op, how, &(struct sley_blocking_call){fn, arg, ret_result}, 1);
 }
 
 void sley_blocking_start(struct sley_blocking_op *op, sley_blocking_fn fn, void *arg, int *ret_result)
 {
-    sley_blocking_with_start(op, &plain, fn, arg, ret_result);
+    sley_blocking_with_start(op, NULL, fn, arg, ret_result);
 }
 
 int sley_blocking(sley_blocking_fn fn, void *arg, int *ret_result)
 {
-    return sley_blocking_with(&plain, fn, arg, ret_result);
+    return sley_blocking_with(NULL, fn, arg, ret_result);
 }

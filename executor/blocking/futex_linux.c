@@ -1,19 +1,11 @@
 /* Sleeping on a futex. */
-#include "futex.h"
+#include "queue.h"
 
-#include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-uint64_t sley__futex_now_ns(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec;
-}
 
 void sley__futex_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t until_ns)
 {
@@ -25,14 +17,11 @@ void sley__futex_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t unti
 
 void sley__futex_wake(SLEY_ATOMIC(uint32_t) *word, uint32_t count)
 {
-    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count < INT_MAX ? count : INT_MAX, NULL, NULL, 0);
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count > INT32_MAX ? INT32_MAX : count, NULL, NULL, 0);
 }
 
-uint32_t sley__futex_cpu_count(void)
+bool sley__futex_alone(void)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) {
-        return 2; /* more than 1024 of them */
-    }
-    return (uint32_t)CPU_COUNT(&set);
+    cpu_set_t set; /* a machine with more than 1024 is not alone */
+    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) == 1;
 }

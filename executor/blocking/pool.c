@@ -1,56 +1,60 @@
 /* Pools: threads that come and go, and how a pool ends. */
 #include "pool.h"
 
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* A thread that spins this long for the next job burns about what a sleep and a wake cost both sides. */
-#define SPIN_NS (5 * SLEY_US)
+#include <sley/timer.h>
 
 /** The pool whose thread this is. */
 static SLEY__TLS struct sley_blocking_pool *thread_pool;
 
-bool sley__pool_inside(const struct sley_blocking_pool *p)
-{
-    return thread_pool == p;
-}
+static int make_thread(struct sley_blocking_pool *p);
 
 /* ---- jobs -------------------------------------------------------------------------------------------------------- */
 
 void sley__pool_free_job(struct sley_blocking_pool *p, struct sley__blocking_job *job)
 {
     if (job->copied_bytes > 0) {
-        sley_alloc_put(p->alloc, job, job->copied_bytes);
+        sley_alloc_put(p->opts.alloc, job, job->copied_bytes);
     }
 }
 
-void sley__pool_refuse(struct sley_blocking_pool *p, struct sley__blocking_job *list, int32_t verdict)
+void sley__pool_complete(struct sley_blocking_op *op, int32_t verdict)
 {
-    while (list) {
-        struct sley__blocking_job *job = list;
+    struct sley_sched *home = op->home;
+    sley_wait_complete(&op->wait, verdict);
+    if (home) {
+        sley_sched_unhold(home);
+    }
+}
+
+static void refuse(struct sley_blocking_pool *p, struct sley__blocking_link *ring, int32_t verdict)
+{
+    while (ring->next != ring) {
+        struct sley__blocking_job *job = sley_container_of(ring->next, struct sley__blocking_job, link);
         struct sley_blocking_op *op = job->op;
-        list = job->next; /* once completed, the op is gone, and the job with it */
+        sley__link_remove(&job->link); /* once completed, the op is gone, and the job with it */
         sley__pool_free_job(p, job);
         if (op) {
-            sley_wait_complete(&op->wait, verdict);
+            sley__pool_complete(op, verdict);
         }
     }
 }
 
 static void run(struct sley_blocking_pool *p, struct sley__blocking_job *job)
 {
-    struct sley_blocking_op *op;
     sley__job_cancelled = &job->cancelled;
-    const int result = job->fn(job->arg);
+    int result = job->fn(job->arg);
     sley__job_cancelled = NULL;
-    if (job->copied_bytes == 0) {
-        op = job->op;
-    } else {
+    const bool copied = job->copied_bytes > 0;
+    if (copied) {
         sley__queue_lock(&p->queue);
-        op = job->op; /* NULL when it was abandoned; from here on it cannot be any more */
+    }
+    struct sley_blocking_op *op = job->op; /* NULL: abandoned; from here on it cannot be any more */
+    if (copied) {
         if (op) {
             op->at = NULL;
         }
@@ -58,187 +62,138 @@ static void run(struct sley_blocking_pool *p, struct sley__blocking_job *job)
         sley__pool_free_job(p, job);
     }
     if (op) {
-        if (op->ret_result) {
-            *op->ret_result = result;
-        }
-        sley_wait_complete(&op->wait, 0);
+        *(op->ret_result ? op->ret_result : &result) = result;
+        sley__pool_complete(op, 0);
     }
 }
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
-void sley__pool_leave(struct sley_blocking_pool *p, struct sley__blocking_call call)
+void sley__pool_leave(struct sley_blocking_pool *p, SLEY_ATOMIC(uint32_t) *call)
 {
     sley__queue_unlock(&p->queue);
-    if (call.thread) {
-        sley__queue_ring(call.thread);
-    } else if (call.make) {
-        (void)sley__pool_make_thread(p);
-    }
-}
-
-static void list_thread(struct sley__blocking_queue *q, struct sley__blocking_thread *t)
-{
-    t->next = q->all;
-    if (q->all) {
-        q->all->prev = t;
-    }
-    q->all = t;
-}
-
-static void unlist_thread(struct sley__blocking_queue *q, struct sley__blocking_thread *t)
-{
-    *(t->prev ? &t->prev->next : &q->all) = t->next;
-    if (t->next) {
-        t->next->prev = t->prev;
+    if (call == &p->queue.live) {
+        (void)make_thread(p);
+    } else if (call) {
+        sley__futex_wake(call, 1); /* the thread may have seen its bell and ended: the address alone matters */
     }
 }
 
 /** Serves until there is no more use for this thread. Holds the lock when it returns. */
-static void serve(struct sley_blocking_pool *p, struct sley__blocking_thread *t)
+static void serve(struct sley_blocking_pool *p)
 {
     struct sley__blocking_queue *q = &p->queue;
+    struct sley__blocking_thread t = {.searching = true};
+    struct sley__blocking_job *job;
     sley__queue_lock(q);
-    list_thread(q, t);
-    for (;;) {
-        sley__queue_arrive(q, t);
-        struct sley__blocking_job *job = sley__queue_take(q);
-        if (job) {
-            t->runs = job->name;
+    sley__link_insert(&q->awake, &t.link);
+    do {
+        sley__queue_arrive(q, &t);
+        while ((job = sley__queue_take(q)) != NULL) {
+            t.runs = job->name;
             sley__pool_leave(p, sley__queue_call(q));
             run(p, job);
             sley__queue_lock(q);
-            t->runs = NULL;
-        } else if (sley__queue_rest(q, t, p->spin_ns, p->idle_ns) == SLEY__REST_END) {
-            break;
+            t.runs = NULL;
         }
-    }
-    unlist_thread(q, t);
-}
-
-static void release(struct sley_blocking_pool *p)
-{
-    struct sley_alloc libc = p->libc;
-    sley_alloc_put(p->alloc == &p->libc ? &libc : p->alloc, p, sizeof *p);
+    } while (sley__queue_rest(q, &t, p->opts.idle_ns));
+    sley__link_remove(&t.link);
 }
 
 static void *thread_main(void *arg)
 {
     struct sley_blocking_pool *p = arg;
     struct sley__blocking_queue *q = &p->queue;
-    struct sley__blocking_thread t = {.searching = true};
     char name[16];
-    (void)snprintf(name, sizeof name, "%s", p->name);
+    (void)snprintf(name, sizeof name, "%s", p->opts.name);
     (void)pthread_setname_np(pthread_self(), name);
     thread_pool = p;
-    serve(p, &t);
+    serve(p);
+    sley__queue_add_live(q, UINT32_MAX);
+    SLEY_ATOMIC(uint32_t) *call = sley__queue_call(q);
     const bool had = p->has_ended;
     const pthread_t before = p->ended;
-    const uint32_t live = sley__queue_live(q) - 1;
-    const bool last = p->orphan && live == 0;
-    p->has_ended = !last;
+    p->has_ended = true;
     p->ended = pthread_self();
-    sley__queue_set_live(q, live);
-    if (q->stopping) {
-        sley__futex_wake(&q->live, UINT32_MAX);
-    }
-    sley__queue_unlock(q); /* unless this is the last, the pool is somebody else's now, who joins this thread before it goes */
+    sley__futex_wake(&q->live, UINT32_MAX);
+    sley__pool_leave(p, call); /* who releases the pool joins this thread before */
     if (had) {
         (void)pthread_join(before, NULL);
-    }
-    if (last) {
-        (void)pthread_detach(pthread_self());
-        release(p);
     }
     return NULL;
 }
 
-static int create_thread(struct sley_blocking_pool *p)
+/** Starts a thread that may block in peace: only what a fault in a job raises is delivered to it. Returns: 0; an errno. */
+static int start_thread(struct sley_blocking_pool *p, pthread_attr_t *attr)
 {
-    sigset_t all, before;
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, 0};
+    sigset_t blocked, before;
     pthread_t thread;
-    pthread_attr_t attr;
-    int rc = pthread_attr_init(&attr);
-    if (rc != 0) {
-        return -rc;
+    int rc = p->opts.stack_bytes > 0 ? pthread_attr_setstacksize(attr, p->opts.stack_bytes) : 0;
+    (void)sigfillset(&blocked);
+    for (const int *f = faults; *f; f++) {
+        (void)sigdelset(&blocked, *f);
     }
-    if (p->stack_bytes > 0) {
-        rc = pthread_attr_setstacksize(&attr, p->stack_bytes);
-    }
-    if (rc == 0) {
-        /* what a fault raises stays: a job that crashes is the program's to report */
-        (void)sigfillset(&all);
-        (void)sigdelset(&all, SIGSEGV), (void)sigdelset(&all, SIGBUS), (void)sigdelset(&all, SIGILL);
-        (void)sigdelset(&all, SIGFPE), (void)sigdelset(&all, SIGTRAP), (void)sigdelset(&all, SIGABRT);
-        (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-        rc = pthread_create(&thread, &attr, thread_main, p);
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
-    (void)pthread_attr_destroy(&attr);
-    return -rc;
+    (void)pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    rc = rc == 0 ? pthread_create(&thread, attr, thread_main, p) : rc;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(attr);
+    return rc;
 }
 
-int sley__pool_make_thread(struct sley_blocking_pool *p)
+/** Makes a thread that is counted already and on its way to the queue. If that fails, jobs that nobody can run get -EAGAIN. */
+static int make_thread(struct sley_blocking_pool *p)
 {
     struct sley__blocking_queue *q = &p->queue;
-    const int rc = create_thread(p);
-    if (rc == 0) {
+    struct sley__blocking_link stranded;
+    pthread_attr_t attr;
+    if (pthread_attr_init(&attr) == 0 && start_thread(p, &attr) == 0) {
         return 0;
     }
     sley__queue_lock(q);
-    sley__queue_set_live(q, sley__queue_live(q) - 1);
+    sley__queue_add_live(q, UINT32_MAX);
     q->searching = false;
-    struct sley__blocking_job *stranded = sley__queue_live(q) == 0 ? sley__queue_drop(q, true) : NULL;
-    if (q->stopping) {
-        sley__futex_wake(&q->live, UINT32_MAX);
-    }
+    sley__queue_drop(q, sley__queue_live(q) == 0 ? 0 : UINT32_MAX, &stranded);
+    sley__futex_wake(&q->live, UINT32_MAX);
     sley__queue_unlock(q);
-    sley__pool_refuse(p, stranded, -EAGAIN);
-    return rc == -ENOMEM ? -ENOMEM : -EAGAIN;
+    refuse(p, &stranded, -EAGAIN);
+    return -EAGAIN;
 }
 
 /* ---- start and end ----------------------------------------------------------------------------------------------- */
 
+static bool sensible(const struct sley_blocking_opts *o)
+{
+    return (o->thread_max == 0 || o->thread_min <= o->thread_max) &&
+           (o->stack_bytes == 0 || o->stack_bytes >= (size_t)sysconf(_SC_THREAD_STACK_MIN)) &&
+           (!o->alloc || (o->alloc->ops->caps & SLEY_ALLOC_CAP_THREADS));
+}
+
 int sley_blocking_create(const struct sley_blocking_opts *o, struct sley_blocking_pool **ret_pool)
 {
     static const struct sley_blocking_opts none;
-    struct sley_alloc libc;
+    struct sley_alloc libc = {0};
     o = o ? o : &none;
-    const size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
-    const uint32_t max = o->thread_max ? o->thread_max : 512;
-    const int libc_rc = sley_alloc_libc_init(&libc);
-    if (!ret_pool || o->thread_min > max || (o->stack_bytes && o->stack_bytes < least) ||
-        (o->alloc && !(o->alloc->ops->caps & SLEY_ALLOC_CAP_THREADS))) {
+    if (!ret_pool || !sensible(o)) {
         return -EINVAL;
     }
-    if (!o->alloc && libc_rc < 0) {
-        return libc_rc;
-    }
-    struct sley_alloc *alloc = o->alloc ? o->alloc : &libc;
-    struct sley_blocking_pool *p = sley_alloc_get(alloc, sizeof *p, _Alignof(struct sley_blocking_pool));
+    (void)sley_alloc_libc_init(&libc);
+    int rc = 0;
+    struct sley_blocking_pool *p = sley_alloc_get(o->alloc ? o->alloc : &libc, sizeof *p, _Alignof(struct sley_blocking_pool));
     if (!p) {
         return -ENOMEM;
     }
-    memset(p, 0, sizeof *p);
-    p->libc = libc;
-    p->alloc = o->alloc ? o->alloc : &p->libc;
-    p->name = o->name ? o->name : "blocking";
-    p->idle_ns = o->idle_ns ? o->idle_ns : 10 * SLEY_S;
-    p->spin_ns = sley__futex_cpu_count() > 1 ? SPIN_NS : 0;
-    p->stack_bytes = o->stack_bytes;
-    p->report = o->report;
-    p->report_arg = o->report_arg;
-    p->queue.thread_min = o->thread_min;
-    p->queue.thread_max = max;
-    p->queue.queue_max = o->queue_max ? o->queue_max : 65536;
-    p->queue.spin_credit = SLEY__SPIN_CREDIT_MAX / 2;
-    int rc = 0;
+    *p = (struct sley_blocking_pool){.opts = *o, .libc = libc};
+    p->opts.name = o->name ? o->name : "blocking";
+    p->opts.idle_ns = o->idle_ns ? o->idle_ns : 10 * SLEY_S;
+    p->opts.alloc = o->alloc ? o->alloc : &p->libc;
+    sley__queue_init(&p->queue, o);
     for (uint32_t i = 0; i < o->thread_min && rc == 0; i++) {
         sley__queue_lock(&p->queue);
-        sley__queue_set_live(&p->queue, sley__queue_live(&p->queue) + 1);
+        sley__queue_add_live(&p->queue, 1);
         p->queue.searching = true;
         sley__queue_unlock(&p->queue);
-        rc = sley__pool_make_thread(p);
+        rc = make_thread(p);
     }
     if (rc < 0) {
         (void)sley_blocking_destroy(p);
@@ -249,14 +204,13 @@ int sley_blocking_create(const struct sley_blocking_opts *o, struct sley_blockin
 }
 
 /** Wakes every idle thread: limits have changed, or the end has come. Holds the lock before and after. */
-static void dismiss_all(struct sley__blocking_queue *q)
+static void dismiss_all(struct sley_blocking_pool *p)
 {
     struct sley__blocking_thread *t;
-    uint32_t left = q->idle_count; /* those that go back to sleep are not woken again */
-    while (left-- > 0 && (t = sley__queue_dismiss(q)) != NULL) {
-        sley__queue_unlock(q);
-        sley__queue_ring(t);
-        sley__queue_lock(q);
+    uint32_t left = p->queue.idle_count; /* from the bottom: one that goes back to sleep does so on top, and is not woken again */
+    while (left-- > 0 && (t = sley__queue_dismiss(&p->queue, true)) != NULL) {
+        sley__pool_leave(p, &t->bell);
+        sley__queue_lock(&p->queue);
     }
 }
 
@@ -265,100 +219,69 @@ int sley_blocking_resize(struct sley_blocking_pool *p, uint32_t thread_min, uint
     if (!p || thread_min > thread_max) {
         return -EINVAL;
     }
-    struct sley__blocking_queue *q = &p->queue;
-    sley__queue_lock(q);
-    q->thread_min = thread_min;
-    q->thread_max = thread_max;
-    dismiss_all(q);
-    sley__pool_leave(p, sley__queue_call(q));
+    sley__queue_lock(&p->queue);
+    p->queue.thread_min = thread_min;
+    p->queue.thread_max = thread_max;
+    dismiss_all(p);
+    sley__pool_leave(p, sley__queue_call(&p->queue));
     return 0;
 }
 
-static void report_job(const struct sley_blocking_pool *p, const char *name, const char *what)
+static void report(const struct sley_blocking_opts *o, const char *job, const char *what)
 {
     char text[192];
-    (void)snprintf(text, sizeof text, "blocking pool \"%s\": a job of \"%s\" %s", p->name, name, what);
-    p->report(p->report_arg, SLEY_REPORT_LEFT, text);
+    if (job && o->report) {
+        (void)snprintf(text, sizeof text, "blocking pool \"%s\": a job of \"%s\" %s", o->name, job, what);
+        o->report(o->report_arg, SLEY_REPORT_LEFT, text);
+    }
 }
 
-static void report_left(const struct sley_blocking_pool *p)
+static void report_left(struct sley_blocking_pool *p)
 {
-    for (const struct sley__blocking_thread *t = p->queue.all; t && p->report; t = t->next) {
-        if (t->runs) {
-            report_job(p, t->runs, "runs and does not end");
-        }
+    struct sley__blocking_link *l, *threads = &p->queue.awake, *jobs = &p->queue.jobs;
+    for (l = threads->next; l != threads; l = l->next) {
+        report(&p->opts, sley_container_of(l, struct sley__blocking_thread, link)->runs, "runs and does not end");
     }
-    for (const struct sley__blocking_job *job = p->queue.head; job && p->report; job = job->next) {
-        report_job(p, job->name, "must run and has found no thread");
+    for (l = jobs->next; l != jobs; l = l->next) {
+        report(&p->opts, sley_container_of(l, struct sley__blocking_job, link)->name, "must run and has found no thread");
     }
 }
 
 int sley_blocking_stop(struct sley_blocking_pool *p, uint64_t deadline_ns)
 {
-    if (!p) {
-        return 0;
-    }
-    if (sley__pool_inside(p)) {
-        return -EDEADLK;
+    if (!p || p == thread_pool) {
+        return p ? -EDEADLK : 0;
     }
     struct sley__blocking_queue *q = &p->queue;
+    struct sley__blocking_link dropped;
     sley__queue_lock(q);
     q->stopping = true;
-    struct sley__blocking_job *dropped = sley__queue_drop(q, false);
-    dismiss_all(q);
+    sley__queue_drop(q, SLEY_BLOCKING_MUST_RUN, &dropped);
+    dismiss_all(p);
     sley__pool_leave(p, sley__queue_call(q));
-    sley__pool_refuse(p, dropped, -ECANCELED);
-    /* acquire: observes what threads that have ended did; pairs with sley__queue_set_live */
-    for (uint32_t live; (live = atomic_load_explicit(&q->live, memory_order_acquire)) > 0;) {
-        if (deadline_ns != SLEY_NEVER && deadline_ns <= sley__futex_now_ns()) {
-            break;
-        }
+    refuse(p, &dropped, -ECANCELED);
+    for (uint32_t live; (live = sley__queue_live(q)) > 0 && (deadline_ns == SLEY_NEVER || sley_now_ns() < deadline_ns);) {
         sley__futex_wait(&q->live, live, deadline_ns);
     }
     sley__queue_lock(q);
-    const bool over = sley__queue_live(q) == 0;
-    const bool joins = over && p->has_ended;
-    const pthread_t last = p->ended;
-    p->has_ended = p->has_ended && !over;
-    p->timed_out = !over;
+    const bool over = sley__queue_live(q) == 0, joins = over && p->has_ended;
+    p->has_ended = p->has_ended && !joins;
     if (!over) {
         report_left(p);
     }
     sley__queue_unlock(q);
     if (joins) {
-        (void)pthread_join(last, NULL); /* who has joined the one before, and so on */
+        (void)pthread_join(p->ended, NULL); /* who has joined the one before, and so on; no thread is left to write it */
     }
     return over ? 0 : -ETIMEDOUT;
 }
 
 int sley_blocking_destroy(struct sley_blocking_pool *p)
 {
-    int rc = sley_blocking_stop(p, p && p->timed_out ? 0 : SLEY_NEVER);
-    if (rc == -ETIMEDOUT) {
-        sley__queue_lock(&p->queue);
-        const bool left = sley__queue_live(&p->queue) > 0;
-        p->orphan = left;
-        sley__queue_unlock(&p->queue);
-        if (left) {
-            return -ETIMEDOUT;
-        }
-        rc = sley_blocking_stop(p, SLEY_NEVER); /* they have ended meanwhile: the last of them is joined */
-    }
+    const int rc = sley_blocking_stop(p, p && p->queue.stopping ? 0 : SLEY_NEVER);
     if (p && rc == 0) {
-        release(p);
+        struct sley_alloc libc = p->libc;
+        sley_alloc_put(p->opts.alloc == &p->libc ? &libc : p->opts.alloc, p, sizeof *p);
     }
     return rc;
-}
-
-void sley_blocking_stats(struct sley_blocking_pool *p, struct sley_blocking_stats *ret_stats)
-{
-    struct sley__blocking_queue *q = &p->queue;
-    sley__queue_lock(q);
-    *ret_stats = (struct sley_blocking_stats){
-        .thread_count = sley__queue_live(q),
-        .idle_count = q->idle_count,
-        /* relaxed: the lock is held */
-        .queued_count = atomic_load_explicit(&q->count, memory_order_relaxed),
-    };
-    sley__queue_unlock(q);
 }

@@ -8,26 +8,17 @@
 
 struct sley_blocking_pool {
     struct sley__blocking_queue queue;
-    const char *name;
-    uint64_t idle_ns, spin_ns;
-    size_t stack_bytes;
-    struct sley_alloc *alloc;
-    sley_report_fn report;
-    void *report_arg;
+    struct sley_blocking_opts opts; /* defaults filled in */
     struct sley_alloc libc;
     /* guarded by the queue's lock */
     pthread_t ended; /* the thread that ended last, if has_ended: the next one joins it */
-    bool has_ended, timed_out, orphan;
+    bool has_ended;
 };
 
-/** Makes a thread that is counted in `live` already and on its way to the queue; if that fails, jobs that nobody can run get -EAGAIN. */
-int sley__pool_make_thread(struct sley_blocking_pool *p);
 /** Leaves the lock and calls who was chosen. */
-void sley__pool_leave(struct sley_blocking_pool *p, struct sley__blocking_call call);
-/** Completes jobs of a list by `next` that are not run. */
-void sley__pool_refuse(struct sley_blocking_pool *p, struct sley__blocking_job *list, int32_t verdict);
+void sley__pool_leave(struct sley_blocking_pool *p, SLEY_ATOMIC(uint32_t) *call);
 void sley__pool_free_job(struct sley_blocking_pool *p, struct sley__blocking_job *job);
-/** Does this thread run a job of a pool? */
-bool sley__pool_inside(const struct sley_blocking_pool *p);
+/** Completes the op of a job; it may be gone afterwards, and so may its executor. */
+void sley__pool_complete(struct sley_blocking_op *op, int32_t verdict);
 
 #endif

@@ -1,14 +1,26 @@
 /* The pool's queue: its lock, who is called when, and how a thread rests. All atomics and sleeping of the pool are here. */
 #include "queue.h"
 
+#include <sched.h>
+
+#include <sley/timer.h>
+
 /* The critical sections take some ten nanoseconds: who holds the lock for longer has lost its processor. */
-enum { LOCK_SPINS = 100 };
+#ifndef SLEY__LOCK_SPINS /* tests/explore goes to sleep soon */
+#define SLEY__LOCK_SPINS 100
+#endif
+/* A vain spin takes back what two rewarded ones have earned; without credit one of so many tries sees whether it pays now. */
+enum { SPIN_CREDIT_MAX = 8, SPIN_VAIN = 2, SPIN_PROBE_EVERY = 32 };
+/* About what a sleep and a wake cost both sides where processors are virtual, and as long as an executor takes to wake up: only
+ * then can it and the pool find each other awake. Alone, who was to hand something in has had its turn after a yield or two. */
+#define SPIN_NS (40 * SLEY_US)
+enum { SPIN_YIELDS = 2 };
 
 /* ---- the lock ---------------------------------------------------------------------------------------------------- */
 
 static void lock_slow(SLEY_ATOMIC(uint32_t) *lock)
 {
-    for (uint32_t i = 0; i < LOCK_SPINS; i++) {
+    for (uint32_t i = 0; i < SLEY__LOCK_SPINS; i++) {
         uint32_t expected = 0;
         SLEY__RELAX();
         /* relaxed: only a look; acquire: as in sley__queue_lock */
@@ -41,214 +53,179 @@ void sley__queue_unlock(struct sley__blocking_queue *q)
     }
 }
 
+/* ---- rings ------------------------------------------------------------------------------------------------------- */
+
+void sley__link_init(struct sley__blocking_link *ring)
+{
+    ring->next = ring->prev = ring;
+}
+
+void sley__link_insert(struct sley__blocking_link *at, struct sley__blocking_link *n)
+{
+    n->next = at;
+    n->prev = at->prev;
+    at->prev->next = n;
+    at->prev = n;
+}
+
+void sley__link_remove(struct sley__blocking_link *n)
+{
+    n->prev->next = n->next;
+    n->next->prev = n->prev;
+}
+
 /* ---- jobs in line ------------------------------------------------------------------------------------------------ */
 
-static uint32_t count(const struct sley__blocking_queue *q)
+void sley__queue_init(struct sley__blocking_queue *q, const struct sley_blocking_opts *o)
 {
-    /* relaxed: the lock is held; a spinner takes it before it acts on what it saw */
-    return atomic_load_explicit(&q->count, memory_order_relaxed);
+    sley__link_init(&q->jobs);
+    sley__link_init(&q->idle);
+    sley__link_init(&q->awake);
+    q->thread_min = o->thread_min;
+    q->thread_max = o->thread_max ? o->thread_max : 512;
+    q->queue_max = o->queue_max ? o->queue_max : 65536;
+    q->spin_credit = SPIN_CREDIT_MAX / 2;
+    q->alone = sley__futex_alone();
 }
 
-static void set_count(struct sley__blocking_queue *q, uint32_t n)
+static void add_count(struct sley__blocking_queue *q, uint32_t n)
 {
-    /* relaxed: as above */
-    atomic_store_explicit(&q->count, n, memory_order_relaxed);
-}
-
-int sley__queue_admit(const struct sley__blocking_queue *q, uint32_t flags)
-{
-    if (q->stopping) {
-        return -ECANCELED;
-    }
-    const bool full = count(q) >= q->queue_max || q->thread_max == 0;
-    return (flags & SLEY_BLOCKING_TRY) && full ? -EAGAIN : 0;
+    /* relaxed: see sley__queue_count. The lock is held: no other writer */
+    atomic_store_explicit(&q->count, sley__queue_count(q) + n, memory_order_relaxed);
 }
 
 void sley__queue_put(struct sley__blocking_queue *q, struct sley__blocking_job *job)
 {
-    job->stage = SLEY__JOB_QUEUED;
-    job->next = NULL;
-    job->prev = q->tail;
-    if (q->tail) {
-        q->tail->next = job;
-    } else {
-        q->head = job;
-    }
-    q->tail = job;
-    set_count(q, count(q) + 1);
+    job->queued = true;
+    sley__link_insert(&q->jobs, &job->link);
+    add_count(q, 1);
 }
 
 void sley__queue_remove(struct sley__blocking_queue *q, struct sley__blocking_job *job)
 {
-    *(job->prev ? &job->prev->next : &q->head) = job->next;
-    *(job->next ? &job->next->prev : &q->tail) = job->prev;
-    job->stage = 0;
-    set_count(q, count(q) - 1);
+    job->queued = false;
+    sley__link_remove(&job->link);
+    add_count(q, UINT32_MAX);
 }
 
 struct sley__blocking_job *sley__queue_take(struct sley__blocking_queue *q)
 {
-    struct sley__blocking_job *job = q->head;
-    if (job && (q->stopping || q->thread_max > 0)) {
-        sley__queue_remove(q, job);
-        job->stage = SLEY__JOB_RUNNING;
-        return job;
+    if (sley__queue_count(q) == 0 || (sley__queue_live(q) > q->thread_max && !q->stopping)) {
+        return NULL;
     }
-    return NULL;
+    struct sley__blocking_job *job = sley_container_of(q->jobs.next, struct sley__blocking_job, link);
+    sley__queue_remove(q, job);
+    return job;
 }
 
-struct sley__blocking_job *sley__queue_drop(struct sley__blocking_queue *q, bool all)
+void sley__queue_drop(struct sley__blocking_queue *q, uint32_t keep, struct sley__blocking_link *ret_dropped)
 {
-    struct sley__blocking_job *dropped = NULL, **tail = &dropped;
-    for (struct sley__blocking_job *job = q->head, *next; job; job = next) {
-        next = job->next;
-        if (all || !(job->flags & SLEY_BLOCKING_MUST_RUN)) {
+    sley__link_init(ret_dropped);
+    for (struct sley__blocking_link *l = q->jobs.next, *next; l != &q->jobs && keep != UINT32_MAX; l = next) {
+        struct sley__blocking_job *job = sley_container_of(l, struct sley__blocking_job, link);
+        next = l->next;
+        if (!(job->flags & keep)) {
             sley__queue_remove(q, job);
-            job->next = NULL;
-            *tail = job;
-            tail = &job->next;
+            sley__link_insert(ret_dropped, l);
         }
     }
-    return dropped;
 }
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
-static void idle_put(struct sley__blocking_queue *q, struct sley__blocking_thread *t)
+static void move(struct sley__blocking_queue *q, struct sley__blocking_thread *t, bool idle)
 {
-    t->idle = true;
-    t->idle_prev = NULL;
-    t->idle_next = q->idle;
-    if (q->idle) {
-        q->idle->idle_prev = t;
-    }
-    q->idle = t;
-    q->idle_count++;
-    /* relaxed: rung under the lock alone */
-    atomic_store_explicit(&t->bell, 0, memory_order_relaxed);
+    t->idle = idle;
+    q->idle_count += idle ? 1 : UINT32_MAX;
+    sley__link_remove(&t->link);
+    sley__link_insert(idle ? q->idle.next : &q->awake, &t->link);
+    /* relaxed: whoever sees it takes the lock. Set under the lock: a thread whose time is over ends without having heard it */
+    atomic_store_explicit(&t->bell, !idle, memory_order_relaxed);
 }
 
-static void idle_remove(struct sley__blocking_queue *q, struct sley__blocking_thread *t)
+struct sley__blocking_thread *sley__queue_dismiss(struct sley__blocking_queue *q, bool oldest)
 {
-    t->idle = false;
-    *(t->idle_prev ? &t->idle_prev->idle_next : &q->idle) = t->idle_next;
-    if (t->idle_next) {
-        t->idle_next->idle_prev = t->idle_prev;
+    struct sley__blocking_link *l = oldest ? q->idle.prev : q->idle.next;
+    struct sley__blocking_thread *t = sley_container_of(l, struct sley__blocking_thread, link);
+    if (q->idle_count == 0) {
+        return NULL;
     }
-    q->idle_count--;
-}
-
-struct sley__blocking_thread *sley__queue_dismiss(struct sley__blocking_queue *q)
-{
-    struct sley__blocking_thread *t = q->idle;
-    if (t) {
-        idle_remove(q, t);
-        /* relaxed: who sees it takes the lock. Under the lock: a thread whose time is over may end without having slept it out */
-        atomic_store_explicit(&t->bell, 1, memory_order_relaxed);
-    }
+    move(q, t, false);
     return t;
 }
 
-void sley__queue_ring(struct sley__blocking_thread *t)
+SLEY_ATOMIC(uint32_t) *sley__queue_call(struct sley__blocking_queue *q)
 {
-    sley__futex_wake(&t->bell, 1);
-}
-
-struct sley__blocking_call sley__queue_call(struct sley__blocking_queue *q)
-{
-    struct sley__blocking_call call = {0};
     const uint32_t limit = q->stopping && q->thread_max == 0 ? 1 : q->thread_max; /* what must run needs somebody */
-    if (!q->head || q->searching || limit == 0) {
-        return call;
+    if (sley__queue_count(q) == 0 || q->searching || limit == 0) {
+        return NULL;
     }
-    call.thread = sley__queue_dismiss(q);
-    if (call.thread) {
-        call.thread->searching = true;
-    } else {
-        call.make = sley__queue_live(q) < limit;
+    struct sley__blocking_thread *t = sley__queue_dismiss(q, false);
+    if (t) {
+        t->searching = q->searching = true;
+        return &t->bell;
     }
-    if (call.make) {
-        sley__queue_set_live(q, sley__queue_live(q) + 1);
+    if (sley__queue_live(q) >= limit) {
+        return NULL;
     }
-    q->searching = call.thread || call.make;
-    return call;
+    sley__queue_add_live(q, 1);
+    q->searching = true;
+    return &q->live;
 }
 
 void sley__queue_arrive(struct sley__blocking_queue *q, struct sley__blocking_thread *t)
 {
-    if (t->searching) {
-        t->searching = false;
-        q->searching = false;
-    }
+    q->searching = q->searching && !t->searching;
+    t->searching = false;
 }
 
 /* ---- resting ------------------------------------------------------------------------------------------------------ */
 
-/** Spins without the lock until a job is there or the grace is over. */
-static void spin(struct sley__blocking_queue *q, uint64_t spin_ns)
-{
-    const uint64_t until = sley__futex_now_ns() + spin_ns;
-    do {
-        for (uint32_t i = 0; i < 16; i++) {
-            /* relaxed: a hint; the caller looks again under the lock */
-            if (atomic_load_explicit(&q->count, memory_order_relaxed) != 0) {
-                return;
-            }
-            SLEY__RELAX();
-        }
-    } while (sley__futex_now_ns() < until);
-}
-
-/** One at a time, and while it pays: as many rewarded spins as vain ones; now and then a try, to see whether that has changed. */
-static bool may_spin(struct sley__blocking_queue *q, uint64_t spin_ns)
-{
-    if (spin_ns == 0 || q->searching) {
-        return false;
-    }
-    return q->spin_credit > 0 || ++q->spin_probe % SLEY__SPIN_PROBE_EVERY == 0;
-}
-
-static void grace(struct sley__blocking_queue *q, struct sley__blocking_thread *t, uint64_t spin_ns)
+/** Waits without sleeping for a job; as the one who is on its way, so that nobody is called meanwhile. */
+static void spin(struct sley__blocking_queue *q, struct sley__blocking_thread *t)
 {
     q->searching = t->searching = true;
     sley__queue_unlock(q);
-    spin(q, spin_ns);
+    const uint64_t until = q->alone ? 0 : sley_now_ns() + SPIN_NS;
+    for (uint32_t i = 1; sley__queue_count(q) == 0 && (q->alone ? i <= SPIN_YIELDS : i % 16 || sley_now_ns() < until); i++) {
+        SLEY__RELAX();
+        (void)(q->alone && sched_yield());
+    }
     sley__queue_lock(q);
     sley__queue_arrive(q, t);
-    if (!q->head) {
-        q->spin_credit = (uint8_t)(q->spin_credit - (q->spin_credit > 0));
-    } else if (q->spin_credit < SLEY__SPIN_CREDIT_MAX) {
-        q->spin_credit++;
-    }
+    const int credit = q->spin_credit + (sley__queue_count(q) > 0 ? 1 : -SPIN_VAIN);
+    q->spin_credit = (uint8_t)(credit < 0 ? 0 : credit < SPIN_CREDIT_MAX ? credit : SPIN_CREDIT_MAX);
 }
 
-enum sley__queue_rest sley__queue_rest(struct sley__blocking_queue *q, struct sley__blocking_thread *t, uint64_t spin_ns,
-                                       uint64_t idle_ns)
+/** Sleeps until called or dismissed, or until it is no longer wanted. */
+static bool sleep_idle(struct sley__blocking_queue *q, struct sley__blocking_thread *t, uint64_t idle_ns)
 {
-    if (!q->stopping && may_spin(q, spin_ns)) {
-        grace(q, t, spin_ns);
-        if (q->head) {
-            return SLEY__REST_LOOK;
-        }
-    }
-    if (q->stopping || sley__queue_live(q) > q->thread_max) {
-        return SLEY__REST_END;
-    }
-    idle_put(q, t);
-    const uint64_t now = sley__futex_now_ns();
+    const uint64_t now = sley_now_ns();
     const bool stays = sley__queue_live(q) <= q->thread_min || idle_ns > SLEY_NEVER - now;
     const uint64_t until = stays ? SLEY_NEVER : now + idle_ns;
+    move(q, t, true);
     sley__queue_unlock(q);
-    /* relaxed: the lock is taken before anything is done about it */
-    while (atomic_load_explicit(&t->bell, memory_order_relaxed) == 0 &&
-           (until == SLEY_NEVER || sley__futex_now_ns() < until)) {
+    do {
         sley__futex_wait(&t->bell, 0, until);
-    }
+        /* relaxed: the lock is taken before anything is done about it */
+    } while (atomic_load_explicit(&t->bell, memory_order_relaxed) == 0 && (stays || sley_now_ns() < until));
     sley__queue_lock(q);
     sley__queue_arrive(q, t);
     if (!t->idle) {
-        return SLEY__REST_LOOK; /* called, also when the time was over at that moment */
+        return true; /* called, also when the time was over at that moment */
     }
-    idle_remove(q, t);
-    return q->head || sley__queue_live(q) <= q->thread_min ? SLEY__REST_LOOK : SLEY__REST_END;
+    move(q, t, false);
+    return sley__queue_count(q) > 0 || sley__queue_live(q) <= q->thread_min;
+}
+
+bool sley__queue_rest(struct sley__blocking_queue *q, struct sley__blocking_thread *t, uint64_t idle_ns)
+{
+    const bool pays = q->spin_credit > 0 || ++q->spin_probe % SPIN_PROBE_EVERY == 0;
+    if (pays && !q->stopping && !q->searching) {
+        spin(q, t);
+        if (sley__queue_count(q) > 0) {
+            return true;
+        }
+    }
+    return !q->stopping && sley__queue_live(q) <= q->thread_max && sleep_idle(q, t, idle_ns);
 }

@@ -102,19 +102,24 @@ static void park(struct sley_local_worker *w, uint64_t limit_ns)
         w->before_park(w->hook_arg);
     }
     const uint64_t tidy_ns = tidy(w);
-    if (sley_sched_ready(s) || !sley_sched_park(s)) {
+    if (sley_sched_ready(s)) {
+        return;
+    }
+    sley_executor_grace(s);
+    const bool stands = w->clock && w->clock->idle && sley_sched_held(s); /* such a clock does not move while a job is out */
+    if (!sley_sched_park(s)) {
         return;
     }
     const uint64_t next = earlier(earlier(sley_wheel_next(&w->wheel), limit_ns), tidy_ns);
     sley_watch_park(&w->watched);
-    if (w->clock && w->clock->idle && next != SLEY_NEVER && !(w->reactor && w->reactor->armed_count > 0)) {
+    if (w->clock && w->clock->idle && next != SLEY_NEVER && !stands && !(w->reactor && w->reactor->armed_count > 0)) {
         w->clock->idle(w->clock, next);
     } else if (w->reactor) {
         const uint64_t now = next == SLEY_NEVER ? 0 : now_ns(s);
-        const uint64_t left = next == SLEY_NEVER ? SLEY_NEVER : next > now ? next - now : 0;
+        const uint64_t left = next == SLEY_NEVER ? SLEY_NEVER : stands ? SLEY_MS : next > now ? next - now : 0;
         (void)w->reactor->ops->poll(w->reactor, left);
     } else {
-        sley_thread_wait(&w->bell, next);
+        sley_thread_wait(&w->bell, stands && next != SLEY_NEVER ? sley_thread_now_ns() + SLEY_MS : next);
     }
     sley_watch_unpark(&w->watched);
     sley_sched_unpark(s);

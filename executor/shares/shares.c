@@ -133,16 +133,34 @@ static void watch(struct sley_shares *ex, struct sley_sched *s, bool rouse)
     if (ex->is_real) {
         set_word(s, 0); /* before the deadline is known: else its end might be wiped out */
     }
-    if (!ex->is_real || !sley__slice_watch(&ex->slice, ex->slice_end_ns, rouse)) {
+    ex->is_watched = ex->is_real && sley__slice_watch(&ex->slice, ex->slice_end_ns, rouse);
+    if (!ex->is_watched) {
         set_word(s, 1);
     }
+}
+
+/** What other programs take from this thread is no queue's: two system calls for a slice that is long anyway. */
+static void meter(struct sley_shares *ex, uint64_t now_ns)
+{
+    ex->metered_ns = now_ns;
+    ex->cpu_ns = ex->is_watched ? sley__slice_cpu_ns() : 0;
+}
+
+static uint64_t spent_ns(const struct sley_shares *ex, uint64_t from_ns, uint64_t now_ns)
+{
+    return ex->is_watched ? ex->metered_ns - from_ns + (sley__slice_cpu_ns() - ex->cpu_ns) : now_ns - from_ns;
 }
 
 static bool need_preempt(struct sley_local *self, struct sley_sched *s)
 {
     struct sley_shares *ex = of(self);
-    if (!ex->over && s->ops->now_ns(s) < ex->slice_end_ns) {
+    const uint64_t now = s->ops->now_ns(s);
+    if (!ex->over && now < ex->slice_end_ns) {
+        const bool was_watched = ex->is_watched;
         watch(ex, s, ++ex->ask_count > ASKS_BY_CLOCK);
+        if (ex->is_watched != was_watched) {
+            meter(ex, now);
+        }
         return false;
     }
     end_slice(ex, s);
@@ -198,10 +216,11 @@ static uint32_t run(struct sley_local *self, struct sley_sched *s, uint32_t max)
         if (!q) {
             break;
         }
+        meter(ex, now);
         const uint32_t ran = sley_sched_run_slice(s, lane_of(s, q), left);
         const uint64_t end = s->ops->now_ns(s);
         left -= ran;
-        charge(ex, q, end - now, ran);
+        charge(ex, q, spent_ns(ex, now, end), ran);
         now = end;
         put_back(ex, s, q, now);
     }

@@ -10,6 +10,8 @@
  * before the last one, or within sl->linger_ns after it, may be seen late. Returns whether it watches. Thread: owner.
  */
 bool sley__slice_watch(struct sley__slice *sl, uint64_t deadline_ns, bool rouse);
+/** The CPU time of this thread, in ns. Cost: a system call. */
+uint64_t sley__slice_cpu_ns(void);
 /** Ends the thread. Thread: owner. */
 void sley__slice_end(struct sley__slice *sl);
 

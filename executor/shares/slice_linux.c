@@ -21,6 +21,13 @@ static uint64_t now_ns(void)
     return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t sley__slice_cpu_ns(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec;
+}
+
 static void futex_wait(struct sley__slice *sl, uint32_t state, uint64_t until_ns)
 {
     const struct timespec ts = {.tv_sec = (time_t)(until_ns / SLEY_S), .tv_nsec = (long)(until_ns % SLEY_S)};

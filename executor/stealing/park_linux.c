@@ -2,9 +2,15 @@
 #include "worker.h"
 
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+void sley__stealing_barrier(void)
+{
+    (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); /* registered by sley_sched_init */
+}
 
 uint64_t sley__stealing_now_ns(void)
 {

@@ -31,22 +31,11 @@ void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_
         return;
     }
     struct worker *w = worker_of(self);
-    /* acq_rel: a thief takes the slot by an exchange, too: it acquires what was done to the task, we what it did before */
-    struct sley_task *before = atomic_exchange_explicit(&w->lifo, t, memory_order_acq_rel);
+    struct sley_task *before = sley__lifo_put(&w->lifo, t);
     if (before) {
         sley__worker_push(w, before);
         sley__idle_notify(p);
     }
-}
-
-static struct sley_task *take_lifo(struct worker *w)
-{
-    /* relaxed: a hint */
-    if (!atomic_load_explicit(&w->lifo, memory_order_relaxed)) {
-        return NULL;
-    }
-    /* acq_rel: as in schedule */
-    return atomic_exchange_explicit(&w->lifo, NULL, memory_order_acq_rel);
 }
 
 /** Every so many resumes, by how long they have taken. */
@@ -86,7 +75,7 @@ struct sley_task *sley__worker_next(struct worker *w)
     if (w->tick % w->inject_interval == 0 && (t = take_injected(w, 1)) != NULL) {
         return t;
     }
-    if ((t = take_lifo(w)) != NULL) {
+    if ((t = sley__lifo_take(&w->lifo)) != NULL) {
         if (w->lifo_run++ < LIFO_RUN_MAX) {
             return t;
         }
@@ -112,14 +101,14 @@ static struct sley_task *take_stranded(struct worker *victim)
     /* relaxed: a hint, as is the count: the exchange takes it, whoever it belongs to by then */
     const uint32_t count = atomic_load_explicit(&victim->sched.resume_count, memory_order_relaxed);
     for (uint32_t i = 0; i < LOOKS; i++) {
-        /* relaxed: as above */
-        if (!atomic_load_explicit(&victim->lifo, memory_order_relaxed) ||
+        if (!sley__lifo_full(&victim->lifo) ||
+            /* relaxed: as above */
             atomic_load_explicit(&victim->sched.resume_count, memory_order_relaxed) != count) {
             return NULL;
         }
         __asm__ volatile("" ::: "memory");
     }
-    return take_lifo(victim);
+    return sley__lifo_rob(&victim->lifo);
 }
 
 struct sley_task *sley__worker_steal(struct worker *w)

@@ -1,5 +1,5 @@
 /* The work-stealing executor's table: start, drive, stop and end a pool of workers. */
-#include "worker.h"
+#include "rescue.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -272,6 +272,7 @@ static int init_worker(struct sley_stealing_pool *p, const struct sley_executor_
     int rc = sley_sched_init(&w->sched, &sley__worker_ops,
                              &(struct sley_sched_opts){p->alloc, config->report, config->report_arg});
     w->sched.blocking = config->blocking;
+    w->lifo.plain = w->sched.flags & SLEY__SCHED_BIAS;
     if (rc == 0) {
         rc = sley_wheel_init(&w->wheel, &(struct sley_wheel_opts){.tick_ns = config->tick_ns}, w->wheel_slots,
                              sizeof w->wheel_slots / sizeof w->wheel_slots[0], sley__pool_now_ns(p));
@@ -294,6 +295,7 @@ static int pool_start(struct sley_stealing_pool *p, const struct sley_executor_c
         sley_group_init(&p->group, p->scheds, p->count, group_release);
         sley__idle_init(p);
         p->config = config;
+        rc = sley__rescue_watch(p, config);
         while (rc == 0 && started < p->count) {
             rc = start_thread(&p->workers[started]);
             started += p->workers[started].thread != 0;
@@ -302,6 +304,9 @@ static int pool_start(struct sley_stealing_pool *p, const struct sley_executor_c
     }
     if (rc < 0) {
         join_all(p, started);
+        if (p->watch) {
+            sley__rescue_unwatch(p);
+        }
         destroy_reactors(p, started);
         while (ready > 0) {
             p->scheds[--ready]->group = NULL;
@@ -379,6 +384,7 @@ static int stealing_fini(struct sley_executor *ex)
         return -EBUSY;
     }
     join_all(p, p->count);
+    sley__rescue_unwatch(p);
     sley_group_close(&p->group);
     destroy_reactors(p, p->count);
     stealing->pool = NULL;

@@ -1,5 +1,5 @@
 /* A worker's thread: resumes what queue.c hands it, looks at its timers and its reactor in between, rests when the pool pauses. */
-#include "worker.h"
+#include "rescue.h"
 
 #include <stdio.h>
 
@@ -108,6 +108,10 @@ void sley__worker_look(struct worker *w)
     if (w->reactor && sley_reactor_armed(w->reactor)) {
         (void)w->reactor->ops->poll(w->reactor, 0);
     }
+    /* relaxed: a hint; who says it wakes somebody, too */
+    if (SLEY_UNLIKELY(atomic_load_explicit(&w->pool->stuck_count, memory_order_relaxed) != 0)) {
+        sley__rescue(w);
+    }
 }
 
 void sley__worker_wait(struct worker *w, uint64_t next_ns)
@@ -115,17 +119,16 @@ void sley__worker_wait(struct worker *w, uint64_t next_ns)
     struct sley_stealing_pool *p = w->pool;
     /* relaxed: a statistic that this thread alone writes */
     atomic_store_explicit(&w->parks, atomic_load_explicit(&w->parks, memory_order_relaxed) + 1, memory_order_relaxed);
+    sley_watch_park(&w->watched);
     if (w->reactor) {
         const uint64_t now = next_ns == SLEY_NEVER ? 0 : sley__pool_now_ns(p);
         (void)w->reactor->ops->poll(w->reactor, next_ns == SLEY_NEVER ? SLEY_NEVER : next_ns > now ? next_ns - now : 0);
-        return;
-    }
-    /* acquire: pairs with ring */
-    if (!atomic_exchange_explicit(&w->bell, 0, memory_order_acquire)) {
+    } else if (!atomic_exchange_explicit(&w->bell, 0, memory_order_acquire)) { /* acquire: pairs with ring */
         sley__stealing_sleep(&w->bell, 0, next_ns);
         /* acquire, and no plain store: what comes with each ring that is taken in here is seen */
         (void)atomic_exchange_explicit(&w->bell, 0, memory_order_acquire);
     }
+    sley_watch_unpark(&w->watched);
 }
 
 /** Does nothing until the pool goes on or ends. */
@@ -135,11 +138,13 @@ static void rest(struct worker *w)
     /* acq_rel: whoever has paused the pool observes what this worker has done, and it what they do */
     atomic_fetch_add_explicit(&p->resting, 1, memory_order_acq_rel);
     ended(&w->sched);
+    sley_watch_park(&w->watched);
     uint32_t phase;
     /* acquire: pairs with set_phase */
     while ((phase = atomic_load_explicit(&p->phase, memory_order_acquire)) == PHASE_PAUSED || phase == PHASE_STARTING) {
         sley__stealing_sleep(&p->phase, phase, SLEY_NEVER);
     }
+    sley_watch_unpark(&w->watched);
     /* acq_rel: as above */
     atomic_fetch_sub_explicit(&p->resting, 1, memory_order_acq_rel);
 }
@@ -175,6 +180,7 @@ void *sley__worker_main(void *arg)
     (void)pthread_setname_np(pthread_self(), name);
     (void)sley_sched_enter(&w->sched);
     sley_sched_adopt(&w->sched);
+    sley_watch_enter(&w->watched);
     w->start_rc = sley_executor_make_reactor(p->config, p->alloc, &w->reactor);
     if (w->start_rc == 0 && w->reactor && !(w->reactor->ops->caps & SLEY_REACTOR_CAP_SHARED) && p->count > 1) {
         w->start_rc = -ENOTSUP;
@@ -193,6 +199,7 @@ void *sley__worker_main(void *arg)
             rest(w);
         }
     }
+    sley_watch_park(&w->watched);
     (void)sley_sched_enter(NULL);
     return NULL;
 }

@@ -5,9 +5,11 @@
 #include <pthread.h>
 
 #include <sley/stealing.h>
+#include <sley/watch.h>
 
 #include "inject.h"
 #include "ring.h"
+#include "lifo.h"
 
 enum {
     RING_CAPACITY = 256, /* as Go and tokio: a burst that is larger is worth sharing */
@@ -29,14 +31,16 @@ struct worker {
     uint64_t resume_ns;       /* how long a resume takes: moving average */
     pthread_t thread;
     int start_rc;
+    struct sley_watched watched;
     SLEY_ATOMIC(uint32_t) bell; /* what it parks on without a reactor */
     struct sley_scope_op drained;
     struct sley_wait_hook drained_hook;
     /* other workers read and write */
-    SLEY_ATOMIC(struct sley_task *) lifo __attribute__((aligned(64)));
+    struct sley__lifo lifo __attribute__((aligned(64)));
     struct sley__steal_ring ring;
     SLEY_ATOMIC(struct sley_task *) slots[RING_CAPACITY];
     SLEY_ATOMIC(uint64_t) steals, overflows, parks;
+    SLEY_ATOMIC(uint32_t) stuck; /* it needs help: rescue.c */
     SLEY_ATOMIC(uint32_t) wheel_lock __attribute__((aligned(64)));
     struct sley_wheel wheel; /* under wheel_lock */
     struct sley_wheel_slot wheel_slots[SLEY_WHEEL_SLOT_COUNT_DEFAULT];
@@ -53,12 +57,14 @@ struct sley_stealing_pool {
     struct sley_clock *clock;
     void (*before_park)(void *arg);
     void *hook_arg;
+    struct sley_watch *watch;
     uint32_t count;
     struct worker *workers;
     struct sley_sched **scheds;
     SLEY_ATOMIC(uint32_t) idle __attribute__((aligned(64))); /* idle.c */
     SLEY_ATOMIC(uint32_t) waking;
     struct sley__inject inject;
+    SLEY_ATOMIC(uint32_t) stuck_count;
     SLEY_ATOMIC(uint32_t) phase __attribute__((aligned(64)));
     SLEY_ATOMIC(uint32_t) resting;     /* workers that have seen PAUSED, or have not begun */
     SLEY_ATOMIC(uint32_t) news;        /* a futex: something that a driver waits for may have happened */
@@ -94,6 +100,7 @@ uint64_t sley__pool_now_ns(const struct sley_stealing_pool *p);
 extern const struct sley_sched_ops sley__worker_ops;
 
 /* park_linux.c */
+void sley__stealing_barrier(void); /* a full barrier on every running thread of the process, for schedulers with SLEY__SCHED_BIAS */
 void sley__stealing_sleep(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t deadline_ns);
 void sley__stealing_rouse(SLEY_ATOMIC(uint32_t) *word);
 uint64_t sley__stealing_now_ns(void);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "executor/blocking/pool.h"
+
 void gate_init(struct gate *g)
 {
     CHECK_INT(sem_init(&g->entered, 0, 0), ==, 0);
@@ -137,11 +139,19 @@ void rig_runtime_end(struct sley_runtime *rt)
     CHECK_RC(sley_runtime_fini(rt), 0);
 }
 
+void rig_stats(struct sley_blocking_pool *p, struct rig_stats *ret_stats)
+{
+    struct sley__blocking_queue *q = &p->queue;
+    sley__queue_lock(q);
+    *ret_stats = (struct rig_stats){sley__queue_live(q), q->idle_count, sley__queue_count(q)};
+    sley__queue_unlock(q);
+}
+
 void rig_settle(struct sley_blocking_pool *p, uint32_t threads, uint32_t idle)
 {
-    struct sley_blocking_stats s;
+    struct rig_stats s;
     do {
         (void)sched_yield();
-        sley_blocking_stats(p, &s);
+        rig_stats(p, &s);
     } while (s.thread_count != threads || s.idle_count != idle);
 }

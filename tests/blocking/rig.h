@@ -52,6 +52,11 @@ struct sley_blocking_pool *rig_pool(uint32_t min, uint32_t max, uint32_t queue, 
 /** A runtime over it (NULL: its own) and the counting allocator. */
 void rig_runtime(struct sley_runtime *rt, struct sley_blocking_pool *pool);
 void rig_runtime_end(struct sley_runtime *rt);
+/** What a pool is doing now. */
+struct rig_stats {
+    uint32_t thread_count, idle_count, queued_count;
+};
+void rig_stats(struct sley_blocking_pool *p, struct rig_stats *ret_stats);
 /** Waits (looking again and again) until a pool has so many threads, of which so many sleep. */
 void rig_settle(struct sley_blocking_pool *p, uint32_t threads, uint32_t idle);
 

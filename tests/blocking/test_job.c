@@ -1,5 +1,6 @@
 /* Jobs: who may ask, what comes back, what a cancel does at each stage. */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
@@ -151,8 +152,8 @@ SLEY_TEST(five_jobs_on_four_threads, "BLOCK-02") {
     }
     rig_turn(&rt);
     gate_wait(&g, 4); /* four are in at once */
-    struct sley_blocking_stats s;
-    sley_blocking_stats(p, &s);
+    struct rig_stats s;
+    rig_stats(p, &s);
     CHECK_UINT(s.thread_count, ==, 4);
     CHECK_UINT(s.idle_count, ==, 0);
     CHECK_UINT(s.queued_count, ==, 1);
@@ -521,6 +522,69 @@ SLEY_TEST(blocking_producer_is_read_by_a_task, "BLOCK-15") {
     CHECK_INT(result, ==, ITEMS / (int)harness_slowness());
     rig_runtime_end(&rt);
     items_fini(&channel, NULL);
+}
+
+/* ---- a clock that jumps when all is idle ------------------------------------------------------------------------------ */
+
+struct jumping {
+    struct sley_clock clock;
+    uint64_t now_ns;
+    SLEY_ATOMIC(int) parks;
+};
+static uint64_t jumping_now(struct sley_clock *c)
+{
+    return sley_container_of(c, struct jumping, clock)->now_ns;
+}
+static void jump(struct sley_clock *c, uint64_t next_ns)
+{
+    sley_container_of(c, struct jumping, clock)->now_ns = next_ns;
+}
+static void count_park(void *arg)
+{
+    (void)count_job(&((struct jumping *)arg)->parks);
+}
+
+/* Ends when the executor has been idle beside it some times. */
+static int outlast_parks(void *arg)
+{
+    struct jumping *j = arg;
+    while (atomic_load_explicit(&j->parks, memory_order_relaxed) < 3) {
+        (void)sched_yield();
+    }
+    return 1;
+}
+
+struct timed {
+    struct jumping *clock;
+};
+static int job_under_a_deadline(struct timed *a)
+{
+    int result = 0;
+    const uint64_t before = sley_now_ns();
+    int rc = SLEY_UNTIL(sley_after_ns(SLEY_MS), sley_blocking(outlast_parks, a->clock, &result));
+    CHECK_RC(rc, 0);
+    CHECK_INT(result, ==, 1);
+    CHECK_UINT(sley_now_ns(), ==, before); /* it stood still */
+    rc = sley_sleep(SLEY_S);
+    CHECK_UINT(sley_now_ns(), >=, before + SLEY_S); /* and jumps again */
+    return rc;
+}
+SLEY_FIBER(job_under_a_deadline, struct timed)
+
+SLEY_TEST(virtual_clock_stands_while_a_job_is_out, "BLOCK-14") {
+    const char *const reactors[] = {"epoll", "none"};
+    for (int i = 0; i < 2; i++) {
+        struct jumping j = {.clock = {jumping_now, jump}, .now_ns = SLEY_S};
+        struct sley_runtime rt;
+        int result = 1;
+        const struct sley_runtime_opts o = {.reactor_name = reactors[i], .clock = &j.clock, .alloc = harness_alloc(),
+                                            .before_park = count_park, .hook_arg = &j};
+        CHECK_RC(sley_runtime_init(&rt, &o), 0);
+        CHECK_RC(sley_runtime_run(&rt, &job_under_a_deadline__type, &(struct timed){&j}, &result), 0);
+        CHECK_RC(result, 0);
+        CHECK_RC(sley_runtime_stop(&rt, j.now_ns + SLEY_S), 0); /* a deadline of that clock */
+        CHECK_RC(sley_runtime_fini(&rt), 0);
+    }
 }
 
 /* Two runtimes, two pools: neither notices the other. */

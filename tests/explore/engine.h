@@ -127,7 +127,8 @@ bool is_thread_local(uintptr_t addr);
 int search_event(void);
 /** The running thread stops here until its access has been done. */
 void thread_access(struct access *a);
-void search_schedule(char *to, size_t size);
+/** Leaves the execution, from whatever stack. */
+_Noreturn void search_abandon(void);
 
 /* report.c */
 void report_step(unsigned actor, const struct access *a);

@@ -1,4 +1,4 @@
-/* What people see: the steps of a schedule, a line per scenario, crashes with the schedule that led there. */
+/* What people see: the steps of a schedule, a line per scenario; crashes become bugs of their schedule. */
 #include "engine.h"
 
 #include "harness.h"
@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char *const kinds[] = {"exchange", "add", "sub", "or", "and", "xor", "cas", "load", "store",
                                     "fence", "membarrier", "futex wait", "futex wake", "woken", "pause", "flush"};
@@ -51,15 +50,13 @@ void report_step(unsigned actor, const struct access *a)
            a->line);
 }
 
+/** A crash is a bug of this schedule like any other: the engine's stack is not the one that crashed. */
 static void crashed(int sig)
 {
-    char schedule[2048], text[2304];
-    search_schedule(schedule, sizeof schedule);
-    const int n = snprintf(text, sizeof text, "signal %d in thread %c; schedule: %s\n", sig, 'a' + run.current, schedule);
-    if (write(STDOUT_FILENO, text, (size_t)n) == n) {
-        _exit(1);
-    }
-    _exit(2);
+    run.current = run.current < 0 ? 0 : run.current;
+    (void)snprintf(run.what, sizeof run.what, "signal %d in thread %c", sig, 'a' + run.current);
+    run.failed = true;
+    search_abandon();
 }
 
 void report_crashes(void)
@@ -67,7 +64,7 @@ void report_crashes(void)
     static char stack[64 * 1024];
     const stack_t alt = {.ss_sp = stack, .ss_size = sizeof stack};
     (void)sigaltstack(&alt, NULL);
-    struct sigaction act = {.sa_handler = crashed, .sa_flags = SA_ONSTACK};
+    struct sigaction act = {.sa_handler = crashed, .sa_flags = SA_ONSTACK | SA_NODEFER};
     const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         (void)sigaction(signals[i], &act, NULL);

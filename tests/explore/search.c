@@ -164,6 +164,11 @@ void explore_fail(const char *fmt, ...)
     longjmp(out, 1);
 }
 
+void search_abandon(void)
+{
+    longjmp(out, 1);
+}
+
 /* ---- the path ----------------------------------------------------------------------------------------------------- */
 
 static struct node *next_node(bool *ret_known)
@@ -537,7 +542,7 @@ static enum ending run_once(const struct explore_scenario *s)
 
 /* ---- all of them ---------------------------------------------------------------------------------------------------- */
 
-void search_schedule(char *to, size_t size)
+static void write_schedule(char *to, size_t size)
 {
     size_t n = 0;
     for (unsigned i = 0; i < depth && n + 1 < size; i++) {
@@ -577,7 +582,7 @@ void explore_run(const struct explore_scenario *s, struct explore_result *ret)
         if (ending == FAILED) {
             ret->found = true;
             (void)snprintf(ret->what, sizeof ret->what, "%s", run.what);
-            search_schedule(ret->schedule, sizeof ret->schedule);
+            write_schedule(ret->schedule, sizeof ret->schedule);
             break;
         }
         if (!backtrack()) {

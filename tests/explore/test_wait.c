@@ -221,7 +221,6 @@ EXPLORE_TEST(planted_registration_without_cas_loses_a_completion)
 EXPLORE_TEST(planted_relaxed_orders_of_the_word_are_races)
 {
     find("complete relaxed", (struct explore_planted){"sley__wait_complete_slow", EXPLORE_CAS, EXPLORE_RELAX}, "data race");
-    find("register relaxed", (struct explore_planted){"sley__wait_register", EXPLORE_CAS, EXPLORE_RELAX}, "data race");
     find("publish relaxed", (struct explore_planted){"sley__wait_publish", EXPLORE_STORE, EXPLORE_RELAX}, "data race");
 }
 

@@ -43,6 +43,7 @@ struct sley_executor_config {
     char *ret_error; /**< a sentence about a failed start goes here; may be NULL */
     size_t error_bytes;
     uint64_t stall_ns; /**< report tasks that keep a worker for longer; 0: this build's default (<sley/watch.h>); SLEY_NEVER: never */
+    uint64_t stuck_ns; /**< stealing: others serve a worker that is in one task for longer; 0: 10 ms; SLEY_NEVER: never */
 };
 
 /** The table. Instances are static const. */
@@ -97,6 +98,14 @@ struct sley_executor {
  */
 SLEY_API int sley_executor_make_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc,
                                         struct sley_reactor **ret_reactor);
+
+/**
+ * For a worker (with SLEY_SCHED_CAP_HOME) that has nothing to run and is about to park: when something is on its way to @p s from
+ * a pool, and such waits have been rewarded of late, waits for a moment without sleeping (a microsecond or two; on one processor
+ * it yields): that saves two sleeps and two wakes when the job is short. Then look whether anything was posted, as
+ * sley_sched_park does. Thread: owner.
+ */
+SLEY_API void sley_executor_grace(struct sley_sched *s);
 
 /** Is the table complete? Returns: 0; -EINVAL. */
 SLEY_API int sley_executor_check(const struct sley_executor_ops *ops);

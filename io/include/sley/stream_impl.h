@@ -5,6 +5,8 @@
 #include <sley/reactor_impl.h>
 #include <sley/stream.h>
 
+#include <sys/types.h>
+
 SLEY_EXTERN_C_BEGIN
 
 enum { SLEY_STREAM_VERSION = 1 };
@@ -48,6 +50,11 @@ struct sley_stream_ops {
     void (*close_start)(struct sley_io_op *op, struct sley_stream *self);
     /** Required. Again: nothing. Calls back: nothing but the waiters of what was in flight. */
     void (*abort)(struct sley_stream *self);
+    /**
+     * Optional (write_start). Writes what goes out at once, for a fiber of @p s that has budget left, on which this draws.
+     * Returns: bytes; -EAGAIN: nothing has happened, and write_start is to be called; another negative errno: the write's result.
+     */
+    ssize_t (*write_now)(struct sley_stream *self, const void *buf, size_t len, struct sley_sched *s);
     /* since version 2 */
 };
 

@@ -30,6 +30,7 @@ struct sley_runtime_opts {
     size_t error_bytes; /**< its size; 256 is plenty */
     uint64_t stall_ns;  /**< a task that keeps its worker for longer is reported; SLEY_NEVER: none is; 0: SLEY_STALL_MS (0 there:
                              none is), else 25 ms in debug builds (100 under sanitizers), none in others */
+    uint64_t stuck_ns;  /**< stealing: other workers serve one that is in a task for longer; 0: 10 ms; SLEY_NEVER: they do not */
 };
 
 /** tokio's current_thread, smol's LocalExecutor, monoio's and libuv's shape: one thread that waits in its reactor. */

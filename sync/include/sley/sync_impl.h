@@ -27,7 +27,8 @@ SLEY_EXTERN_C_BEGIN
  *   The barrier that (2) puts on H falls either before (c): then (c) comes after (1) and sees SHARED, H backs out; or after
  *   (c), and so after (a), which (b) keeps in front of it: then (3) sees held == 1 and waits until H has left (release; (3)
  *   acquires). H not running at that moment has passed a full barrier in the kernel, which is the same. A sched changes its
- *   thread only between turns, with its executor's handover between them, when held is 0.
+ *   thread only between turns, with its executor's handover between them, when held is 0. A worker of a group is a sched as well:
+ *   tasks move between workers, but never inside a critical section.
  *
  * Critical sections are short, complete no node and call nobody. Never taken in signal handlers. Not for public use: it spins.
  */
@@ -58,17 +59,20 @@ SLEY_INLINE void sley__lock_init(struct sley__lock *l)
 /** May locks lean towards @p s, the sched of this thread? */
 SLEY_INLINE bool sley__lock_may_lean(const struct sley_sched *s)
 {
-    return s && (s->flags & SLEY__SCHED_BIAS) && (s->ops->caps & SLEY_SCHED_CAP_HOME);
+    return s && (s->flags & SLEY__SCHED_BIAS);
 }
 
-/** As sley__lock_init, for what mostly ends where it began: leans towards the current sched at once, if it may. */
+/**
+ * As sley__lock_init, for what is used a few times: leans towards the current sched at once, if it may and is a home. Workers that
+ * share tasks mostly end it elsewhere, and a revocation costs more than it could ever save: there it is shared from the start.
+ */
 SLEY_INLINE void sley__lock_init_here(struct sley__lock *l)
 {
     const struct sley_sched *s = sley__self;
     sley__lock_init(l);
+    const uintptr_t owner = s && s->group ? (uintptr_t)SLEY__LOCK_SHARED : sley__lock_may_lean(s) ? (uintptr_t)s : SLEY__LOCK_NOBODY;
     /* relaxed: as in sley__lock_init; that nobody else looks yet is why no `word` is held */
-    atomic_store_explicit(&l->owner, sley__lock_may_lean(s) ? (uintptr_t)s : (uintptr_t)SLEY__LOCK_NOBODY,
-                          memory_order_relaxed);
+    atomic_store_explicit(&l->owner, owner, memory_order_relaxed);
 }
 
 #if __STDC_HOSTED__

@@ -110,6 +110,8 @@ struct sley_sched {
     sley_report_fn report;
     void *report_arg;
     void *watched; /* sley_watch_add's */
+    uint8_t grace; /* SLEY_GRACE_*, written by pools; the other two are sley_executor_grace's */
+    uint8_t grace_credit, grace_probe;
     /* from here on other threads write */
     SLEY_ATOMIC(uintptr_t) inbox __attribute__((aligned(64)));
     SLEY_ATOMIC(uint32_t) inside;  /* posters between their first and last access */
@@ -117,6 +119,9 @@ struct sley_sched {
     SLEY_ATOMIC(uint32_t) refuses; /* stopping: no more spawns from elsewhere */
     SLEY_ATOMIC(struct sley_task *) returned; /* of a group: made here, ended elsewhere; see sley_sched_collect */
 };
+
+/** How to wait for a moment for what comes back from another thread. */
+enum { SLEY_GRACE_NONE, SLEY_GRACE_SPIN, SLEY_GRACE_YIELD /**< one processor: let that thread run */ };
 
 enum {
     SLEY__SCHED_BIAS = 2,     /* membarrier works: locks may lean towards this sched (sync/lock.h) */
@@ -231,6 +236,37 @@ SLEY_API void sley_thread_ring(SLEY_ATOMIC(uint32_t) *bell);
  * Returns false when the sched has ended (fn will not run). Thread: any, signal. Cost: one CAS, a ring if it is parked.
  */
 SLEY_API bool sley_sched_post(struct sley_sched *s, struct sley_post *p);
+
+#ifndef __cplusplus
+
+/**
+ * A completion for @p s (with CAP_HOME) is on its way from another thread: closing it waits, by spinning, until that is given
+ * back, which is the completer's last access. Thread: any.
+ */
+SLEY_INLINE void sley_sched_hold(struct sley_sched *s)
+{
+    /* relaxed: taken by who keeps the sched alive; sley_sched_close waits for the release below */
+    atomic_fetch_add_explicit(&s->inside, 1, memory_order_relaxed);
+}
+SLEY_INLINE void sley_sched_unhold(struct sley_sched *s)
+{
+    /* release: the last access to the sched; pairs with the wait in sley_sched_close, and with sley_sched_held */
+    atomic_fetch_sub_explicit(&s->inside, 1, memory_order_release);
+}
+/** Is something on its way? When not, all that was has been posted. Thread: owner. */
+SLEY_INLINE bool sley_sched_held(const struct sley_sched *s)
+{
+    /* acquire: observes the posts of those who have given it back */
+    return atomic_load_explicit(&s->inside, memory_order_acquire) != 0;
+}
+/** Has something been posted? A hint. Thread: owner, not parked. */
+SLEY_INLINE bool sley_sched_posted(const struct sley_sched *s)
+{
+    /* relaxed: a hint; the drain acquires */
+    return atomic_load_explicit(&s->inbox, memory_order_relaxed) != 0;
+}
+
+#endif /* !__cplusplus */
 
 SLEY_EXTERN_C_END
 #endif

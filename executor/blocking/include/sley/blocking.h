@@ -34,16 +34,21 @@ struct sley_blocking_how {
     uint32_t arg_bytes;              /**< ABANDON: bytes to copy */
 };
 
+/* private: a place in a ring */
+struct sley__blocking_link {
+    struct sley__blocking_link *next, *prev;
+};
+
 /* private: a job in its pool's queue; an abandonable one lives in memory of the pool's allocator */
 struct sley__blocking_job {
-    struct sley__blocking_job *next, *prev;
+    struct sley__blocking_link link;
     sley_blocking_fn fn;
     void *arg;
     struct sley_blocking_op *op; /* who waits for it; NULL: abandoned */
     const char *name;
     SLEY_ATOMIC(uint32_t) cancelled;
     uint8_t flags;
-    uint8_t stage; /* guarded by the pool's lock, as all links */
+    bool queued; /* guarded by the pool's lock, as all links */
     uint32_t copied_bytes; /* how much memory it has of its own; 0: it is inside its op */
 };
 
@@ -52,12 +57,13 @@ struct sley_blocking_op {
     struct sley_wait wait;
     /* private */
     struct sley_blocking_pool *pool;
+    struct sley_sched *home; /* held until the op is done; NULL: none */
     struct sley__blocking_job *at; /* guarded by the pool's lock; NULL: it has been abandoned, or its record has gone */
     int *ret_result;
     struct sley__blocking_job job;
 };
 #ifdef __LP64__
-SLEY_STATIC_ASSERT(sizeof(struct sley_blocking_op) <= 120, "an op fits in a frame");
+SLEY_STATIC_ASSERT(sizeof(struct sley_blocking_op) <= 128, "an op fits in a frame");
 #endif
 
 /**
@@ -66,7 +72,7 @@ SLEY_STATIC_ASSERT(sizeof(struct sley_blocking_op) <= 120, "an op fits in a fram
  * stopped, before it began; -EAGAIN: no thread could be made for it and there is none; -ENOTSUP: this executor has no pool;
  * -EINVAL; -EDEADLK as sley_await. Once it has begun a cancel is told to the job alone (sley_cancelled()) and it is waited for.
  * On a plain thread, and inside a job, fn is called right there: such a thread may block anyway.
- * Thread: as sley_await. Calls back: fn, on a thread of the pool. Cost: about 5 us when one thread has to wake another.
+ * Thread: as sley_await. Calls back: fn, on a thread of the pool. Cost: a microsecond while both threads are awake, else two wakes of a thread.
  */
 SLEY_API int sley_blocking(sley_blocking_fn fn, void *arg, int *ret_result);
 SLEY_API void sley_blocking_start(struct sley_blocking_op *op, sley_blocking_fn fn, void *arg, int *ret_result);
@@ -131,18 +137,10 @@ SLEY_API int sley_blocking_resize(struct sley_blocking_pool *pool, uint32_t thre
 SLEY_API int sley_blocking_stop(struct sley_blocking_pool *pool, uint64_t deadline_ns);
 /**
  * Stops it, unless that was done, waiting as long as it takes, and gives its memory back. Returns: 0, for NULL, too; -ETIMEDOUT
- * when the last stop timed out and jobs still run: the pool is gone for the caller, its memory goes with its last thread;
+ * when the last stop timed out and jobs still run: they keep what they use, and so does the pool (call again, or leak it);
  * -EDEADLK in a job of this pool. Thread: any that may block; no job is waited for by anybody, none is handed in.
  */
 SLEY_API int sley_blocking_destroy(struct sley_blocking_pool *pool);
-
-/** What a pool is doing. */
-struct sley_blocking_stats {
-    uint32_t thread_count; /**< alive */
-    uint32_t idle_count;   /**< of them, asleep */
-    uint32_t queued_count; /**< jobs that wait for a thread */
-};
-SLEY_API void sley_blocking_stats(struct sley_blocking_pool *pool, struct sley_blocking_stats *ret_stats);
 
 SLEY_EXTERN_C_END
 #endif

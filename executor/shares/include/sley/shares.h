@@ -65,9 +65,12 @@ struct sley_shares {
     uint64_t floor;                    /* the vruntime of who was picked last: whoever wakes begins here */
     uint64_t slice_ns;                 /* the option, or half of the shortest latency */
     uint64_t slice_end_ns;
+    uint64_t metered_ns; /* from here on CPU time counts, which was cpu_ns then */
+    uint64_t cpu_ns;
     uint32_t ask_count; /* in this slice, by the clock */
     bool over;          /* the slice is */
     bool is_real;       /* runs by the system's clock */
+    bool is_watched;    /* somebody ends this slice: then it is long, and metered by CPU time */
     struct sley__slice slice;
     struct sley_shares_opts opts;
     struct sley_shares_queue main;
@@ -101,7 +104,7 @@ SLEY_API struct sley_shares_queue *sley_shares_main(struct sley_shares *ex);
 struct sley_shares_stats {
     const char *name;
     uint32_t shares;
-    uint64_t run_ns;       /**< by the executor's clock, what other programs took included */
+    uint64_t run_ns;       /**< CPU time of slices that compute for long; of others by the executor's clock */
     uint64_t resume_count; /**< of its tasks */
     uint64_t pick_count;   /**< slices, whole or not */
     uint64_t vruntime;     /**< run_ns times 1024 / shares, but for what it could not claim */

@@ -30,6 +30,14 @@ SLEY_API void sley_stealing_init(struct sley_stealing *ex);
 /** Its table, for those who wire by name. */
 SLEY_API extern const struct sley_executor_ops sley_stealing_ops;
 
+/**
+ * Runs @p fn(arg), which may block or compute for long, right here: other workers take this one's ready tasks at once, and serve its
+ * timers and descriptors until it returns, as they do anyway for a task that keeps its worker for longer than `stuck_ns`. On a pool
+ * of one worker there is nobody to hand them to (sley_blocking serves them there), and under other executors nothing is handed on.
+ * @p ret_result (may be NULL): what fn returned. Returns: 0; -EINVAL. Thread: in a task, or a plain thread. Frames and fibers.
+ */
+SLEY_API int sley_block_in_place(int (*fn)(void *arg), void *arg, int *ret_result);
+
 /** What a worker has done so far; counts wrap. */
 struct sley_stealing_stats {
     uint64_t resumes;   /**< tasks resumed */

@@ -1,0 +1,177 @@
+/* What the shares executor promises: three busy queues get their shares, and a queue with a latency is served in time beside two.
+ *
+ * usage: shares [--seconds N] [--csv FILE] */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <sley/shares.h>
+#include <sley/sley.h>
+
+enum { BUSY = 3, WAKES_MAX = 20000 };
+
+static uint64_t end_ns;
+
+/** CPU time, not time: what other programs take from this thread is nobody's. */
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) != 0) {
+        return 0; /* there on every Linux; a figure of nothing would show it */
+    }
+    return (uint64_t)t.tv_sec * SLEY_S + (uint64_t)t.tv_nsec;
+}
+
+struct busy {
+    uint64_t *ret_cpu_ns;
+};
+
+static int compute(struct busy *a)
+{
+    volatile unsigned sink = 0;
+    int rc = 0;
+    uint64_t since = cpu_ns();
+    while (rc == 0 && sley_now_ns() < end_ns) {
+        while (!sley_need_preempt()) {
+            for (int i = 0; i < 200; i++) {
+                sink++;
+            }
+        }
+        *a->ret_cpu_ns += cpu_ns() - since;
+        rc = sley_yield();
+        since = cpu_ns();
+    }
+    return rc;
+}
+SLEY_FIBER(compute, struct busy)
+
+struct served {
+    uint64_t *late_ns;
+    uint32_t *count;
+};
+
+/** Sleeps for 2 to 4 ms, again and again, and notes how much later than asked for it runs. */
+static int be_served(struct served *a)
+{
+    uint64_t random = 88172645463325252u;
+    int rc = 0;
+    while (rc == 0 && sley_now_ns() < end_ns && *a->count < WAKES_MAX) {
+        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+        const uint64_t due = sley_after_ns(2 * SLEY_MS + random % (2 * SLEY_MS));
+        rc = sley_sleep_until(due);
+        a->late_ns[(*a->count)++] = sley_now_ns() - due;
+    }
+    return rc;
+}
+SLEY_FIBER(be_served, struct served)
+
+struct bench {
+    struct sley_shares ex;
+    struct sley_runtime rt;
+    struct sley_shares_queue queues[BUSY];
+    FILE *csv;
+};
+
+static int begin(struct bench *b, const struct sley_shares_queue_opts *opts, const struct sley_shares_opts *o, uint64_t seconds)
+{
+    int rc = sley_shares_init(&b->ex, o);
+    for (int i = 0; i < BUSY && rc == 0; i++) {
+        rc = sley_shares_queue_init(&b->ex, &b->queues[i], &opts[i]);
+    }
+    rc = rc < 0 ? rc : sley_runtime_init(&b->rt, &(struct sley_runtime_opts){.executor = &b->ex.base, .reactor_name = "none"});
+    end_ns = sley_after_ns(seconds * SLEY_S);
+    return rc;
+}
+
+static int finish(struct bench *b)
+{
+    const int rc = sley_runtime_run_all(&b->rt);
+    const int stopped = sley_runtime_stop(&b->rt, SLEY_NEVER);
+    return rc < 0 ? rc : stopped < 0 ? stopped : sley_runtime_fini(&b->rt);
+}
+
+static int bench_shares(struct bench *b, uint64_t seconds)
+{
+    static const struct sley_shares_queue_opts opts[BUSY] = {
+        {.name = "10", .shares = 10}, {.name = "100", .shares = 100}, {.name = "1000", .shares = 1000}};
+    uint64_t cpu[BUSY] = {0}, all = 0;
+    int rc = begin(b, opts, &(struct sley_shares_opts){.slice_ns = 100 * SLEY_US}, seconds);
+    for (int i = 0; i < BUSY && rc == 0; i++) {
+        rc = sley_shares_spawn(&b->queues[i], &compute__type, &(struct busy){.ret_cpu_ns = &cpu[i]}, NULL);
+    }
+    rc = rc < 0 ? rc : finish(b);
+    for (int i = 0; i < BUSY; i++) {
+        all += cpu[i];
+    }
+    for (int i = 0; i < BUSY && rc == 0; i++) {
+        struct sley_shares_stats s;
+        sley_shares_queue_stats(&b->queues[i], &s);
+        const double due = (double)all * s.shares / 1110, off = ((double)cpu[i] / due - 1) * 100;
+        printf("queue=%s shares=%u cpu_ms=%.2f due_ms=%.2f off_percent=%+.2f slices=%" PRIu64 " clock_ms=%.2f\n", s.name,
+               (unsigned)s.shares, (double)cpu[i] / 1e6, due / 1e6, off, s.pick_count, (double)s.run_ns / 1e6);
+        if (b->csv) {
+            fprintf(b->csv, "share,%s,%.3f,%.3f\n", s.name, (double)cpu[i] / 1e6, due / 1e6);
+        }
+    }
+    return rc;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int bench_latency(struct bench *b, uint64_t seconds, uint64_t latency_ns)
+{
+    static uint64_t late[WAKES_MAX];
+    static const double points[] = {50, 90, 99, 99.9, 100};
+    const struct sley_shares_queue_opts opts[BUSY] = {
+        {.name = "busy", .shares = 500}, {.name = "busy", .shares = 500}, {.name = "quick", .latency_ns = latency_ns}};
+    uint64_t cpu[2] = {0};
+    uint32_t n = 0;
+    int rc = begin(b, opts, &(struct sley_shares_opts){.slice_ns = 10 * SLEY_MS}, seconds);
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        rc = sley_shares_spawn(&b->queues[i], &compute__type, &(struct busy){.ret_cpu_ns = &cpu[i]}, NULL);
+    }
+    rc = rc < 0 ? rc : sley_shares_spawn(&b->queues[2], &be_served__type, &(struct served){.late_ns = late, .count = &n}, NULL);
+    rc = rc < 0 ? rc : finish(b);
+    if (rc < 0 || n == 0) {
+        return rc;
+    }
+    qsort(late, n, sizeof late[0], by_size);
+    printf("latency_ms=%.1f wakes=%u", (double)latency_ns / 1e6, (unsigned)n);
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+        printf(" p%g_us=%.0f", points[i], (double)late[(uint32_t)((double)(n - 1) * points[i] / 100)] / 1e3);
+    }
+    printf("\n");
+    for (uint32_t i = 0; i < n && b->csv; i++) {
+        fprintf(b->csv, "late,%s,%.3f,%.6f\n", latency_ns ? "1 ms" : "none", (double)late[i] / 1e3, (double)(i + 1) / n);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench b;
+    uint64_t seconds = 10;
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0 && atoi(argv[i + 1]) > 0) {
+            seconds = (uint64_t)atoi(argv[i + 1]);
+        } else if (i + 1 < argc && strcmp(argv[i], "--csv") == 0 && (b.csv = fopen(argv[i + 1], "w")) != NULL) {
+            fprintf(b.csv, "record,queue,value,reference\n");
+        } else {
+            fprintf(stderr, "usage: shares [--seconds N] [--csv FILE]\n");
+            return 2;
+        }
+    }
+    int rc = bench_shares(&b, seconds);
+    rc = rc < 0 ? rc : bench_latency(&b, seconds, SLEY_MS);
+    rc = rc < 0 ? rc : bench_latency(&b, seconds, 0);
+    if (rc < 0) {
+        fprintf(stderr, "shares: %s\n", strerror(-rc));
+    }
+    return (b.csv && fclose(b.csv) != 0) || rc < 0;
+}

@@ -1,0 +1,436 @@
+/* What the work-stealing executor does beyond the suite of all: its ring, stealing, the LIFO slot, tasks across workers, rescue. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sley/fiber.h>
+#include <sley/frame.h>
+#include <sley/notify.h>
+#include <sley/stealing.h>
+
+#include "executor/stealing/inject.h"
+#include "executor/stealing/ring.h"
+#include "harness.h"
+
+/* ---- ring and injection queue by themselves ----------------------------------------------------------------------- */
+
+static struct sley_task tasks[64];
+
+struct ring4 {
+    struct sley__steal_ring ring;
+    SLEY_ATOMIC(struct sley_task *) slots[4];
+};
+
+static void ring4_init(struct ring4 *r)
+{
+    memset(r, 0, sizeof *r);
+    sley__steal_ring_init(&r->ring, r->slots, 4);
+}
+
+SLEY_TEST(ring_pops_in_order_and_refuses_when_full, "") {
+    struct ring4 r;
+    ring4_init(&r);
+    for (int turn = 0; turn < 5; turn++) {
+        for (int i = 0; i < 4; i++) {
+            CHECK(sley__steal_ring_push_back(&r.ring, &tasks[i]));
+        }
+        CHECK(!sley__steal_ring_push_back(&r.ring, &tasks[4]));
+        CHECK_UINT(sley__steal_ring_count(&r.ring), ==, 4);
+        for (int i = 0; i < 4; i++) {
+            CHECK_PTR(sley__steal_ring_pop(&r.ring), ==, &tasks[i]);
+        }
+        CHECK_PTR(sley__steal_ring_pop(&r.ring), ==, NULL);
+    }
+}
+
+SLEY_TEST(ring_thief_takes_half_rounded_up, "") {
+    struct ring4 a, b;
+    for (uint32_t n = 0; n <= 4; n++) {
+        ring4_init(&a);
+        ring4_init(&b);
+        for (uint32_t i = 0; i < n; i++) {
+            CHECK(sley__steal_ring_push_back(&a.ring, &tasks[i]));
+        }
+        struct sley_task *got = sley__steal_ring_steal(&a.ring, &b.ring);
+        CHECK(n ? got != NULL : got == NULL);
+        CHECK_UINT(sley__steal_ring_count(&a.ring), ==, n / 2);
+        CHECK_UINT(sley__steal_ring_count(&b.ring), ==, n ? n - n / 2 - 1 : 0);
+    }
+}
+
+SLEY_TEST(ring_overflow_takes_the_older_half_as_a_chain, "") {
+    struct ring4 r;
+    ring4_init(&r);
+    struct sley_task *first = NULL, *last = NULL;
+    for (int i = 0; i < 4; i++) {
+        CHECK(sley__steal_ring_push_back(&r.ring, &tasks[i]));
+    }
+    CHECK_UINT(sley__steal_ring_overflow(&r.ring, &first, &last), ==, 2);
+    CHECK_PTR(first, ==, &tasks[0]);
+    CHECK_PTR(first->link.next, ==, &tasks[1]);
+    CHECK_PTR(last, ==, &tasks[1]);
+    CHECK_PTR(sley__steal_ring_pop(&r.ring), ==, &tasks[2]);
+}
+
+SLEY_TEST(injected_tasks_come_in_the_order_of_pushing, "") {
+    struct sley__inject q = {0};
+    CHECK(sley__inject_empty(&q));
+    sley__inject_push(&q, &tasks[0], &tasks[0]);
+    tasks[1].link.next = &tasks[2];
+    tasks[2].link.next = &tasks[3];
+    sley__inject_push(&q, &tasks[1], &tasks[3]);
+    struct sley_task *t = sley__inject_take(&q, 2);
+    CHECK_PTR(t, ==, &tasks[0]);
+    CHECK_PTR(t->link.next, ==, &tasks[1]);
+    CHECK_PTR(t->link.next->link.next, ==, NULL);
+    sley__inject_push(&q, &tasks[4], &tasks[4]);
+    t = sley__inject_take(&q, 64);
+    CHECK_PTR(t, ==, &tasks[2]);
+    CHECK_PTR(t->link.next, ==, &tasks[3]);
+    t = sley__inject_take(&q, 64);
+    CHECK_PTR(t, ==, &tasks[4]);
+    CHECK(sley__inject_empty(&q));
+}
+
+struct shared_ring {
+    struct ring4 ring;
+    SLEY_ATOMIC(uint32_t) taken[64];
+    SLEY_ATOMIC(uint32_t) total, stop;
+};
+
+static void *thief(void *arg)
+{
+    struct shared_ring *s = arg;
+    struct ring4 own;
+    ring4_init(&own);
+    for (;;) {
+        /* acquire: pairs with the owner's release; what it pushed last is seen */
+        const bool last = atomic_load_explicit(&s->stop, memory_order_acquire);
+        struct sley_task *t = sley__steal_ring_steal(&s->ring.ring, &own.ring);
+        for (bool any = t != NULL; t; t = sley__steal_ring_pop(&own.ring), any = true) {
+            /* relaxed: counts */
+            atomic_fetch_add_explicit(&s->taken[t - tasks], 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&s->total, 1, memory_order_relaxed); /* relaxed: as above */
+            (void)any;
+        }
+        if (last) {
+            return NULL;
+        }
+    }
+}
+
+SLEY_TEST(ring_hands_each_task_to_one, "") {
+    enum { ROUNDS = 20000 };
+    struct shared_ring s;
+    memset(&s, 0, sizeof s);
+    ring4_init(&s.ring);
+    pthread_t threads[2];
+    uint32_t pushed = 0;
+    for (int i = 0; i < 2; i++) {
+        CHECK_RC(pthread_create(&threads[i], NULL, thief, &s), 0);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        struct sley_task *t = &tasks[harness_rand() % 64];
+        if (sley__steal_ring_push_back(&s.ring.ring, t)) {
+            pushed++;
+        }
+        if (harness_rand() % 3 == 0 && (t = sley__steal_ring_pop(&s.ring.ring)) != NULL) {
+            /* relaxed: counts */
+            atomic_fetch_add_explicit(&s.taken[t - tasks], 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&s.total, 1, memory_order_relaxed); /* relaxed: as above */
+        }
+    }
+    /* release: pairs with the thieves */
+    atomic_store_explicit(&s.stop, 1, memory_order_release);
+    for (int i = 0; i < 2; i++) {
+        CHECK_RC(pthread_join(threads[i], NULL), 0);
+    }
+    for (struct sley_task *t; (t = sley__steal_ring_pop(&s.ring.ring)) != NULL;) {
+        /* relaxed: counts */
+        atomic_fetch_add_explicit(&s.total, 1, memory_order_relaxed);
+    }
+    CHECK_UINT(atomic_load_explicit(&s.total, memory_order_relaxed), ==, pushed); /* relaxed: the threads have been joined */
+}
+
+/* ---- a pool ------------------------------------------------------------------------------------------------------- */
+
+struct pool {
+    struct sley_stealing stealing;
+    struct sley_executor *ex;
+};
+
+static void pool_start(struct pool *p, uint32_t workers, uint64_t stuck_ns)
+{
+    sley_stealing_init(&p->stealing);
+    p->ex = &p->stealing.base;
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = workers, .stuck_ns = stuck_ns};
+    CHECK_RC(p->ex->ops->start(p->ex, &config), 0);
+}
+
+static void pool_end(struct pool *p)
+{
+    CHECK_RC(p->ex->ops->stop(p->ex, SLEY_NEVER), 0);
+    CHECK_RC(p->ex->ops->fini(p->ex), 0);
+}
+
+static int pool_run(struct pool *p, const struct sley_task_type *type, const void *args)
+{
+    struct sley_task *t;
+    int result = -EBUSY;
+    CHECK_RC(p->ex->ops->spawn(p->ex, type, args, &t), 0);
+    CHECK_RC(p->ex->ops->run(p->ex, t), 0);
+    CHECK_RC(sley_task_result(t, &result), 0);
+    sley_task_unref(t);
+    return result;
+}
+
+struct none {
+    char none;
+};
+
+/* Both have to be inside at the same time: one of them was stolen. */
+struct meeting {
+    SLEY_ATOMIC(uint32_t) *here;
+};
+
+static int meet(struct meeting *m)
+{
+    /* acq_rel: the two see each other */
+    atomic_fetch_add_explicit(m->here, 1, memory_order_acq_rel);
+    while (atomic_load_explicit(m->here, memory_order_acquire) < 2) { /* acquire: as above */
+        (void)sched_yield();
+    }
+    return 0;
+}
+SLEY_FIBER(meet, struct meeting)
+
+static int two_meet(struct none *unused)
+{
+    (void)unused;
+    SLEY_ATOMIC(uint32_t) here = 0;
+    struct sley_scope sc;
+    CHECK_RC(sley_scope_init(&sc, NULL), 0);
+    CHECK_RC(SLEY_SPAWN(&sc, meet, .here = &here), 0);
+    CHECK_RC(SLEY_SPAWN(&sc, meet, .here = &here), 0);
+    const int rc = sley_scope_wait(&sc);
+    (void)sley_scope_fini(&sc);
+    return rc;
+}
+SLEY_FIBER(two_meet, struct none)
+
+SLEY_TEST(spawned_task_is_stolen_by_an_idle_worker, "") {
+    struct pool p;
+    pool_start(&p, 2, SLEY_NEVER);
+    for (int i = 0; i < 50; i++) {
+        CHECK_RC(pool_run(&p, &two_meet__type, NULL), 0);
+    }
+    pool_end(&p);
+}
+
+/* The LIFO slot's task does not wait until the one that filled it has ended. */
+static int keeps_its_worker(struct none *unused)
+{
+    (void)unused;
+    SLEY_ATOMIC(uint32_t) here = 1;
+    struct sley_scope sc;
+    CHECK_RC(sley_scope_init(&sc, NULL), 0);
+    CHECK_RC(SLEY_SPAWN(&sc, meet, .here = &here), 0); /* into the slot: nobody is told */
+    while (atomic_load_explicit(&here, memory_order_acquire) < 2) { /* acquire: pairs with meet */
+        (void)sched_yield();
+    }
+    return sley_scope_fini(&sc);
+}
+SLEY_FIBER(keeps_its_worker, struct none)
+
+SLEY_TEST(lifo_slot_of_a_stuck_worker_is_served, "") {
+    struct pool p;
+    pool_start(&p, 2, SLEY_MS);
+    for (int i = 0; i < 5; i++) {
+        CHECK_RC(pool_run(&p, &keeps_its_worker__type, NULL), 0);
+    }
+    pool_end(&p);
+}
+
+/* A timer of a stuck worker fires: its task sleeps, and the worker's other task does not return before it has ended. */
+struct sleeper {
+    SLEY_ATOMIC(uint32_t) *slept;
+};
+
+static int sleep_and_tell(struct sleeper *s)
+{
+    const int rc = sley_sleep(2 * SLEY_MS);
+    atomic_store_explicit(s->slept, 1, memory_order_release); /* release: pairs with waits_for_the_sleeper */
+    return rc;
+}
+SLEY_FIBER(sleep_and_tell, struct sleeper)
+
+static int waits_for_the_sleeper(struct none *unused)
+{
+    (void)unused;
+    SLEY_ATOMIC(uint32_t) slept = 0;
+    struct sley_scope sc;
+    CHECK_RC(sley_scope_init(&sc, NULL), 0);
+    CHECK_RC(SLEY_SPAWN(&sc, sleep_and_tell, .slept = &slept), 0);
+    CHECK_RC(sley_yield(), 0); /* it goes to sleep on this worker, or on the other */
+    while (!atomic_load_explicit(&slept, memory_order_acquire)) { /* acquire: as above */
+        (void)sched_yield();
+    }
+    return sley_scope_fini(&sc);
+}
+SLEY_FIBER(waits_for_the_sleeper, struct none)
+
+SLEY_TEST(timer_of_a_stuck_worker_fires, "") {
+    struct pool p;
+    pool_start(&p, 2, SLEY_MS);
+    for (int i = 0; i < 10; i++) {
+        CHECK_RC(pool_run(&p, &waits_for_the_sleeper__type, NULL), 0);
+    }
+    pool_end(&p);
+}
+
+static int wait_until_met(void *arg)
+{
+    SLEY_ATOMIC(uint32_t) *here = arg;
+    while (atomic_load_explicit(here, memory_order_acquire) < 2) { /* acquire: pairs with meet */
+        (void)sched_yield();
+    }
+    return 7;
+}
+
+static int blocks_in_place(struct none *unused)
+{
+    (void)unused;
+    SLEY_ATOMIC(uint32_t) here = 1;
+    struct sley_scope sc;
+    int result = 0;
+    CHECK_RC(sley_scope_init(&sc, NULL), 0);
+    CHECK_RC(SLEY_SPAWN(&sc, meet, .here = &here), 0);
+    CHECK_RC(sley_block_in_place(wait_until_met, &here, &result), 0);
+    CHECK_INT(result, ==, 7);
+    return sley_scope_fini(&sc);
+}
+SLEY_FIBER(blocks_in_place, struct none)
+
+SLEY_TEST(block_in_place_hands_the_others_away, "") {
+    struct pool p;
+    pool_start(&p, 2, SLEY_NEVER);
+    for (int i = 0; i < 20; i++) {
+        CHECK_RC(pool_run(&p, &blocks_in_place__type, NULL), 0);
+    }
+    pool_end(&p);
+    CHECK_RC(sley_block_in_place(NULL, NULL, NULL), -EINVAL);
+}
+
+/* A join set over many tasks that end on any worker, some of them cancelled by handle from outside. */
+static int leaf(struct none *unused)
+{
+    (void)unused;
+    const int rc = sley_yield();
+    return rc < 0 ? rc : 1;
+}
+SLEY_FIBER(leaf, struct none)
+
+static int collects(struct none *unused)
+{
+    (void)unused;
+    struct sley_scope sc;
+    struct sley_task *t;
+    int result, ended = 0;
+    CHECK_RC(sley_scope_init(&sc, &(struct sley_scope_opts){.flags = SLEY_SCOPE_COLLECT}), 0);
+    for (int i = 0; i < 200; i++) {
+        CHECK_RC(SLEY_SPAWN_TASK(&t, &sc, leaf, 0), 0);
+        if (i % 3 == 0) {
+            sley_task_cancel(t);
+        }
+        sley_task_unref(t);
+    }
+    while (sley_scope_next(&sc, &t, &result) == 1) {
+        CHECK(result == 1 || result == -ECANCELED);
+        CHECK(sley_task_done(t));
+        sley_task_unref(t);
+        ended++;
+    }
+    CHECK_INT(ended, ==, 200);
+    return sley_scope_fini(&sc);
+}
+SLEY_FIBER(collects, struct none)
+
+SLEY_TEST(join_set_hands_out_each_task_once, "") {
+    struct pool p;
+    pool_start(&p, 3, 0);
+    for (int i = 0; i < 30; i++) {
+        CHECK_RC(pool_run(&p, &collects__type, NULL), 0);
+    }
+    pool_end(&p);
+}
+
+/* A task that detaches itself from a scope goes on in the root, and the scope does not wait for it. */
+struct detached {
+    struct sley_notify *go;
+};
+
+static int detached_body(struct detached *d)
+{
+    return sley_notify_wait(d->go);
+}
+SLEY_FIBER(detached_body, struct detached)
+
+static struct sley_notify go;
+
+static int detaches(struct none *unused)
+{
+    (void)unused;
+    struct sley_scope sc;
+    struct sley_task *t;
+    CHECK_RC(sley_scope_init(&sc, NULL), 0);
+    CHECK_RC(SLEY_SPAWN_TASK(&t, &sc, detached_body, .go = &go), 0);
+    CHECK_RC(sley_task_detach(t), 0);
+    CHECK_RC(sley_scope_wait(&sc), 0);
+    CHECK_RC(sley_scope_fini(&sc), 0);
+    CHECK(!sley_task_done(t));
+    sley_notify_set(&go);
+    int result = 1;
+    CHECK_RC(sley_task_join(t, &result), 0);
+    sley_task_unref(t);
+    return result;
+}
+SLEY_FIBER(detaches, struct none)
+
+SLEY_TEST(detached_task_outlives_its_scope, "") {
+    struct pool p;
+    pool_start(&p, 2, 0);
+    for (int i = 0; i < 50; i++) {
+        sley_notify_init(&go);
+        CHECK_RC(pool_run(&p, &detaches__type, NULL), 0);
+        sley_notify_fini(&go);
+    }
+    pool_end(&p);
+}
+
+/* A handle may outlive the pool. */
+SLEY_TEST(handle_outlives_the_pool, "") {
+    struct pool p;
+    struct sley_task *t;
+    int result = 0;
+    pool_start(&p, 2, 0);
+    CHECK_RC(p.ex->ops->spawn(p.ex, &leaf__type, NULL, &t), 0);
+    CHECK_RC(p.ex->ops->run(p.ex, t), 0);
+    pool_end(&p);
+    CHECK(sley_task_done(t));
+    CHECK_RC(sley_task_result(t, &result), 0);
+    CHECK_INT(result, ==, 1);
+    sley_task_cancel(t);
+    sley_task_unref(t);
+}
+
+SLEY_TEST(start_refuses_what_it_cannot_be, "") {
+    struct sley_stealing ex;
+    sley_stealing_init(&ex);
+    const struct sley_executor_config many = {.worker_count = SLEY_STEALING_WORKERS_MAX + 1};
+    CHECK_RC(ex.base.ops->start(&ex.base, &many), -EINVAL);
+    CHECK_RC(ex.base.ops->fini(&ex.base), 0);
+    CHECK_RC(ex.base.ops->spawn(&ex.base, &leaf__type, NULL, NULL), -ESHUTDOWN);
+    struct sley_stealing_stats stats;
+    CHECK_RC(sley_stealing_stats(&ex, 0, &stats), -EINVAL);
+}
