@@ -138,7 +138,8 @@ static int register_all(struct parker *p, struct sley_wait *const *waits, size_t
                             "await it in a task of that executor, or pass a message");
             return -EDEADLK;
         }
-        claimed |= !sley__wait_register(waits[i], (uintptr_t)&p->hook, SLEY__KIND_HOME_HOOK, SLEY__KIND_HOOK, NULL);
+        (void)sley__wait_register(waits[i], (uintptr_t)&p->hook, SLEY__KIND_HOME_HOOK, SLEY__KIND_HOOK, NULL);
+        claimed |= sley__kind(sley__wait_word(waits[i])) == SLEY__KIND_COMPLETING;
     }
     return claimed;
 }

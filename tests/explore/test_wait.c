@@ -226,5 +226,5 @@ EXPLORE_TEST(planted_relaxed_orders_of_the_word_are_races)
 
 EXPLORE_TEST(planted_wake_that_is_not_sent_is_a_deadlock)
 {
-    find("no futex wake", (struct explore_planted){"sley__parker_wake", EXPLORE_FUTEX_WAKE, EXPLORE_DROP}, "deadlock; a sleeps");
+    find("no futex wake", (struct explore_planted){"sley_thread_ring", EXPLORE_FUTEX_WAKE, EXPLORE_DROP}, "deadlock; a sleeps");
 }
