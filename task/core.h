@@ -34,16 +34,7 @@ struct sley__handle {
     struct sley_task **behind; /* while LINKED: the link that points to the task, unless it has come to the head since */
 };
 
-/** A fiber's control block, at the top of its stack; its arguments follow the task, as a frame does. */
-struct sley__fiber {
-    struct sley__context context;
-    struct sley__handle handle;
-    uint32_t stack_bytes;
-    int32_t result;
-    struct sley__stack_pool *pool; /* its own when it was spawned away from home */
-    void *top;
-    struct sley_task task;
-};
+#include "switch_fiber.h" /* needs what a handle is */
 
 /* ---- rings of siblings: doubly linked, oldest first ------------------------------------------------------------- */
 
@@ -174,12 +165,6 @@ void sley__task_requests(struct sley_task *t);
 
 /* join.c */
 void sley__join_complete(struct sley_task *t, struct sley_wait *joiner);
-
-/* fiber.c */
-int sley__fiber_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, bool away,
-                    struct sley_task **ret_task);
-void sley__fiber_free(struct sley_sched *s, struct sley_task *t);
-void sley__fiber_switch_out(struct sley_task *t, enum sley_step step);
 
 /* cancel.c */
 bool sley__task_poll(struct sley_sched *s, struct sley_task *t); /* is the current task cancelled? */

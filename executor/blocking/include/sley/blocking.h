@@ -72,7 +72,8 @@ SLEY_STATIC_ASSERT(sizeof(struct sley_blocking_op) <= 128, "an op fits in a fram
  * stopped, before it began; -EAGAIN: no thread could be made for it and there is none; -ENOTSUP: this executor has no pool;
  * -EINVAL; -EDEADLK as sley_await. Once it has begun a cancel is told to the job alone (sley_cancelled()) and it is waited for.
  * On a plain thread, and inside a job, fn is called right there: such a thread may block anyway.
- * Thread: as sley_await. Calls back: fn, on a thread of the pool. Cost: a microsecond while both threads are awake, else two wakes of a thread.
+ * Thread: as sley_await. Calls back: fn, on a thread of the pool. Cost: a microsecond while both threads are
+ * awake, else two wakes of a thread.
  */
 SLEY_API int sley_blocking(sley_blocking_fn fn, void *arg, int *ret_result);
 SLEY_API void sley_blocking_start(struct sley_blocking_op *op, sley_blocking_fn fn, void *arg, int *ret_result);
