@@ -49,20 +49,40 @@ static void tune(struct worker *w)
     w->inject_interval = interval < INJECT_MIN ? INJECT_MIN : interval > INJECT_MAX ? INJECT_MAX : (uint32_t)interval;
 }
 
+/** How much to take of what was injected: so much that as many again, taken one by one, find room in the ring during their round. */
+static uint32_t share_of(const struct sley_stealing_pool *p)
+{
+    return (RING_CAPACITY / 2 - 2) / p->count + 1;
+}
+
 /** A share of what was injected: one to run, the rest into the ring. */
 static struct sley_task *take_injected(struct worker *w, uint32_t max)
 {
     struct sley_task *t = sley__inject_take(&w->pool->inject, max);
     struct sley_task *rest = t ? t->link.next : NULL;
+    const bool shared = rest != NULL;
     while (rest) {
         struct sley_task *next = rest->link.next;
         sley__worker_push(w, rest);
         rest = next;
     }
-    if (t && !sley__inject_empty(&w->pool->inject)) {
+    if (shared || (t && !sley__inject_empty(&w->pool->inject))) {
         sley__idle_notify(w->pool); /* who looked while it was in our hands has seen nothing */
     }
     return t;
+}
+
+/**
+ * All that was in the ring has had its turn. When there are more ready tasks than rings hold, those now go behind the others, which
+ * wait in the injection queue: so nobody waits for more than about a round of all.
+ */
+static void next_round(struct worker *w)
+{
+    struct sley_task *first = NULL, *last = NULL;
+    if (!sley__inject_empty(&w->pool->inject) && sley__steal_ring_chain(&w->ring, RING_CAPACITY, &first, &last) > 0) {
+        sley__inject_push(&w->pool->inject, first, last);
+    }
+    w->round_left = sley__steal_ring_count(&w->ring);
 }
 
 struct sley_task *sley__worker_next(struct worker *w)
@@ -82,8 +102,15 @@ struct sley_task *sley__worker_next(struct worker *w)
         sley__worker_push(w, t); /* it has had its run */
     }
     w->lifo_run = 0;
-    t = sley__steal_ring_pop(&w->ring);
-    return t ? t : take_injected(w, RING_CAPACITY / 2 / w->pool->count + 1);
+    if (w->round_left == 0) {
+        next_round(w);
+    }
+    w->round_left -= w->round_left > 0;
+    if ((t = sley__steal_ring_pop(&w->ring)) == NULL) {
+        t = take_injected(w, share_of(w->pool));
+        w->round_left = sley__steal_ring_count(&w->ring);
+    }
+    return t;
 }
 
 static uint32_t random_below(struct worker *w, uint32_t n)
@@ -121,13 +148,14 @@ struct sley_task *sley__worker_steal(struct worker *w)
         t = victim == w ? NULL : sley__steal_ring_steal(&victim->ring, &w->ring);
     }
     if (!t) {
-        t = take_injected(w, RING_CAPACITY / 2 / p->count + 1);
+        t = take_injected(w, share_of(p));
     }
     for (uint32_t i = 0; i < p->count && !t; i++) {
         struct worker *victim = &p->workers[(from + i) % p->count];
         t = victim == w ? NULL : take_stranded(victim);
     }
     if (t) {
+        w->round_left = sley__steal_ring_count(&w->ring);
         /* relaxed: a statistic that this thread alone writes */
         atomic_store_explicit(&w->steals, atomic_load_explicit(&w->steals, memory_order_relaxed) + 1, memory_order_relaxed);
     }

@@ -62,12 +62,17 @@ struct sley_task *sley__steal_ring_pop(struct sley__steal_ring *q)
     }
 }
 
-uint32_t sley__steal_ring_overflow(struct sley__steal_ring *q, struct sley_task **ret_first, struct sley_task **ret_last)
+uint32_t sley__steal_ring_chain(struct sley__steal_ring *q, uint32_t n, struct sley_task **ret_first, struct sley_task **ret_last)
 {
-    const uint32_t n = q->capacity / 2;
     /* relaxed: as in pop */
     uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
     const uint32_t taken = taken_of(head);
+    /* relaxed: only this thread writes it */
+    const uint32_t count = atomic_load_explicit(&q->tail, memory_order_relaxed) - taken;
+    n = n < count ? n : count;
+    if (n == 0) {
+        return 0;
+    }
     /* relaxed: as in pop. A thief that comes now makes it fail, and makes room */
     if (stolen_of(head) != taken ||
         !atomic_compare_exchange_strong_explicit(&q->head, &head, pack(taken + n, taken + n), memory_order_relaxed,
@@ -85,6 +90,11 @@ uint32_t sley__steal_ring_overflow(struct sley__steal_ring *q, struct sley_task 
     }
     *ret_last = t;
     return n;
+}
+
+uint32_t sley__steal_ring_overflow(struct sley__steal_ring *q, struct sley_task **ret_first, struct sley_task **ret_last)
+{
+    return sley__steal_ring_chain(q, q->capacity / 2, ret_first, ret_last);
 }
 
 /** Claims half of what is there. Returns how many; they begin at `*ret_first`. */

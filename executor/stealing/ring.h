@@ -8,7 +8,7 @@
  *   who     what           how
  *   owner   push           store the slot, then tail (release): thieves acquire tail
  *   owner   pop            CAS head: taken + 1 (both halves when nobody steals)
- *   owner   overflow       CAS head: both halves + capacity / 2, only while nobody steals; the tasks go to the injection queue
+ *   owner   overflow, chain CAS head: both halves + n, only while nobody steals; the tasks go to the injection queue
  *   thief   claim          CAS head: taken + n, stolen stays: nobody else can steal, the slots cannot be overwritten
  *   thief   done           CAS head: stolen = taken
  *
@@ -37,6 +37,8 @@ struct sley_task *sley__steal_ring_pop(struct sley__steal_ring *q);
  * and room will be soon. Thread: owner.
  */
 uint32_t sley__steal_ring_overflow(struct sley__steal_ring *q, struct sley_task **ret_first, struct sley_task **ret_last);
+/** The same with the oldest @p n at most, of a ring that need not be full. */
+uint32_t sley__steal_ring_chain(struct sley__steal_ring *q, uint32_t n, struct sley_task **ret_first, struct sley_task **ret_last);
 /**
  * Moves half of @p from (rounded up) into @p to, which is empty, and takes one of them out. NULL: there was nothing, or another
  * thief is at it. Thread: owner of @p to.

@@ -25,6 +25,7 @@ struct worker {
     uint32_t random;
     uint32_t tick;            /* resumes */
     uint32_t inject_interval; /* resumes between two looks at the injection queue */
+    uint32_t round_left;      /* resumes out of the ring until all that was in it has had its turn */
     uint32_t lifo_run;        /* resumes in a row out of the LIFO slot */
     bool searching;           /* counted in pool->idle */
     uint64_t batch_start_ns;  /* when the resumes began that the interval is tuned by */

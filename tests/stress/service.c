@@ -91,8 +91,8 @@ static void serve(struct request *r)
         struct sley_task *t = NULL;
         const bool handle = chance(&dice, 60);
         add(&w.spawned);
-        add(&spawns);
         EXPECT_RC(sley_runtime_spawn(&w.rt, root_type, &(struct node_args){r->value, 1}, handle ? &t : NULL), 0);
+        add(&spawns); /* afterwards: who has counted it finds the task */
         if (handle) {
             ask((struct request){.kind = chance(&dice, 70) ? REQUEST_JOIN : REQUEST_CANCEL, .task = t, .value = r->value});
         }

@@ -207,7 +207,7 @@ static void start(struct sley_runtime *rt, const char *executor, uint32_t worker
 static void run_round(uint32_t round)
 {
     pthread_t side;
-    memset(&w, 0, sizeof w);
+    w.spawned = w.ended = w.jobs_begun = w.jobs_ended = w.messages = w.joins = 0;
     w.round = round;
     w.seed = options.seed + round;
     w.depth = options.depth;
@@ -230,7 +230,7 @@ static void run_round(uint32_t round)
     EXPECT_RC(sley_runtime_fini(&w.side), 0);
     EXPECT(w.ended == w.spawned);
     EXPECT(w.jobs_begun == w.jobs_ended);
-    EXPECT(w.objects == 0);
+    expect_rc(__FILE__, __LINE__, "objects left", (int)w.objects, 0);
     EXPECT(live == 0);
     (void)printf("round %u seed 0x%llx: %llu tasks, %llu joins, %llu messages, %llu jobs\n", round, (unsigned long long)w.seed,
                  (unsigned long long)w.spawned, (unsigned long long)w.joins, (unsigned long long)w.messages,

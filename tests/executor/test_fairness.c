@@ -1,0 +1,577 @@
+/* Fairness of every executor that the runtime knows by name: who is ready runs soon, whatever the others do. Counted in resumes. */
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <sley/frame.h>
+#include <sley/mpsc.h>
+#include <sley/notify.h>
+#include <sley/reactor.h>
+#include <sley/runtime.h>
+
+#include "harness.h"
+
+enum { WORKERS_MAX = 2 };
+
+struct kind {
+    const char *executor, *reactor;
+    uint32_t workers;
+};
+
+/** How many tasks each worker has resumed; a worker is told by its sched. */
+static struct tally {
+    _Atomic uintptr_t sched;
+    _Atomic uint64_t resumes;
+} tally[WORKERS_MAX];
+
+static void count(void)
+{
+    const uintptr_t me = (uintptr_t)sley_sched_current();
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        uintptr_t none = 0;
+        if (atomic_load_explicit(&tally[i].sched, memory_order_relaxed) == me ||
+            atomic_compare_exchange_strong_explicit(&tally[i].sched, &none, me, memory_order_relaxed, memory_order_relaxed) ||
+            none == me) {
+            atomic_fetch_add_explicit(&tally[i].resumes, 1, memory_order_relaxed);
+            return;
+        }
+    }
+    FAIL("more workers than were asked for");
+}
+
+struct stamp {
+    uint64_t at[WORKERS_MAX];
+};
+
+static struct stamp stamp(void)
+{
+    struct stamp s;
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        s.at[i] = atomic_load_explicit(&tally[i].resumes, memory_order_relaxed);
+    }
+    return s;
+}
+
+/** What every worker has done since then, at least: one that has lost its processor keeps its tasks waiting, but not unfairly. */
+static uint64_t since(const struct kind *k, struct stamp before)
+{
+    const struct stamp now = stamp();
+    uint64_t least = now.at[0] - before.at[0];
+    for (uint32_t i = 1; i < k->workers; i++) {
+        least = now.at[i] - before.at[i] < least ? now.at[i] - before.at[i] : least;
+    }
+    return least;
+}
+
+static struct sley_runtime rt;
+static const struct kind *kind;
+
+static void begin(const struct kind *k, struct sley_clock *clock)
+{
+    char error[256] = "";
+    memset(tally, 0, sizeof tally);
+    kind = k;
+    const struct sley_runtime_opts o = {
+        .executor_name = k->executor,
+        .reactor_name = k->reactor,
+        .worker_count = k->workers,
+        .alloc = harness_alloc(),
+        .clock = clock,
+        .stall_ns = SLEY_NEVER,
+        .ret_error = error,
+        .error_bytes = sizeof error,
+    };
+    if (sley_runtime_init(&rt, &o) < 0) {
+        FAIL("%s", error);
+    }
+}
+
+static void end(void)
+{
+    CHECK_RC(sley_runtime_stop(&rt, SLEY_NEVER), 0);
+    CHECK_RC(sley_runtime_fini(&rt), 0);
+}
+
+static void spawn(const struct sley_task_type *type, const void *args)
+{
+    CHECK_RC(sley_runtime_spawn(&rt, type, args, NULL), 0);
+}
+
+/* ---- ten thousand that are always ready ------------------------------------------------------------------------------ */
+
+struct crowd {
+    uint32_t size, turns;
+    _Atomic uint64_t longest;
+};
+
+struct one {
+    struct sley_frame frame;
+    struct crowd *c;
+    uint32_t n;
+    struct stamp last;
+};
+
+static void waited(struct one *f)
+{
+    const uint64_t gap = since(kind, f->last);
+    uint64_t longest = atomic_load_explicit(&f->c->longest, memory_order_relaxed);
+    while (gap > longest && !atomic_compare_exchange_weak_explicit(&f->c->longest, &longest, gap, memory_order_relaxed,
+                                                                   memory_order_relaxed)) {
+    }
+    count();
+    f->last = stamp();
+}
+
+static enum sley_step one(struct one *f)
+{
+    int rc;
+    SLEY_BEGIN(f);
+    for (f->n = 0; f->n < f->c->turns; f->n++) {
+        waited(f);
+        SLEY_YIELD(f, rc);
+    }
+    (void)rc;
+    SLEY_END(f);
+}
+SLEY_FRAME(one, struct one)
+
+struct starter {
+    struct sley_frame frame;
+    struct crowd *c;
+};
+
+static enum sley_step starter(struct starter *f)
+{
+    const struct sley_scope *root = NULL;
+    SLEY_BEGIN(f);
+    for (uint32_t i = 0; i < f->c->size; i++) {
+        CHECK_RC(SLEY_SPAWN((struct sley_scope *)(uintptr_t)root, one, .c = f->c, .last = stamp()), 0);
+    }
+    SLEY_END(f);
+}
+SLEY_FRAME(starter, struct starter)
+
+static void none_of_ten_thousand_waits_two_rounds(const struct kind *k)
+{
+    struct crowd c = {.size = harness_slowness() > 1 ? 5000 : 10000, .turns = 8};
+    begin(k, NULL);
+    spawn(&starter__type, &(struct starter){.c = &c});
+    CHECK_RC(sley_runtime_run_all(&rt), 0);
+    harness_note("%s, %u workers: of %u ready tasks the longest wait was %llu resumes", k->executor, k->workers, c.size,
+                 (unsigned long long)c.longest);
+    CHECK_UINT(c.longest, <=, 2 * c.size);
+    end();
+}
+
+/* ---- one that never has to wait, beside one that yields ----------------------------------------------------------------- */
+
+static _Atomic uint32_t over;
+static _Atomic uint64_t inlines; /* what the busy one has done without waiting */
+
+struct busy {
+    struct sley_frame frame;
+    struct sley_mpsc *ch;
+    struct sley_fd *fd;
+    struct sley_mpsc_op op;
+    struct sley_io_op io;
+    uint64_t v;
+};
+
+static enum sley_step busy_channel(struct busy *f)
+{
+    int rc = 0;
+    SLEY_BEGIN(f);
+    while (rc >= 0 && !over) {
+        f->op = (struct sley_mpsc_op){0};
+        SLEY_CALL(f, rc, sley_mpsc_send, &f->op, f->ch, &f->v);
+        f->op = (struct sley_mpsc_op){0};
+        SLEY_CALL(f, rc, sley_mpsc_recv, &f->op, f->ch, &f->v);
+        inlines += 2;
+    }
+    SLEY_END(f);
+}
+SLEY_FRAME(busy_channel, struct busy)
+
+static enum sley_step busy_descriptor(struct busy *f)
+{
+    int rc = 0;
+    SLEY_BEGIN(f);
+    while (rc >= 0 && !over) {
+        f->io = (struct sley_io_op){0};
+        SLEY_CALL(f, rc, sley_fd_poll, &f->io, f->fd, SLEY_IO_OUT);
+        inlines++;
+    }
+    SLEY_END(f);
+}
+SLEY_FRAME(busy_descriptor, struct busy)
+
+struct yielder {
+    struct sley_frame frame;
+    uint32_t n;
+    uint64_t last, longest;
+    _Atomic uint64_t *what; /* is counted between its resumes */
+    uint64_t most;
+};
+
+static enum sley_step yielder(struct yielder *f)
+{
+    int rc;
+    SLEY_BEGIN(f);
+    for (f->n = 0; f->n < 200; f->n++) {
+        if (f->n > 0 && *f->what - f->last > f->longest) {
+            f->longest = *f->what - f->last;
+        }
+        f->last = *f->what;
+        SLEY_YIELD(f, rc);
+    }
+    (void)rc;
+    over = 1;
+    if (kind->workers == 1) {
+        CHECK_UINT(f->longest, <=, f->most);
+    }
+    SLEY_END(f);
+}
+SLEY_FRAME(yielder, struct yielder)
+
+static void busy_channel_starves_nobody(const struct kind *k)
+{
+    struct sley_mpsc ch;
+    uint64_t slot;
+    over = 0;
+    inlines = 0;
+    CHECK_RC(sley_mpsc_init(&ch, &slot, 1, sizeof slot), 0);
+    begin(k, NULL);
+    spawn(&busy_channel__type, &(struct busy){.ch = &ch});
+    spawn(&yielder__type, &(struct yielder){.what = &inlines, .most = 4 * 128});
+    CHECK_RC(sley_runtime_run_all(&rt), 0);
+    end();
+    sley_mpsc_fini(&ch, NULL);
+}
+
+static void busy_descriptor_starves_nobody(const struct kind *k)
+{
+    int fds[2];
+    struct sley_fd fd;
+    over = 0;
+    inlines = 0;
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), ==, 0);
+    sley_fd_init(&fd, fds[0]);
+    begin(k, NULL);
+    spawn(&busy_descriptor__type, &(struct busy){.fd = &fd});
+    spawn(&yielder__type, &(struct yielder){.what = &inlines, .most = 4 * 128});
+    CHECK_RC(sley_runtime_run_all(&rt), 0);
+    end();
+    CHECK_INT(close(fds[0]), ==, 0);
+    CHECK_INT(close(fds[1]), ==, 0);
+}
+
+/* ---- a pair that wake each other, beside one that yields ------------------------------------------------------------------ */
+
+static _Atomic uint64_t strokes;
+
+struct player {
+    struct sley_frame frame;
+    struct sley_notify *mine, *other;
+    struct sley_notify_op op;
+};
+
+static enum sley_step player(struct player *f)
+{
+    int rc = 0;
+    SLEY_BEGIN(f);
+    while (!over && rc == 0) {
+        f->op = (struct sley_notify_op){0};
+        SLEY_CALL(f, rc, sley_notify_wait, &f->op, f->mine);
+        strokes++;
+        sley_notify_set(f->other);
+    }
+    sley_notify_set(f->other);
+    SLEY_END(f);
+}
+SLEY_FRAME(player, struct player)
+
+struct channel_player {
+    struct sley_frame frame;
+    struct sley_mpsc *mine, *other;
+    struct sley_mpsc_op op;
+    uint64_t v;
+};
+
+static enum sley_step channel_player(struct channel_player *f)
+{
+    int rc = 1;
+    SLEY_BEGIN(f);
+    while (!over && rc == 1) {
+        f->op = (struct sley_mpsc_op){0};
+        SLEY_CALL(f, rc, sley_mpsc_recv, &f->op, f->mine, &f->v);
+        strokes++;
+        (void)sley_mpsc_try_send(f->other, &f->v);
+    }
+    (void)sley_mpsc_try_send(f->other, &f->v);
+    SLEY_END(f);
+}
+SLEY_FRAME(channel_player, struct channel_player)
+
+static void pair_starves_no_third(const struct kind *k)
+{
+    struct sley_notify a = {0}, b = {0};
+    struct sley_mpsc x, y;
+    uint64_t slots[2], v = 0;
+    CHECK_RC(sley_mpsc_init(&x, &slots[0], 1, sizeof v), 0);
+    CHECK_RC(sley_mpsc_init(&y, &slots[1], 1, sizeof v), 0);
+    for (int i = 0; i < 2; i++) {
+        over = 0;
+        strokes = 0;
+        begin(k, NULL);
+        spawn(i ? &channel_player__type : &player__type,
+              i ? (void *)&(struct channel_player){.mine = &x, .other = &y} : (void *)&(struct player){.mine = &a, .other = &b});
+        spawn(i ? &channel_player__type : &player__type,
+              i ? (void *)&(struct channel_player){.mine = &y, .other = &x} : (void *)&(struct player){.mine = &b, .other = &a});
+        spawn(&yielder__type, &(struct yielder){.what = &strokes, .most = 16});
+        sley_notify_set(&a);
+        CHECK_RC(sley_mpsc_try_send(&x, &v), 0);
+        CHECK_RC(sley_runtime_run_all(&rt), 0);
+        end();
+        while (sley_mpsc_try_recv(&x, &v) == 1 || sley_mpsc_try_recv(&y, &v) == 1) {
+        }
+    }
+    sley_mpsc_fini(&x, NULL);
+    sley_mpsc_fini(&y, NULL);
+}
+
+/* ---- beside fifty that only yield: what comes from elsewhere, timers, descriptors ------------------------------------------- */
+
+enum { LOAD = 50 };
+
+struct load {
+    struct sley_frame frame;
+};
+
+static enum sley_step load(struct load *f)
+{
+    int rc = 0;
+    SLEY_BEGIN(f);
+    while (!over) {
+        count();
+        SLEY_YIELD(f, rc);
+    }
+    (void)rc;
+    SLEY_END(f);
+}
+SLEY_FRAME(load, struct load)
+
+static void *drive(void *arg)
+{
+    (void)arg;
+    CHECK_RC(sley_runtime_run_all(&rt), 0);
+    return NULL;
+}
+
+struct newcomer {
+    struct sley_frame frame;
+    struct stamp *ran;
+    _Atomic uint32_t *done;
+};
+
+static enum sley_step newcomer(struct newcomer *f)
+{
+    SLEY_BEGIN(f);
+    *f->ran = stamp();
+    atomic_store_explicit(f->done, 1, memory_order_release);
+    SLEY_END(f);
+}
+SLEY_FRAME(newcomer, struct newcomer)
+
+static void newcomer_from_elsewhere_runs_under_load(const struct kind *k)
+{
+    pthread_t driver;
+    over = 0;
+    begin(k, NULL);
+    for (int i = 0; i < LOAD; i++) {
+        spawn(&load__type, NULL);
+    }
+    CHECK_INT(pthread_create(&driver, NULL, drive, NULL), ==, 0);
+    for (int i = 0; i < 50; i++) {
+        struct stamp ran;
+        _Atomic uint32_t done = 0;
+        spawn(&newcomer__type, &(struct newcomer){.ran = &ran, .done = &done});
+        const struct stamp came = stamp(); /* it was there before: this can only make the wait look shorter */
+        while (!atomic_load_explicit(&done, memory_order_acquire)) {
+            (void)sched_yield();
+        }
+        for (uint32_t w = 0; w < k->workers && k->workers == 1; w++) {
+            CHECK(ran.at[w] <= came.at[w] || ran.at[w] - came.at[w] <= 1000);
+        }
+    }
+    over = 1;
+    CHECK_INT(pthread_join(driver, NULL), ==, 0);
+    end();
+}
+
+/** Each resume of the load takes ten microseconds. */
+static uint64_t resumes_now(struct sley_clock *self)
+{
+    (void)self;
+    return SLEY_S + 10 * SLEY_US * (stamp().at[0] + stamp().at[1]);
+}
+
+struct sleeper {
+    struct sley_frame frame;
+    struct sley_timer timer;
+    uint32_t n;
+    uint64_t deadline_ns;
+};
+
+static enum sley_step sleeper(struct sleeper *f)
+{
+    int rc = 0;
+    SLEY_BEGIN(f);
+    for (f->n = 1; f->n <= 50; f->n++) {
+        f->deadline_ns = sley_after_ns(f->n * 300 * SLEY_US);
+        f->timer = (struct sley_timer){0};
+        SLEY_CALL(f, rc, sley_sleep_until, &f->timer, f->deadline_ns);
+        CHECK_RC(rc, 0);
+        CHECK_UINT(sley_now_ns(), >=, f->deadline_ns);
+        if (kind->workers == 1) { /* a tick, a look, a round */
+            CHECK_UINT(sley_now_ns() - f->deadline_ns, <=, SLEY_MS + 10 * SLEY_US * (64 + 2 * LOAD));
+        }
+    }
+    over = 1;
+    SLEY_END(f);
+}
+SLEY_FRAME(sleeper, struct sleeper)
+
+static void timer_is_seen_under_load(const struct kind *k)
+{
+    static struct sley_clock clock = {.now_ns = resumes_now};
+    over = 0;
+    begin(k, &clock);
+    for (int i = 0; i < LOAD; i++) {
+        spawn(&load__type, NULL);
+    }
+    spawn(&sleeper__type, NULL);
+    CHECK_RC(sley_runtime_run_all(&rt), 0);
+    end();
+}
+
+/** Whoever looks at it makes it a millisecond later: so a timer is due at each of the places where a worker looks. */
+static uint64_t stepping_now(struct sley_clock *self)
+{
+    static _Atomic uint64_t looks;
+    (void)self;
+    return SLEY_S + SLEY_MS * ++looks;
+}
+
+struct napper {
+    struct sley_frame frame;
+    struct sley_timer timer;
+    uint32_t n;
+};
+
+static enum sley_step napper(struct napper *f)
+{
+    int rc = 0;
+    SLEY_BEGIN(f);
+    for (f->n = 1; f->n <= 200; f->n++) {
+        f->timer = (struct sley_timer){0};
+        SLEY_CALL(f, rc, sley_sleep, &f->timer, (1 + f->n % 20) * SLEY_MS);
+        CHECK_RC(rc, 0);
+    }
+    SLEY_END(f);
+}
+SLEY_FRAME(napper, struct napper)
+
+static void timer_due_on_the_way_to_sleep_fires(const struct kind *k)
+{
+    static struct sley_clock clock = {.now_ns = stepping_now};
+    begin(k, &clock);
+    spawn(&napper__type, NULL);
+    CHECK_RC(sley_runtime_run_all(&rt), 0);
+    end();
+}
+
+struct reader {
+    struct sley_frame frame;
+    struct sley_fd *fd;
+    int peer;
+    struct sley_io_op op;
+    struct stamp wrote;
+};
+
+struct writer {
+    struct sley_frame frame;
+    struct reader *r;
+};
+
+/** Writes when the other waits; the time runs from there. */
+static enum sley_step writer(struct writer *f)
+{
+    int rc = 0;
+    SLEY_BEGIN(f);
+    SLEY_YIELD(f, rc);
+    (void)rc;
+    f->r->wrote = stamp();
+    CHECK_INT(write(f->r->peer, "x", 1), ==, 1);
+    SLEY_END(f);
+}
+SLEY_FRAME(writer, struct writer)
+
+static enum sley_step reader(struct reader *f)
+{
+    int rc = 0;
+    SLEY_BEGIN(f);
+    CHECK_RC(SLEY_SPAWN(NULL, writer, .r = f), 0);
+    SLEY_CALL(f, rc, sley_fd_poll, &f->op, f->fd, SLEY_IO_IN);
+    CHECK_RC(rc, SLEY_IO_IN);
+    if (kind->workers == 1) {
+        CHECK_UINT(since(kind, f->wrote), <=, 2 * 64 + 2 * LOAD);
+    }
+    over = 1;
+    SLEY_END(f);
+}
+SLEY_FRAME(reader, struct reader)
+
+static void descriptor_is_seen_under_load(const struct kind *k)
+{
+    int fds[2];
+    struct sley_fd fd;
+    over = 0;
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), ==, 0);
+    sley_fd_init(&fd, fds[0]);
+    begin(k, NULL);
+    for (int i = 0; i < LOAD; i++) {
+        spawn(&load__type, NULL);
+    }
+    spawn(&reader__type, &(struct reader){.fd = &fd, .peer = fds[1]});
+    CHECK_RC(sley_runtime_run_all(&rt), 0);
+    end();
+    CHECK_INT(close(fds[0]), ==, 0);
+    CHECK_INT(close(fds[1]), ==, 0);
+}
+
+/* ---- each on each ------------------------------------------------------------------------------------------------------- */
+
+#define EACH(X, kind)                                                        \
+    X(none_of_ten_thousand_waits_two_rounds, "", kind)                       \
+    X(busy_channel_starves_nobody, "LOCAL-10", kind)                         \
+    X(busy_descriptor_starves_nobody, "LOCAL-07", kind)                      \
+    X(pair_starves_no_third, "LOCAL-09 STEAL-07", kind)                      \
+    X(newcomer_from_elsewhere_runs_under_load, "LOCAL-05 STEAL-09", kind)    \
+    X(timer_is_seen_under_load, "LOCAL-15", kind)                            \
+    X(timer_due_on_the_way_to_sleep_fires, "", kind)                         \
+    X(descriptor_is_seen_under_load, "LOCAL-06", kind)
+#define CASE(name, ids, kind)       \
+    SLEY_TEST(kind##_##name, ids) { \
+        name(&kind);                \
+    }
+
+static const struct kind local = {"local", "epoll", 1};
+EACH(CASE, local)
+static const struct kind shares = {"shares", "epoll", 1};
+EACH(CASE, shares)
+static const struct kind stealing_1 = {"stealing", "epoll", 1};
+EACH(CASE, stealing_1)
+static const struct kind stealing_2 = {"stealing", "epoll", 2};
+EACH(CASE, stealing_2)
