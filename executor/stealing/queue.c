@@ -121,13 +121,16 @@ static uint32_t random_below(struct worker *w, uint32_t n)
     return w->random % n;
 }
 
+#ifndef SLEY__STRANDED_LOOKS /* tests/explore does not look that long */
+#define SLEY__STRANDED_LOOKS 256
+#endif
+
 /** What lies in the slot of a worker that has been in one task for some time: it would wait for that task to end. */
 static struct sley_task *take_stranded(struct worker *victim)
 {
-    enum { LOOKS = 256 };
     /* relaxed: a hint, as is the count: the exchange takes it, whoever it belongs to by then */
     const uint32_t count = atomic_load_explicit(&victim->sched.resume_count, memory_order_relaxed);
-    for (uint32_t i = 0; i < LOOKS; i++) {
+    for (uint32_t i = 0; i < SLEY__STRANDED_LOOKS; i++) {
         if (!sley__lifo_full(&victim->lifo) ||
             /* relaxed: as above */
             atomic_load_explicit(&victim->sched.resume_count, memory_order_relaxed) != count) {

@@ -79,6 +79,8 @@ void explore_find(const char *name, const struct explore_scenario *s, const char
 
 /** A case of the suite: `EXPLORE_TEST(inbox_posts_arrive) { explore_exhaust(...); }`. */
 #define EXPLORE_TEST(name) SLEY_TEST_SECONDS(name, "", 120)
+/** The same, with the ids of the conformance cases that it covers. */
+#define EXPLORE_CASE(name, ids) SLEY_TEST_SECONDS(name, ids, 120)
 
 /* ---- for scenarios --------------------------------------------------------------------------------------------- */
 

@@ -16,13 +16,14 @@ struct place {
 
 static struct place places[PLACES];
 static unsigned used[PLACES], used_count;
+static unsigned direct_loads; /* in a row, of this execution's setup or check */
 
 void memory_reset(void)
 {
     for (unsigned i = 0; i < used_count; i++) {
         places[used[i]] = (struct place){0};
     }
-    used_count = 0;
+    used_count = direct_loads = 0;
 }
 
 static struct place *place_of(uintptr_t addr)
@@ -271,10 +272,9 @@ void memory_step(unsigned i, bool is_flush, struct access *a)
 
 void memory_direct(struct access *a)
 {
-    static unsigned loads;
-    loads = a->kind == EXPLORE_LOAD ? loads + 1 : 0;
-    if (loads > 100000) {
-        loads = 0;
+    direct_loads = a->kind == EXPLORE_LOAD ? direct_loads + 1 : 0;
+    if (direct_loads > 100000) {
+        direct_loads = 0;
         explore_fail("setup or check waits for nobody in %s (%s:%d)", a->func, a->file, a->line);
     }
     const bool has_value = a->addr != 0;

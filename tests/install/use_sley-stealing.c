@@ -1,4 +1,6 @@
 /* A user of sley-stealing: a pool of two workers runs a task. */
+#include <stdio.h>
+
 #include <sley/stealing.h>
 #include <sley/fiber.h>
 
@@ -21,5 +23,8 @@ int main(void)
         return 1;
     }
     sley_task_unref(t);
-    return ex.base.ops->stop(&ex.base, SLEY_NEVER) < 0 || ex.base.ops->fini(&ex.base) < 0 || result != 42;
+    if (ex.base.ops->stop(&ex.base, SLEY_NEVER) < 0 || ex.base.ops->fini(&ex.base) < 0 || result != 42) {
+        return 1;
+    }
+    return puts("works") < 0;
 }
