@@ -15,10 +15,9 @@ struct suite_executor {
     uint32_t worker_count;                              /* 0: as many as the kind thinks best */
 };
 
-/* name, conformance cases. Each runs both styles where that matters. */
-#define SUITE_EXECUTOR(X)                                                                          \
+/* name, conformance cases. Each runs both styles where that matters. These ask nothing of the table's caps. */
+#define SUITE_ANY(X)                                                                               \
     X(run_returns_when_its_task_has_ended, "JOIN-01 TASK-12")                                      \
-    X(nothing_progresses_undriven, "LOCAL-01")                                                     \
     X(spawn_from_elsewhere_wakes_an_idle_one, "LOCAL-04 WAKE-07")                                  \
     X(spawn_from_elsewhere_runs_beside_load, "LOCAL-05")                                           \
     X(run_returns_under_load, "LOCAL-08")                                                          \
@@ -26,11 +25,8 @@ struct suite_executor {
     X(descriptor_is_seen_under_load, "LOCAL-06 LOCAL-07")                                          \
     X(sleep_is_never_early, "TIMER-01 TIMER-16")                                                   \
     X(nearer_timer_from_elsewhere_cuts_the_wait, "TIMER-12")                                       \
-    X(two_on_one_thread_keep_apart, "LOCAL-03")                                                    \
-    X(second_driver_is_refused, "LOCAL-14")                                                        \
     X(nested_run_is_refused, "LOCAL-16")                                                           \
     X(run_that_failed_leaves_the_thread_free, "LOCAL-17 SHUT-10")                                  \
-    X(halt_before_run_runs_nothing, "LOCAL-19")                                                    \
     X(halt_from_a_thread_and_a_signal_handler, "EMB-10 WAKE-16")                                   \
     X(busy_one_is_not_released, "SHUT-02")                                                         \
     X(stop_runs_each_cleanup_once, "SHUT-03 SHUT-04")                                              \
@@ -41,8 +37,28 @@ struct suite_executor {
     X(each_allocation_refused, "SHUT-01")                                                          \
     X(stress, "SHUT-13 JOIN-14 WAKE-13")
 
+/* Only without SLEY_EXECUTOR_CAP_WORKERS: who calls run is the one thread there is. */
+#define SUITE_DRIVEN(X)                                                                            \
+    X(nothing_progresses_undriven, "LOCAL-01")                                                     \
+    X(two_on_one_thread_keep_apart, "LOCAL-03")                                                    \
+    X(second_driver_is_refused, "LOCAL-14")                                                        \
+    X(halt_before_run_runs_nothing, "LOCAL-19")
+
+/* Only with it: tasks go on by themselves, and run waits for them. */
+#define SUITE_WORKERS(X)                                                                           \
+    X(tasks_progress_while_nobody_runs, "JOIN-01")                                                 \
+    X(second_wait_is_refused, "LOCAL-14")                                                          \
+    X(halt_ends_the_wait_and_nothing_else, "LOCAL-19")                                             \
+    X(wakes_between_workers_are_not_lost, "WAKE-12 WAKE-13")                                       \
+    X(stop_and_release_from_another_thread, "SHUT-03")
+
+#define SUITE_EXECUTOR(X) SUITE_ANY(X) SUITE_DRIVEN(X)
+#define SUITE_EXECUTOR_WORKERS(X) SUITE_ANY(X) SUITE_WORKERS(X)
+
 #define SUITE_DECLARE(name, ids) void suite_##name(const struct suite_executor *x);
-SUITE_EXECUTOR(SUITE_DECLARE)
+SUITE_ANY(SUITE_DECLARE)
+SUITE_DRIVEN(SUITE_DECLARE)
+SUITE_WORKERS(SUITE_DECLARE)
 
 /* ---- shared by the suite's files ---- */
 
@@ -57,5 +73,9 @@ void suite_end(const struct suite_executor *x, struct sley_executor *ex);
 struct sley_task *suite_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args);
 /** Spawns and runs to the end: its result. */
 int suite_run(struct sley_executor *ex, const struct sley_task_type *type, const void *args);
+/** Lets it go on for a moment, whoever does that. */
+void suite_drive(struct sley_executor *ex);
+/** Until @p word, which its tasks count up (release), is @p count. */
+void suite_drive_until(struct sley_executor *ex, const SLEY_ATOMIC(unsigned) *word, unsigned count);
 
 #endif

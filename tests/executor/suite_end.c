@@ -3,20 +3,28 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <sley/fiber.h>
 #include <sley/frame.h>
+#include <sley/notify.h>
 
 #include "harness.h"
 #include "suite.h"
 
 static SLEY_ATOMIC(unsigned) cleanups, bodies;
+static SLEY_ATOMIC(unsigned) begun; /* tasks that are about to wait */
+
+static void begin(void)
+{
+    /* release: pairs with suite_drive_until */
+    atomic_fetch_add_explicit(&begun, 1, memory_order_release);
+}
 
 static int park_and_clean_up(struct suite_none *a)
 {
     (void)a;
+    begin();
     CHECK_RC(sley_park(), -ECANCELED);
     CHECK_PTR(sley_sched_current(), !=, NULL); /* still inside its runtime */
     atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
@@ -33,6 +41,7 @@ static enum sley_step sleep_and_clean_up(struct parked *f)
 {
     int rc;
     SLEY_BEGIN(f);
+    begin();
     SLEY_CALL(f, rc, sley_sleep_until, &f->timer, SLEY_NEVER);
     CHECK_RC(rc, -ECANCELED);
     atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
@@ -43,82 +52,65 @@ SLEY_FRAME(sleep_and_clean_up, struct parked)
 void suite_busy_one_is_not_released(const struct suite_executor *x)
 {
     struct sley_executor *ex = suite_start(x);
+    cleanups = begun = 0;
     struct sley_task *t = suite_spawn(ex, &park_and_clean_up__type, NULL);
     struct sley_task *u = suite_spawn(ex, &sleep_and_clean_up__type, NULL);
-    if (ex->ops->turn) {
-        while (ex->ops->turn(ex, 0, NULL) != SLEY_TURN_IDLE) {
-        }
-        CHECK_RC(ex->ops->fini(ex), -EBUSY);
-        CHECK_RC(ex->ops->spawn(ex, &sleep_and_clean_up__type, NULL, NULL), 0); /* it goes on */
-        sley_task_cancel(t);
-        CHECK_RC(ex->ops->run(ex, t), 0);
-        CHECK_RC(ex->ops->fini(ex), -EBUSY);
-        CHECK_UINT(cleanups, ==, 1);
-    }
+    suite_drive_until(ex, &begun, 2);
+    CHECK_RC(ex->ops->fini(ex), -EBUSY);
+    CHECK_RC(ex->ops->spawn(ex, &sleep_and_clean_up__type, NULL, NULL), 0); /* it goes on */
+    suite_drive_until(ex, &begun, 3);
+    sley_task_cancel(t);
+    CHECK_RC(ex->ops->run(ex, t), 0);
+    CHECK_RC(ex->ops->fini(ex), -EBUSY);
+    CHECK_UINT(cleanups, ==, 1);
     sley_task_unref(t);
     sley_task_unref(u);
     suite_end(x, ex);
-    CHECK_UINT(cleanups, >=, 2);
+    CHECK_UINT(cleanups, ==, 3);
 }
 
 /* ---- each cleanup once; one wakes another that is ending, too ---------------------------------------------------------- */
 
-static struct sley_wait shared_wait;
-
-static void shared_cancel(struct sley_wait *w)
+static int wait_shared(struct sley_notify **shared)
 {
-    sley_wait_complete(w, -ECANCELED);
-}
-static const struct sley_wait_ops shared_ops = {.version = SLEY_WAIT_VERSION, .name = "shared", .cancel = shared_cancel};
-
-static int wait_shared(struct suite_none *a)
-{
-    (void)a;
-    if (sley_wait_begin(&shared_wait, &shared_ops)) {
-        sley_wait_arm(&shared_wait);
-    }
-    const int rc = sley_await(&shared_wait);
-    CHECK(rc == 4 || rc == -ECANCELED);
+    begin();
+    const int rc = sley_notify_wait(*shared);
+    CHECK(rc == 0 || rc == -ECANCELED);
     atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
     return 0;
 }
-SLEY_FIBER(wait_shared, struct suite_none)
+SLEY_FIBER(wait_shared, struct sley_notify *)
 
-static int wake_shared_at_the_end(struct suite_none *a)
+static int wake_shared_at_the_end(struct sley_notify **shared)
 {
-    (void)a;
+    begin();
     CHECK_RC(sley_park(), -ECANCELED);
-    if (!sley_wait_done(&shared_wait)) {
-        sley_wait_complete(&shared_wait, 4);
-    }
+    sley_notify_set(*shared);
     atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
     return 0;
 }
-SLEY_FIBER(wake_shared_at_the_end, struct suite_none)
+SLEY_FIBER(wake_shared_at_the_end, struct sley_notify *)
 
 void suite_stop_runs_each_cleanup_once(const struct suite_executor *x)
 {
     for (int order = 0; order < 2; order++) {
         struct sley_executor *ex = suite_start(x);
-        if (ex->ops->caps & SLEY_EXECUTOR_CAP_WORKERS) {
-            suite_end(x, ex);
-            continue;
-        }
-        cleanups = 0;
-        memset(&shared_wait, 0, sizeof shared_wait);
-        CHECK_RC(ex->ops->spawn(ex, order ? &wait_shared__type : &wake_shared_at_the_end__type, NULL, NULL), 0);
-        CHECK_RC(ex->ops->spawn(ex, order ? &wake_shared_at_the_end__type : &wait_shared__type, NULL, NULL), 0);
+        struct sley_notify shared, *args = &shared;
+        sley_notify_init(&shared);
+        cleanups = begun = 0;
+        CHECK_RC(ex->ops->spawn(ex, order ? &wait_shared__type : &wake_shared_at_the_end__type, &args, NULL), 0);
+        CHECK_RC(ex->ops->spawn(ex, order ? &wake_shared_at_the_end__type : &wait_shared__type, &args, NULL), 0);
         for (int i = 0; i < 100; i++) {
             CHECK_RC(ex->ops->spawn(ex, i % 2 ? &sleep_and_clean_up__type : &park_and_clean_up__type, NULL, NULL), 0);
         }
-        while (ex->ops->turn(ex, 0, NULL) != SLEY_TURN_IDLE) {
-        }
+        suite_drive_until(ex, &begun, 102);
         CHECK_UINT(cleanups, ==, 0);
         CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
         CHECK_UINT(cleanups, ==, 102);
         CHECK_RC(ex->ops->stop(ex, 0), 0); /* again: nothing is left */
         CHECK_RC(ex->ops->fini(ex), 0);
         x->destroy(ex);
+        sley_notify_fini(&shared);
     }
 }
 
@@ -136,7 +128,7 @@ static int bounce(int *number)
         }
         while (read(*number, &byte, 1) == 1) {
             (void)!write(*number, &byte, 1);
-            atomic_fetch_add_explicit(&bodies, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&bodies, 1, memory_order_release); /* release: pairs with suite_drive_until */
         }
     }
     CHECK_RC(sley_fd_close(&fd), 0);
@@ -158,13 +150,7 @@ void suite_stop_beside_descriptors(const struct suite_executor *x)
         CHECK_RC(ex->ops->spawn(ex, &bounce__type, &fds[0], NULL), 0);
         CHECK_RC(ex->ops->spawn(ex, &bounce__type, &fds[1], NULL), 0);
         CHECK_INT(write(fds[0], "x", 1), ==, 1);
-        struct timespec ts;
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        while (atomic_load_explicit(&bodies, memory_order_relaxed) < 50u + (unsigned)round) {
-            if (ex->ops->turn) {
-                CHECK_INT(ex->ops->turn(ex, 1, NULL), >=, 0);
-            }
-        }
+        suite_drive_until(ex, &bodies, 50u + (unsigned)round);
         suite_end(x, ex);
         CHECK_UINT(cleanups, ==, 2);
     }
@@ -274,7 +260,7 @@ void suite_starts_again_after_its_end(const struct suite_executor *x)
 
 void suite_each_allocation_refused(const struct suite_executor *x)
 {
-    HARNESS_SWEEP_ALLOC(points, 100) {
+    HARNESS_SWEEP_ALLOC(points, 1000) {
         struct sley_executor *ex = x->create();
         const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = x->reactors, .worker_count = x->worker_count};
         int rc = ex->ops->start(ex, &config);
@@ -425,9 +411,7 @@ void suite_stress(const struct suite_executor *x)
         atomic_store_explicit(&enough, true, memory_order_release);
         for (int k = 0; k < THREADS; k++) { /* somebody has to drive while they wait for what they have asked */
             while (pthread_tryjoin_np(threads[k], NULL) != 0) {
-                if (ex->ops->turn) {
-                    CHECK_INT(ex->ops->turn(ex, 0, NULL), >=, 0);
-                }
+                suite_drive(ex);
             }
         }
         suite_end(x, ex);

@@ -8,6 +8,7 @@
 
 #include <sley/fiber.h>
 #include <sley/frame.h>
+#include <sley/notify.h>
 
 #include "harness.h"
 #include "suite.h"
@@ -45,6 +46,35 @@ int suite_run(struct sley_executor *ex, const struct sley_task_type *type, const
     CHECK_RC(sley_task_result(t, &result), 0);
     sley_task_unref(t);
     return result;
+}
+
+static int yield_once(struct suite_none *a)
+{
+    (void)a;
+    return sley_yield();
+}
+SLEY_FIBER(yield_once, struct suite_none)
+
+void suite_drive(struct sley_executor *ex)
+{
+    if (ex->ops->caps & SLEY_EXECUTOR_CAP_WORKERS) {
+        (void)sched_yield();
+    } else if (ex->ops->turn) {
+        CHECK_INT(ex->ops->turn(ex, 0, NULL), >=, 0);
+    } else {
+        struct sley_task *t = NULL;
+        const int rc = ex->ops->spawn(ex, &yield_once__type, NULL, &t);
+        CHECK_RC(rc == -ESHUTDOWN ? ex->ops->stop(ex, SLEY_NEVER) : rc < 0 ? rc : ex->ops->run(ex, t), 0);
+        sley_task_unref(t);
+    }
+}
+
+/* acquire: pairs with the tasks' release */
+void suite_drive_until(struct sley_executor *ex, const SLEY_ATOMIC(unsigned) *word, unsigned count)
+{
+    while (atomic_load_explicit(word, memory_order_acquire) < count) {
+        suite_drive(ex);
+    }
 }
 
 /* ---- bodies ---------------------------------------------------------------------------------------------------------- */
@@ -138,10 +168,6 @@ SLEY_FIBER(set_ran, struct suite_none)
 void suite_nothing_progresses_undriven(const struct suite_executor *x)
 {
     struct sley_executor *ex = suite_start(x);
-    if (ex->ops->caps & SLEY_EXECUTOR_CAP_WORKERS) {
-        suite_end(x, ex);
-        return;
-    }
     struct sley_task *t = suite_spawn(ex, &set_ran__type, NULL);
     for (int i = 0; i < 1000; i++) {
         (void)sched_yield();
@@ -218,44 +244,20 @@ void suite_run_returns_under_load(const struct suite_executor *x)
     suite_end(x, ex);
 }
 
-/* ---- ping-pong over nodes: each completes the other's and awaits its own --------------------------------------------- */
+/* ---- ping-pong: each gives the other the ball and waits for it ---------------------------------------------------------- */
 
-struct pair {
-    struct sley_wait ball[2];
-    bool armed[2];
-};
 struct player {
-    struct pair *pair;
-    int me;
+    struct sley_notify *mine, *other;
 };
-
-static void ball_cancel(struct sley_wait *w)
-{
-    sley_wait_complete(w, -ECANCELED);
-}
-static const struct sley_wait_ops ball_ops = {.version = SLEY_WAIT_VERSION, .name = "ball", .cancel = ball_cancel};
 
 static int play(struct player *a)
 {
-    struct pair *p = a->pair;
-    for (;;) {
-        struct sley_wait *mine = &p->ball[a->me], *other = &p->ball[!a->me];
-        if (p->armed[!a->me]) {
-            p->armed[!a->me] = false;
-            if (!sley_wait_done(other)) {
-                sley_wait_complete(other, 0);
-            }
-        }
-        if (sley_wait_begin(mine, &ball_ops)) {
-            sley_wait_arm(mine);
-            p->armed[a->me] = true;
-        }
-        const int rc = sley_await(mine);
-        p->armed[a->me] = false;
-        if (rc < 0) {
-            return rc;
-        }
-    }
+    int rc;
+    do {
+        sley_notify_set(a->other);
+        rc = sley_notify_wait(a->mine);
+    } while (rc == 0);
+    return rc;
 }
 SLEY_FIBER(play, struct player)
 
@@ -271,15 +273,11 @@ SLEY_FIBER(yield_five_times, struct suite_none)
 
 void suite_newcomer_beside_ping_pong_ends(const struct suite_executor *x)
 {
-    static struct pair pairs[100];
+    static struct sley_notify balls[100][2]; /* zeroed is fine, and nobody is left at the end */
     struct sley_executor *ex = suite_start(x);
-    if (ex->ops->caps & SLEY_EXECUTOR_CAP_WORKERS) {
-        suite_end(x, ex); /* the players share words: one thread only */
-        return;
-    }
     for (int i = 0; i < 100; i++) {
-        CHECK_RC(ex->ops->spawn(ex, &play__type, &(struct player){&pairs[i], 0}, NULL), 0);
-        CHECK_RC(ex->ops->spawn(ex, &play__type, &(struct player){&pairs[i], 1}, NULL), 0);
+        CHECK_RC(ex->ops->spawn(ex, &play__type, &(struct player){&balls[i][0], &balls[i][1]}, NULL), 0);
+        CHECK_RC(ex->ops->spawn(ex, &play__type, &(struct player){&balls[i][1], &balls[i][0]}, NULL), 0);
     }
     CHECK_INT(suite_run(ex, &yield_five_times__type, NULL), ==, 5);
     suite_end(x, ex);
@@ -398,7 +396,7 @@ SLEY_FIBER(check_home, struct owned)
 void suite_two_on_one_thread_keep_apart(const struct suite_executor *x)
 {
     struct sley_executor *a = suite_start(x), *b = suite_start(x);
-    if (!(a->ops->caps & SLEY_EXECUTOR_CAP_WORKERS) && a->ops->turn) {
+    if (a->ops->turn) {
         struct sley_task *t = suite_spawn(a, &check_home__type, &(struct owned){a});
         struct sley_task *u = suite_spawn(b, &check_home__type, &(struct owned){b});
         while (!sley_task_done(t) || !sley_task_done(u)) {
@@ -446,13 +444,11 @@ void suite_second_driver_is_refused(const struct suite_executor *x)
 {
     pthread_t thread;
     struct sley_executor *ex = suite_start(x);
-    if (!(ex->ops->caps & SLEY_EXECUTOR_CAP_WORKERS)) {
-        struct driver d = {ex, suite_spawn(ex, &ran_then_park__type, NULL)};
-        CHECK_INT(pthread_create(&thread, NULL, drive_second, &d), ==, 0);
-        CHECK_RC(ex->ops->run(ex, d.task), 0);
-        CHECK_INT(pthread_join(thread, NULL), ==, 0);
-        sley_task_unref(d.task);
-    }
+    struct driver d = {ex, suite_spawn(ex, &ran_then_park__type, NULL)};
+    CHECK_INT(pthread_create(&thread, NULL, drive_second, &d), ==, 0);
+    CHECK_RC(ex->ops->run(ex, d.task), 0);
+    CHECK_INT(pthread_join(thread, NULL), ==, 0);
+    sley_task_unref(d.task);
     suite_end(x, ex);
 }
 
@@ -499,16 +495,14 @@ void suite_run_that_failed_leaves_the_thread_free(const struct suite_executor *x
 void suite_halt_before_run_runs_nothing(const struct suite_executor *x)
 {
     struct sley_executor *ex = suite_start(x);
-    if (!(ex->ops->caps & SLEY_EXECUTOR_CAP_WORKERS)) {
-        struct sley_task *t = suite_spawn(ex, &set_ran__type, NULL);
-        ex->ops->halt(ex);
-        ex->ops->halt(ex);
-        CHECK_RC(ex->ops->run(ex, t), -ECANCELED); /* reports work left */
-        CHECK(!atomic_load_explicit(&ran, memory_order_acquire));
-        CHECK_RC(ex->ops->run(ex, t), 0);
-        CHECK(atomic_load_explicit(&ran, memory_order_acquire));
-        sley_task_unref(t);
-    }
+    struct sley_task *t = suite_spawn(ex, &set_ran__type, NULL);
+    ex->ops->halt(ex);
+    ex->ops->halt(ex);
+    CHECK_RC(ex->ops->run(ex, t), -ECANCELED); /* reports work left */
+    CHECK(!atomic_load_explicit(&ran, memory_order_acquire));
+    CHECK_RC(ex->ops->run(ex, t), 0);
+    CHECK(atomic_load_explicit(&ran, memory_order_acquire));
+    sley_task_unref(t);
     suite_end(x, ex);
 }
 

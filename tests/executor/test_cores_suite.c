@@ -52,7 +52,7 @@ static const struct suite_executor pinned = {"cores+epoll, one pinned", create_p
         suite_##name(&pinned);                                                                     \
     }
 
-SUITE_EXECUTOR(WITH_NONE)
-SUITE_EXECUTOR(WITH_EPOLL)
-SUITE_EXECUTOR(WITH_POLL)
-SUITE_EXECUTOR(WITH_PINNED)
+SUITE_EXECUTOR_WORKERS(WITH_NONE)
+SUITE_EXECUTOR_WORKERS(WITH_EPOLL)
+SUITE_EXECUTOR_WORKERS(WITH_POLL)
+SUITE_EXECUTOR_WORKERS(WITH_PINNED)
