@@ -159,6 +159,7 @@ static int assemble(struct micro *m, const struct options *o)
         .reactor_name = o->reactor,
         .worker_count = o->workers,
         .report = report,
+        .stall_ns = getenv("SLEY_STALL_MS") ? 0 : SLEY_NEVER, /* what is measured here keeps its worker on purpose */
         .ret_error = why,
         .error_bytes = sizeof why,
     };

@@ -78,7 +78,6 @@ static bool roots_empty(struct sley_stealing_pool *p)
         }
         if (!sley_wait_done(&w->drained.wait)) {
             empty = false;
-            w->drained_hook.fn = news;
             sley_wait_hook(&w->drained.wait, &w->drained_hook);
         }
     }
@@ -267,6 +266,7 @@ static int init_worker(struct sley_stealing_pool *p, const struct sley_executor_
     w->index = index;
     w->random = index + 1;
     w->inject_interval = LOOK_INTERVAL;
+    w->drained_hook.fn = news;
     p->scheds[index] = &w->sched;
     sley__steal_ring_init(&w->ring, w->slots, RING_CAPACITY);
     int rc = sley_sched_init(&w->sched, &sley__worker_ops,
