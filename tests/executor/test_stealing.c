@@ -3,10 +3,13 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <sley/fiber.h>
 #include <sley/frame.h>
 #include <sley/notify.h>
+#include <sley/reactor_poll.h>
 #include <sley/stealing.h>
 
 #include "executor/stealing/inject.h"
@@ -285,6 +288,56 @@ SLEY_TEST(timer_of_a_stuck_worker_fires, "") {
     pool_start(&p, 2, SLEY_MS);
     for (int i = 0; i < 10; i++) {
         CHECK_RC(pool_run(&p, &waits_for_the_sleeper__type, NULL), 0);
+    }
+    pool_end(&p);
+}
+
+/* The same for a descriptor: its task waits for it, and the worker's other task, which makes it ready, does not return before. */
+struct waiter {
+    int number;
+    SLEY_ATOMIC(uint32_t) *seen;
+};
+
+static int waits_for_a_descriptor(struct waiter *w)
+{
+    struct sley_fd fd;
+    sley_fd_init(&fd, w->number);
+    const int rc = sley_fd_poll(&fd, SLEY_IO_IN);
+    atomic_store_explicit(w->seen, 1, memory_order_release); /* release: pairs with makes_it_ready_and_stays */
+    return rc > 0 ? 0 : rc;
+}
+SLEY_FIBER(waits_for_a_descriptor, struct waiter)
+
+static int makes_it_ready_and_stays(struct none *unused)
+{
+    (void)unused;
+    SLEY_ATOMIC(uint32_t) seen = 0;
+    struct sley_scope sc;
+    const int number = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    CHECK_INT(number, >=, 0);
+    CHECK_RC(sley_scope_init(&sc, NULL), 0);
+    CHECK_RC(SLEY_SPAWN(&sc, waits_for_a_descriptor, .number = number, .seen = &seen), 0);
+    CHECK_RC(sley_yield(), 0); /* it arms here, or on the other worker */
+    CHECK_INT(eventfd_write(number, 1), ==, 0);
+    while (!atomic_load_explicit(&seen, memory_order_acquire)) { /* acquire: as above */
+        (void)sched_yield();
+    }
+    const int rc = sley_scope_fini(&sc);
+    CHECK_INT(close(number), ==, 0);
+    return rc;
+}
+SLEY_FIBER(makes_it_ready_and_stays, struct none)
+
+SLEY_TEST(descriptor_of_a_stuck_worker_is_served, "") {
+    static const struct sley_reactor_factory *const epolls[] = {&sley_reactor_epoll, NULL};
+    struct pool p;
+    sley_stealing_init(&p.stealing);
+    p.ex = &p.stealing.base;
+    const struct sley_executor_config config = {
+        .alloc = harness_alloc(), .worker_count = 2, .stuck_ns = SLEY_MS, .reactors = epolls};
+    CHECK_RC(p.ex->ops->start(p.ex, &config), 0);
+    for (int i = 0; i < 20; i++) {
+        CHECK_RC(pool_run(&p, &makes_it_ready_and_stays__type, NULL), 0);
     }
     pool_end(&p);
 }
