@@ -232,9 +232,9 @@ static void run_round(uint32_t round)
     EXPECT(w.jobs_begun == w.jobs_ended);
     expect_rc(__FILE__, __LINE__, "objects left", (int)w.objects, 0);
     EXPECT(live == 0);
-    (void)printf("round %u seed 0x%llx: %llu tasks, %llu joins, %llu messages, %llu jobs\n", round, (unsigned long long)w.seed,
-                 (unsigned long long)w.spawned, (unsigned long long)w.joins, (unsigned long long)w.messages,
-                 (unsigned long long)w.jobs_begun);
+    (void)printf("# round %u seed 0x%llx: %llu tasks, %llu joins, %llu messages, %llu jobs\nok %u - round_%u\n", round,
+                 (unsigned long long)w.seed, (unsigned long long)w.spawned, (unsigned long long)w.joins,
+                 (unsigned long long)w.messages, (unsigned long long)w.jobs_begun, round + 1, round);
     (void)fflush(stdout);
 }
 
@@ -285,14 +285,16 @@ int main(int argc, char **argv)
         }
     }
     const uint32_t rounds = options.rounds ? options.rounds : options.seconds ? UINT32_MAX : 10;
-    (void)printf("seed 0x%llx executor %s workers %u reactor %s\n", (unsigned long long)options.seed, options.executor,
+    (void)printf("# seed 0x%llx executor %s workers %u reactor %s\n", (unsigned long long)options.seed, options.executor,
                  options.workers, options.reactor);
     (void)fflush(stdout);
     EXPECT_RC(pthread_create(&watcher, NULL, watch, NULL), 0);
     const uint64_t until = options.seconds ? sley_after_ns(options.seconds * SLEY_S) : SLEY_NEVER;
-    for (uint32_t round = 0; round < rounds && sley_now_ns() < until; round++) {
+    uint32_t round = 0;
+    for (; round < rounds && sley_now_ns() < until; round++) {
         run_round(round);
     }
+    (void)printf("1..%u\n", round);
     (void)pthread_mutex_lock(&watch_lock);
     watch_ends = true;
     (void)pthread_cond_broadcast(&watch_bell);
