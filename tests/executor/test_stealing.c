@@ -77,7 +77,8 @@ SLEY_TEST(ring_overflow_takes_the_older_half_as_a_chain, "") {
 }
 
 SLEY_TEST(injected_tasks_come_in_the_order_of_pushing, "") {
-    struct sley__inject q = {0};
+    struct sley__inject q;
+    memset(&q, 0, sizeof q);
     CHECK(sley__inject_empty(&q));
     sley__inject_push(&q, &tasks[0], &tasks[0]);
     tasks[1].link.next = &tasks[2];
