@@ -38,9 +38,7 @@ static void refuse(struct sley_blocking_pool *p, struct sley__blocking_link *rin
         struct sley_blocking_op *op = job->op;
         sley__link_remove(&job->link); /* once completed, the op is gone, and the job with it */
         sley__pool_free_job(p, job);
-        if (op) {
-            sley__pool_complete(op, verdict);
-        }
+        sley__pool_complete(op, verdict);
     }
 }
 
