@@ -51,6 +51,8 @@ void io_pair_close(struct io_pair *p);
 
 /** The descriptors that are open. */
 unsigned io_fd_count(void);
+/** Waits for a moment until so many are open: another worker may be about to close one. In a fiber. */
+void io_fd_settle(unsigned open);
 /** Lets everything else run until nothing is ready: several yields. */
 void io_settle(void);
 /** Waits until the descriptor is readable. */

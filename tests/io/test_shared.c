@@ -307,10 +307,7 @@ SHARED_TEST(tcp_closed_under_everything_ends_everything, "")
         io_pair(&p, NULL);
         close_under_everything(&p.a.stream, &p.b.stream);
     }
-    /* seen once in some hundred runs beside other load: one number more for a moment, and none that stays */
-    for (int i = 0; i < 1000 && io_fd_count() != open; i++) {
-        CHECK_RC(sley_sleep(SLEY_MS), 0);
-    }
+    io_fd_settle(open);
     CHECK_UINT(io_fd_count(), ==, open);
     return 0;
 }
