@@ -1,4 +1,4 @@
-/* Sleeping on a word, and the clock: Linux. */
+/* Sleeping on a word that says what is awaited, and the membarrier: Linux. */
 #include "worker.h"
 
 #include <linux/futex.h>
@@ -10,13 +10,6 @@
 void sley__stealing_barrier(void)
 {
     (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); /* registered by sley_sched_init */
-}
-
-uint64_t sley__stealing_now_ns(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec;
 }
 
 void sley__stealing_sleep(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t deadline_ns)

@@ -73,8 +73,8 @@ uint32_t sley__steal_ring_chain(struct sley__steal_ring *q, uint32_t n, struct s
     if (n == 0) {
         return 0;
     }
-    /* relaxed: as in pop. A thief that comes now makes it fail, and makes room */
     if (stolen_of(head) != taken ||
+        /* relaxed: as in pop. A thief that comes now makes it fail, and makes room */
         !atomic_compare_exchange_strong_explicit(&q->head, &head, pack(taken + n, taken + n), memory_order_relaxed,
                                                  memory_order_relaxed)) {
         return 0;

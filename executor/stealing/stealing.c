@@ -52,7 +52,7 @@ static bool pause_all(struct sley_stealing_pool *p, uint64_t deadline_ns)
         if (atomic_load_explicit(&p->resting, memory_order_acquire) == p->count) {
             return true;
         }
-        if (sley__stealing_now_ns() >= deadline_ns) {
+        if (sley_thread_now_ns() >= deadline_ns) {
             return false;
         }
         sley__stealing_sleep(&p->news, seen, deadline_ns);
@@ -119,7 +119,7 @@ static int wait_for(struct sley_stealing_pool *p, const struct sley_task *until,
         if (finished(p, until)) {
             break;
         }
-        if (deadline_ns != SLEY_NEVER && sley__stealing_now_ns() >= deadline_ns) {
+        if (deadline_ns != SLEY_NEVER && sley_thread_now_ns() >= deadline_ns) {
             rc = -ETIMEDOUT;
             break;
         }
@@ -176,7 +176,7 @@ static int stealing_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
     }
     rc = wait_for(p, NULL, drain_deadline_ns, false);
     if (rc < 0) {
-        (void)pause_all(p, sley__stealing_now_ns() + 100 * SLEY_MS); /* so that what is reported stands still, but for who is stuck */
+        (void)pause_all(p, sley_thread_now_ns() + 100 * SLEY_MS); /* so that what is reported stands still, but for who is stuck */
         for (uint32_t i = 0; i < p->count; i++) {
             sley_sched_report_left(p->scheds[i]);
         }

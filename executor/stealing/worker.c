@@ -11,15 +11,13 @@ static void ring(struct sley_sched *s)
     if (w->reactor) {
         w->reactor->ops->wake(w->reactor);
     } else {
-        /* release: what was posted before; pairs with the exchange in sley__worker_wait */
-        atomic_store_explicit(&w->bell, 1, memory_order_release);
-        sley__stealing_rouse(&w->bell);
+        sley_thread_ring(&w->bell);
     }
 }
 
 uint64_t sley__pool_now_ns(const struct sley_stealing_pool *p)
 {
-    return p->clock ? p->clock->now_ns(p->clock) : sley__stealing_now_ns();
+    return p->clock ? p->clock->now_ns(p->clock) : sley_thread_now_ns();
 }
 
 static uint64_t now_ns(struct sley_sched *s)
@@ -123,10 +121,8 @@ void sley__worker_wait(struct worker *w, uint64_t next_ns)
     if (w->reactor) {
         const uint64_t now = next_ns == SLEY_NEVER ? 0 : sley__pool_now_ns(p);
         (void)w->reactor->ops->poll(w->reactor, next_ns == SLEY_NEVER ? SLEY_NEVER : next_ns > now ? next_ns - now : 0);
-    } else if (!atomic_exchange_explicit(&w->bell, 0, memory_order_acquire)) { /* acquire: pairs with ring */
-        sley__stealing_sleep(&w->bell, 0, next_ns);
-        /* acquire, and no plain store: what comes with each ring that is taken in here is seen */
-        (void)atomic_exchange_explicit(&w->bell, 0, memory_order_acquire);
+    } else {
+        sley_thread_wait(&w->bell, next_ns);
     }
     sley_watch_unpark(&w->watched);
 }

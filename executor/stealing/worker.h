@@ -104,6 +104,5 @@ extern const struct sley_sched_ops sley__worker_ops;
 void sley__stealing_barrier(void); /* a full barrier on every running thread of the process, for schedulers with SLEY__SCHED_BIAS */
 void sley__stealing_sleep(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t deadline_ns);
 void sley__stealing_rouse(SLEY_ATOMIC(uint32_t) *word);
-uint64_t sley__stealing_now_ns(void);
 
 #endif
