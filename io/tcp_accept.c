@@ -106,11 +106,20 @@ static void deliver(struct sley_tcp_listener *l, int number)
 
 static void look(struct sley_tcp_listener *l);
 
+static void drop_spare(struct sley_tcp_listener *l)
+{
+    if (l->spare_number >= 0) {
+        (void)close(l->spare_number);
+        l->spare_number = -1;
+    }
+}
+
 /** Nothing of a listener that is being closed is in anybody's hands any more. It may be gone when the lock is free again. */
 static void close_now(struct sley_tcp_listener *l)
 {
     struct sley_io_op *closer = l->closer, close = {0};
     l->closer = NULL;
+    drop_spare(l); /* the op that was asked to end may have brought a connection instead */
     sley_fd_close_start(&close, &l->fd); /* nothing is in flight, so that it is over when this returns */
     tell(l, closer, 0);
 }
@@ -331,10 +340,7 @@ static void close_here(struct sley_io_op *op, struct sley_tcp_listener *l)
     give_all(l, -ECANCELED);
     sley_wait_cancel(&l->inner.wait);
     sley_wait_cancel(&l->timer.wait);
-    if (l->spare_number >= 0) {
-        (void)close(l->spare_number);
-        l->spare_number = -1;
-    }
+    drop_spare(l);
     if (l->accepting || l->resting) {
         sley_wait_arm(&op->wait);
         l->closer = op;

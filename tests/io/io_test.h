@@ -49,10 +49,8 @@ struct io_pair {
 void io_pair(struct io_pair *p, const struct sley_tcp_opts *opts);
 void io_pair_close(struct io_pair *p);
 
-/** The descriptors that are open. */
+/** The descriptors that are open, but for those in /proc. */
 unsigned io_fd_count(void);
-/** Waits for a moment until so many are open: another worker may be about to close one. In a fiber. */
-void io_fd_settle(unsigned open);
 /** Lets everything else run until nothing is ready: several yields. */
 void io_settle(void);
 /** Waits until the descriptor is readable. */

@@ -311,14 +311,6 @@ static void fake_submit(struct sley_reactor *self, struct sley_io_op *op)
     sley_io_finish(op, answer);
 }
 
-static void fake_cancel(struct sley_reactor *self, struct sley_io_op *op)
-{
-    struct fake *f = sley_container_of(self, struct fake, base);
-    CHECK_PTR(f->armed, ==, op);
-    f->armed = NULL;
-    sley_io_complete(self, op, -ECANCELED);
-}
-
 /** A connection has come: the armed accept ends as the script says next. */
 static void fake_event(struct fake *f)
 {
@@ -327,6 +319,19 @@ static void fake_event(struct fake *f)
     f->armed = NULL;
     op->out_number = answer == 0 ? dup(0) : -1;
     sley_io_complete(&f->base, op, answer);
+}
+
+/** Late when the script goes on: what has come in the meantime is the verdict. */
+static void fake_cancel(struct sley_reactor *self, struct sley_io_op *op)
+{
+    struct fake *f = sley_container_of(self, struct fake, base);
+    CHECK_PTR(f->armed, ==, op);
+    if (script.at < script.count) {
+        fake_event(f);
+    } else {
+        f->armed = NULL;
+        sley_io_complete(self, op, -ECANCELED);
+    }
 }
 
 static int fake_poll(struct sley_reactor *self, uint64_t timeout_ns)
@@ -524,6 +529,40 @@ FAKE_TEST(accept_error_after_waiting_rests_too, "TCP-07")
     CHECK_UINT(script.tries, ==, 3);
     CHECK_RC(sley_stream_close(&c.stream), 0);
     CHECK_RC(sley_tcp_listener_close(&l), 0);
+    return 0;
+}
+
+FAKE_TEST(accept_that_ends_with_a_connection_while_the_listener_closes_leaks_nothing, "")
+{
+    struct sley_tcp_listener l;
+    struct sley_tcp c;
+    const unsigned open = io_fd_count();
+    fake_listen(&l);
+    SLEY_OP(struct sley_io_op, op);
+    sley_tcp_accept_start(&op, &l, &c);
+    answer(0, 1);
+    CHECK_RC(sley_tcp_listener_close(&l), 0);
+    CHECK_UINT(script.at, ==, 1);
+    CHECK_RC(sley_await(&op.wait), -ECANCELED);
+    CHECK_UINT(io_fd_count(), ==, open);
+    return 0;
+}
+
+FAKE_TEST(accept_that_is_cancelled_too_late_keeps_the_connection_for_the_next, "")
+{
+    struct sley_tcp_listener l;
+    struct sley_tcp c;
+    const unsigned open = io_fd_count();
+    fake_listen(&l);
+    SLEY_OP(struct sley_io_op, op);
+    sley_tcp_accept_start(&op, &l, &c);
+    answer(0, 1);
+    CHECK_RC(sley_wait_fini(&op.wait), -ECANCELED);
+    CHECK_RC(sley_tcp_accept(&l, &c), 0);
+    CHECK_UINT(script.tries, ==, 1);
+    CHECK_RC(sley_stream_close(&c.stream), 0);
+    CHECK_RC(sley_tcp_listener_close(&l), 0);
+    CHECK_UINT(io_fd_count(), ==, open);
     return 0;
 }
 
