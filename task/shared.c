@@ -469,6 +469,7 @@ int sley__shared_spawn(struct sley_sched *s, struct sley_scope *scope, const str
                        uint32_t state, struct sley_task **ret_made)
 {
     struct sley_task *t;
+    scope = scope == scope->sched->root ? s->root : scope; /* the root is one scope in as many pieces as there are workers */
     /* made before it is known whether it may: making a task is too long for a lock */
     state |= sley__scope_flags(scope) & SLEY_SCOPE_COLLECT ? (uint32_t)SLEY__TASK_EXT : 0;
     int rc = sley__task_new(s, type, stack_bytes, state, &t);

@@ -101,7 +101,7 @@ static bool any_work(const struct worker *w)
         return true;
     }
     for (uint32_t i = 0; i < p->count; i++) {
-        if (sley__steal_ring_count(&p->workers[i].ring) != 0) {
+        if (sley__steal_ring_count(&p->workers[i].ring) != 0 || !sley__inject_empty(&p->workers[i].backlog)) {
             return true;
         }
     }

@@ -21,11 +21,27 @@ void sley__inject_push(struct sley__inject *q, struct sley_task *first, struct s
     } while (!atomic_compare_exchange_weak_explicit(&q->pushed, &head, turned, memory_order_release, memory_order_relaxed));
 }
 
+void sley__inject_append(struct sley__inject *q, struct sley_task *first, struct sley_task *last)
+{
+    last->link.next = NULL;
+    sley_spin_lock(&q->lock);
+    /* relaxed: written under the lock */
+    if (atomic_load_explicit(&q->head, memory_order_relaxed)) {
+        q->last->link.next = first;
+    } else {
+        /* relaxed: see take */
+        atomic_store_explicit(&q->head, first, memory_order_relaxed);
+    }
+    q->last = last;
+    sley_spin_unlock(&q->lock);
+}
+
 /** Everything that was pushed, oldest first. */
 static struct sley_task *refill(struct sley__inject *q)
 {
     /* acquire: pairs with push */
     struct sley_task *t = atomic_exchange_explicit(&q->pushed, NULL, memory_order_acquire), *ordered = NULL;
+    q->last = t;
     while (t) {
         struct sley_task *next = t->link.next;
         t->link.next = ordered;

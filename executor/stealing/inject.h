@@ -1,5 +1,6 @@
-/* The injection queue: where tasks are queued by threads that are no workers, and what overflows from full rings. Pushing is one
- * CAS on a stack, from any thread and from signal handlers; workers take under a lock, in the order of pushing. */
+/* A queue without a bound. The pool has one, where tasks are queued by threads that are no workers, and each worker has one for what
+ * its ring has no room for. Pushing is one CAS on a stack, from any thread and from signal handlers; workers take under a lock, in
+ * the order of pushing. */
 #ifndef SLEY_STEALING_INJECT_H
 #define SLEY_STEALING_INJECT_H
 
@@ -7,12 +8,15 @@
 
 struct sley__inject {
     SLEY_ATOMIC(struct sley_task *) pushed; /* stack, newest first, through the tasks' links */
-    SLEY_ATOMIC(uint32_t) lock;             /* takers */
-    SLEY_ATOMIC(struct sley_task *) head;   /* in order, oldest first; written by takers under the lock */
+    SLEY_ATOMIC(uint32_t) lock;             /* takers, and who appends */
+    SLEY_ATOMIC(struct sley_task *) head;   /* in order, oldest first; written under the lock */
+    struct sley_task *last;                 /* of those in order; under the lock */
 };
 
 /** Pushes a chain from @p first to @p last, linked in that order. Thread: any, signal. */
 void sley__inject_push(struct sley__inject *q, struct sley_task *first, struct sley_task *last);
+/** The same for a chain in a queue into which nobody pushes: without turning it round, under the lock. Thread: any, not signal. */
+void sley__inject_append(struct sley__inject *q, struct sley_task *first, struct sley_task *last);
 /** Takes up to @p max as a chain that ends with a NULL link. Returns the first, or NULL. Thread: any, not signal. */
 struct sley_task *sley__inject_take(struct sley__inject *q, uint32_t max);
 /** Is nothing there? Thread: any. */

@@ -1,4 +1,4 @@
-/* What a worker runs next: the LIFO slot, its ring, the injection queue, and what others have. */
+/* What a worker runs next: the LIFO slot, its ring, its backlog, the injection queue, and what others have. */
 #include "worker.h"
 
 /* One look at the injection queue each 200 us or so, as tokio has it, whatever a resume costs. */
@@ -17,7 +17,7 @@ void sley__worker_push(struct worker *w, struct sley_task *t)
     }
     /* relaxed: a statistic that this thread alone writes */
     atomic_store_explicit(&w->overflows, atomic_load_explicit(&w->overflows, memory_order_relaxed) + 1, memory_order_relaxed);
-    sley__inject_push(&w->pool->inject, first, t);
+    sley__inject_append(&w->backlog, first, t);
 }
 
 void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_ready why)
@@ -49,16 +49,10 @@ static void tune(struct worker *w)
     w->inject_interval = interval < INJECT_MIN ? INJECT_MIN : interval > INJECT_MAX ? INJECT_MAX : (uint32_t)interval;
 }
 
-/** How much to take of what was injected: so much that as many again, taken one by one, find room in the ring during their round. */
-static uint32_t share_of(const struct sley_stealing_pool *p)
+/** A share of a queue: one to run, the rest into the ring. */
+static struct sley_task *take(struct worker *w, struct sley__inject *from, uint32_t max)
 {
-    return (RING_CAPACITY / 2 - 2) / p->count + 1;
-}
-
-/** A share of what was injected: one to run, the rest into the ring. */
-static struct sley_task *take_injected(struct worker *w, uint32_t max)
-{
-    struct sley_task *t = sley__inject_take(&w->pool->inject, max);
+    struct sley_task *t = sley__inject_take(from, max);
     struct sley_task *rest = t ? t->link.next : NULL;
     const bool shared = rest != NULL;
     while (rest) {
@@ -66,21 +60,41 @@ static struct sley_task *take_injected(struct worker *w, uint32_t max)
         sley__worker_push(w, rest);
         rest = next;
     }
-    if (shared || (t && !sley__inject_empty(&w->pool->inject))) {
+    if (shared || (t && !sley__inject_empty(from))) {
         sley__idle_notify(w->pool); /* who looked while it was in our hands has seen nothing */
     }
     return t;
 }
 
+/** A fair share of what was injected, or half a ring of a backlog: as many again, taken one by one, find room during their round. */
+static struct sley_task *take_share(struct worker *w, struct sley__inject *from)
+{
+    const uint32_t half = RING_CAPACITY / 2 - 2;
+    return take(w, from, from == &w->pool->inject ? half / w->pool->count + 1 : half);
+}
+
 /**
- * All that was in the ring has had its turn. When there are more ready tasks than rings hold, those now go behind the others, which
- * wait in the injection queue: so nobody waits for more than about a round of all.
+ * The ring is empty. What was injected has waited longest, and comes before the backlog three times of four: so that of many ready
+ * tasks, wherever they stand, none waits for more than two rounds of all.
+ */
+static struct sley_task *refill(struct worker *w)
+{
+    struct sley__inject *const far = &w->pool->inject, *const near = &w->backlog;
+    const bool near_first = ++w->round % 4 == 0;
+    struct sley_task *t = take_share(w, near_first ? near : far);
+    return t ? t : take_share(w, near_first ? far : near);
+}
+
+/**
+ * All that was in the ring has had its turn. When there are more ready tasks than it holds, those now go behind the others, which
+ * wait in the backlog or were injected. The backlog is the worker's own, so that its tasks stay where they are in the cache.
  */
 static void next_round(struct worker *w)
 {
     struct sley_task *first = NULL, *last = NULL;
-    if (!sley__inject_empty(&w->pool->inject) && sley__steal_ring_chain(&w->ring, RING_CAPACITY, &first, &last) > 0) {
-        sley__inject_push(&w->pool->inject, first, last);
+    if ((!sley__inject_empty(&w->backlog) || !sley__inject_empty(&w->pool->inject)) &&
+        sley__steal_ring_chain(&w->ring, RING_CAPACITY, &first, &last) > 0) {
+        sley__inject_append(&w->backlog, first, last);
     }
     w->round_left = sley__steal_ring_count(&w->ring);
 }
@@ -92,7 +106,7 @@ struct sley_task *sley__worker_next(struct worker *w)
     if (w->tick % RESUMES_PER_CLOCK == 0) {
         tune(w);
     }
-    if (w->tick % w->inject_interval == 0 && (t = take_injected(w, 1)) != NULL) {
+    if (w->tick % w->inject_interval == 0 && (t = take(w, &w->pool->inject, 1)) != NULL) {
         return t;
     }
     if ((t = sley__lifo_take(&w->lifo)) != NULL) {
@@ -107,7 +121,7 @@ struct sley_task *sley__worker_next(struct worker *w)
     }
     w->round_left -= w->round_left > 0;
     if ((t = sley__steal_ring_pop(&w->ring)) == NULL) {
-        t = take_injected(w, share_of(w->pool));
+        t = refill(w);
         w->round_left = sley__steal_ring_count(&w->ring);
     }
     return t;
@@ -149,9 +163,10 @@ struct sley_task *sley__worker_steal(struct worker *w)
     for (uint32_t i = 0; i < p->count && !t; i++) {
         struct worker *victim = &p->workers[(from + i) % p->count];
         t = victim == w ? NULL : sley__steal_ring_steal(&victim->ring, &w->ring);
+        t = t || victim == w ? t : take_share(w, &victim->backlog);
     }
     if (!t) {
-        t = take_injected(w, share_of(p));
+        t = take_share(w, &p->inject);
     }
     for (uint32_t i = 0; i < p->count && !t; i++) {
         struct worker *victim = &p->workers[(from + i) % p->count];

@@ -8,7 +8,7 @@
  *   who     what           how
  *   owner   push           store the slot, then tail (release): thieves acquire tail
  *   owner   pop            CAS head: taken + 1 (both halves when nobody steals)
- *   owner   overflow, chain CAS head: both halves + n, only while nobody steals; the tasks go to the injection queue
+ *   owner   overflow, chain CAS head: both halves + n, only while nobody steals; the tasks go to the backlog
  *   thief   claim          CAS head: taken + n, stolen stays: nobody else can steal, the slots cannot be overwritten
  *   thief   done           CAS head: stolen = taken
  *

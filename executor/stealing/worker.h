@@ -25,6 +25,7 @@ struct worker {
     uint32_t random;
     uint32_t tick;            /* resumes */
     uint32_t inject_interval; /* resumes between two looks at the injection queue */
+    uint32_t round;           /* counts */
     uint32_t round_left;      /* resumes out of the ring until all that was in it has had its turn */
     uint32_t lifo_run;        /* resumes in a row out of the LIFO slot */
     bool searching;           /* counted in pool->idle */
@@ -39,6 +40,7 @@ struct worker {
     /* other workers read and write */
     struct sley__lifo lifo __attribute__((aligned(64)));
     struct sley__steal_ring ring;
+    struct sley__inject backlog; /* what the ring has no room for */
     SLEY_ATOMIC(struct sley_task *) slots[RING_CAPACITY];
     SLEY_ATOMIC(uint64_t) steals, overflows, parks;
     SLEY_ATOMIC(uint32_t) stuck; /* it needs help: rescue.c */

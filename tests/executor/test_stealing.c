@@ -97,6 +97,24 @@ SLEY_TEST(injected_tasks_come_in_the_order_of_pushing, "") {
     CHECK(sley__inject_empty(&q));
 }
 
+SLEY_TEST(backlog_keeps_the_order_of_appending, "") {
+    struct sley__inject q;
+    memset(&q, 0, sizeof q);
+    tasks[0].link.next = &tasks[1];
+    sley__inject_append(&q, &tasks[0], &tasks[1]);
+    struct sley_task *t = sley__inject_take(&q, 1);
+    CHECK_PTR(t, ==, &tasks[0]);
+    CHECK_PTR(t->link.next, ==, NULL);
+    sley__inject_append(&q, &tasks[2], &tasks[2]); /* behind what is left */
+    t = sley__inject_take(&q, 64);
+    CHECK_PTR(t, ==, &tasks[1]);
+    CHECK_PTR(t->link.next, ==, &tasks[2]);
+    CHECK(sley__inject_empty(&q));
+    sley__inject_append(&q, &tasks[3], &tasks[3]);
+    CHECK_PTR(sley__inject_take(&q, 64), ==, &tasks[3]);
+    CHECK_PTR(sley__inject_take(&q, 64), ==, NULL);
+}
+
 struct shared_ring {
     struct ring4 ring;
     SLEY_ATOMIC(uint32_t) taken[64];

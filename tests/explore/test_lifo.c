@@ -221,6 +221,35 @@ EXPLORE_TEST(inject_gives_each_task_once_in_its_pushers_order)
     explore_exhaust("injection, two takers", &s);
 }
 
+/* A backlog: its owner appends and takes, a thief takes. */
+
+static void append_and_take(void)
+{
+    tasks[0].link.next = &tasks[1];
+    sley__inject_append(&queue, &tasks[0], &tasks[1]);
+    take(1);
+    tasks[2].link.next = &tasks[3];
+    sley__inject_append(&queue, &tasks[2], &tasks[3]);
+    take(1);
+}
+
+EXPLORE_TEST(backlog_gives_each_task_once_in_order)
+{
+    struct explore_scenario s = {.setup = setup, .threads = {append_and_take, take_two}, .check = check_queue, .tso = true};
+    explore_exhaust("backlog, one thief", &s);
+    s.threads[2] = take_two;
+    s.tso = false;
+    s.preemptions = 2;
+    explore_exhaust("backlog, two thieves", &s);
+}
+
+EXPLORE_TEST(planted_bugs_of_the_backlog_are_found)
+{
+    struct explore_scenario s = {.setup = setup, .threads = {append_and_take, take_two}, .check = check_queue};
+    s.planted = &(const struct explore_planted){"sley_spin_unlock", EXPLORE_STORE, EXPLORE_RELAX};
+    explore_find("unlocked relaxed", &s, "data race");
+}
+
 EXPLORE_TEST(planted_bugs_of_the_injection_queue_are_found)
 {
     struct explore_scenario s = {.setup = setup, .threads = {push_chain, push_two, take_one_and_two, take_two},

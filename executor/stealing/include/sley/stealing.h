@@ -42,7 +42,7 @@ SLEY_API int sley_block_in_place(int (*fn)(void *arg), void *arg, int *ret_resul
 struct sley_stealing_stats {
     uint64_t resumes;   /**< tasks resumed */
     uint64_t steals;    /**< times it has taken from another worker */
-    uint64_t overflows; /**< times its queue was full and half of it went to the injection queue */
+    uint64_t overflows; /**< times its queue was full and half of it went to its backlog */
     uint64_t parks;     /**< times it has slept */
 };
 /** Statistics of worker @p index. Returns: 0; -EINVAL. Thread: any. */
