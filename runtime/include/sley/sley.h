@@ -13,6 +13,7 @@
 #include <sley/oneshot.h>
 #include <sley/runtime.h>
 #include <sley/scope.h>
+#include <sley/signal.h>
 #include <sley/stream.h>
 #include <sley/task.h>
 #include <sley/tcp.h>

@@ -1,0 +1,38 @@
+/* Every kind of runtime that this build has: for what must be the same on all of them. */
+#ifndef SLEY_IO_KINDS_H
+#define SLEY_IO_KINDS_H
+
+#include <sley/sley.h>
+
+#include "harness.h"
+
+struct kind {
+    const char *executor, *reactor;
+    uint32_t workers;
+};
+
+/** Ends with one that has no name. */
+extern const struct kind kinds[];
+extern const struct kind kinds_with_reactor[];
+
+void kind_start(struct sley_runtime *rt, const struct kind *k);
+/** Runs a task there until it has ended with 0. */
+void kind_run(struct sley_runtime *rt, const struct sley_task_type *type, const void *args);
+void kind_end(struct sley_runtime *rt);
+
+/** A case whose body is a fiber, run on each of @p kinds in turn. The body returns 0. */
+#define KINDS_TEST(name, ids, kinds)                                                               \
+    static int name(void *unused);                                                                 \
+    SLEY_FIBER(name, void)                                                                         \
+    SLEY_TEST_SECONDS(name, ids, 60) {                                                             \
+        for (const struct kind *k = kinds; k->executor; k++) {                                     \
+            harness_note("%s on %s, %u workers", k->executor, k->reactor, (unsigned)k->workers);   \
+            struct sley_runtime rt;                                                                \
+            kind_start(&rt, k);                                                                    \
+            kind_run(&rt, &name##__type, NULL);                                                    \
+            kind_end(&rt);                                                                         \
+        }                                                                                          \
+    }                                                                                              \
+    static int name(void *unused __attribute__((unused)))
+
+#endif
