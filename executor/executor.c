@@ -41,8 +41,8 @@ static void put_failure(const struct sley_executor_config *config, const char *n
     put(config, "). ");
 }
 
-int sley_executor_make_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc,
-                               struct sley_reactor **ret_reactor)
+static int make_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc, bool shared,
+                        struct sley_reactor **ret_reactor)
 {
     int rc = 0;
     struct sley_reactor *r = NULL;
@@ -56,6 +56,14 @@ int sley_executor_make_reactor(const struct sley_executor_config *config, struct
         if (rc == 0 && sley_reactor_check(r->ops) < 0) {
             rc = -EINVAL;
         }
+        if (rc == 0 && shared && !(r->ops->caps & SLEY_REACTOR_CAP_SHARED)) {
+            r->ops->destroy(r);
+            rc = -ENOTSUP;
+            put(config, "reactor ");
+            put(config, (*f)->name);
+            put(config, " cannot be shared by several workers. ");
+            continue;
+        }
         if (rc == 0) {
             if (config->ret_error && config->error_bytes) {
                 config->ret_error[0] = '\0';
@@ -68,4 +76,16 @@ int sley_executor_make_reactor(const struct sley_executor_config *config, struct
         *ret_reactor = r;
     }
     return rc;
+}
+
+int sley_executor_make_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc,
+                               struct sley_reactor **ret_reactor)
+{
+    return make_reactor(config, alloc, false, ret_reactor);
+}
+
+int sley_executor_make_shared_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc,
+                                      struct sley_reactor **ret_reactor)
+{
+    return make_reactor(config, alloc, true, ret_reactor);
 }

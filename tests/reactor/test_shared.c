@@ -289,10 +289,13 @@ SLEY_TEST(op_on_a_descriptor_of_a_group_that_has_gone_is_exdev, "")
 SLEY_TEST(poll2_is_not_for_several_workers, "")
 {
     static const struct sley_reactor_factory *const reactors[] = {&sley_reactor_poll2, NULL};
-    struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = reactors, .worker_count = 2};
+    char why[128] = "";
+    struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = reactors, .worker_count = 2,
+                                          .ret_error = why, .error_bytes = sizeof why};
     struct sley_stealing ex;
     sley_stealing_init(&ex);
     CHECK_RC(sley_stealing_ops.start(&ex.base, &config), -ENOTSUP);
+    CHECK_STR(why, "reactor poll cannot be shared by several workers. ");
     config.worker_count = 1;
     CHECK_RC(sley_stealing_ops.start(&ex.base, &config), 0);
     CHECK_RC(sley_stealing_ops.stop(&ex.base, SLEY_NEVER), 0);
