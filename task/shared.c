@@ -459,7 +459,8 @@ void sley_sched_refuse(struct sley_sched *s, bool refuse)
     sley_spin_lock(&s->root->lock);
     if (refuse) {
         sley__scope_add_flags(s->root, SLEY__SCOPE_CLOSED);
-    } else {
+        /* relaxed: set by who drives, as this is; a stop is not taken back */
+    } else if (!atomic_load_explicit(&s->refuses, memory_order_relaxed)) {
         sley__scope_drop_flags(s->root, SLEY__SCOPE_CLOSED);
     }
     sley_spin_unlock(&s->root->lock);
