@@ -2,6 +2,7 @@
 #include "core.h"
 
 #include <sched.h>
+#include <string.h>
 
 /* Sections take some ten nanoseconds; one that takes longer has lost its processor. */
 enum { SPINS_BEFORE_YIELD = 64 };
@@ -513,6 +514,22 @@ int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sl
     }
     leave(visited);
     return closed ? -ESHUTDOWN : 0;
+}
+
+int sley_sched_spawn_pinned(struct sley_sched *s, const struct sley_task_type *type, const void *args, struct sley_task **ret_task)
+{
+    struct sley_task *t;
+    const int rc = type ? sley__task_new(s, type, 0, SLEY__TASK_ALLOC | SLEY__TASK_EXT | SLEY__TASK_PINNED, &t) : -EINVAL;
+    if (rc < 0) {
+        return rc;
+    }
+    if (args) {
+        memcpy(t + 1, args, type->args_bytes);
+    } else {
+        memset(t + 1, 0, type->args_bytes);
+    }
+    sley__task_set(t, sley__task_state(t) + (ret_task ? SLEY__TASK_REF : 0));
+    return sley__shared_spawn_away(s, t, ret_task);
 }
 
 void sley_group_init(struct sley_group *g, struct sley_sched *const *scheds, uint32_t count,

@@ -33,6 +33,7 @@
  *   12   OPEN       stands in a scope that it opened           sley_scope_init            scope close
  *   13   MOVES      was given a lane, and may be again         spawn, sley__task_move     never
  *   14   LINKED     queued, and its handle says behind whom    sley__lane_push            (2), sley__task_move
+ *   15   PINNED     stays on one worker of a group            spawn                      never
  *   16-23 LANE      the queue it is ready in                  spawn (its spawner's)      sley__task_move
  *   24-  REFS       handles given out (two at most)           spawn, sley_scope_next     unref
  *

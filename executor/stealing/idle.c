@@ -97,7 +97,7 @@ void sley__idle_found(struct worker *w)
 static bool any_work(const struct worker *w)
 {
     const struct sley_stealing_pool *p = w->pool;
-    if (!sley__inject_empty(&p->inject) || sley__lifo_full(&w->lifo)) {
+    if (!sley__inject_empty(&p->inject) || sley__lifo_full(&w->lifo) || !sley__inject_empty(&w->pinned)) {
         return true;
     }
     for (uint32_t i = 0; i < p->count; i++) {

@@ -20,11 +20,26 @@ void sley__worker_push(struct worker *w, struct sley_task *t)
     sley__inject_append(&w->backlog, first, t);
 }
 
+void sley__worker_push_pinned(struct sley_task *t)
+{
+    struct sley_sched *home = t->sched;
+    sley__inject_push(&worker_of(home)->pinned, t, t);
+    if (home != sley__self) {
+        /* seq_cst: the push against the look whether it sleeps; pairs with the fence in park */
+        atomic_thread_fence(memory_order_seq_cst);
+        (void)sley_sched_nudge(home);
+    }
+}
+
 void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_ready why)
 {
     struct sley_sched *self = sley__self;
     struct sley_stealing_pool *p = worker_of(s)->pool;
     (void)why;
+    if (SLEY_UNLIKELY(sley_task_pinned(t))) {
+        sley__worker_push_pinned(t);
+        return;
+    }
     if (SLEY_UNLIKELY(!self || self->group != &p->group)) {
         sley__inject_push(&p->inject, t, t);
         sley__idle_notify(p);
@@ -109,6 +124,9 @@ struct sley_task *sley__worker_next(struct worker *w)
     if (w->tick % w->inject_interval == 0 && (t = take(w, &w->pool->inject, 1)) != NULL) {
         return t;
     }
+    if (w->tick % 2 == 0 && !sley__inject_empty(&w->pinned)) { /* in turn with the others */
+        return sley__inject_take(&w->pinned, 1);
+    }
     if ((t = sley__lifo_take(&w->lifo)) != NULL) {
         if (w->lifo_run++ < LIFO_RUN_MAX) {
             return t;
@@ -124,7 +142,7 @@ struct sley_task *sley__worker_next(struct worker *w)
         t = refill(w);
         w->round_left = sley__steal_ring_count(&w->ring);
     }
-    return t;
+    return t ? t : sley__inject_take(&w->pinned, 1);
 }
 
 static uint32_t random_below(struct worker *w, uint32_t n)

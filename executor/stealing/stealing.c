@@ -164,6 +164,22 @@ static int stealing_spawn(struct sley_executor *ex, const struct sley_task_type 
     return sley_sched_spawn(p->scheds[turn % p->count], type, args, ret_task);
 }
 
+static uint32_t stealing_worker_count(struct sley_executor *ex)
+{
+    const struct sley_stealing_pool *p = pool_of(ex);
+    return p ? p->count : 0;
+}
+
+static int stealing_spawn_on(struct sley_executor *ex, uint32_t worker, const struct sley_task_type *type, const void *args,
+                             struct sley_task **ret_task)
+{
+    const struct sley_stealing_pool *p = pool_of(ex);
+    if (!p) {
+        return -ESHUTDOWN;
+    }
+    return worker < p->count ? sley_sched_spawn_pinned(p->scheds[worker], type, args, ret_task) : -EINVAL;
+}
+
 static int stealing_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
 {
     struct sley_stealing_pool *p = pool_of(ex);
@@ -428,6 +444,8 @@ const struct sley_executor_ops sley_stealing_ops = {
     .stop = stealing_stop,
     .fini = stealing_fini,
     .sched = stealing_sched,
+    .worker_count = stealing_worker_count,
+    .spawn_on = stealing_spawn_on,
 };
 
 void sley_stealing_init(struct sley_stealing *ex)

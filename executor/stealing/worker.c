@@ -160,7 +160,11 @@ static void work(struct worker *w)
     }
     sley__idle_found(w);
     if (sley_sched_resume(&w->sched, t)) {
-        sley__worker_push(w, t); /* nobody is told: who could take it has not gone to sleep over a queue with something in it */
+        if (SLEY_UNLIKELY(sley_task_pinned(t))) {
+            sley__worker_push_pinned(t);
+        } else {
+            sley__worker_push(w, t); /* nobody is told: who could take it has not gone to sleep over a queue with something in it */
+        }
     }
     if (w->tick % LOOK_INTERVAL == 0) {
         sley__worker_look(w);

@@ -44,6 +44,7 @@ struct worker {
     SLEY_ATOMIC(struct sley_task *) slots[RING_CAPACITY];
     SLEY_ATOMIC(uint64_t) steals, overflows, parks;
     SLEY_ATOMIC(uint32_t) stuck; /* it needs help: rescue.c */
+    struct sley__inject pinned;  /* ready tasks that are for this worker alone */
     SLEY_ATOMIC(uint32_t) wheel_lock __attribute__((aligned(64)));
     struct sley_wheel wheel; /* under wheel_lock */
     struct sley_wheel_slot wheel_slots[SLEY_WHEEL_SLOT_COUNT_DEFAULT];
@@ -84,6 +85,7 @@ SLEY_INLINE struct worker *worker_of(struct sley_sched *s)
 /* queue.c: what is next */
 void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_ready why);
 void sley__worker_push(struct worker *w, struct sley_task *t);
+void sley__worker_push_pinned(struct sley_task *t);
 struct sley_task *sley__worker_next(struct worker *w);
 struct sley_task *sley__worker_steal(struct worker *w);
 

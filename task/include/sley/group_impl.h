@@ -2,7 +2,7 @@
 #ifndef SLEY_GROUP_IMPL_H
 #define SLEY_GROUP_IMPL_H
 
-#include <sley/sched_impl.h>
+#include <sley/task_impl.h>
 
 SLEY_EXTERN_C_BEGIN
 
@@ -37,6 +37,12 @@ SLEY_API void sley_sched_adopt(struct sley_sched *s);
  * woken meanwhile): the caller does so, no other `schedule` comes. Thread: owner of @p s, entered.
  */
 SLEY_API bool sley_sched_resume(struct sley_sched *s, struct sley_task *t);
+/**
+ * As sley_sched_spawn, but only @p s runs the task: its `schedule`, and who resumed it, queue it there (sley_task_pinned). What it
+ * spawns is not pinned. Returns: as sley_sched_spawn. Thread: any.
+ */
+SLEY_API int sley_sched_spawn_pinned(struct sley_sched *s, const struct sley_task_type *type, const void *args,
+                                     struct sley_task **ret_task);
 /** Takes back memory of tasks that have ended on other workers. Thread: owner of @p s, entered. Cost: a load when there is none. */
 SLEY_API void sley_sched_collect(struct sley_sched *s);
 /**
@@ -60,6 +66,17 @@ SLEY_API void sley_group_close(struct sley_group *g);
  * when the scheds' own memory is free at once; false: `release` says when. Thread: stopped.
  */
 SLEY_API bool sley_group_fini(struct sley_group *g);
+
+#ifndef __cplusplus
+
+/** Is it for its own sched alone? Thread: whoever queues it. */
+SLEY_INLINE bool sley_task_pinned(const struct sley_task *t)
+{
+    /* relaxed: it never changes */
+    return (atomic_load_explicit(&t->state, memory_order_relaxed) & SLEY__TASK_PINNED) != 0;
+}
+
+#endif
 
 SLEY_EXTERN_C_END
 #endif
