@@ -198,7 +198,7 @@ static void compare_exchange(struct thread *t, struct access *a)
 static void remember(struct thread *t, const struct access *a)
 {
     const uint32_t changes = memory_changes(a->addr);
-    for (unsigned i = 0; i < t->seen_count; i++) {
+    for (unsigned i = 0; i < t->seen_count && i < SEEN; i++) { /* one more is counted than there is room for: too many */
         if (t->seen[i].addr == a->addr) {
             if (a->kind != EXPLORE_LOAD) {
                 t->seen[i].changes = changes; /* its own change is no news to it */
