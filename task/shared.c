@@ -516,7 +516,8 @@ int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sl
     return closed ? -ESHUTDOWN : 0;
 }
 
-int sley_sched_spawn_pinned(struct sley_sched *s, const struct sley_task_type *type, const void *args, struct sley_task **ret_task)
+int sley_sched_spawn_pinned(struct sley_sched *s, const struct sley_task_type *type, const void *args,
+                            struct sley_task **ret_task)
 {
     struct sley_task *t;
     const int rc = type ? sley__task_new(s, type, 0, SLEY__TASK_ALLOC | SLEY__TASK_EXT | SLEY__TASK_PINNED, &t) : -EINVAL;

@@ -53,6 +53,15 @@ void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_
     }
 }
 
+/** A task that has yielded lies in the ring, and now another one runs before it, maybe for long. */
+static void tell(struct worker *w)
+{
+    if (w->untold) {
+        w->untold = false;
+        sley__idle_notify(w->pool);
+    }
+}
+
 /** Every so many resumes, by how long they have taken. */
 static void tune(struct worker *w)
 {
@@ -122,12 +131,15 @@ struct sley_task *sley__worker_next(struct worker *w)
         tune(w);
     }
     if (w->tick % w->inject_interval == 0 && (t = take(w, &w->pool->inject, 1)) != NULL) {
+        tell(w);
         return t;
     }
     if (w->tick % 2 == 0 && !sley__inject_empty(&w->pinned)) { /* in turn with the others */
+        tell(w);
         return sley__inject_take(&w->pinned, 1);
     }
     if ((t = sley__lifo_take(&w->lifo)) != NULL) {
+        tell(w);
         if (w->lifo_run++ < LIFO_RUN_MAX) {
             return t;
         }
@@ -139,9 +151,11 @@ struct sley_task *sley__worker_next(struct worker *w)
     }
     w->round_left -= w->round_left > 0;
     if ((t = sley__steal_ring_pop(&w->ring)) == NULL) {
+        tell(w);
         t = refill(w);
         w->round_left = sley__steal_ring_count(&w->ring);
     }
+    w->untold = false;
     return t ? t : sley__inject_take(&w->pinned, 1);
 }
 

@@ -163,7 +163,8 @@ static void work(struct worker *w)
         if (SLEY_UNLIKELY(sley_task_pinned(t))) {
             sley__worker_push_pinned(t);
         } else {
-            sley__worker_push(w, t); /* nobody is told: who could take it has not gone to sleep over a queue with something in it */
+            sley__worker_push(w, t);
+            w->untold = true; /* as long as nothing else is run first it is next, or in a ring over which nobody went to sleep */
         }
     }
     if (w->tick % LOOK_INTERVAL == 0) {

@@ -29,6 +29,7 @@ struct worker {
     uint32_t round_left;      /* resumes out of the ring until all that was in it has had its turn */
     uint32_t lifo_run;        /* resumes in a row out of the LIFO slot */
     bool searching;           /* counted in pool->idle */
+    bool untold;              /* a task that has yielded is in the ring, and nobody was told */
     uint64_t batch_start_ns;  /* when the resumes began that the interval is tuned by */
     uint64_t resume_ns;       /* how long a resume takes: moving average */
     pthread_t thread;

@@ -9,7 +9,7 @@
 enum {
     ACTORS = 2 * EXPLORE_THREADS, /* threads, then their store buffers */
     BUFFER = 6,                   /* stores that a buffer holds */
-    SEEN = 12,                    /* locations that a waiting loop looks at */
+    SEEN = 48,                    /* locations that a waiting loop looks at */
     SPINS = 4,                    /* times that a loop looks at the same thing before it counts as waiting for it */
     STACK_BYTES = 64 * 1024,
     MAX_STEPS = 4000,
