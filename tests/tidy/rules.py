@@ -15,10 +15,12 @@ MAY_USE = {
     'executor/shares': ['task', 'timer', 'reactor', 'executor', 'executor/local'],
     'io': ['task', 'reactor'],
     'runtime': ['*'],
+    'conformance': ['task', 'timer', 'reactor', 'executor', 'executor/local'],
+    'conformance/main': ['*'],
     'compat': ['*'],
     'compat/*': ['*'],
 }
-LIBRARIES = ('base', 'timer', 'task', 'sync', 'reactor', 'executor', 'io', 'runtime', 'compat')
+LIBRARIES = ('base', 'timer', 'task', 'sync', 'reactor', 'executor', 'io', 'runtime', 'conformance', 'compat')
 
 BANNED_IN_LIBRARIES = {
     'printf': 'prints', 'fprintf': 'prints', 'vprintf': 'prints', 'vfprintf': 'prints', 'dprintf': 'prints',

@@ -1,0 +1,58 @@
+/* Does a reactor keep its contract? Every clause by name, each tried in a process of its own. For who writes one; not for users. */
+#ifndef SLEY_CONFORMANCE_H
+#define SLEY_CONFORMANCE_H
+
+#include <sley/reactor_impl.h>
+
+SLEY_EXTERN_C_BEGIN
+
+/** One thing that the contract demands. */
+struct sley_clause {
+    const char *name;     /**< "cancel_moves_nothing" */
+    const char *sentence; /**< what is demanded, in words */
+};
+
+enum sley_verdict {
+    SLEY_VERDICT_KEPT,
+    SLEY_VERDICT_BROKEN,  /**< a check failed, the process died, or it did not end in time */
+    SLEY_VERDICT_SKIPPED, /**< it does not apply, for the reason given: a capability that is not claimed, a limit of this machine */
+};
+
+/** How to try. Zeroed fields mean the default. */
+struct sley_conformance_opts {
+    const char *const *only; /**< NULL-terminated patterns of fnmatch(3) for names of clauses; NULL: all of them */
+    uint64_t seed;           /**< of what is random; 0: another one each time. It is in the first lines of the report */
+    uint32_t timeout_ms;     /**< for each clause; 0: 30 s. Sanitizers get ten times as much */
+    uint32_t effort;         /**< percent of the rounds that stress takes; 0: 100 */
+    /** What was found; @p why says where and what when it is broken or skipped, else it is empty. NULL: nothing. */
+    void (*verdict)(void *arg, const struct sley_clause *clause, enum sley_verdict verdict, const char *why);
+    /** The same as a report in TAP, line by line, without newlines. NULL: nothing. */
+    void (*line)(void *arg, const char *line);
+    void *arg; /**< for both */
+};
+
+struct sley_conformance_count {
+    unsigned kept, broken, skipped;
+};
+
+/** The clauses of the contract of <sley/reactor_impl.h>, in the order in which they are tried. Thread: any. */
+SLEY_API const struct sley_clause *sley_conformance_reactor_clauses(size_t *ret_count);
+
+/**
+ * Tries the reactors that @p factory makes, on a local executor, clause after clause. Each has a child process of its own (fork), so
+ * that a crash and a hang are verdicts like others; the caller is best a program of its own with one thread. @p ret_count may
+ * be NULL. Returns: how many clauses are broken (0: it conforms); -EINVAL when no clause has such a name; -EAGAIN, -ENOMEM when
+ * there is no process. Thread: any, one at a time. Calls back: on the caller's thread.
+ */
+SLEY_API int sley_conformance_run_reactor(const struct sley_reactor_factory *factory, const struct sley_conformance_opts *o,
+                                          struct sley_conformance_count *ret_count);
+
+/**
+ * What a shared object that is given to the program sley-conformance exports, unless it is told another name:
+ *
+ *     const struct sley_reactor_factory sley_conformance_reactor = {...};
+ */
+#define SLEY_CONFORMANCE_REACTOR_SYMBOL "sley_conformance_reactor"
+
+SLEY_EXTERN_C_END
+#endif

@@ -1,0 +1,92 @@
+/* The clauses of the reactor's contract (<sley/reactor_impl.h>, <sley/wait.h>): how each is run, its name, its sentence. */
+#ifndef SLEY_CONFORMANCE_REACTOR_CLAUSES_H
+#define SLEY_CONFORMANCE_REACTOR_CLAUSES_H
+
+/* FIBER: in a fiber of an executor on the reactor; PLAIN: on the thread, which makes reactors itself */
+#define SLEY__REACTOR_CLAUSES(X)                                                                                                   \
+    /* life */                                                                                                                     \
+    X(PLAIN, table_is_complete, "The factory and the table have a version, a name, every required slot, and what the capabilities" \
+                                " call for.")                                                                                      \
+    X(PLAIN, create_without_memory_is_enomem, "With memory refused at any point create returns -ENOMEM and leaves nothing.")       \
+    X(PLAIN, create_without_descriptors_is_emfile, "With no descriptor left create returns -EMFILE and leaves nothing.")           \
+    X(PLAIN, destroy_gives_everything_back, "A destroyed reactor leaves no descriptor and no block of memory.")                    \
+    X(FIBER, destroy_completes_what_waits, "Destroy completes every armed op with -ECANCELED, once, before it returns.")           \
+    X(FIBER, destroy_leaves_descriptors_open, "Destroy closes no descriptor that it was given.")                                   \
+    X(FIBER, two_reactors_keep_apart, "Two reactors on one thread do not notice each other.")                                      \
+    /* results */                                                                                                                  \
+    X(FIBER, recv_before_and_after_its_data_is_the_same, "A RECV gets what is there, whether it was started before or after.")     \
+    X(FIBER, send_waits_for_room_and_goes_on, "A SEND into a full socket waits, and completes when the peer has read.")            \
+    X(FIBER, datagrams_keep_their_bounds, "Datagrams are received one by one, none lost, none merged.")                            \
+    X(FIBER, recv_at_the_end_is_zero, "After the last byte RECV gives 0, again and again.")                                        \
+    X(FIBER, recv_after_a_reset_is_econnreset, "A waiting RECV of a connection that is reset completes with -ECONNRESET.")         \
+    X(FIBER, send_to_nobody_is_epipe_without_sigpipe, "SEND and SENDMSG to a peer that is gone give -EPIPE, and no signal.")       \
+    X(FIBER, messages_carry_descriptors, "SENDMSG and RECVMSG carry descriptors, which are close-on-exec.")                        \
+    X(FIBER, connect_reaches_a_listener, "CONNECT to a listener gives 0, once connected -EISCONN.")                                \
+    X(FIBER, connect_refused_is_said, "CONNECT to where nobody listens gives -ECONNREFUSED.")                                      \
+    X(FIBER, connect_to_a_full_unix_listener_is_enobufs, "CONNECT to a Unix listener whose queue is full gives -ENOBUFS.")         \
+    X(FIBER, accept_gives_nonblocking_close_on_exec, "What ACCEPT gives is non-blocking and close-on-exec.")                       \
+    X(FIBER, each_of_several_accepts_gets_one, "Of several ACCEPTs on a listener each gets one connection, the oldest the first.") \
+    X(FIBER, accept_without_descriptors_is_emfile, "ACCEPT with no descriptor left gives -EMFILE, and works again later.")         \
+    X(FIBER, poll_gives_the_set_that_is_ready, "POLL completes with what is ready of its set; ERR and HUP unasked.")               \
+    X(FIBER, poll_is_for_many, "Any number of POLLs may wait on a descriptor; all that it concerns complete.")                     \
+    X(FIBER, poll_beside_a_recv_is_told, "A POLL that waits beside a RECV completes, too, with what the RECV takes.")              \
+    X(FIBER, poll_for_errors_alone_waits_for_them, "POLL of the empty set is not completed by data, but by a hang-up.")            \
+    X(FIBER, poll_of_a_file_is_eperm, "POLL of a regular file or a directory gives -EPERM.")                                       \
+    X(FIBER, bad_number_is_ebadf, "Every op on a number that is not open gives -EBADF.")                                           \
+    X(FIBER, length_above_4_gib_does_not_wrap, "A length of 4 GiB is a long one, not 0.")                                          \
+    /* SLEY_IO_ALL */                                                                                                              \
+    X(FIBER, all_recv_gathers_pieces, "RECV with ALL goes on until every byte is there: 0, and done_bytes has the length.")        \
+    X(FIBER, all_recv_at_an_end_within_is_enodata, "RECV with ALL that meets the end gives -ENODATA, and done_bytes.")             \
+    X(FIBER, all_send_goes_on_until_all_is_out, "SEND with ALL goes on until every byte is out, in order: 0, and done_bytes.")     \
+    X(FIBER, all_cancelled_says_how_much, "A cancelled ALL says in done_bytes what has moved; the rest stays in the stream.")      \
+    X(FIBER, all_broken_off_says_how_much, "An error within an ALL is its result, and done_bytes has what moved before.")          \
+    /* once, and whose */                                                                                                          \
+    X(FIBER, end_is_called_once_before_the_waiter, "`end` is called once for each op, before its node is done; its answer counts.") \
+    X(FIBER, armed_count_is_exact, "armed_count is the number of ops that wait, after every step.")                                \
+    X(FIBER, holds_are_exact, "Each op that waits holds its descriptor once, and when none waits nothing does.")                   \
+    X(FIBER, direction_is_taken_while_an_op_waits, "A second op in a direction is -EBUSY while one waits, and fine afterwards.")   \
+    X(FIBER, op_is_the_callers_once_done, "What is done is not touched again: neither the op nor its buffer.")                     \
+    X(FIBER, op_may_be_started_again_in_its_hook, "A hook may start ops, its own again too; one poll does not go on for ever.")    \
+    X(FIBER, descriptor_moves_while_nothing_is_in_flight, "A sley_fd may be copied to a new place while nothing is in flight.")    \
+    /* cancel */                                                                                                                   \
+    X(FIBER, cancel_ends_a_waiting_op, "A cancel of an op that waits gives -ECANCELED, for every kind of op.")                     \
+    X(FIBER, cancel_moves_nothing, "What was cancelled has not happened: no byte taken or sent, no connection lost.")              \
+    X(FIBER, cancel_of_one_leaves_the_others, "A cancel of one of several ops on a descriptor leaves the others waiting.")         \
+    X(FIBER, cancel_of_a_done_op_is_nothing, "A cancel of what is done, or a second cancel, changes nothing.")                     \
+    X(FIBER, cancel_in_a_hook_of_the_same_batch, "An op whose event is at hand may be cancelled by another's hook: one verdict.")  \
+    X(FIBER, cancel_racing_with_data_has_one_verdict, "A cancel that races with data: -ECANCELED or the result, no byte lost.")    \
+    X(FIBER, cancelled_wait_wakes_nobody, "After a cancel nothing is watched: what comes then does not end a wait.")               \
+    /* close */                                                                                                                    \
+    X(FIBER, close_completes_what_waits, "CLOSE completes every op that waits with -ECANCELED while the number is still taken.")   \
+    X(FIBER, close_gives_the_number_back, "CLOSE completes with 0 once the number is free; twice is fine, ops are -EBADF then.")   \
+    X(FIBER, close_leaves_others_alone, "CLOSE of one descriptor leaves ops of others waiting.")                                   \
+    X(FIBER, close_in_a_hook_of_the_same_batch, "A hook may close a descriptor whose event is at hand: that event is dropped.")    \
+    X(FIBER, reused_number_starts_clean, "A number that is used again starts clean: nothing of its old life reaches the new one.") \
+    X(FIBER, number_closed_behind_its_back_starts_clean, "adopt forgets what was known of a number, closed elsewhere meanwhile.")  \
+    X(FIBER, second_description_is_eexist, "adopt of a number on which ops of another sley_fd wait is -EEXIST; those go on.")      \
+    /* poll, wake */                                                                                                               \
+    X(FIBER, poll_of_zero_only_looks, "poll(0) returns though nothing has happened, and sees what has.")                           \
+    X(FIBER, poll_waits_its_time_at_most, "poll returns when its time is up, before what comes later.")                            \
+    X(FIBER, poll_waits_and_does_not_spin, "poll waits: with nothing to do it does not return at once over and over.")             \
+    X(FIBER, poll_takes_any_timeout, "Timeouts from 1 ns to SLEY_NEVER are fine, and an event ends each.")                         \
+    X(FIBER, poll_survives_signals, "A signal that interrupts poll is no error, and no result of an op.")                          \
+    X(FIBER, wake_before_poll_ends_it, "A wake before poll ends the next one; many coalesce.")                                     \
+    X(FIBER, wake_from_threads_is_never_lost, "No wake from any thread is lost, however it races with poll.")                      \
+    X(FIBER, wake_from_a_signal_handler, "wake may be called in a signal handler, ends the wait, and keeps errno.")                \
+    X(FIBER, pollable_fd_tells_when_there_is_work, "pollable_fd, if there is one, is readable when poll has something to do.")     \
+    /* load, faults */                                                                                                             \
+    X(FIBER, thousand_descriptors_each_get_their_byte, "Of a thousand descriptors each gets what is its own, and no other.")       \
+    X(FIBER, three_thousand_ops_on_one_descriptor, "Thousands of ops at once are a delay at worst: no queue is too full.")         \
+    X(FIBER, completions_may_come_in_any_order, "Ops complete in the order in which their descriptors become ready.")              \
+    X(FIBER, busy_descriptors_do_not_starve_a_quiet_one, "Descriptors that are always ready do not starve another one.")           \
+    X(FIBER, long_transfer_does_not_starve_others, "An ALL op whose peer keeps up does not keep others from their turn.")          \
+    X(FIBER, short_transfers_lose_nothing, "Through tiny buffers, in pieces of any size, every byte arrives in its place.")        \
+    X(FIBER, interrupted_calls_are_made_again, "With a storm of signals (SA_RESTART off) no op gives -EINTR, no byte is lost.")    \
+    X(FIBER, stolen_readiness_waits_on, "When somebody else takes the data, the op waits on: -EAGAIN is no result.")               \
+    X(FIBER, memory_refused_while_running_disturbs_no_other, "An op that gets no memory gives -ENOMEM; the others go on.")         \
+    X(FIBER, short_ways_are_the_long_ways, "With FAR cleared: what is sent and armed by the short ways goes on and completes.")
+
+#define SLEY__CLAUSE_DECLARE(how, name, sentence) void sley__clause_##name(void);
+SLEY__REACTOR_CLAUSES(SLEY__CLAUSE_DECLARE)
+
+#endif
