@@ -72,6 +72,9 @@ static int make_reactor(const struct sley_executor_config *config, struct sley_a
         }
         put_failure(config, (*f)->name, rc);
     }
+    if (r && rc == 0) {
+        r->offload = config->offload;
+    }
     if (rc == 0) {
         *ret_reactor = r;
     }

@@ -1,4 +1,5 @@
 /* An op's way in and out: node, home, hold and busy bit; and the calls of a descriptor's user. */
+#include "file.h"
 #include "op.h"
 
 #include <sley/near_impl.h>
@@ -79,7 +80,11 @@ static void submit_close(struct sley_io_op *op)
         sley_io_finish(op, 0);
     } else if (s && s->reactor && home == s->reactor) {
         sley__fd_set(fd, state | SLEY_FD_CLOSING);
-        home->ops->submit(home, op);
+        if (state & SLEY_FD_WAY_MASK) {
+            sley__file_close(home, op);
+        } else {
+            home->ops->submit(home, op);
+        }
     } else if (state & SLEY_FD_HOLD_MASK) {
         sley_io_finish(op, -EXDEV);
     } else {
@@ -135,6 +140,8 @@ static SLEY_NOINLINE void submit_strange(struct sley_io_op *op)
 {
     if (op->code == SLEY_IO_CLOSE) {
         submit_close(op);
+    } else if (sley__file_code(op->code)) {
+        sley__file_submit(op);
     } else if (sley_wait_begin(&op->wait, &sley__io_kinds[0])) {
         sley_io_finish(op, -EINVAL);
     } else {

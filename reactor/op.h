@@ -13,5 +13,7 @@ bool sley__shared_close(struct sley_sched *s, struct sley_io_op *op);
 
 /** sley_io_run for a thread that belongs to no runtime. */
 int sley__io_run_thread(struct sley_io_op *op);
+/** Waits until @p number is ready for @p events. Returns: 0: look again; -ECANCELED: a deadline of the thread has passed. */
+int sley__thread_wait_ready(int number, short events);
 
 #endif

@@ -2,6 +2,7 @@
  *
  * A descriptor's home is claimed by one CAS on fd->home, which never changes afterwards; all else about it, adoption included,
  * comes under the home's lock. A home is dereferenced only when it is the reactor of a worker of the group: others may be gone. */
+#include "file.h"
 #include "op.h"
 
 #include <sley/group_impl.h>
@@ -10,10 +11,10 @@
 
 /* ---- the lock ---------------------------------------------------------------------------------------------------- */
 
-/** Who holds it: this worker; or the one thread that ends a group, which is none. */
+/** Who holds it: this worker; or a thread that is none, which ends a group or comes back from a call for it. */
 static const void *me(void)
 {
-    static const char nobody;
+    static SLEY__TLS char nobody;
     const struct sley_sched *s = sley__self;
     return s ? (const void *)s : &nobody;
 }
@@ -184,7 +185,11 @@ bool sley__shared_close(struct sley_sched *s, struct sley_io_op *op)
     } else if (state & SLEY_FD_KNOWN) {
         sley__fd_set(fd, state | SLEY_FD_CLOSING);
         wait_for_senders(r, fd);
-        r->ops->submit(r, op);
+        if (state & SLEY_FD_WAY_MASK) {
+            sley__file_close(r, op);
+        } else {
+            r->ops->submit(r, op);
+        }
     } else if (state & SLEY_FD_HOLD_MASK) {
         sley_io_finish(op, -EXDEV); /* by plain threads, before it had a home */
     } else {

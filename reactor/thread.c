@@ -1,4 +1,5 @@
 /* Ops on a plain thread: try, wait in poll(2), try again. The descriptor gets no home; the thread's SLEY_UNTIL holds. */
+#include "file.h"
 #include "op.h"
 
 #include <errno.h>
@@ -19,8 +20,7 @@ static short events_of(const struct sley_io_op *op)
     }
 }
 
-/** Returns: 0: look again; -ECANCELED: a deadline has passed. */
-static int wait_ready(const struct sley_io_op *op)
+int sley__thread_wait_ready(int number, short events)
 {
     const uint64_t deadline_ns = sley_thread_deadline_ns();
     if (deadline_ns == 0) {
@@ -33,7 +33,7 @@ static int wait_ready(const struct sley_io_op *op)
         ts.tv_sec = (time_t)(left / SLEY_S);
         ts.tv_nsec = (long)(left % SLEY_S);
     }
-    struct pollfd p = {.fd = op->fd->number, .events = events_of(op)};
+    struct pollfd p = {.fd = number, .events = events};
     return ppoll(&p, 1, deadline_ns == SLEY_NEVER ? NULL : &ts, NULL) < 0 && errno != EINTR ? -errno : 0;
 }
 
@@ -44,7 +44,7 @@ static int32_t run(struct sley_io_op *op)
         if (n != -EAGAIN && n != -EINPROGRESS) {
             return n;
         }
-        const int rc = wait_ready(op); /* returns at once after a share, but sees the deadline */
+        const int rc = sley__thread_wait_ready(op->fd->number, events_of(op)); /* returns at once after a share, but sees the deadline */
         if (rc < 0) {
             return rc;
         }
@@ -91,6 +91,9 @@ int sley__io_run_thread(struct sley_io_op *op)
 {
     struct sley_fd *fd = op->fd;
     int32_t result;
+    if (sley__file_code(op->code)) {
+        return sley__file_run_thread(op);
+    }
     op->done_bytes = 0;
     op->stage = 0;
     if (op->code == SLEY_IO_CLOSE) {

@@ -149,9 +149,11 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
         }
         return rc;
     }
+    sley_offload_blocking_init(&rt->offload, o->blocking ? o->blocking : rt->blocking);
     const struct sley_executor_config config = {
         .alloc = o->alloc,
         .blocking = o->blocking ? o->blocking : rt->blocking,
+        .offload = &rt->offload.base,
         .reactors = o->reactors ? o->reactors : named->factories,
         .clock = o->clock,
         .tick_ns = o->tick_ns,

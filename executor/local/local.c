@@ -334,7 +334,7 @@ int sley_local_fini(struct sley_executor *ex)
         sley_sched_close(&w->sched); /* whoever posts from now on does not ring the reactor */
         sley_watch_remove(&w->watched);
         if (w->reactor) {
-            w->reactor->ops->destroy(w->reactor);
+            sley_reactor_destroy(w->reactor);
         }
         w->sched.reactor = w->reactor = NULL;
     }

@@ -245,7 +245,7 @@ static void destroy_reactors(struct sley_stealing_pool *p, uint32_t started)
         struct worker *w = &p->workers[i];
         if (w->reactor) {
             (void)sley_sched_enter(&w->sched);
-            w->reactor->ops->destroy(w->reactor);
+            sley_reactor_destroy(w->reactor);
             w->sched.reactor = w->reactor = NULL;
             (void)sley_sched_enter(NULL);
         }

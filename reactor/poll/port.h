@@ -2,8 +2,8 @@
 #ifndef SLEY_REACTOR_POLL_PORT_H
 #define SLEY_REACTOR_POLL_PORT_H
 
+#include <sley/near_impl.h>
 #include <sley/reactor_poll.h>
-#include <sley/socket_impl.h>
 
 struct sley__poll;
 

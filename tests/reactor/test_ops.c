@@ -226,7 +226,7 @@ FIBER_TEST(op_with_an_unknown_code_is_einval, "")
     struct sley_fd fd;
     const int peer = unix_pair(&fd);
     CHECK_RC(io(&fd, (enum sley_io_code)0, NULL, 0), -EINVAL);
-    CHECK_RC(io(&fd, (enum sley_io_code)(SLEY_IO_CLOSE + 1), NULL, 0), -EINVAL);
+    CHECK_RC(io(&fd, (enum sley_io_code)(SLEY__IO_FILE_END), NULL, 0), -EINVAL);
     CHECK_RC(sley_fd_close(&fd), 0);
     (void)close(peer);
 }

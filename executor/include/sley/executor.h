@@ -2,7 +2,7 @@
 #ifndef SLEY_EXECUTOR_H
 #define SLEY_EXECUTOR_H
 
-#include <sley/reactor_impl.h>
+#include <sley/file_impl.h>
 #include <sley/task_impl.h>
 
 SLEY_EXTERN_C_BEGIN
@@ -36,6 +36,7 @@ struct sley_executor_config {
     uint64_t tick_ns;                                    /**< 0: 1 ms */
     uint32_t worker_count;                               /**< 0: the kind's default */
     struct sley_blocking_pool *blocking;                 /**< where its tasks' jobs go; outlives it. NULL: they get -ENOTSUP */
+    struct sley_offload *offload; /**< makes reactors' calls that may block; outlives it. NULL: each reactor has a helper thread */
     sley_report_fn report;                               /**< NULL: silent */
     void *report_arg;
     void (*before_park)(void *arg); /**< called on the worker before it parks; what it makes ready is seen. NULL: nothing */

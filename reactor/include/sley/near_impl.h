@@ -1,4 +1,4 @@
-/* For io/, which submits: the short ways of a RECV or SEND of 1 to SLEY_IO_SHARE_BYTES bytes. What they are: <sley/reactor_impl.h>. */
+/* For io/, which submits: the short ways of a RECV or SEND of 1 to SLEY_IO_SHARE_BYTES bytes. And what they are. */
 #ifndef SLEY_NEAR_IMPL_H
 #define SLEY_NEAR_IMPL_H
 
@@ -6,6 +6,36 @@
 #include <sley/socket_impl.h>
 
 SLEY_EXTERN_C_BEGIN
+
+/* ---- the short ways -----------------------------------------------------------------------------------------------
+ * Of a descriptor that is at home in a reactor of readiness, and not FAR, a SEND is tried where it is submitted, and the reactor
+ * hears of it only when it does not go out whole (send_on); and a RECV that would find nothing is armed by a few stores. Who
+ * submits takes them by <sley/near_impl.h>. */
+
+enum sley__way {
+    SLEY__WAY_ASK,   /* every receive is to be submitted */
+    SLEY__WAY_DRY,   /* nothing is there, and the reactor watches for what comes: a receive may be armed here */
+    SLEY__WAY_TAKEN, /* one has been; it is `read`, and nothing else waits to receive. Its `next` and done_bytes are not set */
+};
+
+/**
+ * What is known of a descriptor's number. For the reactor alone but for `read` and `way`, by which a receive is armed. Rings of
+ * ops name their newest; its next is the oldest. A direction may be called dry wrongly while it is not watched: the watching
+ * then begins with a report of what is ready.
+ */
+struct sley__slot {
+    struct sley_io_op *read;  /* accept, recv, recvmsg: ring */
+    struct sley_io_op *write; /* connect, send, sendmsg: ring */
+    struct sley_io_op *polls; /* ring */
+    uint32_t token;           /* the port's: the number, or a place */
+    uint8_t watched;          /* what the port watches: SLEY_IO_IN, OUT, and always ERR; 0: nothing */
+    uint8_t marks;            /* SLEY_IO_IN, OUT: the last look in this direction found nothing; SLEY__SLOT_* */
+    uint8_t way;              /* enum sley__way */
+    uint8_t heat;             /* the port's: how active it is, or has been */
+} __attribute__((aligned(32)));
+#ifdef __LP64__
+SLEY_STATIC_ASSERT(sizeof(struct sley__slot) == 32, "two to a cache line");
+#endif
 
 #ifndef __cplusplus
 

@@ -32,6 +32,26 @@ enum sley_io_code {
     SLEY_IO_SENDMSG,    /**< op->buf is a struct msghdr; never raises SIGPIPE */
     SLEY_IO_POLL,       /**< op->len is a set of SLEY_IO_IN and so on; result: the set that is ready. Many at a time */
     SLEY_IO_CLOSE,      /**< completes what is pending with -ECANCELED, then gives the number back. Never cancelled */
+    /* ops of struct sley_file_op, see <sley/file_ops.h> */
+    SLEY_IO_READ,
+    SLEY_IO_WRITE,
+    SLEY_IO_READV,
+    SLEY_IO_WRITEV,
+    SLEY_IO_READ_FIXED,
+    SLEY_IO_WRITE_FIXED,
+    SLEY_IO_SEND_ZC,
+    SLEY_IO_OPEN,
+    SLEY_IO_FSYNC,
+    SLEY_IO_FDATASYNC,
+    SLEY_IO_STAT,
+    SLEY_IO_FALLOCATE,
+    SLEY_IO_SPLICE,
+    SLEY_IO_RENAME,
+    SLEY_IO_UNLINK,
+    SLEY_IO_MKDIR,
+    SLEY_IO_SHUTDOWN,
+    SLEY_IO_CHILD,
+    SLEY__IO_FILE_END, /* private: one more than the last of them */
 };
 enum { SLEY_IO_IN = 1, SLEY_IO_OUT = 4, SLEY_IO_ERR = 8, SLEY_IO_HUP = 16 }; /* the values of POLLIN and so on */
 

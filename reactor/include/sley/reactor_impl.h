@@ -2,12 +2,12 @@
 #ifndef SLEY_REACTOR_IMPL_H
 #define SLEY_REACTOR_IMPL_H
 
-#include <sley/reactor.h>
+#include <sley/file_ops.h>
 #include <sley/task_impl.h>
 
 SLEY_EXTERN_C_BEGIN
 
-enum { SLEY_REACTOR_VERSION = 1 };
+enum { SLEY_REACTOR_VERSION = 2 };
 enum {
     SLEY_REACTOR_CAP_READINESS = 1, /**< tries first, waits for readiness: a transfer happens in submit or poll, in user time */
     /**
@@ -59,6 +59,14 @@ struct sley_reactor_ops {
      */
     int (*serve)(struct sley_reactor *self);
     /* since version 2 */
+    /**
+     * Optional (absent: sley_file_generic, which may be called for single ops, too). As submit, for ops of struct sley_file_op; ends
+     * by sley_file_finish, or sley_file_arm and sley_file_complete (<sley/file_impl.h>). `cancel` comes with &op->io. Thread: owner.
+     */
+    void (*submit_file)(struct sley_reactor *self, struct sley_file_op *op);
+    /** Optional. Registers memory: sets f->index. Returns: 0; a negative errno: it stays unregistered. Thread: owner. */
+    int (*fixed_add)(struct sley_reactor *self, struct sley_fixed *f);
+    void (*fixed_remove)(struct sley_reactor *self, struct sley_fixed *f);
 };
 
 /**
@@ -73,13 +81,15 @@ struct sley_reactor {
     bool shared;               /* set by the executor before the first op, if caps have SLEY_REACTOR_CAP_SHARED */
     bool waiting;              /* shared: the owner is in poll without the lock; kept by the implementation, under the lock */
     uint32_t armed_count;      /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
-    /* private, of a shared one */
+    /* private; of a shared one: */
     SLEY_ATOMIC(uint32_t) armed_seen;  /* armed_count when the lock was last free */
     SLEY_ATOMIC(uint32_t) lock;
     SLEY_ATOMIC(const void *) holder;  /* of the lock, which is recursive */
     uint32_t depth;
     uint32_t index;                    /* of the owner in its group */
     struct sley_io_op *ended, *last;   /* ops that have ended under the lock, oldest first, through `next`; results in the nodes */
+    struct sley_offload *offload;      /* of all: who makes calls that block; set before the first op; NULL: a helper thread does */
+    struct sley__files files;
 };
 
 struct sley_reactor_opts {
@@ -105,9 +115,11 @@ SLEY_API int sley_reactor_check(const struct sley_reactor_ops *ops);
  *   bit 17     WRITING: the same for the write side
  *   bit 18     CLOSING: no op may start any more (-EBADF)
  *   bit 19     STREAM: bytes without boundaries (TCP); set before the first op by who has made the descriptor
- *   bit 20     FAR: its home, if it has one, is to be asked about every op; else there are the short ways, see struct sley__slot
+ *   bit 20     FAR: its home, if it has one, is to be asked about every op; else there are the short ways, see <sley/near_impl.h>
  *   bit 21     KNOWN: its home, which is shared, has adopted it
- *   bits 24-   SENDING: sends that are tried outside the lock of a home that is shared; close waits until this is 0
+ *   bits 22-23 WAY: how ops of struct sley_file_op are done the generic way; 0: not known yet. A close looks for such ops then
+ *   bits 24-29 SENDING: sends that are tried outside the lock of a home that is shared; close waits until this is 0
+ *   bit 30     BLOCKS: a call on it may wait for ever, so that it has to wait for readiness first
  * The home thread's alone, or changed under the lock of a home that is shared; plain threads, which use a descriptor without a
  * home, change it by atomic read-modify-write. */
 enum {
@@ -120,38 +132,10 @@ enum {
     SLEY_FD_FAR = 1 << 20,
     SLEY_FD_KNOWN = 1 << 21,
     SLEY_FD_SENDING = 1 << 24,
-    SLEY_FD_SENDING_MASK = 0x7f << 24,
+    SLEY_FD_SENDING_MASK = 0x3f << 24,
+    SLEY_FD_WAY_MASK = 3 << 22,
+    SLEY_FD_BLOCKS = 1 << 30,
 };
-
-/* ---- the short ways -----------------------------------------------------------------------------------------------
- * Of a descriptor that is at home in a reactor of readiness, and not FAR, a SEND is tried where it is submitted, and the reactor
- * hears of it only when it does not go out whole (send_on); and a RECV that would find nothing is armed by a few stores. Who
- * submits takes them by <sley/near_impl.h>. */
-
-enum sley__way {
-    SLEY__WAY_ASK,   /* every receive is to be submitted */
-    SLEY__WAY_DRY,   /* nothing is there, and the reactor watches for what comes: a receive may be armed here */
-    SLEY__WAY_TAKEN, /* one has been; it is `read`, and nothing else waits to receive. Its `next` and done_bytes are not set */
-};
-
-/**
- * What is known of a descriptor's number. For the reactor alone but for `read` and `way`, by which a receive is armed. Rings of
- * ops name their newest; its next is the oldest. A direction may be called dry wrongly while it is not watched: the watching
- * then begins with a report of what is ready.
- */
-struct sley__slot {
-    struct sley_io_op *read;  /* accept, recv, recvmsg: ring */
-    struct sley_io_op *write; /* connect, send, sendmsg: ring */
-    struct sley_io_op *polls; /* ring */
-    uint32_t token;           /* the port's: the number, or a place */
-    uint8_t watched;          /* what the port watches: SLEY_IO_IN, OUT, and always ERR; 0: nothing */
-    uint8_t marks;            /* SLEY_IO_IN, OUT: the last look in this direction found nothing; SLEY__SLOT_* */
-    uint8_t way;              /* enum sley__way */
-    uint8_t heat;             /* the port's: how active it is, or has been */
-} __attribute__((aligned(32)));
-#ifdef __LP64__
-SLEY_STATIC_ASSERT(sizeof(struct sley__slot) == 32, "two to a cache line");
-#endif
 
 enum {
     SLEY_IO_SHARE_BYTES = 1 << 20,   /**< what one try of an ALL op moves at most: others want their turn */

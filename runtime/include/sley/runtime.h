@@ -4,6 +4,7 @@
 
 #include <sley/blocking.h>
 #include <sley/executor.h>
+#include <sley/offload.h>
 
 SLEY_EXTERN_C_BEGIN
 
@@ -52,6 +53,7 @@ struct sley_runtime {
     struct sley_executor *executor;
     struct sley__executor_memory memory;
     struct sley_blocking_pool *blocking; /* its own, or NULL */
+    struct sley_offload_blocking offload; /* the same pool, or the one that it was given, for the reactors */
     struct sley_clock *clock;
 };
 

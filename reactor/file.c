@@ -1,0 +1,374 @@
+/* A file op's way in: node, homes, holds and busy bits, as op.c and shared.c do it for those of sockets; and registered memory. */
+#include "file.h"
+#include "op.h"
+
+#include <sley/group_impl.h>
+
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+static void file_cancel(struct sley_wait *w)
+{
+    struct sley_io_op *io = sley_container_of(w, struct sley_io_op, wait);
+    struct sley_reactor *shared = sley_io_enter(io);
+    if (!shared || !sley_io_ended(io)) {
+        struct sley_file_op *op = sley_file_of(io);
+        struct sley_reactor *r = op->home;
+        if (op->place == SLEY__FILE_NATIVE) {
+            r->ops->cancel(r, io);
+        } else {
+            sley__file_ask(r, op);
+        }
+    }
+    sley_reactor_leave(shared);
+}
+
+#define KIND(code, text) [SLEY_IO_##code - SLEY_IO_READ] = {.version = SLEY_WAIT_VERSION, .name = "file." text, .cancel = file_cancel}
+const struct sley_wait_ops sley__file_kinds[SLEY__IO_FILE_END - SLEY_IO_READ] = {
+    KIND(READ, "read"),           KIND(WRITE, "write"),   KIND(READV, "readv"),       KIND(WRITEV, "writev"),
+    KIND(READ_FIXED, "read"),     KIND(WRITE_FIXED, "write"), KIND(SEND_ZC, "send"),  KIND(OPEN, "open"),
+    KIND(FSYNC, "sync"),          KIND(FDATASYNC, "datasync"), KIND(STAT, "stat"),    KIND(FALLOCATE, "allocate"),
+    KIND(SPLICE, "splice"),       KIND(RENAME, "rename"), KIND(UNLINK, "unlink"),     KIND(MKDIR, "mkdir"),
+    KIND(SHUTDOWN, "shutdown"),   KIND(CHILD, "child"),
+};
+
+/* ---- what an op is ------------------------------------------------------------------------------------------------ */
+
+/** Does it name paths alone? */
+static bool is_path(const struct sley_file_op *op)
+{
+    switch (op->io.code) {
+    case SLEY_IO_OPEN:
+    case SLEY_IO_RENAME:
+    case SLEY_IO_UNLINK:
+    case SLEY_IO_MKDIR:
+        return true;
+    default:
+        return op->io.code == SLEY_IO_STAT && !op->io.fd;
+    }
+}
+
+static bool inside(const struct sley_fixed *f, const void *buf, size_t len)
+{
+    const uintptr_t at = (uintptr_t)buf, base = (uintptr_t)f->base;
+    return at >= base && len <= f->bytes && at - base <= f->bytes - len;
+}
+
+int sley__file_check(const struct sley_file_op *op)
+{
+    if (op->io.flags) {
+        return -EINVAL;
+    }
+    if (is_path(op)) {
+        return op->a.path && (op->io.code != SLEY_IO_RENAME || op->b.to_path) ? 0 : -EFAULT;
+    }
+    switch (op->io.code) {
+    case SLEY_IO_READV:
+    case SLEY_IO_WRITEV:
+        return op->io.len <= 1024 ? 0 : -EINVAL; /* IOV_MAX */
+    case SLEY_IO_READ_FIXED:
+    case SLEY_IO_WRITE_FIXED:
+        return op->a.fixed && inside(op->a.fixed, op->io.buf, op->io.len) ? 0 : -EFAULT;
+    case SLEY_IO_SPLICE:
+        return op->a.to ? 0 : -EFAULT;
+    default:
+        return 0;
+    }
+}
+
+/** What is known of a descriptor, asked for at its first op. It is this thread's. */
+static uint32_t way_of(struct sley_fd *fd)
+{
+    const uint32_t known = (uint32_t)SLEY_FD_WAY_MASK | SLEY_FD_BLOCKS;
+    if (!(sley__fd_state(fd) & SLEY_FD_WAY_MASK)) {
+        sley__fd_set(fd, sley__fd_state(fd) | sley__file_way(fd->number));
+    }
+    return sley__fd_state(fd) & known;
+}
+
+static bool reads(const struct sley_file_op *op)
+{
+    return op->io.code == SLEY_IO_READ || op->io.code == SLEY_IO_READV || op->io.code == SLEY_IO_READ_FIXED;
+}
+
+void sley__file_choose(struct sley_file_op *op)
+{
+    const uint32_t way = op->io.fd ? way_of(op->io.fd) : (uint32_t)SLEY__WAY_CALL;
+    switch (op->io.code) {
+    case SLEY_IO_SHUTDOWN:
+    case SLEY_IO_SEND_ZC:
+    case SLEY_IO_CHILD:
+        op->ways = SLEY__DO_TRY | SLEY__DO_READY;
+        break;
+    case SLEY_IO_SPLICE: {
+        const bool here = way_of(op->a.to) == SLEY__WAY_READY && way == SLEY__WAY_READY;
+        op->ways = here ? SLEY__DO_TRY | SLEY__DO_READY : SLEY__DO_READY; /* files are always ready */
+        break;
+    }
+    case SLEY_IO_READ:
+    case SLEY_IO_WRITE:
+    case SLEY_IO_READV:
+    case SLEY_IO_WRITEV:
+    case SLEY_IO_READ_FIXED:
+    case SLEY_IO_WRITE_FIXED:
+        if (way == SLEY__WAY_READY) {
+            op->ways = SLEY__DO_TRY | SLEY__DO_READY;
+        } else if (way == SLEY__WAY_FILE) {
+            op->ways = reads(op) && op->offset != SLEY_FILE_HERE ? SLEY__DO_TRY : 0;
+        } else {
+            op->ways = way & SLEY_FD_BLOCKS ? SLEY__DO_READY | SLEY__DO_FIRST : 0;
+        }
+        break;
+    default:
+        op->ways = 0;
+        break;
+    }
+}
+
+/* ---- in ------------------------------------------------------------------------------------------------------------- */
+
+/** Why a descriptor may not be used so, or 0: then it is known to its home @p r, which is this thread's, or whose lock is held. */
+static int admit(struct sley_reactor *r, struct sley_fd *fd, uint32_t busy)
+{
+    const uint32_t state = sley__fd_state(fd);
+    const struct sley_reactor *home = sley__fd_home(fd);
+    if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
+        return -EBADF;
+    }
+    if (home && home != r) {
+        return -EXDEV;
+    }
+    if ((state & busy) || (state & SLEY_FD_HOLD_MASK) >= SLEY_FD_HOLD_MASK - 1) {
+        return -EBUSY;
+    }
+    if (r->shared ? state & SLEY_FD_KNOWN : home != NULL) {
+        return 0;
+    }
+    const int rc = r->ops->adopt ? r->ops->adopt(r, fd) : 0;
+    if (rc == 0) {
+        /* relaxed: the home thread writes its own word, or its lock is held */
+        atomic_store_explicit(&fd->home, r, memory_order_relaxed);
+        if (r->shared) {
+            sley__fd_set(fd, sley__fd_state(fd) | SLEY_FD_KNOWN | SLEY_FD_FAR);
+        }
+    }
+    return rc;
+}
+
+/** The reactor of this worker of a group, entered. */
+static struct sley_reactor *enter_own(const struct sley_sched *s)
+{
+    struct sley_reactor *r = s->reactor;
+    uint32_t i = 0;
+    while (s->group->scheds[i] != s) {
+        i++;
+    }
+    if (r) {
+        sley__reactor_enter(r);
+        r->index = i;
+    }
+    return r;
+}
+
+/** Whose op it is; entered, if it is shared. NULL: nobody's. */
+static struct sley_reactor *enter_home(struct sley_sched *s, struct sley_file_op *op)
+{
+    if (!s || !s->group) {
+        return s ? s->reactor : NULL;
+    }
+    struct sley_reactor *r = op->io.fd ? sley__fd_enter(s, op->io.fd) : enter_own(s);
+    struct sley_fd *to = r ? sley__file_to(op) : NULL;
+    struct sley_reactor *none = NULL;
+    if (to && !sley__fd_home(to)) {
+        /* relaxed: as in sley__fd_enter */
+        (void)atomic_compare_exchange_strong_explicit(&to->home, &none, r, memory_order_relaxed, memory_order_relaxed);
+    }
+    return r;
+}
+
+static int admit_all(struct sley_reactor *r, struct sley_file_op *op)
+{
+    struct sley_fd *fd = op->io.fd, *to = sley__file_to(op);
+    int rc = sley__file_check(op);
+    if (rc == 0 && !fd && !is_path(op)) {
+        rc = -EBADF;
+    }
+    if (rc == 0 && r->files.ending) {
+        rc = -ECANCELED;
+    }
+    rc = rc == 0 && fd ? admit(r, fd, sley__file_busy(op)) : rc;
+    return rc == 0 && to ? admit(r, to, sley__file_busy_to(op)) : rc;
+}
+
+void sley__file_submit(struct sley_io_op *io)
+{
+    struct sley_file_op *op = sley_file_of(io);
+    io->done_bytes = 0;
+    io->stage = 0;
+    if (!sley_wait_begin(&io->wait, &sley__file_kinds[io->code - SLEY_IO_READ])) {
+        struct sley_reactor *locked = io->fd ? sley_fd_enter(io->fd) : NULL;
+        if (io->code == SLEY_IO_SEND_ZC && op->a.sent) {
+            op->a.sent(op, -ECANCELED);
+        }
+        io->wait.result = sley__io_end(io, -ECANCELED);
+        sley_reactor_leave(locked);
+        return;
+    }
+    struct sley_sched *s = sley__self;
+    struct sley_reactor *r = enter_home(s, op);
+    if (!r) {
+        sley_file_finish(op, s && s->reactor ? -EXDEV : -ENOTSUP);
+        return;
+    }
+    if (r->shared) {
+        sley_io_mark(io, r);
+    }
+    op->home = r;
+    op->place = SLEY__FILE_NATIVE;
+    op->armed = op->asked = false;
+    const int rc = admit_all(r, op);
+    if (rc < 0) {
+        sley_file_finish(op, rc);
+    } else if (r->ops->version >= 2 && r->ops->submit_file) {
+        r->ops->submit_file(r, op);
+    } else {
+        sley_file_generic(r, op);
+    }
+    if (r->shared) {
+        sley__reactor_leave(r);
+    }
+}
+
+/* ---- plain threads ---------------------------------------------------------------------------------------------------- */
+
+/** Takes a descriptor without a home, as thread.c does. Returns: 0; why not. */
+static int32_t take(struct sley_fd *fd, uint32_t busy)
+{
+    if (fd->number < 0) {
+        return -EBADF;
+    }
+    if (sley__fd_home(fd)) {
+        return -EXDEV;
+    }
+    /* acquire: pairs with the release in give; what the op before did to the descriptor is seen */
+    const uint32_t state = atomic_fetch_or_explicit(&fd->state, busy, memory_order_acquire);
+    const int32_t rc = state & busy ? -EBUSY : state & SLEY_FD_CLOSING ? -EBADF : 0;
+    if (rc == 0) {
+        /* relaxed: a count; close looks at it when its caller has ordered it after */
+        atomic_fetch_add_explicit(&fd->state, SLEY_FD_HOLD, memory_order_relaxed);
+    } else if (rc == -EBADF) {
+        /* release: pairs with the acquire above */
+        atomic_fetch_and_explicit(&fd->state, ~busy, memory_order_release);
+    }
+    return rc;
+}
+
+static void give(struct sley_fd *fd, uint32_t busy)
+{
+    /* relaxed: as in take */
+    atomic_fetch_sub_explicit(&fd->state, SLEY_FD_HOLD, memory_order_relaxed);
+    /* release: pairs with the acquire in take */
+    atomic_fetch_and_explicit(&fd->state, ~busy, memory_order_release);
+}
+
+/** Asks anew each time: the state word is for all threads, and the answer is one system call away. */
+static bool waits(const struct sley_file_op *op)
+{
+    switch (op->io.code) {
+    case SLEY_IO_SEND_ZC:
+    case SLEY_IO_CHILD:
+    case SLEY_IO_SPLICE:
+        return true;
+    case SLEY_IO_READ:
+    case SLEY_IO_READV:
+    case SLEY_IO_READ_FIXED:
+    case SLEY_IO_WRITE:
+    case SLEY_IO_WRITEV:
+    case SLEY_IO_WRITE_FIXED:
+        return sley__file_way(op->io.fd->number) == SLEY__WAY_READY;
+    default:
+        return false;
+    }
+}
+
+static int32_t run(struct sley_file_op *op)
+{
+    const bool may_wait = waits(op);
+    for (;;) {
+        uint32_t events;
+        const int32_t n = sley__file_call(op);
+        if (n != -EAGAIN || !may_wait) {
+            return n;
+        }
+        const struct sley_fd *fd = sley__file_waits_for(op, &events);
+        const int rc = sley__thread_wait_ready(fd->number, (short)events);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+}
+
+int32_t sley__file_run_thread(struct sley_io_op *io)
+{
+    struct sley_file_op *op = sley_file_of(io);
+    struct sley_fd *fd = io->fd, *to = sley__file_to(op);
+    io->done_bytes = 0;
+    int32_t result = sley__file_check(op);
+    if (result == 0 && !fd && !is_path(op)) {
+        result = -EBADF;
+    }
+    result = result == 0 && fd ? take(fd, sley__file_busy(op)) : result;
+    if (result == 0) {
+        result = to ? take(to, sley__file_busy_to(op)) : 0;
+        if (result == 0) {
+            result = run(op);
+            if (to) {
+                give(to, sley__file_busy_to(op));
+            }
+        }
+        if (fd) {
+            give(fd, sley__file_busy(op));
+        }
+    }
+    if (io->code == SLEY_IO_SEND_ZC && op->a.sent) {
+        op->a.sent(op, result);
+    }
+    return sley__io_end(io, result);
+}
+
+/* ---- registered memory -------------------------------------------------------------------------------------------------- */
+
+int sley_fixed_init(struct sley_fixed *f, void *base, size_t bytes)
+{
+    struct sley_sched *s = sley__self;
+    struct sley_reactor *r = s ? s->reactor : NULL;
+    if (!f || !base || bytes == 0) {
+        return -EINVAL;
+    }
+    *f = (struct sley_fixed){.base = base, .bytes = bytes};
+    if (r && r->ops->version >= 2 && r->ops->fixed_add) {
+        sley_reactor_enter(r);
+        f->home = r->ops->fixed_add(r, f) == 0 ? r : NULL;
+        sley_reactor_leave(r);
+    }
+    return 0;
+}
+
+int sley_fixed_fini(struct sley_fixed *f)
+{
+    struct sley_reactor *r = f ? f->home : NULL;
+    if (r) {
+        struct sley_sched *s = sley__self;
+        if (!s || s->reactor != r) {
+            return -EXDEV;
+        }
+        sley_reactor_enter(r);
+        r->ops->fixed_remove(r, f);
+        sley_reactor_leave(r);
+    }
+    if (f) {
+        *f = (struct sley_fixed){0};
+    }
+    return 0;
+}
