@@ -130,6 +130,8 @@ void sley__idle_park(struct worker *w)
     const uint64_t next_ns = sley__worker_run_timers(w), tidy_ns = sley_sched_tidy(s); /* what is due makes work */
     if (!any_work(w) && !rests && !helps) {
         sley__worker_wait(w, next_ns < tidy_ns ? next_ns : tidy_ns);
+    } else {
+        sley__worker_look_outside(w); /* it comes here in place of a look */
     }
     /* seq_cst: as above */
     (void)atomic_fetch_add_explicit(&p->idle, AWAKE, memory_order_seq_cst);

@@ -98,17 +98,22 @@ uint64_t sley__worker_run_timers(struct worker *w)
     return next;
 }
 
-void sley__worker_look(struct worker *w)
+/** What has come from elsewhere, and what is due; not I/O. */
+static void look_inside(struct worker *w)
 {
     sley_sched_collect(&w->sched);
     (void)sley_sched_drain(&w->sched);
     (void)sley__worker_run_timers(w);
-    if (w->reactor && sley_reactor_armed(w->reactor)) {
-        (void)w->reactor->ops->poll(w->reactor, 0);
-    }
     /* relaxed: a hint; who says it wakes somebody, too */
     if (SLEY_UNLIKELY(atomic_load_explicit(&w->pool->stuck_count, memory_order_relaxed) != 0)) {
         sley__rescue(w);
+    }
+}
+
+void sley__worker_look_outside(struct worker *w)
+{
+    if (w->reactor && sley_reactor_armed(w->reactor)) {
+        (void)w->reactor->ops->poll(w->reactor, 0);
     }
 }
 
@@ -152,9 +157,9 @@ static void work(struct worker *w)
         t = sley__worker_steal(w);
     }
     if (!t) {
-        sley__worker_look(w);
+        look_inside(w);
         if ((t = sley__worker_next(w)) == NULL) {
-            sley__idle_park(w);
+            sley__idle_park(w); /* looks at I/O, too, whether it comes to wait or not */
             return;
         }
     }
@@ -168,7 +173,8 @@ static void work(struct worker *w)
         }
     }
     if (w->tick % LOOK_INTERVAL == 0) {
-        sley__worker_look(w);
+        look_inside(w);
+        sley__worker_look_outside(w);
     }
 }
 

@@ -99,7 +99,7 @@ void sley__idle_park(struct worker *w);          /* it has none: sleeps until so
 
 /* worker.c: the thread */
 void *sley__worker_main(void *arg);
-void sley__worker_look(struct worker *w);
+void sley__worker_look_outside(struct worker *w); /* at I/O, without waiting */
 uint64_t sley__worker_run_timers(struct worker *w); /* returns the next deadline */
 void sley__worker_wait(struct worker *w, uint64_t next_ns);
 uint64_t sley__pool_now_ns(const struct sley_stealing_pool *p);

@@ -227,7 +227,7 @@ SHARED_TEST(tcp_read_cancelled_against_its_completion_loses_nothing, "")
 
 static int any_read(struct sley_stream **s)
 {
-    unsigned char buf[100];
+    unsigned char buf[4000]; /* not less: a closer that the system keeps waiting would make this long */
     int n;
     loiter(4);
     while ((n = sley_stream_read(*s, buf, sizeof buf)) > 0) {
@@ -238,7 +238,7 @@ SLEY_FIBER(any_read, struct sley_stream *)
 
 static int any_write(struct sley_stream **s)
 {
-    static const unsigned char bytes[1 << 16];
+    static const unsigned char bytes[1 << 14];
     int rc = 0;
     loiter(4);
     for (int i = 0; i < 40 && rc == 0; i++) {
