@@ -43,6 +43,11 @@ void sley__worker_wait(struct worker *w, uint64_t next_ns)
     sley_thread_wait(&w->bell, next_ns);
 }
 
+void sley__worker_look_outside(struct worker *w)
+{
+    (void)w;
+}
+
 /** What is in memory, without being a step. */
 __attribute__((no_sanitize_thread)) static uint32_t peek(const SLEY_ATOMIC(uint32_t) *word)
 {
