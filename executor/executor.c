@@ -8,23 +8,37 @@ int sley_executor_check(const struct sley_executor_ops *ops)
     return complete ? 0 : -EINVAL;
 }
 
-/** Appends to a caller's text, cut where it ends. */
-static void put(const struct sley_executor_config *config, const char *s)
+/** A caller's text, which may be nowhere. */
+struct text {
+    char *at;
+    size_t bytes;
+};
+
+/** Appends, cut where the text ends. */
+static void put(struct text t, const char *s)
 {
     size_t len = 0;
-    if (!config->ret_error || config->error_bytes == 0) {
+    if (!t.at || t.bytes == 0) {
         return;
     }
-    while (len < config->error_bytes && config->ret_error[len]) {
+    while (len < t.bytes && t.at[len]) {
         len++;
     }
-    while (*s && len + 1 < config->error_bytes) {
-        config->ret_error[len++] = *s++;
+    while (*s && len + 1 < t.bytes) {
+        t.at[len++] = *s++;
     }
-    config->ret_error[len < config->error_bytes ? len : config->error_bytes - 1] = '\0';
+    t.at[len < t.bytes ? len : t.bytes - 1] = '\0';
 }
 
-static void put_failure(const struct sley_executor_config *config, const char *name, int rc)
+static void clear(struct text t)
+{
+    if (t.at && t.bytes) {
+        t.at[0] = '\0';
+    }
+}
+
+/** @p why is empty, or a reason; with a blank in front it is the whole predicate. */
+static void put_failure(struct text t, const char *name, int rc, const char *why)
 {
     char digits[12];
     size_t i = sizeof digits - 1;
@@ -34,43 +48,62 @@ static void put_failure(const struct sley_executor_config *config, const char *n
         digits[--i] = (char)('0' + n % 10);
         n /= 10;
     } while (n > 0);
-    put(config, "reactor ");
-    put(config, name);
-    put(config, " did not start (errno ");
-    put(config, digits + i);
-    put(config, "). ");
+    put(t, "reactor ");
+    put(t, name);
+    if (why[0] == ' ') {
+        put(t, why);
+        put(t, ". ");
+        return;
+    }
+    put(t, " did not start (errno ");
+    put(t, digits + i);
+    put(t, why[0] ? ": " : "");
+    put(t, why);
+    put(t, "). ");
+}
+
+/** Returns: 0; a negative errno and, perhaps, a sentence in @p why. */
+static int make(const struct sley_reactor_factory *f, bool shared, const struct sley_reactor_opts *opts,
+                struct sley_reactor **ret_reactor)
+{
+    struct text why = {opts->ret_error, opts->error_bytes};
+    struct sley_reactor *r = NULL;
+    clear(why);
+    const int rc = f->version >= 1 && f->create ? f->create(opts, &r) : -EINVAL;
+    if (rc < 0) {
+        return rc;
+    }
+    if (sley_reactor_check(r->ops) < 0) {
+        return -EINVAL;
+    }
+    if (shared && !(r->ops->caps & SLEY_REACTOR_CAP_SHARED)) {
+        put(why, " cannot be shared by several workers");
+        r->ops->destroy(r);
+        return -ENOTSUP;
+    }
+    *ret_reactor = r;
+    return 0;
 }
 
 static int make_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc, bool shared,
                         struct sley_reactor **ret_reactor)
 {
     int rc = 0;
+    char why[160];
     struct sley_reactor *r = NULL;
-    const struct sley_reactor_factory *const *f = config->reactors;
-    if (config->ret_error && config->error_bytes) {
-        config->ret_error[0] = '\0';
-    }
-    for (; f && *f; f++) {
-        const struct sley_reactor_opts opts = {.alloc = alloc};
-        rc = (*f)->version >= 1 && (*f)->create ? (*f)->create(&opts, &r) : -EINVAL;
-        if (rc == 0 && sley_reactor_check(r->ops) < 0) {
-            rc = -EINVAL;
-        }
-        if (rc == 0 && shared && !(r->ops->caps & SLEY_REACTOR_CAP_SHARED)) {
-            r->ops->destroy(r);
-            rc = -ENOTSUP;
-            put(config, "reactor ");
-            put(config, (*f)->name);
-            put(config, " cannot be shared by several workers. ");
-            continue;
-        }
+    const struct text error = {config->ret_error, config->error_bytes};
+    const struct text refused = {config->ret_refused, config->refused_bytes};
+    const struct sley_reactor_opts opts = {.alloc = alloc, .ret_error = why, .error_bytes = sizeof why};
+    clear(error);
+    clear(refused);
+    for (const struct sley_reactor_factory *const *f = config->reactors; f && *f; f++) {
+        rc = make(*f, shared, &opts, &r);
         if (rc == 0) {
-            if (config->ret_error && config->error_bytes) {
-                config->ret_error[0] = '\0';
-            }
+            clear(error);
             break;
         }
-        put_failure(config, (*f)->name, rc);
+        put_failure(error, (*f)->name, rc, why);
+        put_failure(refused, (*f)->name, rc, why);
     }
     if (r && rc == 0) {
         r->offload = config->offload;

@@ -9,12 +9,20 @@
 
 #include <stdio.h>
 
+#ifdef SLEY__WITH_URING
+#include <sley/reactor_uring.h>
+static const struct sley_reactor_factory *const uring[] = {&sley_reactor_uring, NULL};
+#define URING_NAMED {"uring", uring},
+#else
+#define URING_NAMED
+#endif
+
 static const struct sley_reactor_factory *const automatic[] = {&sley_reactor_epoll, &sley_reactor_poll2, NULL};
 static const struct sley_reactor_factory *const epoll[] = {&sley_reactor_epoll, NULL};
 static const struct sley_reactor_factory *const poll2[] = {&sley_reactor_poll2, NULL};
 
 const struct sley__named_reactor sley__reactors[] = {
-    {"auto", automatic}, {"epoll", epoll}, {"poll", poll2}, {"none", NULL}, {NULL, NULL},
+    {"auto", automatic}, {"epoll", epoll}, {"poll", poll2}, URING_NAMED {"none", NULL}, {NULL, NULL},
 };
 
 /* A new executor: its header above, a line here, a line in the table. */

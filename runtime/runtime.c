@@ -166,6 +166,8 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
         .error_bytes = o->error_bytes,
         .stall_ns = stall_ns,
         .stuck_ns = o->stuck_ns,
+        .ret_refused = rt->refused,
+        .refused_bytes = sizeof rt->refused,
     };
     rc = sley_executor_check(ex->ops);
     if (rc == 0) {
@@ -300,7 +302,9 @@ int sley_runtime_describe(const struct sley_runtime *rt, char *ret_text, size_t 
         const uint32_t count = sley_runtime_workers(rt);
         (void)snprintf(workers, sizeof workers, " (%u worker%s)", count, count == 1 ? "" : "s");
     }
-    const int n = snprintf(ret_text, bytes, "executor %s%s, reactor %s", rt->executor->ops->name, workers,
-                           r ? r->ops->name : "none");
+    const size_t len = strlen(rt->refused);
+    const int end = len > 2 ? (int)len - 2 : 0; /* without the full stop and blank */
+    const int n = snprintf(ret_text, bytes, "executor %s%s, reactor %s%s%.*s", rt->executor->ops->name, workers,
+                           r ? r->ops->name : "none", end ? "; " : "", end, rt->refused);
     return n < 0 ? -EINVAL : (size_t)n < bytes ? n : (int)bytes - 1;
 }

@@ -23,6 +23,14 @@
 #define REACTOR sley_reactor_epoll
 #endif
 #define IS_EPOLL (&REACTOR == &sley_reactor_epoll)
+#ifdef BED_URING
+#include "uring_port.h"
+#define IS_URING true
+#define MISSING() uring_missing()
+#else
+#define IS_URING false
+#define MISSING() NULL
+#endif
 
 struct bed_args {
     void (*fn)(void);
@@ -41,6 +49,10 @@ struct bed {
 
 static inline void bed_start(struct bed *b)
 {
+    const char *missing = MISSING();
+    if (missing) {
+        SKIP("%s", missing);
+    }
     static const struct sley_reactor_factory *const reactors[] = {&REACTOR, NULL};
     sley_local_init(&b->ex);
     CHECK_RC(b->ex.base.ops->start(&b->ex.base, &(struct sley_executor_config){.alloc = harness_alloc(), .reactors = reactors}),
@@ -86,6 +98,15 @@ static inline int look(uint64_t timeout_ns)
 {
     struct sley_reactor *r = reactor();
     return r->ops->poll(r, timeout_ns);
+}
+
+/** Is it done? What is ready when it starts is done then by a reactor of readiness, and by a ring in the next look. */
+static inline bool done_now(const struct sley_wait *w)
+{
+    if (IS_URING && !sley_wait_done(w)) {
+        CHECK_INT(look(0), >=, 0);
+    }
+    return sley_wait_done(w);
 }
 
 /** Looks until @p w is done. */

@@ -26,7 +26,7 @@ FIBER_TEST(ten_thousand_descriptors_each_get_their_byte, "")
     for (int i = 0; i < pairs; i++) {
         peers[i] = unix_pair(&fds[i]);
         io_start(&ops[i], &fds[i], SLEY_IO_RECV, byte, 1);
-        CHECK(!sley_wait_done(&ops[i].wait));
+        CHECK(!done_now(&ops[i].wait));
     }
     CHECK_UINT(reactor()->armed_count, ==, pairs);
     CHECK_INT(look(0), ==, 0);
@@ -37,7 +37,7 @@ FIBER_TEST(ten_thousand_descriptors_each_get_their_byte, "")
         if (i % 2 == 0) {
             CHECK_RC(until_done(&ops[i].wait), 1);
         } else {
-            CHECK(!sley_wait_done(&ops[i].wait));
+            CHECK(!done_now(&ops[i].wait));
         }
     }
     CHECK_UINT(reactor()->armed_count, ==, pairs / 2);
@@ -62,19 +62,24 @@ FIBER_TEST(accept_without_descriptors_is_emfile_and_works_again, "")
     const int peer = tcp_dial(&addr);
     const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     io_start(&op, &l, SLEY_IO_ACCEPT, NULL, 0);
-    CHECK_RC(op.wait.result, 0);
+    CHECK_RC(until_done(&op.wait), 0);
     (void)close(op.out_number);
-    io_start(&op, &l, SLEY_IO_ACCEPT, NULL, 0);
-    CHECK(!sley_wait_done(&op.wait));
+    if (!IS_URING) { /* there the limit is the one at the start */
+        io_start(&op, &l, SLEY_IO_ACCEPT, NULL, 0);
+        CHECK(!done_now(&op.wait));
+    }
     const rlim_t before = set_nofile(40);
     while (n < 64 && (fillers[n] = dup(0)) >= 0) {
         n++;
     }
     CHECK_INT(connect(client, (struct sockaddr *)&addr, sizeof addr), ==, 0);
+    if (IS_URING) {
+        io_start(&op, &l, SLEY_IO_ACCEPT, NULL, 0);
+    }
     CHECK_RC(until_done(&op.wait), -EMFILE);
     CHECK_INT(look(2 * SLEY_MS), ==, 0); /* it does not spin on what cannot be taken */
     io_start(&op, &l, SLEY_IO_ACCEPT, NULL, 0);
-    CHECK(sley_wait_done(&op.wait));
+    CHECK(done_now(&op.wait));
     CHECK_RC(op.wait.result, -EMFILE);
     while (n > 0) {
         (void)close(fillers[--n]);
@@ -121,11 +126,11 @@ static void arm_high_numbers(void)
         (void)close(low.number);
         sley_fd_init(&fd[i], numbers[i]);
         io_start(&op[i], &fd[i], SLEY_IO_RECV, &byte, 1);
-        if (sley_wait_done(&op[i].wait)) {
+        if (done_now(&op[i].wait)) {
             CHECK(harness_alloc_refused());
             CHECK_RC(op[i].wait.result, -ENOMEM);
             io_start(&op[i], &fd[i], SLEY_IO_RECV, &byte, 1);
-            CHECK(!sley_wait_done(&op[i].wait)); /* the next try has memory */
+            CHECK(!done_now(&op[i].wait)); /* the next try has memory */
         }
     }
     for (int i = 0; i < 3; i++) {
@@ -167,12 +172,12 @@ FIBER_TEST(memory_refused_while_many_are_armed_disturbs_none, "")
         harness_fail_at(1);
         io_start(&ops[i], &fds[i], SLEY_IO_RECV, &byte, 1);
         harness_fail_at(0);
-        if (sley_wait_done(&ops[i].wait)) {
+        if (done_now(&ops[i].wait)) {
             CHECK_RC(ops[i].wait.result, -ENOMEM);
             refused++;
             io_start(&ops[i], &fds[i], SLEY_IO_RECV, &byte, 1);
         }
-        CHECK(!sley_wait_done(&ops[i].wait));
+        CHECK(!done_now(&ops[i].wait));
     }
     CHECK_INT(refused, >=, 1);
     for (int i = 0; i < N; i++) {
@@ -196,7 +201,7 @@ FIBER_TEST(as_many_polls_as_a_descriptor_can_hold, "")
     CHECK_RC(more.wait.result, -EBUSY);
     put(peer, "x");
     CHECK_RC(until_done(&many[N - 1].wait), SLEY_IO_IN);
-    CHECK_RC(many[0].wait.result, SLEY_IO_IN);
+    CHECK_RC(until_done(&many[0].wait), SLEY_IO_IN);
     CHECK_RC(sley_fd_close(&fd), 0);
     (void)close(peer);
 }

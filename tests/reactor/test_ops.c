@@ -11,10 +11,10 @@ FIBER_TEST(op_on_a_fresh_pair_write_finishes_read_waits, "REACT-01")
     struct sley_io_op w = {0}, r = {0};
     char buf[8];
     io_start(&w, &fd, SLEY_IO_SEND, "hi", 2);
-    CHECK(sley_wait_done(&w.wait));
+    CHECK(done_now(&w.wait));
     CHECK_RC(w.wait.result, 2);
     io_start(&r, &fd, SLEY_IO_RECV, buf, sizeof buf);
-    CHECK(!sley_wait_done(&r.wait));
+    CHECK(!done_now(&r.wait));
     CHECK_UINT(reactor()->armed_count, ==, 1);
     put(peer, "x");
     CHECK_RC(sley_await(&r.wait), 1);
@@ -33,11 +33,11 @@ FIBER_TEST(recv_after_a_success_tries_then_waits, "REACT-02")
         put(peer, "ab");
         CHECK_RC(io(&fd, SLEY_IO_RECV, buf, 1), 1); /* a success leaves it ready: the second byte is there */
         io_start(&op, &fd, SLEY_IO_RECV, buf, sizeof buf);
-        CHECK(sley_wait_done(&op.wait));
+        CHECK(done_now(&op.wait));
         CHECK_RC(op.wait.result, 1);
         CHECK_INT(buf[0], ==, 'b');
         io_start(&op, &fd, SLEY_IO_RECV, buf, sizeof buf);
-        CHECK(!sley_wait_done(&op.wait));
+        CHECK(!done_now(&op.wait));
         CHECK_INT(look(0), ==, 0);
         put(peer, "c");
         CHECK_RC(until_done(&op.wait), 1);
@@ -77,7 +77,7 @@ FIBER_TEST(recv_of_datagrams_loses_none_of_a_queue, "REACT-02")
     sley_fd_init(&fd, n[0]);
     struct sley_io_op op = {0};
     io_start(&op, &fd, SLEY_IO_RECV, buf, sizeof buf);
-    CHECK(!sley_wait_done(&op.wait));
+    CHECK(!done_now(&op.wait));
     put(n[1], "one");
     put(n[1], "three");
     CHECK_RC(until_done(&op.wait), 3);
@@ -92,7 +92,7 @@ static size_t fill(struct sley_fd *fd, struct sley_io_op *op)
     size_t sent = 0;
     for (;;) {
         io_start(op, fd, SLEY_IO_SEND, block, sizeof block);
-        if (!sley_wait_done(&op->wait)) {
+        if (!done_now(&op->wait)) {
             return sent;
         }
         CHECK_INT(op->wait.result, >, 0);
@@ -118,14 +118,14 @@ FIBER_TEST(send_into_a_full_socket_waits_until_the_peer_has_read, "REACT-03")
     char byte;
     const size_t sent = fill(&fd, &op);
     CHECK_INT(look(0), ==, 0);
-    CHECK(!sley_wait_done(&op.wait));
+    CHECK(!done_now(&op.wait));
     io_start(&second, &fd, SLEY_IO_SEND, "x", 1);
     CHECK_RC(second.wait.result, -EBUSY);
     io_start(&r, &fd, SLEY_IO_RECV, &byte, 1); /* the other direction is free */
-    CHECK(!sley_wait_done(&r.wait));
+    CHECK(!done_now(&r.wait));
     drain(peer, sent);
     CHECK_RC(until_done(&op.wait), 4096);
-    CHECK(!sley_wait_done(&r.wait));
+    CHECK(!done_now(&r.wait));
     put(peer, "y");
     CHECK_RC(until_done(&r.wait), 1);
     CHECK_RC(sley_fd_close(&fd), 0);
@@ -140,9 +140,10 @@ FIBER_TEST(poll_by_ten_completes_ten_for_one_byte, "REACT-04")
     char buf[4];
     for (int i = 0; i < 10; i++) {
         sley_fd_poll_start(&ops[i], &fd, SLEY_IO_IN);
-        CHECK(!sley_wait_done(&ops[i].wait));
+        CHECK(!done_now(&ops[i].wait));
     }
     sley_fd_poll_start(&out, &fd, SLEY_IO_OUT | SLEY_IO_IN);
+    CHECK(done_now(&out.wait));
     CHECK_RC(out.wait.result, SLEY_IO_OUT);
     io_start(&r, &fd, SLEY_IO_RECV, buf, sizeof buf);
     io_start(&r2, &fd, SLEY_IO_RECV, buf, sizeof buf);
@@ -151,7 +152,7 @@ FIBER_TEST(poll_by_ten_completes_ten_for_one_byte, "REACT-04")
     put(peer, "x");
     CHECK_RC(until_done(&r.wait), 1);
     for (int i = 0; i < 10; i++) {
-        CHECK(sley_wait_done(&ops[i].wait));
+        CHECK(done_now(&ops[i].wait));
         CHECK_RC(ops[i].wait.result, SLEY_IO_IN);
     }
     CHECK_RC(sley_fd_close(&fd), 0);
@@ -165,10 +166,10 @@ FIBER_TEST(poll_for_errors_alone_sees_the_hangup, "")
     struct sley_io_op op = {0}, in = {0};
     sley_fd_poll_start(&op, &fd, 0);
     sley_fd_poll_start(&in, &fd, SLEY_IO_IN);
-    CHECK(!sley_wait_done(&op.wait));
+    CHECK(!done_now(&op.wait));
     put(peer, "x");
     CHECK_RC(until_done(&in.wait), SLEY_IO_IN);
-    CHECK(!sley_wait_done(&op.wait));
+    CHECK(!done_now(&op.wait));
     (void)close(peer);
     CHECK_RC(until_done(&op.wait) & SLEY_IO_HUP, SLEY_IO_HUP);
     CHECK_RC(sley_fd_close(&fd), 0);
@@ -201,7 +202,7 @@ FIBER_TEST(op_on_a_bad_number_is_ebadf_at_once, "REACT-07")
         }
         struct sley_io_op op = {0};
         io_start(&op, &fd, SLEY_IO_RECV, &byte, 1);
-        CHECK(sley_wait_done(&op.wait));
+        CHECK(done_now(&op.wait));
         CHECK_RC(op.wait.result, -EBADF);
         CHECK_RC(sley_fd_poll(&fd, SLEY_IO_IN), -EBADF);
         CHECK_RC(io(&fd, SLEY_IO_ACCEPT, NULL, 0), -EBADF);
@@ -302,15 +303,15 @@ FIBER_TEST(accept_128_armed_get_one_connection_each, "REACT-16")
     sley_fd_init(&fd, tcp_listener(&addr, N));
     for (int i = 0; i < N; i++) {
         io_start(&ops[i], &fd, SLEY_IO_ACCEPT, NULL, 0);
-        CHECK(!sley_wait_done(&ops[i].wait));
+        CHECK(!done_now(&ops[i].wait));
     }
     for (int i = 0; i < N; i++) {
         peers[i] = tcp_dial(&addr);
         if (i == N / 2) {
             while (look(0) > 0) {
             }
-            CHECK(sley_wait_done(&ops[0].wait)); /* the oldest first */
-            CHECK(!sley_wait_done(&ops[N - 1].wait));
+            CHECK(done_now(&ops[0].wait)); /* the oldest first */
+            CHECK(!done_now(&ops[N - 1].wait));
         }
     }
     for (int i = 0; i < N; i++) {
@@ -364,7 +365,7 @@ FIBER_TEST(connect_to_a_full_listener_waits_or_is_enobufs, "")
     }
     while (look(20 * SLEY_MS) > 0) {
     }
-    CHECK(!sley_wait_done(&ops[3].wait));
+    CHECK(!done_now(&ops[3].wait));
     CHECK_RC(sley_wait_fini(&ops[3].wait), -ECANCELED);
     for (int i = 0; i < 4; i++) {
         CHECK_RC(sley_fd_close(&c[i]), 0);
@@ -412,7 +413,7 @@ FIBER_TEST(messages_carry_descriptors, "")
     (void)close(copy);
     struct sley_io_op op = {0};
     io_start(&op, &far, SLEY_IO_RECVMSG, &m, 0);
-    CHECK(!sley_wait_done(&op.wait));
+    CHECK(!done_now(&op.wait));
     CHECK_RC(sley_fd_close(&fd), 0);
     CHECK_RC(until_done(&op.wait), 0);
     CHECK_RC(sley_fd_close(&far), 0);
@@ -437,7 +438,7 @@ FIBER_TEST(recv_all_gathers_pieces_and_says_where_it_ended, "")
     struct sley_io_op op = {0};
     io_start_all(&op, &fd, SLEY_IO_RECV, buf, 9);
     for (int i = 0; i < 3; i++) {
-        CHECK(!sley_wait_done(&op.wait));
+        CHECK(!done_now(&op.wait));
         CHECK_UINT(op.done_bytes, ==, 3 * (size_t)i);
         put(peer, "abc");
         CHECK_INT(look(SLEY_NEVER), ==, 1);
@@ -536,7 +537,7 @@ FIBER_TEST(recv_all_of_much_takes_turns, "")
     struct sley_io_op op = {0};
     size_t before = 0, most = 0;
     io_start_all(&op, &fd, SLEY_IO_RECV, data, bytes);
-    while (!sley_wait_done(&op.wait)) {
+    while (!done_now(&op.wait)) {
         most = op.done_bytes - before > most ? op.done_bytes - before : most;
         before = op.done_bytes;
         CHECK_INT(look(SLEY_NEVER), >=, 0);
@@ -563,7 +564,7 @@ FIBER_TEST(recv_of_more_than_four_gigabytes_is_short, "REACT-26")
     put(peer, "abc");
     struct sley_io_op op = {0};
     io_start_all(&op, &fd, SLEY_IO_RECV, data, bytes);
-    CHECK(!sley_wait_done(&op.wait));
+    CHECK(!done_now(&op.wait));
     CHECK_UINT(op.done_bytes, ==, 3);
     CHECK_RC(sley_wait_fini(&op.wait), -ECANCELED);
     CHECK_RC(sley_fd_close(&fd), 0);

@@ -14,7 +14,7 @@ SLEY_EXTERN_C_BEGIN
  */
 struct sley_runtime_opts {
     const char *executor_name; /**< "local" (default), "cores", "shares", "stealing" */
-    const char *reactor_name;  /**< "auto" (default: the best that starts), "epoll", "poll", "none" */
+    const char *reactor_name;  /**< "auto" (default: the best that starts), "epoll", "poll", "uring" (if built in), "none" */
     uint32_t worker_count;     /**< 0: SLEY_WORKERS, else what the executor thinks best */
     const char *placement;     /**< "cores": where workers run, as in sley_cores_place; "unbound" (default). Borrowed until fini */
     struct sley_executor *executor;                      /**< readied by its init; the caller's memory, not to be moved */
@@ -55,6 +55,7 @@ struct sley_runtime {
     struct sley_blocking_pool *blocking; /* its own, or NULL */
     struct sley_offload_blocking offload; /* the same pool, or the one that it was given, for the reactors */
     struct sley_clock *clock;
+    char refused[192]; /* reactors that did not start before the one that did */
 };
 
 /**
@@ -106,7 +107,10 @@ SLEY_API int sley_runtime_stop(struct sley_runtime *rt, uint64_t drain_deadline_
  */
 SLEY_API int sley_runtime_fini(struct sley_runtime *rt);
 
-/** One line: "executor local, reactor epoll", "executor cores (4 workers), reactor epoll". Returns: its length, cut to @p bytes. */
+/**
+ * One line: "executor local, reactor epoll", "executor cores (4 workers), reactor epoll"; and, if better ones did not start, which
+ * and why: "executor local, reactor epoll; reactor uring did not start (errno 1: ...)". Returns: its length, cut to @p bytes.
+ */
 SLEY_API int sley_runtime_describe(const struct sley_runtime *rt, char *ret_text, size_t bytes);
 
 SLEY_EXTERN_C_END

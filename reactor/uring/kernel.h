@@ -1,0 +1,35 @@
+/* What the kernel knows and liburing 2.3 does not, each with the version that brought it; and the three system calls. */
+#ifndef SLEY_REACTOR_URING_KERNEL_H
+#define SLEY_REACTOR_URING_KERNEL_H
+
+#include <liburing.h>
+
+#ifndef IORING_SETUP_NO_SQARRAY
+#define IORING_SETUP_NO_SQARRAY (1U << 16) /* 6.6: entries are taken in order, without an array of their places */
+#endif
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* As liburing's functions of like names; all return a negative errno. */
+
+static inline int sley__uring_syscall_setup(unsigned entries, struct io_uring_params *p)
+{
+    const long rc = syscall(__NR_io_uring_setup, entries, p);
+    return rc < 0 ? -errno : (int)rc;
+}
+
+static inline int sley__uring_syscall_enter(int number, unsigned count, unsigned least, unsigned flags, void *arg, size_t bytes)
+{
+    const long rc = syscall(__NR_io_uring_enter, number, count, least, flags, arg, bytes);
+    return rc < 0 ? -errno : (int)rc;
+}
+
+static inline int sley__uring_syscall_register(int number, unsigned what, void *arg, unsigned count)
+{
+    const long rc = syscall(__NR_io_uring_register, number, what, arg, count);
+    return rc < 0 ? -errno : (int)rc;
+}
+
+#endif

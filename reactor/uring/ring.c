@@ -1,0 +1,423 @@
+/* The ring: what the kernel has of what could be used, whose thread it is, the one system call. */
+#include "checker.h"
+#include "uring.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Entries are flushed when they run out, so that they need only be many enough that a call is lost among them. Completions that
+ * do not fit are kept by the kernel, at the price of an allocation each: there is room for a burst. 16 KiB and 64 KiB. */
+enum { ENTRY_COUNT = 256, RESULTS_PER_ENTRY = 16 };
+
+#define BIT(feature) (1u << SLEY__URING_##feature)
+
+const struct sley__uring_kind sley__uring_kinds[SLEY__URING_FEATURE_COUNT] = {
+    [SLEY__URING_SUBMIT_ALL] = {"submit_all", "5.18", .setup = IORING_SETUP_SUBMIT_ALL},
+    [SLEY__URING_COOP] = {"coop_taskrun", "5.19", .setup = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG},
+    [SLEY__URING_SINGLE_ISSUER] = {"single_issuer", "6.0", .setup = IORING_SETUP_SINGLE_ISSUER},
+    [SLEY__URING_DEFER] = {"defer_taskrun", "6.1", .setup = IORING_SETUP_DEFER_TASKRUN, .needs = BIT(SINGLE_ISSUER)},
+    [SLEY__URING_NO_SQARRAY] = {"no_sqarray", "6.6", .setup = IORING_SETUP_NO_SQARRAY},
+    [SLEY__URING_RING_FD] = {"ring_fd", "5.18"},
+    [SLEY__URING_CQE_SKIP] = {"cqe_skip", "5.17", .reports = IORING_FEAT_CQE_SKIP},
+    [SLEY__URING_POLL_MULTI] = {"poll_multi", "5.13"},
+    [SLEY__URING_POLL_FIRST] = {"poll_first", "5.19"},
+};
+
+static void say(const struct sley_reactor_opts *o, const char *text)
+{
+    if (o && o->ret_error && o->error_bytes) {
+        (void)snprintf(o->ret_error, o->error_bytes, "%s", text);
+    }
+}
+
+/* ---- features ------------------------------------------------------------------------------------------------------ */
+
+/** Without those that need others which are not there. */
+static uint32_t supported(uint32_t features)
+{
+    for (uint32_t i = 0; i < SLEY__URING_FEATURE_COUNT; i++) {
+        if (sley__uring_kinds[i].needs & ~features) {
+            features &= ~(1u << i);
+        }
+    }
+    return features;
+}
+
+static uint32_t setup_flags(uint32_t features)
+{
+    uint32_t flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+    for (uint32_t i = 0; i < SLEY__URING_FEATURE_COUNT; i++) {
+        flags |= features & (1u << i) ? sley__uring_kinds[i].setup : 0;
+    }
+    return flags;
+}
+
+/** Asks for each feature alone, with what it needs. Returns: those of @p features that are there. */
+static uint32_t probe(uint32_t features)
+{
+    uint32_t there = features;
+    for (uint32_t i = 0; i < SLEY__URING_FEATURE_COUNT; i++) {
+        const struct sley__uring_kind *kind = &sley__uring_kinds[i];
+        struct io_uring_params p = {.flags = setup_flags(kind->needs | 1u << i), .cq_entries = 2};
+        const int number = kind->setup && (features & (1u << i)) ? sley__uring_syscall_setup(1, &p) : -1;
+        if (number >= 0) {
+            (void)close(number);
+        } else if (kind->setup) {
+            there &= ~(1u << i);
+        }
+    }
+    return supported(there);
+}
+
+/** As liburing does it, which would write an array of places that is not there with NO_SQARRAY. */
+static int map(struct io_uring *ring, const struct io_uring_params *p)
+{
+    const struct io_sqring_offsets *s = &p->sq_off;
+    const struct io_cqring_offsets *c = &p->cq_off;
+    const size_t results_end = c->cqes + p->cq_entries * sizeof(struct io_uring_cqe);
+    const size_t array_end = p->flags & IORING_SETUP_NO_SQARRAY ? 0 : s->array + p->sq_entries * sizeof(unsigned);
+    const size_t bytes = results_end > array_end ? results_end : array_end;
+    const size_t sqe_bytes = p->sq_entries * sizeof(struct io_uring_sqe);
+    const int protection = PROT_READ | PROT_WRITE, how = MAP_SHARED | MAP_POPULATE;
+    char *at = mmap(NULL, bytes, protection, how, ring->ring_fd, (off_t)IORING_OFF_SQ_RING);
+    if (at == MAP_FAILED) {
+        return -errno;
+    }
+    struct io_uring_sqe *sqes = mmap(NULL, sqe_bytes, protection, how, ring->ring_fd, (off_t)IORING_OFF_SQES);
+    if (sqes == MAP_FAILED) {
+        const int rc = -errno;
+        (void)munmap(at, bytes);
+        return rc;
+    }
+    ring->sq = (struct io_uring_sq){
+        .khead = (void *)(at + s->head),
+        .ktail = (void *)(at + s->tail),
+        .kflags = (void *)(at + s->flags),
+        .array = array_end ? (void *)(at + s->array) : NULL,
+        .sqes = sqes,
+        .ring_ptr = at,
+        .ring_sz = bytes,
+        .ring_mask = p->sq_entries - 1,
+        .ring_entries = p->sq_entries,
+    };
+    ring->cq = (struct io_uring_cq){
+        .khead = (void *)(at + c->head),
+        .ktail = (void *)(at + c->tail),
+        .cqes = (void *)(at + c->cqes),
+        .ring_mask = p->cq_entries - 1,
+        .ring_entries = p->cq_entries,
+    };
+    for (unsigned i = 0; ring->sq.array && i < p->sq_entries; i++) {
+        ring->sq.array[i] = i; /* once and for all: entries are used in order */
+    }
+    return 0;
+}
+
+static void unmap(struct io_uring *ring)
+{
+    (void)munmap(ring->sq.sqes, ring->sq.ring_entries * sizeof *ring->sq.sqes);
+    (void)munmap(ring->sq.ring_ptr, ring->sq.ring_sz);
+    (void)close(ring->ring_fd);
+}
+
+static int make(struct sley__uring *r, uint32_t entries, uint32_t results, uint32_t *ret_reports)
+{
+    struct io_uring_params p = {.flags = setup_flags(r->features), .cq_entries = results};
+    const int number = sley__uring_syscall_setup(entries, &p);
+    *ret_reports = p.features;
+    if (number < 0) {
+        return number;
+    }
+    r->ring = (struct io_uring){.ring_fd = number, .flags = p.flags, .features = p.features};
+    if (~p.features & (IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG)) {
+        (void)close(number);
+        return -ENOTSUP;
+    }
+    const int rc = map(&r->ring, &p);
+    if (rc < 0) {
+        (void)close(number);
+    }
+    return rc;
+}
+
+/** In memory that the user may lock. */
+static int make_smaller(struct sley__uring *r, const struct sley_reactor_opts *o, uint32_t *ret_reports)
+{
+    uint32_t entries = r->opts.entry_count, results = r->opts.result_count;
+    int rc = make(r, entries, results, ret_reports);
+    while (rc == -ENOMEM && entries > 1) {
+        entries /= 2;
+        results = results / 2 > entries ? results / 2 : entries;
+        rc = make(r, entries, results, ret_reports);
+    }
+    if (rc == -ENOMEM && o && o->ret_error && o->error_bytes) {
+        struct rlimit limit = {0};
+        (void)getrlimit(RLIMIT_MEMLOCK, &limit);
+        (void)snprintf(o->ret_error, o->error_bytes, "no memory for a ring, not for the smallest: RLIMIT_MEMLOCK is %llu KiB",
+                       (unsigned long long)limit.rlim_cur / 1024);
+    }
+    return rc;
+}
+
+static int failed(const struct sley_reactor_opts *o, int rc)
+{
+    switch (rc) {
+    case -ENOSYS:
+        say(o, "the kernel has no io_uring, or a filter hides it");
+        return -ENOTSUP;
+    case -EINVAL:
+    case -ENOTSUP:
+        say(o, "io_uring of Linux 5.11 is needed");
+        return -ENOTSUP;
+    case -EPERM:
+    case -EACCES:
+        say(o, "io_uring is forbidden here: see the sysctl kernel.io_uring_disabled, or a filter of system calls");
+        return -EPERM;
+    case -EMFILE:
+    case -ENFILE:
+        say(o, "no descriptor is free for a ring");
+        return rc;
+    default:
+        return rc;
+    }
+}
+
+int sley__uring_open(struct sley__uring *r, const struct sley_reactor_opts *o)
+{
+    uint32_t reports = 0;
+    r->features = supported(((1u << SLEY__URING_FEATURE_COUNT) - 1) & ~r->opts.without);
+    int rc = make_smaller(r, o, &reports);
+    if (rc == -EINVAL) {
+        r->features = probe(r->features);
+        rc = make_smaller(r, o, &reports);
+    }
+    if (rc < 0) {
+        return failed(o, rc);
+    }
+    for (uint32_t i = 0; i < SLEY__URING_FEATURE_COUNT; i++) {
+        if (sley__uring_kinds[i].reports & ~reports) {
+            r->features &= ~(1u << i);
+        }
+    }
+    r->blind = sley__uring_has(r, SLEY__URING_DEFER) && !sley__uring_has(r, SLEY__URING_COOP);
+    r->bell_armed = false;
+    r->thread = 0;
+    return 0;
+}
+
+/* ---- whose it is ----------------------------------------------------------------------------------------------------- */
+
+/** A number that no two threads of a process have; an address or a pthread_t would be used again. */
+static SLEY_NOINLINE uint32_t this_thread(void)
+{
+    static SLEY_ATOMIC(uint32_t) last;
+    static _Thread_local uint32_t mine;
+    if (SLEY_UNLIKELY(mine == 0)) {
+        /* relaxed: only that they differ */
+        mine = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+    }
+    return mine;
+}
+
+static void register_ring(struct sley__uring *r)
+{
+    struct io_uring_rsrc_update up = {.offset = -1U, .data = (unsigned)r->ring.ring_fd};
+    r->enter_fd = r->ring.ring_fd;
+    r->enter_flags = 0;
+    if (!sley__uring_has(r, SLEY__URING_RING_FD)) {
+        return;
+    }
+    if (sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_RING_FDS, &up, 1) == 1) {
+        r->enter_fd = (int)up.offset;
+        r->enter_flags = IORING_ENTER_REGISTERED_RING;
+    } else {
+        r->features &= ~(1u << SLEY__URING_RING_FD); /* an old kernel; or this thread has sixteen already */
+    }
+}
+
+static void exit_ring(struct io_uring *ring, const struct sley__uring *r)
+{
+    if (r->enter_flags && r->thread == this_thread()) { /* the index means something in its own thread alone */
+        struct io_uring_rsrc_update up = {.offset = (uint32_t)r->enter_fd};
+        (void)sley__uring_syscall_register(ring->ring_fd, IORING_UNREGISTER_RING_FDS, &up, 1);
+    }
+    unmap(ring);
+}
+
+/** How many entries that the kernel has not taken are ops. */
+static uint32_t unsubmitted_ops(const struct sley__uring *r)
+{
+    uint32_t n = 0;
+    const struct io_uring_sq *sq = &r->ring.sq;
+    for (unsigned at = *sq->khead; at != sq->sqe_tail; at++) {
+        n += sq->sqes[at & sq->ring_mask].user_data > SLEY__URING_BELL;
+    }
+    return n;
+}
+
+/** A ring of this thread in place of another's, in which nothing is in flight. */
+static int take_over(struct sley__uring *r)
+{
+    struct sley__uring before = *r;
+    const struct io_uring_sq *sq = &before.ring.sq;
+    int rc = sley__uring_open(r, NULL);
+    if (rc < 0 || r->ring.sq.ring_entries < sq->ring_entries) { /* nothing is lost */
+        if (rc == 0) {
+            unmap(&r->ring);
+        }
+        r->ring = before.ring;
+        r->features = before.features;
+        r->thread = before.thread;
+        return rc < 0 ? rc : -ENOMEM;
+    }
+    sley__uring_arm_bell(r);
+    for (unsigned at = *sq->khead; at != sq->sqe_tail; at++) {
+        const struct io_uring_sqe *sqe = &sq->sqes[at & sq->ring_mask];
+        if (sqe->user_data != SLEY__URING_BELL) {
+            *io_uring_get_sqe(&r->ring) = *sqe;
+        }
+    }
+    exit_ring(&before.ring, &before);
+    return 0;
+}
+
+/** This thread drives it from now on. Returns: 0; -EEXIST: it is another's, with ops in flight. */
+static int take(struct sley__uring *r)
+{
+    if (r->thread != 0 && sley__uring_has(r, SLEY__URING_SINGLE_ISSUER)) {
+        const bool idle = r->flying_count == unsubmitted_ops(r) && sley__uring_unsubmitted(r) < r->ring.sq.ring_entries;
+        const int rc = idle ? take_over(r) : -EEXIST;
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    const bool first = r->thread == 0;
+    const int rc = first ? sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) : 0;
+    if (rc < 0) {
+        return rc;
+    }
+    if (first) {
+        register_ring(r);
+    } else {
+        r->enter_fd = r->ring.ring_fd;
+        r->enter_flags = 0;
+    }
+    r->thread = this_thread();
+    return 0;
+}
+
+/* ---- the system call ------------------------------------------------------------------------------------------------- */
+
+static int call(struct sley__uring *r, unsigned count, unsigned least, unsigned flags, void *arg, size_t bytes)
+{
+    if (SLEY_UNLIKELY(r->opts.enter != NULL)) {
+        return r->opts.enter(r, count, least, flags, arg, bytes);
+    }
+    return sley__uring_syscall_enter(r->enter_fd, count, least, flags | r->enter_flags, arg, bytes);
+}
+
+/** What passes: the next look tries again. */
+static int passing(int rc)
+{
+    return rc >= 0 || rc == -EINTR || rc == -ETIME || rc == -EAGAIN || rc == -EBUSY || rc == -ENOMEM ? 0 : rc;
+}
+
+/** What has been put into the queue becomes visible. Returns: how much the kernel has not taken. */
+static unsigned publish(struct sley__uring *r)
+{
+    io_uring_smp_store_release(r->ring.sq.ktail, r->ring.sq.sqe_tail);
+    return sley__uring_unsubmitted(r);
+}
+
+static int enter(struct sley__uring *r, uint64_t timeout_ns, unsigned flags)
+{
+    struct __kernel_timespec ts = {(int64_t)(timeout_ns / SLEY_S), (int64_t)(timeout_ns % SLEY_S)};
+    struct io_uring_getevents_arg arg = {.ts = (uint64_t)(uintptr_t)&ts};
+    int rc = r->thread == this_thread() ? 0 : take(r);
+    if (SLEY_UNLIKELY(rc < 0)) {
+        return rc;
+    }
+    const unsigned count = publish(r);
+    sley__uring_handed_over(r);
+    if (timeout_ns == 0 || timeout_ns == SLEY_NEVER) {
+        rc = call(r, count, timeout_ns != 0, flags, NULL, 0);
+    } else {
+        rc = call(r, count, 1, flags | IORING_ENTER_EXT_ARG, &arg, sizeof arg);
+    }
+    sley__uring_taken_back(r);
+    return passing(rc);
+}
+
+int sley__uring_enter(struct sley__uring *r, uint64_t timeout_ns)
+{
+    if (timeout_ns != 0) {
+        return enter(r, timeout_ns, IORING_ENTER_GETEVENTS);
+    }
+    const bool submit = sley__uring_unsubmitted(r) > 0;
+    const bool flagged = IO_URING_READ_ONCE(*r->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+    const bool ask = (flagged || r->blind || submit) && sley__uring_results(r) == 0;
+    return submit || ask ? enter(r, 0, ask ? IORING_ENTER_GETEVENTS : 0) : 0;
+}
+
+struct io_uring_sqe *sley__uring_place(struct sley__uring *r)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&r->ring);
+    if (SLEY_UNLIKELY(!sqe)) {
+        (void)enter(r, 0, 0); /* what is wrong with it the next poll will say */
+        sqe = io_uring_get_sqe(&r->ring);
+    }
+    r->base.more = true; /* a foreign loop is to come back: nothing else would submit it */
+    return sqe;
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------------- */
+
+int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uring_opts *opts, struct sley_reactor **ret_reactor)
+{
+    struct sley__uring *r = sley_alloc_zeroed(o->alloc, sizeof *r, 64);
+    if (!r) {
+        say(o, "no memory");
+        return -ENOMEM;
+    }
+    r->base.ops = &sley__uring_ops;
+    r->alloc = o->alloc;
+    r->opts = *opts;
+    r->opts.entry_count = opts->entry_count ? opts->entry_count : ENTRY_COUNT;
+    r->opts.result_count = opts->result_count ? opts->result_count : r->opts.entry_count * RESULTS_PER_ENTRY;
+    r->bell = eventfd(0, EFD_CLOEXEC); /* the ring waits on it, so that it must not be called non-blocking */
+    int rc = r->bell < 0 ? failed(o, -errno) : sley__uring_open(r, o);
+    if (rc < 0) {
+        if (r->bell >= 0) {
+            (void)close(r->bell);
+        }
+        sley_alloc_put(o->alloc, r, sizeof *r);
+        return rc;
+    }
+    *ret_reactor = &r->base;
+    return 0;
+}
+
+void sley__uring_close(struct sley__uring *r)
+{
+    exit_ring(&r->ring, r);
+    (void)close(r->bell);
+    sley__uring_free_slots(r);
+    sley_alloc_put(r->alloc, r, sizeof *r);
+}
+
+static int create(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
+{
+    static const struct sley__uring_opts usual;
+    return sley__uring_create(o, &usual, ret_reactor);
+}
+
+const struct sley_reactor_factory sley_reactor_uring = {
+    .version = SLEY_REACTOR_VERSION,
+    .name = "uring",
+    .create = create,
+};

@@ -1,0 +1,279 @@
+/* What goes in: ops become submissions, in the order in which they start; the next look of the worker hands them over together. */
+#include "uring.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static struct sley__uring *uring_of(struct sley_reactor *self)
+{
+    return sley_container_of(self, struct sley__uring, base);
+}
+
+/** How much is asked for at a time. Others want their turn: one call, too, would go on for as long as the other side keeps up. */
+static unsigned length(const struct sley_io_op *op)
+{
+    const size_t left = op->len - op->done_bytes, most = op->flags & SLEY_IO_ALL ? SLEY_IO_SHARE_BYTES : SLEY_IO_CALL_BYTES;
+    return (unsigned)(left < most ? left : most);
+}
+
+/* ---- submissions -------------------------------------------------------------------------------------------------------- */
+
+/** A readiness that the kernel should have waited for by itself. */
+static unsigned readiness(const struct sley_io_op *op)
+{
+    return op->code == SLEY_IO_SEND || op->code == SLEY_IO_SENDMSG || op->code == SLEY_IO_CONNECT ? SLEY_IO_OUT : SLEY_IO_IN;
+}
+
+static void describe_other(struct io_uring_sqe *sqe, struct sley_io_op *op)
+{
+    const int number = op->fd->number;
+    switch (op->code) {
+    case SLEY_IO_ACCEPT:
+        io_uring_prep_accept(sqe, number, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        break;
+    case SLEY_IO_CONNECT:
+        io_uring_prep_connect(sqe, number, op->buf, (socklen_t)op->len);
+        break;
+    case SLEY_IO_RECVMSG:
+        io_uring_prep_recvmsg(sqe, number, op->buf, MSG_CMSG_CLOEXEC);
+        break;
+    case SLEY_IO_SENDMSG:
+        io_uring_prep_sendmsg(sqe, number, op->buf, MSG_NOSIGNAL);
+        break;
+    default: /* POLL: ERR and HUP are reported in any case */
+        io_uring_prep_poll_add(sqe, number, (unsigned)op->len & (SLEY_IO_IN | SLEY_IO_OUT));
+        break;
+    }
+}
+
+static void describe(struct sley__uring_slot *slot, struct io_uring_sqe *sqe, struct sley_io_op *op)
+{
+    if (SLEY_UNLIKELY(op->stage & SLEY__URING_POLLING)) {
+        io_uring_prep_poll_add(sqe, op->fd->number, readiness(op));
+    } else if (op->code == SLEY_IO_RECV) {
+        io_uring_prep_recv(sqe, op->fd->number, (char *)op->buf + op->done_bytes, length(op), 0);
+        if (slot->is_dry) {
+            sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
+            op->stage |= SLEY__URING_FIRST;
+        }
+    } else if (op->code == SLEY_IO_SEND) {
+        io_uring_prep_send(sqe, op->fd->number, (char *)op->buf + op->done_bytes, length(op), MSG_NOSIGNAL);
+    } else {
+        describe_other(sqe, op);
+    }
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void sley__uring_queue(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
+{
+    struct io_uring_sqe *sqe = sley__uring_place(r);
+    if (SLEY_LIKELY(sqe != NULL)) {
+        describe(slot, sqe, op);
+        r->flying_count++;
+    } else {
+        op->stage |= SLEY__URING_DUE;
+        r->due = true;
+    }
+}
+
+/** The op's own completion has the verdict; what the request itself says (found, not found, too late) is of no use. */
+static void queue_cancel(struct sley__uring *r, struct sley_io_op *op)
+{
+    struct io_uring_sqe *sqe = sley__uring_place(r);
+    if (SLEY_UNLIKELY(!sqe)) {
+        op->stage |= SLEY__URING_CANCEL_DUE;
+        r->due = true;
+        return;
+    }
+    io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)op, 0);
+    io_uring_sqe_set_data64(sqe, SLEY__URING_NOTHING);
+    if (sley__uring_has(r, SLEY__URING_CQE_SKIP)) {
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    }
+}
+
+void sley__uring_ask(struct sley__uring *r, struct sley_io_op *op)
+{
+    if (!(op->stage & SLEY__URING_CANCELLED)) {
+        op->stage |= SLEY__URING_CANCELLED;
+        if (!(op->stage & SLEY__URING_DUE)) {
+            queue_cancel(r, op);
+        }
+    }
+}
+
+static void queue_if_due(struct sley__uring *r, struct sley_io_op *op)
+{
+    const uint8_t stage = op->stage;
+    op->stage &= (uint8_t)~(uint32_t)(SLEY__URING_DUE | SLEY__URING_CANCEL_DUE);
+    if (stage & SLEY__URING_DUE) {
+        sley__uring_queue(r, sley__uring_find(r, op->fd->number), op);
+        if ((stage & SLEY__URING_CANCELLED) && !(op->stage & SLEY__URING_DUE)) {
+            queue_cancel(r, op);
+        }
+    } else if (stage & SLEY__URING_CANCEL_DUE) {
+        queue_cancel(r, op);
+    }
+}
+
+void sley__uring_queue_due(struct sley__uring *r)
+{
+    r->due = false;
+    sley__uring_each(r, queue_if_due);
+}
+
+/* ---- ops ------------------------------------------------------------------------------------------------------------------ */
+
+static void close_now(struct sley_fd *fd)
+{
+    const int number = fd->number;
+    fd->number = -1;
+    (void)close(number);
+}
+
+void sley__uring_end(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t result)
+{
+    sley__uring_remove(slot, op);
+    sley_io_complete(&r->base, op, result);
+    if (SLEY_UNLIKELY(slot->closer != NULL) && !slot->armed) {
+        struct sley_io_op *closer = slot->closer;
+        slot->closer = NULL;
+        close_now(closer->fd);
+        sley_io_complete(&r->base, closer, 0);
+    }
+}
+
+static void submit_close(struct sley__uring *r, struct sley_io_op *op)
+{
+    struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
+    if (!slot || !slot->armed) {
+        close_now(op->fd);
+        sley_io_finish(op, 0);
+        return;
+    }
+    sley_io_arm(&r->base, op);
+    slot->closer = op;
+    for (struct sley_io_op *armed = slot->armed; armed; armed = armed->next) {
+        sley__uring_ask(r, armed);
+    }
+}
+
+/** What is never waited for here, or would not be told by the kernel. Returns: the result; -EINPROGRESS: it is to be submitted. */
+static int32_t try_here(struct sley__uring *r, struct sley_io_op *op)
+{
+    struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
+    struct stat st;
+    if (op->code == SLEY_IO_POLL && !slot->is_pollable) {
+        if (fstat(op->fd->number, &st) < 0) {
+            return -errno;
+        }
+        if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
+            return -EPERM; /* the kernel calls them always ready; waiting for one is a mistake */
+        }
+        slot->is_pollable = true;
+    } else if (op->code == SLEY_IO_CONNECT && op->len >= sizeof(sa_family_t)) {
+        const struct sockaddr_un *addr = op->buf;
+        if (addr->sun_family == AF_UNIX) {
+            return sley_io_try(op); /* a full queue is an answer, and the kernel would wait */
+        }
+    }
+    return -EINPROGRESS;
+}
+
+static SLEY_NOINLINE void submit_other(struct sley__uring *r, struct sley_io_op *op)
+{
+    if (op->code == SLEY_IO_CLOSE) {
+        submit_close(r, op);
+        return;
+    }
+    const int32_t n = r->ending ? -ECANCELED : try_here(r, op);
+    if (n != -EINPROGRESS) {
+        sley_io_finish(op, n);
+        return;
+    }
+    struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
+    sley_io_arm(&r->base, op);
+    sley__uring_push(slot, op);
+    op->stage = 0;
+    sley__uring_queue(r, slot, op);
+}
+
+static void submit(struct sley_reactor *self, struct sley_io_op *op)
+{
+    struct sley__uring *r = uring_of(self);
+    op->stage = 0;
+    if (SLEY_UNLIKELY(op->code != SLEY_IO_RECV && op->code != SLEY_IO_SEND) || SLEY_UNLIKELY(r->ending)) {
+        submit_other(r, op);
+        return;
+    }
+    struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
+    sley_io_arm(self, op);
+    sley__uring_push(slot, op);
+    sley__uring_queue(r, slot, op);
+}
+
+static void cancel(struct sley_reactor *self, struct sley_io_op *op)
+{
+    sley__uring_ask(uring_of(self), op);
+}
+
+static int adopt(struct sley_reactor *self, struct sley_fd *fd)
+{
+    struct sley__uring *r = uring_of(self);
+    const int rc = sley__uring_make_slot(r, fd->number);
+    if (rc < 0) {
+        return rc;
+    }
+    struct sley__uring_slot *slot = sley__uring_find(r, fd->number);
+    if (slot->armed) {
+        return -EEXIST;
+    }
+    slot->is_pollable = slot->is_dry = false;
+    return 0;
+}
+
+/* ---- life ----------------------------------------------------------------------------------------------------------------- */
+
+static void wake(struct sley_reactor *self)
+{
+    struct sley__uring *r = uring_of(self);
+    /* release: publishes what the waker has posted, also when an earlier ring is still under way; pairs with woken() in wait.c */
+    if (!atomic_exchange_explicit(&r->rung, true, memory_order_release)) {
+        const int saved = errno; /* of the code that a signal handler has interrupted */
+        const uint64_t one = 1;
+        (void)!write(r->bell, &one, sizeof one); /* the counter holds more rings than there will ever be */
+        errno = saved;
+    }
+}
+
+static int pollable_fd(struct sley_reactor *self)
+{
+    return uring_of(self)->ring.ring_fd;
+}
+
+static void destroy(struct sley_reactor *self)
+{
+    struct sley__uring *r = uring_of(self);
+    r->ending = true;
+    sley__uring_each(r, sley__uring_ask);
+    while (self->armed_count > 0 && (r->flying_count > 0 || r->due)) {
+        if (sley__uring_drain(r) < 0) {
+            return; /* the kernel does not answer: what it may still write to stays */
+        }
+    }
+    sley__uring_close(r);
+}
+
+const struct sley_reactor_ops sley__uring_ops = {
+    .version = SLEY_REACTOR_VERSION,
+    .name = "uring",
+    .adopt = adopt,
+    .submit = submit,
+    .cancel = cancel,
+    .poll = sley__uring_poll,
+    .wake = wake,
+    .pollable_fd = pollable_fd,
+    .destroy = destroy,
+};

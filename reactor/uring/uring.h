@@ -1,0 +1,171 @@
+/* What the files of the io_uring reactor share; its tests, too, which ask for small rings and for kernels of old. */
+#ifndef SLEY_REACTOR_URING_URING_H
+#define SLEY_REACTOR_URING_URING_H
+
+#include <sley/reactor_uring.h>
+
+#include "kernel.h"
+
+/* What a kernel may lack. Each is looked for on its own, and done without on its own. */
+enum sley__uring_feature {
+    SLEY__URING_SUBMIT_ALL,    /* a request that fails does not keep back those behind it */
+    SLEY__URING_COOP,          /* completions do not interrupt the thread; they wait for its next system call */
+    SLEY__URING_SINGLE_ISSUER, /* the ring is one thread's: no lock */
+    SLEY__URING_DEFER,         /* completions are worked off when the thread asks for them, all at once */
+    SLEY__URING_NO_SQARRAY,    /* no second array to look into for each submission */
+    SLEY__URING_RING_FD,       /* the ring is registered: entering it looks up no descriptor */
+    SLEY__URING_CQE_SKIP,      /* a cancel that has found its op says nothing */
+    SLEY__URING_POLL_MULTI,    /* the bell is armed once */
+    SLEY__URING_POLL_FIRST,    /* a receive that would find nothing does not look */
+    SLEY__URING_FEATURE_COUNT,
+};
+
+struct sley__uring_kind {
+    const char *name;
+    const char *since;  /* of the kernel */
+    uint32_t setup;     /* io_uring_params.flags that ask for it, or 0 */
+    uint32_t reports;   /* io_uring_params.features that say it is there, or 0: it is when it works */
+    uint32_t needs;     /* other features, as bits */
+};
+
+/** By enum sley__uring_feature. */
+extern const struct sley__uring_kind sley__uring_kinds[SLEY__URING_FEATURE_COUNT];
+
+struct sley__uring;
+
+/** For tests. All zero: what the factory makes. */
+struct sley__uring_opts {
+    uint32_t entry_count;  /* of the submission queue, a power of two; 0: 256 */
+    uint32_t result_count; /* of the completion queue, at least as many; 0: 16 times as many */
+    uint32_t without;      /* features that this kernel does not have, as bits; those that need them are not there either */
+    /** In place of the system call. */
+    int (*enter)(struct sley__uring *r, unsigned submit_count, unsigned least, unsigned flags, void *arg, size_t bytes);
+};
+
+/* What is known of a descriptor's number. */
+struct sley__uring_slot {
+    struct sley_io_op *armed;  /* the newest; each names one that is older. Without `closer` */
+    struct sley_io_op *closer; /* the CLOSE that waits until nothing is armed */
+    bool is_pollable;          /* it has been looked whether it is a file or a directory */
+    bool is_dry;               /* the last receive has left nothing behind */
+};
+
+enum { SLEY__URING_SLOT_BITS = 7, SLEY__URING_SLOT_CHUNK = 1 << SLEY__URING_SLOT_BITS };
+
+struct sley__uring {
+    struct sley_reactor base;
+    struct sley_alloc *alloc;
+    struct sley__uring_opts opts;
+    struct io_uring ring;
+    uint32_t features; /* as bits: what is used */
+    uint32_t thread;   /* whose ring it is; 0: nobody has driven it yet */
+    int enter_fd;      /* the ring's descriptor, or its index when it is registered */
+    unsigned enter_flags;
+    uint32_t flying_count; /* ops that are the kernel's, or in the submission queue */
+    bool blind;      /* the kernel does not say when it has completions to work off */
+    bool ending;     /* what a hook starts now does not wait */
+    bool due;        /* some op has SLEY__URING_DUE or CANCEL_DUE */
+    bool bell_armed;
+    SLEY_ATOMIC(bool) rung; /* set by wake, cleared by its completion: one ring at a time is under way */
+    int bell;               /* an eventfd */
+    uint64_t bell_count;    /* where it is read to, without POLL_MULTI */
+    struct sley__uring_slot **chunks; /* by descriptor number; chunks never move, their directory does */
+    uint32_t chunk_count;
+};
+
+/* in op->stage */
+enum {
+    SLEY__URING_POLLING = 1,    /* the kernel has said -EAGAIN: waits for readiness, then is done again */
+    SLEY__URING_FIRST = 2,      /* was submitted with POLL_FIRST */
+    SLEY__URING_CANCELLED = 4,  /* has been asked to end */
+    SLEY__URING_DUE = 8,        /* did not fit into the submission queue */
+    SLEY__URING_CANCEL_DUE = 16 /* the request to end it did not */
+};
+
+/* user_data of what is no op: ops are aligned */
+enum { SLEY__URING_NOTHING = 1, SLEY__URING_BELL = 2 };
+
+SLEY_INLINE bool sley__uring_has(const struct sley__uring *r, enum sley__uring_feature f)
+{
+    return r->features & (1u << f);
+}
+
+/** NULL: the number has never been adopted. */
+SLEY_INLINE struct sley__uring_slot *sley__uring_find(const struct sley__uring *r, int number)
+{
+    const uint32_t chunk = (uint32_t)number >> SLEY__URING_SLOT_BITS;
+    return chunk < r->chunk_count && r->chunks[chunk] ? &r->chunks[chunk][(uint32_t)number & (SLEY__URING_SLOT_CHUNK - 1)] : NULL;
+}
+
+SLEY_INLINE void sley__uring_push(struct sley__uring_slot *slot, struct sley_io_op *op)
+{
+    op->next = slot->armed;
+    slot->armed = op;
+}
+
+/** Of many polls that wait at once, the kernel completes the newest first. */
+SLEY_INLINE void sley__uring_remove(struct sley__uring_slot *slot, const struct sley_io_op *op)
+{
+    struct sley_io_op **at = &slot->armed;
+    while (*at != op) {
+        at = &(*at)->next;
+    }
+    *at = op->next;
+}
+
+/** What has been put into the submission queue and the kernel has not taken. */
+SLEY_INLINE unsigned sley__uring_unsubmitted(const struct sley__uring *r)
+{
+    return r->ring.sq.sqe_tail - IO_URING_READ_ONCE(*r->ring.sq.khead);
+}
+
+/** Completions that can be taken without asking. */
+SLEY_INLINE unsigned sley__uring_results(const struct sley__uring *r)
+{
+    return io_uring_smp_load_acquire(r->ring.cq.ktail) - *r->ring.cq.khead;
+}
+
+/* ring.c: the ring itself */
+
+/** As a factory's create. */
+int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uring_opts *opts, struct sley_reactor **ret_reactor);
+/** Makes the ring, with what the kernel has of what opts allow. @p o may be NULL; else says why not. Returns: 0; negative errno. */
+int sley__uring_open(struct sley__uring *r, const struct sley_reactor_opts *o);
+void sley__uring_close(struct sley__uring *r);
+/**
+ * Submits what there is and waits for a completion for at most @p timeout_ns; 0: does not wait, and makes no system call if there
+ * is nothing to submit and nothing to come. Returns: 0; a negative errno that does not pass: -EEXIST: the ring is another thread's.
+ */
+int sley__uring_enter(struct sley__uring *r, uint64_t timeout_ns);
+/** A place in the submission queue, perhaps after emptying it; NULL: the kernel takes nothing at the moment. */
+struct io_uring_sqe *sley__uring_place(struct sley__uring *r);
+
+/* slot.c */
+
+int sley__uring_make_slot(struct sley__uring *r, int number);
+void sley__uring_free_slots(struct sley__uring *r);
+/** Calls @p fn with every armed op; it may change the op, and nothing else. */
+void sley__uring_each(struct sley__uring *r, void (*fn)(struct sley__uring *r, struct sley_io_op *op));
+
+/* wait.c: what comes back */
+
+int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns);
+/** For destroy: waits for something to come back. Returns: as sley__uring_enter; how much has. */
+int sley__uring_drain(struct sley__uring *r);
+void sley__uring_arm_bell(struct sley__uring *r);
+/** The kernel refuses what is in the submission queue: its ops end with @p rc. */
+void sley__uring_refuse(struct sley__uring *r, int32_t rc);
+
+/* uring.c: what goes in */
+
+extern const struct sley_reactor_ops sley__uring_ops;
+/** Puts an armed op into the submission queue: from its start, or what is left of it. */
+void sley__uring_queue(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
+/** Works off what did not fit. */
+void sley__uring_queue_due(struct sley__uring *r);
+/** Asks an armed op to end. */
+void sley__uring_ask(struct sley__uring *r, struct sley_io_op *op);
+/** An armed op ends; a close that has waited for it, too. */
+void sley__uring_end(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t result);
+
+#endif

@@ -1,0 +1,206 @@
+/* What comes back: completions become results of ops, or are followed by what is left to do of them. */
+#include "checker.h"
+#include "uring.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Completions handled in one call of poll: see the same number of the epoll port. */
+enum { SHARE = 64 };
+
+/* ---- the bell ---------------------------------------------------------------------------------------------------------- */
+
+/** An eventfd whose every write is a completion: nobody needs to read the counter back, unless the kernel is old. */
+void sley__uring_arm_bell(struct sley__uring *r)
+{
+    struct io_uring_sqe *sqe = sley__uring_place(r);
+    if (!sqe) {
+        return;
+    }
+    if (sley__uring_has(r, SLEY__URING_POLL_MULTI)) {
+        io_uring_prep_poll_multishot(sqe, r->bell, POLLIN);
+    } else {
+        io_uring_prep_read(sqe, r->bell, &r->bell_count, sizeof r->bell_count, 0);
+    }
+    io_uring_sqe_set_data64(sqe, SLEY__URING_BELL);
+    r->bell_armed = true;
+}
+
+static void woken(struct sley__uring *r)
+{
+    /* acquire: pairs with every wake since the last time; whoever comes later rings again */
+    (void)atomic_exchange_explicit(&r->rung, false, memory_order_acquire);
+}
+
+static void bell_completed(struct sley__uring *r, int32_t res, uint32_t flags)
+{
+    if (res == -EINVAL && sley__uring_has(r, SLEY__URING_POLL_MULTI)) {
+        r->features &= ~(1u << SLEY__URING_POLL_MULTI);
+    }
+    r->bell_armed = flags & IORING_CQE_F_MORE;
+    woken(r);
+}
+
+/* ---- results ----------------------------------------------------------------------------------------------------------- */
+
+/** Bytes have moved. Returns: the op's result; -EINPROGRESS: there is more to do. */
+static int32_t moved(struct sley_io_op *op, int32_t n)
+{
+    if (op->code == SLEY_IO_RECV && n > 0) {
+        sley__uring_filled((char *)op->buf + op->done_bytes, (size_t)n);
+    }
+    if (SLEY_LIKELY(!(op->flags & SLEY_IO_ALL))) {
+        return n;
+    }
+    op->done_bytes += (size_t)n;
+    if (op->done_bytes >= op->len) {
+        return 0;
+    }
+    if (n == 0 && op->code == SLEY_IO_RECV) {
+        return -ENODATA;
+    }
+    return op->stage & SLEY__URING_CANCELLED ? -ECANCELED : -EINPROGRESS;
+}
+
+static void message_filled(const struct msghdr *m, int32_t n)
+{
+    size_t left = n > 0 ? (size_t)n : 0;
+    for (size_t i = 0; i < m->msg_iovlen && left > 0; i++) {
+        const size_t here = m->msg_iov[i].iov_len < left ? m->msg_iov[i].iov_len : left;
+        sley__uring_filled(m->msg_iov[i].iov_base, here);
+        left -= here;
+    }
+    if (n >= 0) {
+        sley__uring_filled(m->msg_control, m->msg_controllen);
+        sley__uring_filled(m->msg_name, m->msg_namelen);
+    }
+}
+
+/** Returns: as moved; -EAGAIN: to be done when the descriptor is ready. */
+static int32_t verdict(struct sley__uring *r, struct sley_io_op *op, int32_t res)
+{
+    if (SLEY_LIKELY(res >= 0)) {
+        switch (op->code) {
+        case SLEY_IO_RECV:
+        case SLEY_IO_SEND:
+            return moved(op, res);
+        case SLEY_IO_RECVMSG:
+            message_filled(op->buf, res);
+            return res;
+        case SLEY_IO_ACCEPT:
+            op->out_number = res;
+            return 0;
+        default:
+            return res;
+        }
+    }
+    if (res == -EINVAL && (op->stage & SLEY__URING_FIRST)) {
+        r->features &= ~(1u << SLEY__URING_POLL_FIRST);
+        res = -EINTR;
+    }
+    if (res == -EINTR || (res == -EAGAIN && op->code != SLEY_IO_POLL)) {
+        return op->stage & SLEY__URING_CANCELLED ? -ECANCELED : res == -EINTR ? -EINPROGRESS : -EAGAIN;
+    }
+    return res;
+}
+
+static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t res, uint32_t flags)
+{
+    struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
+    r->flying_count--;
+    if (SLEY_UNLIKELY(op->stage & SLEY__URING_POLLING)) {
+        op->stage &= (uint8_t)~(uint32_t)SLEY__URING_POLLING;
+        res = res < 0 ? res : -EINTR; /* it is ready: once more */
+    } else if (op->code == SLEY_IO_RECV) {
+        slot->is_dry = res > 0 && !(flags & IORING_CQE_F_SOCK_NONEMPTY) && sley__uring_has(r, SLEY__URING_POLL_FIRST);
+    }
+    res = verdict(r, op, res);
+    if (SLEY_LIKELY(res != -EINPROGRESS && res != -EAGAIN)) {
+        sley__uring_end(r, slot, op, res);
+        return;
+    }
+    op->stage = (uint8_t)((op->stage & ~SLEY__URING_FIRST) | (res == -EAGAIN ? SLEY__URING_POLLING : 0));
+    slot->is_dry = false;
+    sley__uring_queue(r, slot, op);
+}
+
+/** Returns: how many were ops'. */
+static int reap(struct sley__uring *r)
+{
+    struct io_uring_cq *cq = &r->ring.cq;
+    const unsigned there = sley__uring_results(r), count = there < SHARE ? there : SHARE;
+    const unsigned head = *cq->khead;
+    int seen = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct io_uring_cqe *cqe = &cq->cqes[(head + i) & cq->ring_mask];
+        if (SLEY_LIKELY(cqe->user_data > SLEY__URING_BELL)) {
+            op_completed(r, (struct sley_io_op *)(uintptr_t)cqe->user_data, cqe->res, cqe->flags);
+            seen++;
+        } else if (cqe->user_data == SLEY__URING_BELL) {
+            bell_completed(r, cqe->res, cqe->flags);
+        }
+    }
+    io_uring_smp_store_release(cq->khead, head + count);
+    r->base.more = there > count || r->due || sley__uring_unsubmitted(r) > 0;
+    return seen;
+}
+
+void sley__uring_refuse(struct sley__uring *r, int32_t rc)
+{
+    struct io_uring_sq *sq = &r->ring.sq;
+    while (sq->sqe_tail != *sq->khead) { /* the newest first: each ends before its op may start another */
+        sq->sqe_tail--;
+        const struct io_uring_sqe *sqe = &sq->sqes[sq->sqe_tail & sq->ring_mask];
+        if (sqe->user_data > SLEY__URING_BELL) {
+            struct sley_io_op *op = (struct sley_io_op *)(uintptr_t)sqe->user_data;
+            r->flying_count--;
+            sley__uring_end(r, sley__uring_find(r, op->fd->number), op, rc);
+        }
+    }
+    io_uring_smp_store_release(sq->ktail, sq->sqe_tail);
+}
+
+/** The ring is another thread's: what that one has started goes on when it drives again. Here only the bell is heard. */
+static void wait_for_bell(struct sley__uring *r, uint64_t timeout_ns)
+{
+    const struct timespec ts = {(time_t)(timeout_ns / SLEY_S), (long)(timeout_ns % SLEY_S)};
+    struct pollfd p = {.fd = r->bell, .events = POLLIN};
+    uint64_t count;
+    if (ppoll(&p, 1, timeout_ns == SLEY_NEVER ? NULL : &ts, NULL) == 1) {
+        (void)!read(r->bell, &count, sizeof count);
+        woken(r);
+    }
+}
+
+int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
+{
+    struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
+    if (SLEY_UNLIKELY(r->due)) {
+        sley__uring_queue_due(r);
+    }
+    if (SLEY_UNLIKELY(!r->bell_armed)) {
+        sley__uring_arm_bell(r);
+    }
+    const bool wait = timeout_ns > 0 && sley__uring_results(r) == 0 && !r->due && r->bell_armed; /* what is missing comes first */
+    const int rc = sley__uring_enter(r, wait ? timeout_ns : 0);
+    if (SLEY_UNLIKELY(rc == -EEXIST)) {
+        const bool nothing = sley__uring_unsubmitted(r) == 0;
+        sley__uring_refuse(r, rc);
+        if (nothing && wait) {
+            wait_for_bell(r, timeout_ns);
+        }
+        return 0;
+    }
+    return rc < 0 ? rc : reap(r);
+}
+
+int sley__uring_drain(struct sley__uring *r)
+{
+    if (r->due) {
+        sley__uring_queue_due(r);
+    }
+    const int rc = sley__uring_enter(r, sley__uring_results(r) > 0 || r->due ? 0 : SLEY_NEVER);
+    return rc < 0 ? rc : reap(r);
+}

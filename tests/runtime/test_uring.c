@@ -1,0 +1,118 @@
+/* The io_uring reactor by name; what happens, and what is said, where it is forbidden or cannot serve. */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <sley/fiber.h>
+#include <sley/reactor_poll.h>
+#include <sley/reactor_uring.h>
+#include <sley/runtime.h>
+
+#include "harness.h"
+
+static int forty_two(void *unused)
+{
+    (void)unused;
+    const int rc = sley_sleep(SLEY_US);
+    return rc < 0 ? rc : 42;
+}
+SLEY_FIBER(forty_two, void)
+
+static void skip_without_uring(void)
+{
+    struct sley_runtime rt;
+    char why[256];
+    const struct sley_runtime_opts o = {.reactor_name = "uring", .executor_name = "local", .ret_error = why, .error_bytes = sizeof why};
+    if (sley_runtime_init(&rt, &o) < 0) {
+        SKIP("%s", why);
+    }
+    CHECK_RC(sley_runtime_fini(&rt), 0);
+}
+
+/** What a runtime with these options says of itself, after it has run. */
+static const char *describe(const struct sley_runtime_opts *o)
+{
+    static char text[256];
+    struct sley_runtime rt;
+    int result = 0;
+    CHECK_RC(sley_runtime_init(&rt, o), 0);
+    CHECK_INT(sley_runtime_describe(&rt, text, sizeof text), >, 0);
+    CHECK_RC(sley_runtime_run(&rt, &forty_two__type, NULL, &result), 0);
+    CHECK_INT(result, ==, 42);
+    CHECK_RC(sley_runtime_stop(&rt, SLEY_NEVER), 0);
+    CHECK_RC(sley_runtime_fini(&rt), 0);
+    return text;
+}
+
+/** From now on io_uring is forbidden here. */
+static void forbid(int error)
+{
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
+    CHECK_INT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
+    CHECK_INT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), ==, 0);
+}
+
+static const struct sley_reactor_factory *const uring_first[] = {&sley_reactor_uring, &sley_reactor_epoll, NULL};
+
+SLEY_TEST(uring_by_name_runs_each_executor_of_single_workers, "")
+{
+    skip_without_uring();
+    const char *const executors[] = {"local", "shares", "cores"};
+    for (size_t i = 0; i < 3; i++) {
+        const struct sley_runtime_opts o = {.executor_name = executors[i], .reactor_name = "uring"};
+        CHECK(strstr(describe(&o), "reactor uring") != NULL);
+    }
+    const struct sley_runtime_opts one = {.executor_name = "stealing", .reactor_name = "uring", .worker_count = 1};
+    CHECK(strstr(describe(&one), "reactor uring") != NULL);
+    CHECK_INT(setenv("SLEY_REACTOR", "uring", 1), ==, 0);
+    CHECK_STR(describe(&(struct sley_runtime_opts){.executor_name = "local"}), "executor local, reactor uring");
+}
+
+SLEY_TEST(workers_that_share_tasks_refuse_a_ring_and_say_so, "")
+{
+    skip_without_uring();
+    struct sley_runtime rt;
+    char why[256];
+    struct sley_runtime_opts o = {
+        .executor_name = "stealing", .reactor_name = "uring", .worker_count = 2, .ret_error = why, .error_bytes = sizeof why};
+    CHECK_RC(sley_runtime_init(&rt, &o), -ENOTSUP);
+    CHECK_STR(why, "reactor uring cannot be shared by several workers. ");
+    o.reactor_name = "poll";
+    CHECK_RC(sley_runtime_init(&rt, &o), -ENOTSUP);
+    CHECK_STR(why, "reactor poll cannot be shared by several workers. ");
+    o.reactors = uring_first; /* the next one is tried */
+    CHECK_STR(describe(&o), "executor stealing, reactor epoll; reactor uring cannot be shared by several workers");
+}
+
+SLEY_TEST(forbidden_uring_falls_back_and_the_reason_is_told, "URING-14")
+{
+    struct sley_runtime rt;
+    char why[256];
+    const struct sley_runtime_opts strict = {
+        .executor_name = "local", .reactor_name = "uring", .ret_error = why, .error_bytes = sizeof why};
+    const struct sley_runtime_opts lenient = {.executor_name = "local", .reactors = uring_first};
+    forbid(EPERM);
+    CHECK_RC(sley_runtime_init(&rt, &strict), -EPERM);
+    CHECK(strstr(why, "kernel.io_uring_disabled") != NULL);
+    CHECK_STR(describe(&lenient), "executor local, reactor epoll; reactor uring did not start (errno 1: io_uring is forbidden here: "
+                                  "see the sysctl kernel.io_uring_disabled, or a filter of system calls)");
+    CHECK(strstr(describe(&(struct sley_runtime_opts){.executor_name = "local", .reactor_name = "auto"}), "reactor epoll") != NULL);
+}
+
+SLEY_TEST(kernel_without_uring_falls_back_and_the_reason_is_told, "URING-14")
+{
+    const struct sley_runtime_opts lenient = {.executor_name = "local", .reactors = uring_first};
+    forbid(ENOSYS);
+    CHECK_STR(describe(&lenient),
+              "executor local, reactor epoll; reactor uring did not start (errno 95: the kernel has no io_uring, or a filter hides it)");
+}
