@@ -144,6 +144,8 @@ def check_echo(echo, style, reactor):
             conn.sendall(message)
             after = receive(conn, len(message))
         idle = server.connect()  # still there when the signal comes
+        idle.sendall(b'x')       # accepted: one that waits to be is reset
+        receive(idle, 1)
     tap.check(name + '_sends_back', all(a == message[:i * 100 + 1] for i, a in enumerate(answers)) and first == b'first',
               [len(a) for a in answers])
     tap.check(name + '_survives_a_reset', after == message, len(after))
