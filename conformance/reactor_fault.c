@@ -124,6 +124,54 @@ CLAUSE(interrupted_calls_are_made_again)
 
 /* ---- EAGAIN after readiness -------------------------------------------------------------------------------------- */
 
+struct thief {
+    struct sley_wait_hook hook;
+    struct sley_io_op op;
+    struct sley_fd fd;
+    int peer;
+    char byte;
+    bool stole;
+    struct thief *other;
+};
+
+static void steal(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    struct thief *t = sley_container_of(hook, struct thief, hook);
+    char byte;
+    (void)w;
+    t->stole = recv(t->other->fd.number, &byte, 1, MSG_DONTWAIT) == 1;
+}
+
+/** Two descriptors are ready at once; who is told first takes what the other has been reported ready for. */
+static void steal_in_a_batch(int round)
+{
+    static struct thief two[2];
+    for (int i = 0; i < 2; i++) {
+        two[i] = (struct thief){.hook = {.fn = steal}, .other = &two[!i]};
+        two[i].peer = unix_pair(&two[i].fd);
+        io_start(&two[i].op, &two[i].fd, SLEY_IO_RECV, &two[i].byte, 1);
+        sley_wait_hook(&two[i].op.wait, &two[i].hook);
+    }
+    settle();
+    put(two[round % 2].peer, "x");
+    put(two[!(round % 2)].peer, "x");
+    while (!sley_wait_done(&two[0].op.wait) && !sley_wait_done(&two[1].op.wait)) {
+        (void)look(SLEY_NEVER);
+    }
+    settle();
+    for (int i = 0; i < 2; i++) {
+        if (two[i].stole) {
+            CHECK(!sley_wait_done(&two[!i].op.wait));
+            put(two[!i].peer, "y");
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        CHECK_RC(until_done(&two[i].op.wait), 1);
+        shut(&two[i].fd);
+        (void)close(two[i].peer);
+    }
+}
+
 CLAUSE(stolen_readiness_waits_on)
 {
     struct sley_fd fd;
@@ -151,6 +199,9 @@ CLAUSE(stolen_readiness_waits_on)
     }
     shut(&fd);
     (void)close(peer);
+    for (int round = 0; round < 4; round++) {
+        steal_in_a_batch(round);
+    }
 }
 
 /* ---- no memory --------------------------------------------------------------------------------------------------- */

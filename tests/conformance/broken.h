@@ -1,0 +1,54 @@
+/* A reactor that breaks one clause: a good one behind a table that does one thing differently. */
+#ifndef SLEY_TESTS_CONFORMANCE_BROKEN_H
+#define SLEY_TESTS_CONFORMANCE_BROKEN_H
+
+#include <sley/reactor_impl.h>
+
+/** What is done differently; NULL: nothing. */
+struct broken {
+    const char *clause; /* the one that must be named, and no other */
+    const struct sley_reactor_factory *base; /* NULL: the example over select */
+    void (*table)(struct sley_reactor_ops *ops);
+    int (*create)(int rc);
+    int (*adopt)(struct sley_fd *fd, int rc);
+    bool (*submit)(struct sley_reactor *r, struct sley_io_op *op);   /* before; true: that was all */
+    void (*submitted)(struct sley_reactor *r, struct sley_io_op *op); /* it is armed */
+    void (*cancel)(struct sley_reactor *r, struct sley_io_op *op);   /* before */
+    int32_t (*end)(struct sley_io_op *op, int32_t result);           /* the result that is told */
+    bool (*poll)(struct sley_reactor *r, uint64_t *timeout_ns, int *ret_n); /* before; true: that was all */
+    int (*polled)(struct sley_reactor *r, uint64_t timeout_ns, int n);
+    bool (*wake)(struct sley_reactor *r); /* before; true: that was all */
+    void (*destroy)(struct sley_reactor *r);
+};
+
+extern const struct broken broken_reactors[];
+extern const size_t broken_count;
+
+/** The factory of the one that is @p broken. One at a time. */
+const struct sley_reactor_factory *broken_factory(const struct broken *broken);
+
+/* ---- what the table keeps in mind, for those that ask --------------------------------------------------------------- */
+
+struct memory {
+    struct sley_reactor_ops real;
+    struct sley_reactor *reactors[2]; /* that are there */
+    struct sley_reactor *polled;      /* inside its poll */
+    bool cancelling;
+    struct sley_io_op *op;   /* armed last, while it waits */
+    struct sley_io_op *recv; /* the same of RECVs */
+    struct sley_io_op *accept;
+    struct sley_io_op *poll; /* the first POLL that waits */
+    struct sley_io_op *ended; /* the last that has ended */
+    unsigned ends, polls, looks, hook_starts; /* looks: of zero, in a row */
+    SLEY_ATOMIC(unsigned) wakes;
+    int number, spare; /* of its own; -1 */
+    int32_t result;    /* in place of -ECANCELED, when not 0 */
+};
+extern struct memory mind;
+
+static inline uint32_t holds(const struct sley_fd *fd)
+{
+    return sley__fd_state(fd) & SLEY_FD_HOLD_MASK;
+}
+
+#endif
