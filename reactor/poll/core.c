@@ -1,10 +1,11 @@
-/* The readiness core: who waits on which descriptor, what is known of its readiness, and what an event does. Ports: port.h.
+/* The readiness core: who waits on which descriptor, what is known of its readiness, and what an event does.
+ * Ports: <sley/reactor_port_impl.h>.
  *
  * An op is tried first and waits only after -EAGAIN, or when the last look at its direction has found nothing. An event tries
  * the waiting ops again, here, and completes them. What nobody waits for any more is not watched for long: a cancelled wait, or
  * an event that nobody wanted, ends the watching before the next wait of the reactor.
  */
-#include "port.h"
+#include <sley/reactor_port_impl.h>
 
 #include <errno.h>
 #include <string.h>

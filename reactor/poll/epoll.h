@@ -4,7 +4,7 @@
 
 #include <sys/epoll.h>
 
-#include "port.h"
+#include <sley/reactor_port_impl.h>
 
 /* Events taken at a time: enough that the wait's own cost is lost among the reads that follow, and few enough that timers and
  * other threads' posts wait for no more than about a millisecond of them. 3 KiB. */

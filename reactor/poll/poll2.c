@@ -18,7 +18,7 @@
  * one thing and go does not drive out those that stay. A hot one becomes cold when it has had no event for 1 to 1.25 s.
  * Nothing is lost when a wait ends early, or a look is cut short: poll(2) reports what is so, and does again.
  */
-#include "port.h"
+#include <sley/reactor_port_impl.h>
 
 #include <errno.h>
 #include <fcntl.h>

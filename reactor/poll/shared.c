@@ -2,7 +2,7 @@
  *
  * The owner waits without the lock; `waiting` says so, and the port's array of reports is the owner's alone then. Reports are
  * handled one by one under the lock, by the owner or by a worker that serves in its place. */
-#include "port.h"
+#include <sley/reactor_port_impl.h>
 
 #include <errno.h>
 

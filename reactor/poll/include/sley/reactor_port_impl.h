@@ -1,9 +1,11 @@
-/* Between the readiness core and its ports: what is known of a descriptor, and how readiness is asked for. */
-#ifndef SLEY_REACTOR_POLL_PORT_H
-#define SLEY_REACTOR_POLL_PORT_H
+/* Between the readiness core and its ports: what is known of a descriptor, and how readiness is asked for. Not for users. */
+#ifndef SLEY_REACTOR_PORT_IMPL_H
+#define SLEY_REACTOR_PORT_IMPL_H
 
 #include <sley/near_impl.h>
 #include <sley/reactor_poll.h>
+
+SLEY_EXTERN_C_BEGIN
 
 struct sley__poll;
 
@@ -64,6 +66,8 @@ struct sley__poll {
     int drops[SLEY__DROP_COUNT];
 };
 
+#ifndef __cplusplus
+
 /** The slot of a number that has been adopted. */
 SLEY_INLINE struct sley__slot *sley__poll_slot(const struct sley__poll *r, int number)
 {
@@ -71,11 +75,11 @@ SLEY_INLINE struct sley__slot *sley__poll_slot(const struct sley__poll *r, int n
 }
 
 /** A port's report: tries what waits, completes what is done. */
-void sley__poll_event(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t events);
+SLEY_API void sley__poll_event(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t events);
 /** A receive that was armed by a short way got nothing, or an error: @p n says which. */
-void sley__poll_odd_recv(struct sley__poll *r, struct sley__slot *slot, int number, ssize_t n);
+SLEY_API void sley__poll_odd_recv(struct sley__poll *r, struct sley__slot *slot, int number, ssize_t n);
 /** A port has seen its ring. */
-void sley__poll_woken(struct sley__poll *r);
+SLEY_API void sley__poll_woken(struct sley__poll *r);
 /** Ends watches that nobody needs. */
 void sley__poll_flush_drops(struct sley__poll *r);
 /** sley__poll_poll of a reactor that several workers share. */
@@ -103,14 +107,17 @@ SLEY_INLINE void sley__poll_taken(struct sley__poll *r, struct sley__slot *slot)
 }
 
 /* the core's half of a port's table and factory */
-int sley__poll_create(const struct sley__port *port, const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor);
-int sley__poll_adopt(struct sley_reactor *self, struct sley_fd *fd);
-void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op);
-void sley__poll_send_on(struct sley_reactor *self, struct sley_io_op *op, int32_t n);
-void sley__poll_cancel(struct sley_reactor *self, struct sley_io_op *op);
-int sley__poll_poll(struct sley_reactor *self, uint64_t timeout_ns);
-int sley__poll_serve(struct sley_reactor *self);
-void sley__poll_wake(struct sley_reactor *self);
-void sley__poll_destroy(struct sley_reactor *self);
+SLEY_API int sley__poll_create(const struct sley__port *port, const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor);
+SLEY_API int sley__poll_adopt(struct sley_reactor *self, struct sley_fd *fd);
+SLEY_API void sley__poll_submit(struct sley_reactor *self, struct sley_io_op *op);
+SLEY_API void sley__poll_send_on(struct sley_reactor *self, struct sley_io_op *op, int32_t n);
+SLEY_API void sley__poll_cancel(struct sley_reactor *self, struct sley_io_op *op);
+SLEY_API int sley__poll_poll(struct sley_reactor *self, uint64_t timeout_ns);
+SLEY_API int sley__poll_serve(struct sley_reactor *self);
+SLEY_API void sley__poll_wake(struct sley_reactor *self);
+SLEY_API void sley__poll_destroy(struct sley_reactor *self);
 
+#endif /* !__cplusplus */
+
+SLEY_EXTERN_C_END
 #endif
