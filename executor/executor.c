@@ -93,7 +93,7 @@ static int make_reactor(const struct sley_executor_config *config, struct sley_a
     struct sley_reactor *r = NULL;
     const struct text error = {config->ret_error, config->error_bytes};
     const struct text refused = {config->ret_refused, config->refused_bytes};
-    const struct sley_reactor_opts opts = {.alloc = alloc, .ret_error = why, .error_bytes = sizeof why};
+    const struct sley_reactor_opts opts = {.alloc = alloc, .loop = config->loop, .ret_error = why, .error_bytes = sizeof why};
     clear(error);
     clear(refused);
     for (const struct sley_reactor_factory *const *f = config->reactors; f && *f; f++) {

@@ -16,13 +16,16 @@ static const struct sley_reactor_factory *const uring[] = {&sley_reactor_uring, 
 #else
 #define URING_NAMED
 #endif
+/* who links sley-reactor-uv has it; others are not to load libuv */
+SLEY_API extern const struct sley_reactor_factory sley_reactor_uv __attribute__((weak));
 
 static const struct sley_reactor_factory *const automatic[] = {&sley_reactor_epoll, &sley_reactor_poll2, NULL};
 static const struct sley_reactor_factory *const epoll[] = {&sley_reactor_epoll, NULL};
 static const struct sley_reactor_factory *const poll2[] = {&sley_reactor_poll2, NULL};
+static const struct sley_reactor_factory *const uv[] = {&sley_reactor_uv, NULL};
 
 const struct sley__named_reactor sley__reactors[] = {
-    {"auto", automatic}, {"epoll", epoll}, {"poll", poll2}, URING_NAMED {"none", NULL}, {NULL, NULL},
+    {"auto", automatic}, {"epoll", epoll}, {"poll", poll2}, URING_NAMED {"uv", uv}, {"none", NULL}, {NULL, NULL},
 };
 
 /* A new executor: its header above, a line here, a line in the table. */

@@ -6,7 +6,7 @@
 
 struct sley__named_reactor {
     const char *name;
-    const struct sley_reactor_factory *const *factories; /* NULL-terminated, best first; NULL: no I/O */
+    const struct sley_reactor_factory *const *factories; /* NULL-terminated, best first; empty: not linked; NULL: no I/O */
 };
 
 struct sley__named_executor {
@@ -18,6 +18,17 @@ struct sley__named_executor {
 
 extern const struct sley__named_reactor sley__reactors[];   /* ends with a NULL name; the first is the default */
 extern const struct sley__named_executor sley__executors[]; /* the same */
+
+/* attach.c: a runtime in a foreign loop; all but the first do nothing when there is none */
+
+/** Can @p ex live in the loop that is asked for? Returns: 0; -EINVAL, and the reason is in the error text. */
+int sley__attach_check(const struct sley_runtime_opts *o, const struct sley_executor *ex);
+/** The executor has started: the loop begins to drive it. */
+void sley__attach_start(struct sley_runtime *rt, const struct sley_attach *attach);
+/** May it be driven by hand? Returns: 0; -EDEADLK in a callback of the loop. */
+int sley__attach_may_run(const struct sley_runtime *rt);
+/** It has been driven by hand, or something was spawned. */
+void sley__attach_again(const struct sley_runtime *rt);
 
 /** The option, else the environment, else @p fallback. */
 const char *sley__choose(const char *option, const char *variable, const char *fallback);

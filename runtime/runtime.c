@@ -29,6 +29,9 @@ static const struct sley__named_reactor *find_reactor(const struct sley_runtime_
     char all[128] = "";
     const char *name = sley__choose(o->reactor_name, "SLEY_REACTOR", sley__reactors[0].name);
     for (const struct sley__named_reactor *r = sley__reactors; r->name; r++) {
+        if (r->factories && !r->factories[0]) {
+            continue;
+        }
         if (strcmp(r->name, name) == 0) {
             return r;
         }
@@ -131,14 +134,16 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
     if (o->ret_error && o->error_bytes) {
         o->ret_error[0] = '\0';
     }
-    const struct sley__named_reactor *named = o->reactors ? NULL : find_reactor(o);
+    const struct sley_reactor_factory *const attached[] = {o->attach.ops ? o->attach.ops->factory : NULL, NULL};
+    const struct sley_reactor_factory *const *reactors = attached[0] ? attached : o->reactors;
+    const struct sley__named_reactor *named = reactors ? NULL : find_reactor(o);
     const int workers = find_workers(o);
     uint64_t stall_ns;
-    if (find_stall(o, &stall_ns) < 0 || workers < 0 || (!o->reactors && !named)) {
+    if (find_stall(o, &stall_ns) < 0 || workers < 0 || (!reactors && !named)) {
         return -EINVAL;
     }
     struct sley_executor *ex = choose_executor(rt, o, workers);
-    if (!ex) {
+    if (!ex || sley__attach_check(o, ex) < 0) {
         return -EINVAL;
     }
     rt->clock = o->clock;
@@ -154,7 +159,7 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
         .alloc = o->alloc,
         .blocking = o->blocking ? o->blocking : rt->blocking,
         .offload = &rt->offload.base,
-        .reactors = o->reactors ? o->reactors : named->factories,
+        .reactors = reactors ? reactors : named->factories,
         .clock = o->clock,
         .tick_ns = o->tick_ns,
         .worker_count = (uint32_t)workers,
@@ -166,6 +171,7 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
         .error_bytes = o->error_bytes,
         .stall_ns = stall_ns,
         .stuck_ns = o->stuck_ns,
+        .loop = o->attach.loop,
         .ret_refused = rt->refused,
         .refused_bytes = sizeof rt->refused,
     };
@@ -182,6 +188,7 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
         return rc;
     }
     rt->executor = ex;
+    sley__attach_start(rt, &o->attach);
     return 0;
 }
 
@@ -192,6 +199,7 @@ int sley_runtime_run(struct sley_runtime *rt, const struct sley_task_type *type,
         return -EINVAL;
     }
     int rc = sley_sched_may_drive();
+    rc = rc < 0 ? rc : sley__attach_may_run(rt);
     if (rc < 0) {
         return rc;
     }
@@ -204,13 +212,16 @@ int sley_runtime_run(struct sley_runtime *rt, const struct sley_task_type *type,
         (void)sley_task_result(t, ret_result);
     }
     sley_task_unref(t);
+    sley__attach_again(rt);
     return rc;
 }
 
 int sley_runtime_spawn(struct sley_runtime *rt, const struct sley_task_type *type, const void *args,
                        struct sley_task **ret_task)
 {
-    return rt->executor ? rt->executor->ops->spawn(rt->executor, type, args, ret_task) : -ESHUTDOWN;
+    const int rc = rt->executor ? rt->executor->ops->spawn(rt->executor, type, args, ret_task) : -ESHUTDOWN;
+    sley__attach_again(rt);
+    return rc;
 }
 
 uint32_t sley_runtime_workers(const struct sley_runtime *rt)
@@ -227,12 +238,17 @@ int sley_runtime_spawn_on(struct sley_runtime *rt, uint32_t worker, const struct
         return ex->ops->spawn_on(ex, worker, type, args, ret_task);
     }
     const uint32_t n = sley_runtime_workers(rt);
-    return n == 1 && worker == 0 ? ex->ops->spawn(ex, type, args, ret_task) : n == 0 ? -ESHUTDOWN : n == 1 ? -EINVAL : -ENOTSUP;
+    return n == 1 && worker == 0 ? sley_runtime_spawn(rt, type, args, ret_task) : n == 0 ? -ESHUTDOWN : n == 1 ? -EINVAL : -ENOTSUP;
 }
 
 int sley_runtime_run_all(struct sley_runtime *rt)
 {
-    return rt->executor ? rt->executor->ops->run(rt->executor, NULL) : -EINVAL;
+    int rc = rt->executor ? sley__attach_may_run(rt) : -EINVAL;
+    if (rc == 0) {
+        rc = rt->executor->ops->run(rt->executor, NULL);
+        sley__attach_again(rt);
+    }
+    return rc;
 }
 
 void sley_runtime_halt(struct sley_runtime *rt)
@@ -245,7 +261,7 @@ void sley_runtime_halt(struct sley_runtime *rt)
 int sley_runtime_turn(struct sley_runtime *rt, uint64_t *ret_next_ns)
 {
     struct sley_executor *ex = rt->executor;
-    return ex && ex->ops->turn ? ex->ops->turn(ex, 0, ret_next_ns) : -ENOTSUP;
+    return ex && ex->ops->turn && !rt->attach.ops ? ex->ops->turn(ex, 0, ret_next_ns) : -ENOTSUP;
 }
 
 int sley_runtime_fd(struct sley_runtime *rt)
@@ -268,7 +284,9 @@ static uint64_t real_deadline(const struct sley_runtime *rt, uint64_t deadline_n
 
 int sley_runtime_stop(struct sley_runtime *rt, uint64_t drain_deadline_ns)
 {
-    const int rc = rt->executor ? rt->executor->ops->stop(rt->executor, drain_deadline_ns) : 0;
+    int rc = sley__attach_may_run(rt);
+    rc = rc < 0 || !rt->executor ? rc : rt->executor->ops->stop(rt->executor, drain_deadline_ns);
+    sley__attach_again(rt);
     if (rc < 0 && rc != -ETIMEDOUT) {
         return rc;
     }
@@ -282,7 +300,8 @@ int sley_runtime_fini(struct sley_runtime *rt)
     if (!rt || !rt->executor) {
         return 0;
     }
-    const int rc = rt->executor->ops->fini(rt->executor);
+    int rc = sley__attach_may_run(rt);
+    rc = rc < 0 ? rc : rt->executor->ops->fini(rt->executor);
     if (rc == 0) {
         rt->executor = NULL;
         (void)sley_blocking_destroy(rt->blocking); /* after a stop that timed out what still runs keeps it */

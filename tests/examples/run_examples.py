@@ -1,6 +1,6 @@
 """Runs the examples as a user does: what they print, how they end, what they say to a wrong argument.
 
-run_examples.py HELLO ASSEMBLE BLOCKING_FROM_THREAD ECHO HASH"""
+run_examples.py HELLO ASSEMBLE BLOCKING_FROM_THREAD ECHO HASH SHARES [UV_TOGETHER]"""
 import os
 import re
 import signal
@@ -125,6 +125,11 @@ def check_hash(program):
         tap.check('hash_of_nothing', (done.returncode, done.stdout, done.stderr) == (0, '', ''), done)
 
 
+def check_uv_together(together):
+    done = run(together)
+    tap.check('uv_together_ticks_and_ends', (done.returncode, done.stdout, done.stderr) == (0, 'tick 1\ntick 2\ntick 3\n', ''), done)
+
+
 def check_echo(echo, style, reactor):
     name = f'echo_{style}_{reactor}'
     message = bytes(range(256)) * 1000  # more than its buffer, and than a socket's
@@ -178,12 +183,14 @@ def check_arguments(echo):
 
 
 def main():
-    hello, assemble, blocking, echo, hashes, shares = sys.argv[1:]
+    hello, assemble, blocking, echo, hashes, shares, *together = sys.argv[1:]
     check_programs(hello, assemble, blocking)
     check_shares(shares)
     check_hash(hashes)
+    if together:
+        check_uv_together(*together)
     for style in ('frame', 'fiber'):
-        for reactor in ('epoll', 'poll'):
+        for reactor in ('epoll', 'poll') + (('uv',) if together else ()):
             check_echo(echo, style, reactor)
     check_arguments(echo)
     return tap.finish()

@@ -122,13 +122,13 @@ def main():
             tap.check('nothing_outside_the_prefix', not strays, '\n'.join(strays))
             private = [f for f in files if '/include/' in f and '/include/sley/' not in f]
             tap.check('headers_go_to_include_sley', not private, '\n'.join(private))
-            names = sorted(os.path.basename(f)[:-3] for f in files if f.endswith('.pc'))
             use(tap, shared, work, cc, 'shared', [], [])
             for so in glob.glob(shared + PREFIX + '/lib/*.so*'):
                 os.remove(so)
             use(tap, shared, work, cc, 'archives', ['--static'], [])
         static, (ok, text) = install(root, work, 'static', cc, '-Ddefault_library=static', *NO_DEPENDENCIES)
         if tap.check('installs_archives_without_dependencies', ok, text):
+            names = [os.path.basename(f)[:-3] for f in installed_files(static) if f.endswith('.pc')]
             use(tap, static, work, cc, 'static', ['--static'], ['-static'])
         use_as_subproject(tap, root, work, cc, names)
     return tap.finish()

@@ -24,7 +24,7 @@ static struct sley_executor *io_executor(union io_executor_memory *m, struct sle
         return &m->local.base;
     }
     CHECK_STR(name, sley_stealing_ops.name);
-    const bool shared = config->reactors[0] != &sley_reactor_poll2; /* poll(2) is for one worker */
+    const bool shared = config->reactors[0] == &sley_reactor_epoll; /* the others are for one worker */
     config->worker_count = shared && workers ? (uint32_t)strtoul(workers, NULL, 10) : 1;
     sley_stealing_init(&m->stealing);
     return &m->stealing.base;
@@ -57,6 +57,11 @@ void io_run(const struct sley_reactor_factory *reactor, const struct sley_task_t
 const struct sley_reactor_factory *io_reactor(void)
 {
     const char *name = sley_sched_current()->reactor->ops->name;
+#ifdef IO_UV
+    if (strcmp(name, sley_reactor_uv.name) == 0) {
+        return &sley_reactor_uv;
+    }
+#endif
     return strcmp(name, sley_reactor_epoll.name) == 0 ? &sley_reactor_epoll : &sley_reactor_poll2;
 }
 

@@ -1,4 +1,4 @@
-/* What the tests of streams share: a case as a fiber on each port of the poll reactor, connected pairs, small helpers. */
+/* What the tests of streams share: a case as a fiber on each reactor, connected pairs, small helpers. */
 #ifndef SLEY_IO_TEST_H
 #define SLEY_IO_TEST_H
 
@@ -12,7 +12,17 @@
 
 #include "harness.h"
 
-/** A case whose body is a fiber, run once on epoll and once on poll(2). The body returns 0. */
+#ifdef IO_UV /* it is built */
+#include <sley/reactor_uv.h>
+#define IO_TEST_ON_UV(name, ids)                                                                   \
+    SLEY_TEST(name##_on_uv, ids) {                                                                 \
+        io_run(&sley_reactor_uv, &name##__type, NULL);                                             \
+    }
+#else
+#define IO_TEST_ON_UV(name, ids)
+#endif
+
+/** A case whose body is a fiber, run once on epoll, once on poll(2), and once on libuv where it is built. The body returns 0. */
 #define IO_TEST(name, ids)                                                                         \
     static int name(void *unused);                                                                 \
     SLEY_FIBER(name, void)                                                                         \
@@ -22,6 +32,7 @@
     SLEY_TEST(name##_on_poll, ids) {                                                               \
         io_run(&sley_reactor_poll2, &name##__type, NULL);                                          \
     }                                                                                              \
+    IO_TEST_ON_UV(name, ids)                                                                       \
     static int name(void *unused __attribute__((unused)))
 
 /**

@@ -707,3 +707,10 @@ SLEY_TEST(tcp_allocation_fails_at_each_point_on_poll, "")
 {
     sweep(&sley_reactor_poll2);
 }
+
+#ifdef IO_UV
+SLEY_TEST(tcp_allocation_fails_at_each_point_on_uv, "")
+{
+    sweep(&sley_reactor_uv);
+}
+#endif

@@ -23,6 +23,9 @@
 #define REACTOR sley_reactor_epoll
 #endif
 #define IS_EPOLL (&REACTOR == &sley_reactor_epoll)
+#ifdef REACTOR_HEADER /* of one that is not always built */
+#include REACTOR_HEADER
+#endif
 #ifdef BED_URING
 #include "uring_port.h"
 #define IS_URING true

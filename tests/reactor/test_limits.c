@@ -103,7 +103,7 @@ SLEY_TEST(create_without_descriptors_is_emfile_and_leaks_none, "")
     (void)close(first);
     const rlim_t before = set_nofile(64);
     for (rlim_t n = (rlim_t)first; rc == -EMFILE; n++) {
-        CHECK_UINT(n, <=, (rlim_t)first + 3);
+        CHECK_UINT(n, <=, (rlim_t)first + 6); /* a loop of libuv's has four, and the process two that lie between */
         (void)set_nofile(n);
         rc = factory->create(&opts, &r);
     }

@@ -9,6 +9,7 @@ MAY_USE = {
     'sync': ['task'],
     'reactor': ['task'],
     'reactor/*': ['task', 'reactor'],
+    'reactor/uv': ['task', 'reactor', 'reactor/poll'],
     'executor': ['task', 'timer', 'reactor'],
     'executor/*': ['task', 'timer', 'reactor', 'executor'],
     'executor/cores': ['task', 'timer', 'reactor', 'executor', 'executor/local'],

@@ -45,6 +45,7 @@ struct sley_executor_config {
     size_t error_bytes;
     uint64_t stall_ns; /**< report tasks that keep a worker for longer; 0: this build's default (<sley/watch.h>); SLEY_NEVER: never */
     uint64_t stuck_ns; /**< stealing: others serve a worker that is in one task for longer; 0: 10 ms; SLEY_NEVER: never */
+    void *loop;        /**< `loop` of the reactors' options: the application's, see <sley/attach.h> */
     char *ret_refused; /**< which reactors did not start before the one that did, and why; may be NULL. Written during start */
     size_t refused_bytes;
 };

@@ -96,6 +96,7 @@ struct sley_reactor_opts {
     struct sley_alloc *alloc; /**< outlives the reactor */
     char *ret_error;          /**< where a sentence about a failure goes; may be NULL */
     size_t error_bytes;
+    void *loop; /**< of a kind that can live in an application's event loop (<sley/attach.h>): that loop. NULL: by itself */
 };
 
 /** A kind of reactor: an executor makes one per worker. Instances are static const. */

@@ -2,6 +2,7 @@
 #ifndef SLEY_RUNTIME_H
 #define SLEY_RUNTIME_H
 
+#include <sley/attach.h>
 #include <sley/blocking.h>
 #include <sley/executor.h>
 #include <sley/offload.h>
@@ -14,7 +15,7 @@ SLEY_EXTERN_C_BEGIN
  */
 struct sley_runtime_opts {
     const char *executor_name; /**< "local" (default), "cores", "shares", "stealing" */
-    const char *reactor_name;  /**< "auto" (default: the best that starts), "epoll", "poll", "uring" (if built in), "none" */
+    const char *reactor_name;  /**< "auto" (default: the best that starts), "epoll", "poll", "uring" (if built in), "uv" (if linked), "none" */
     uint32_t worker_count;     /**< 0: SLEY_WORKERS, else what the executor thinks best */
     const char *placement;     /**< "cores": where workers run, as in sley_cores_place; "unbound" (default). Borrowed until fini */
     struct sley_executor *executor;                      /**< readied by its init; the caller's memory, not to be moved */
@@ -32,6 +33,8 @@ struct sley_runtime_opts {
     uint64_t stall_ns;  /**< a task that keeps its worker for longer is reported; SLEY_NEVER: none is; 0: SLEY_STALL_MS (0 there:
                              none is), else 25 ms in debug builds (100 under sanitizers), none in others */
     uint64_t stuck_ns;  /**< stealing: other workers serve one that is in a task for longer; 0: 10 ms; SLEY_NEVER: they do not */
+    struct sley_attach attach; /**< the application's event loop, in which the runtime is to live; its kind names the reactor.
+                                    Needs an executor with a turn ("local", "shares") and no clock of one's own. Zeroed: none */
 };
 
 /** tokio's current_thread, smol's LocalExecutor, monoio's and libuv's shape: one thread that waits in its reactor. */
@@ -56,6 +59,8 @@ struct sley_runtime {
     struct sley_offload_blocking offload; /* the same pool, or the one that it was given, for the reactors */
     struct sley_clock *clock;
     char refused[192]; /* reactors that did not start before the one that did */
+    struct sley_attach attach;
+    struct sley_driven driven; /* by the loop that it is attached to */
 };
 
 /**
