@@ -51,4 +51,16 @@ static inline uint32_t holds(const struct sley_fd *fd)
     return sley__fd_state(fd) & SLEY_FD_HOLD_MASK;
 }
 
+/** Variables of the program: nobody's stack. */
+static inline bool is_static(const void *p)
+{
+    extern char __data_start, _end; /* the linker's */
+    return (const char *)p >= &__data_start && (const char *)p < &_end;
+}
+
+static inline bool is_all(const struct sley_io_op *op)
+{
+    return op->flags & SLEY_IO_ALL;
+}
+
 #endif

@@ -33,18 +33,6 @@ static int queued(int number)
     return number >= 0 && ioctl(number, FIONREAD, &n) == 0 ? n : 0;
 }
 
-/** Variables of the program: nobody's stack. */
-static bool is_static(const void *p)
-{
-    extern char __data_start, _end; /* NOLINT: the linker's */
-    return (const char *)p >= &__data_start && (const char *)p < &_end;
-}
-
-static bool is_all(const struct sley_io_op *op)
-{
-    return op->flags & SLEY_IO_ALL;
-}
-
 /** Ends an armed op with another result. */
 static void end_with(struct sley_reactor *r, struct sley_io_op *op, int32_t result)
 {
@@ -127,7 +115,7 @@ static int32_t write_behind(struct sley_io_op *op, int32_t result)
 
 static int32_t send_one_less(struct sley_io_op *op, int32_t result)
 {
-    const bool is_send = op->code == SLEY_IO_SEND ? op->len == 4096 && !is_all(op) : op->code == SLEY_IO_SENDMSG;
+    const bool is_send = op->code == SLEY_IO_SEND ? op->len == 4096 && !is_static(op->buf) && !is_all(op) : op->code == SLEY_IO_SENDMSG;
     return is_send && result == 4096 ? result - 1 : result;
 }
 
@@ -589,8 +577,8 @@ static bool each_wake_counts(struct sley_reactor *r, uint64_t *timeout_ns, int *
 static bool lose_some_wakes(struct sley_reactor *r)
 {
     static SLEY_ATOMIC(unsigned) count;
-    (void)r;
-    return atomic_fetch_add_explicit(&count, 1, memory_order_relaxed) % 7000 >= 6980;
+    const bool foreign = r->sched && sley_sched_current() != r->sched;
+    return foreign && atomic_fetch_add_explicit(&count, 1, memory_order_relaxed) % 500 >= 480;
 }
 
 static bool clobber_errno(struct sley_reactor *r)
