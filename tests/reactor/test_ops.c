@@ -537,7 +537,7 @@ FIBER_TEST(recv_all_of_much_takes_turns, "")
     struct sley_io_op op = {0};
     size_t before = 0, most = 0;
     io_start_all(&op, &fd, SLEY_IO_RECV, data, bytes);
-    while (!done_now(&op.wait)) {
+    while (!sley_wait_done(&op.wait)) {
         most = op.done_bytes - before > most ? op.done_bytes - before : most;
         before = op.done_bytes;
         CHECK_INT(look(SLEY_NEVER), >=, 0);

@@ -2,7 +2,6 @@
 #ifndef SLEY_TESTS_REACTOR_URING_PORT_H
 #define SLEY_TESTS_REACTOR_URING_PORT_H
 
-#include "harness.h"
 #include "reactor/uring/uring.h"
 
 extern const struct sley_reactor_factory uring_tested;

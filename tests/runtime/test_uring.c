@@ -91,7 +91,7 @@ SLEY_TEST(workers_that_share_tasks_refuse_a_ring_and_say_so, "")
     CHECK_RC(sley_runtime_init(&rt, &o), -ENOTSUP);
     CHECK_STR(why, "reactor poll cannot be shared by several workers. ");
     o.reactors = uring_first; /* the next one is tried */
-    CHECK_STR(describe(&o), "executor stealing, reactor epoll; reactor uring cannot be shared by several workers");
+    CHECK_STR(describe(&o), "executor stealing (2 workers), reactor epoll; reactor uring cannot be shared by several workers");
 }
 
 SLEY_TEST(forbidden_uring_falls_back_and_the_reason_is_told, "URING-14")
