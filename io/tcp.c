@@ -262,9 +262,8 @@ static void tcp_abort(struct sley_stream *s)
     struct sley_reactor *r = sley_fd_enter(&t->fd);
     if (t->fd.number >= 0 && !(fd_state(&t->fd) & SLEY_FD_CLOSING)) {
         (void)sley_tcp_set_reset_on_close(t, true);
-        struct sley_io_op op = {0};
-        /* on a readiness reactor, and where nothing is in flight, a close is over when its start returns */
-        sley_fd_close_start(&op, &t->fd);
+        struct sley_io_op op = {.fd = &t->fd, .code = SLEY_IO_CLOSE, .flags = SLEY_IO_UNHEARD};
+        sley_io_submit(&op); /* it is done when this returns; the number may be given back later */
     }
     sley_reactor_leave(r);
 }

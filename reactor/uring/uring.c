@@ -136,6 +136,10 @@ static void close_now(struct sley_fd *fd)
 void sley__uring_end(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t result)
 {
     sley__uring_remove(slot, op);
+    if (SLEY_UNLIKELY(slot->is_abandoned) && !slot->armed) {
+        slot->is_abandoned = false;
+        close_now(op->fd); /* before this one is told: its waiter may give the memory back */
+    }
     sley_io_complete(&r->base, op, result);
     if (SLEY_UNLIKELY(slot->closer != NULL) && !slot->armed) {
         struct sley_io_op *closer = slot->closer;
@@ -153,10 +157,17 @@ static void submit_close(struct sley__uring *r, struct sley_io_op *op)
         sley_io_finish(op, 0);
         return;
     }
-    sley_io_arm(&r->base, op);
-    slot->closer = op;
+    if (op->flags & SLEY_IO_UNHEARD) {
+        slot->is_abandoned = true;
+    } else {
+        sley_io_arm(&r->base, op);
+        slot->closer = op;
+    }
     for (struct sley_io_op *armed = slot->armed; armed; armed = armed->next) {
         sley__uring_ask(r, armed);
+    }
+    if (slot->is_abandoned) {
+        sley_io_finish(op, 0);
     }
 }
 

@@ -46,6 +46,7 @@ struct sley__uring_opts {
 struct sley__uring_slot {
     struct sley_io_op *armed;  /* the newest; each names one that is older. Without `closer` */
     struct sley_io_op *closer; /* the CLOSE that waits until nothing is armed */
+    bool is_abandoned;         /* a CLOSE without anybody who waits for it */
     bool is_pollable;          /* it has been looked whether it is a file or a directory */
     bool is_dry;               /* the last receive has left nothing behind */
 };

@@ -22,7 +22,18 @@
 #define IO_TEST_ON_UV(name, ids)
 #endif
 
-/** A case whose body is a fiber, run once on epoll, once on poll(2), and once on libuv where it is built. The body returns 0. */
+/* meson says whether this build has it; a kernel that has not skips the case */
+#ifdef IO_URING
+#include <sley/reactor_uring.h>
+#define IO_TEST_ON_URING(name, ids)                                                                \
+    SLEY_TEST(name##_on_uring, ids) {                                                              \
+        io_run(&sley_reactor_uring, &name##__type, NULL);                                          \
+    }
+#else
+#define IO_TEST_ON_URING(name, ids)
+#endif
+
+/** A case whose body is a fiber, run once on epoll, once on poll(2), and once on libuv and on io_uring if they are built in. The body returns 0. */
 #define IO_TEST(name, ids)                                                                         \
     static int name(void *unused);                                                                 \
     SLEY_FIBER(name, void)                                                                         \
@@ -33,6 +44,7 @@
         io_run(&sley_reactor_poll2, &name##__type, NULL);                                          \
     }                                                                                              \
     IO_TEST_ON_UV(name, ids)                                                                       \
+    IO_TEST_ON_URING(name, ids)                                                                    \
     static int name(void *unused __attribute__((unused)))
 
 /**

@@ -551,7 +551,7 @@ IO_TEST(tcp_op_that_lost_against_a_deadline_writes, "")
     sley_stream_read_start(&op, &p.a.stream, buf, sizeof buf);
     CHECK_INT(sley_await_until(&op.wait, sley_after_ns(2 * SLEY_MS)), ==, -ETIMEDOUT);
     sley_stream_write_all_start(&op, &p.a.stream, "abcd", 4, NULL);
-    CHECK(sley_wait_done(&op.wait));
+    CHECK(sley_wait_done(&op.wait) || !(sley_sched_current()->reactor->ops->caps & SLEY_REACTOR_CAP_READINESS));
     CHECK_INT(sley_select(waits, 1, 0), ==, 0);
     CHECK_INT(op.wait.result, ==, 0);
     CHECK_INT(sley_stream_read(&p.b.stream, buf, sizeof buf), ==, 4);

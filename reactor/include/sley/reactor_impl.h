@@ -31,7 +31,8 @@ struct sley_reactor_ops {
     /**
      * Required. Does the op or arms it. It has begun (sley_wait_begin) and is admitted; the reactor either finishes it here
      * (sley_io_finish) or arms it (sley_io_arm) and completes it later (sley_io_complete), each once. SLEY_IO_CLOSE: the
-     * descriptor says CLOSING; cancel what is armed, and close(2) when nothing holds it any more.
+     * descriptor says CLOSING; cancel what is armed, and close(2) when nothing holds it any more. With SLEY_IO_UNHEARD the op is
+     * finished here in any case, and the number given back before the last of what was armed is told.
      * Must not block. Thread: owner. Must not run tasks.
      */
     void (*submit)(struct sley_reactor *self, struct sley_io_op *op);
@@ -137,6 +138,8 @@ enum {
     SLEY_FD_WAY_MASK = 3 << 22,
     SLEY_FD_BLOCKS = 1 << 30,
 };
+
+enum { SLEY_IO_UNHEARD = 0x80 }; /* in op->flags of a CLOSE: nobody waits, and the op is gone when submit returns */
 
 enum {
     SLEY_IO_SHARE_BYTES = 1 << 20,   /**< what one try of an ALL op moves at most: others want their turn */
