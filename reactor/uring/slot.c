@@ -54,4 +54,7 @@ void sley__uring_each(struct sley__uring *r, void (*fn)(struct sley__uring *r, s
             fn(r, op);
         }
     }
+    for (struct sley_io_op *op = r->loose.armed; op; op = op->next) {
+        fn(r, op);
+    }
 }

@@ -23,11 +23,23 @@ static unsigned length(const struct sley_io_op *op)
 /** A readiness that the kernel should have waited for by itself. */
 static unsigned readiness(const struct sley_io_op *op)
 {
-    return op->code == SLEY_IO_SEND || op->code == SLEY_IO_SENDMSG || op->code == SLEY_IO_CONNECT ? SLEY_IO_OUT : SLEY_IO_IN;
+    switch (op->code) {
+    case SLEY_IO_SEND:
+    case SLEY_IO_SENDMSG:
+    case SLEY_IO_CONNECT:
+    case SLEY_IO_SEND_ZC:
+        return SLEY_IO_OUT;
+    default:
+        return SLEY_IO_IN;
+    }
 }
 
 static void describe_other(struct io_uring_sqe *sqe, struct sley_io_op *op)
 {
+    if (op->code > SLEY_IO_CLOSE) {
+        sley__uring_describe_file(sqe, op);
+        return;
+    }
     const int number = op->fd->number;
     switch (op->code) {
     case SLEY_IO_ACCEPT:
@@ -42,7 +54,7 @@ static void describe_other(struct io_uring_sqe *sqe, struct sley_io_op *op)
     case SLEY_IO_SENDMSG:
         io_uring_prep_sendmsg(sqe, number, op->buf, MSG_NOSIGNAL);
         break;
-    default: /* POLL: ERR and HUP are reported in any case */
+    default: /* ERR and HUP are reported in any case */
         io_uring_prep_poll_add(sqe, number, (unsigned)op->len & (SLEY_IO_IN | SLEY_IO_OUT));
         break;
     }
@@ -109,7 +121,7 @@ static void queue_if_due(struct sley__uring *r, struct sley_io_op *op)
     const uint8_t stage = op->stage;
     op->stage &= (uint8_t)~(uint32_t)(SLEY__URING_DUE | SLEY__URING_CANCEL_DUE);
     if (stage & SLEY__URING_DUE) {
-        sley__uring_queue(r, sley__uring_find(r, op->fd->number), op);
+        sley__uring_queue(r, sley__uring_slot_of(r, op), op);
         if ((stage & SLEY__URING_CANCELLED) && !(op->stage & SLEY__URING_DUE)) {
             queue_cancel(r, op);
         }
@@ -140,7 +152,11 @@ void sley__uring_end(struct sley__uring *r, struct sley__uring_slot *slot, struc
         slot->is_abandoned = false;
         close_now(op->fd); /* before this one is told: its waiter may give the memory back */
     }
-    sley_io_complete(&r->base, op, result);
+    if (SLEY_UNLIKELY(op->code > SLEY_IO_CLOSE)) {
+        sley_file_complete(&r->base, sley_file_of(op), result);
+    } else {
+        sley_io_complete(&r->base, op, result);
+    }
     if (SLEY_UNLIKELY(slot->closer != NULL) && !slot->armed) {
         struct sley_io_op *closer = slot->closer;
         slot->closer = NULL;
@@ -176,14 +192,14 @@ static int32_t try_here(struct sley__uring *r, struct sley_io_op *op)
 {
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
     struct stat st;
-    if (op->code == SLEY_IO_POLL && !slot->is_pollable) {
+    if (op->code == SLEY_IO_POLL && slot->kind != SLEY__URING_OTHER) {
         if (fstat(op->fd->number, &st) < 0) {
             return -errno;
         }
         if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
             return -EPERM; /* the kernel calls them always ready; waiting for one is a mistake */
         }
-        slot->is_pollable = true;
+        slot->kind = S_ISBLK(st.st_mode) ? SLEY__URING_FILE : SLEY__URING_OTHER;
     } else if (op->code == SLEY_IO_CONNECT && op->len >= sizeof(sa_family_t)) {
         const struct sockaddr_un *addr = op->buf;
         if (addr->sun_family == AF_UNIX) {
@@ -241,7 +257,8 @@ static int adopt(struct sley_reactor *self, struct sley_fd *fd)
     if (slot->armed) {
         return -EEXIST;
     }
-    slot->is_pollable = slot->is_dry = false;
+    slot->is_dry = false;
+    slot->kind = SLEY__URING_UNKNOWN;
     return 0;
 }
 
@@ -287,4 +304,5 @@ const struct sley_reactor_ops sley__uring_ops = {
     .wake = wake,
     .pollable_fd = pollable_fd,
     .destroy = destroy,
+    .submit_file = sley__uring_submit_file,
 };

@@ -2,6 +2,7 @@
 #ifndef SLEY_REACTOR_URING_URING_H
 #define SLEY_REACTOR_URING_URING_H
 
+#include <sley/file_impl.h>
 #include <sley/reactor_uring.h>
 
 #include "kernel.h"
@@ -42,12 +43,14 @@ struct sley__uring_opts {
     int (*enter)(struct sley__uring *r, unsigned submit_count, unsigned least, unsigned flags, void *arg, size_t bytes);
 };
 
+enum sley__uring_number { SLEY__URING_UNKNOWN, SLEY__URING_FILE, SLEY__URING_OTHER };
+
 /* What is known of a descriptor's number. */
 struct sley__uring_slot {
     struct sley_io_op *armed;  /* the newest; each names one that is older. Without `closer` */
     struct sley_io_op *closer; /* the CLOSE that waits until nothing is armed */
     bool is_abandoned;         /* a CLOSE without anybody who waits for it */
-    bool is_pollable;          /* it has been looked whether it is a file or a directory */
+    uint8_t kind;              /* enum sley__uring_number: asked when an op wants to know */
     bool is_dry;               /* the last receive has left nothing behind */
 };
 
@@ -72,6 +75,8 @@ struct sley__uring {
     uint64_t bell_count;    /* where it is read to, without POLL_MULTI */
     struct sley__uring_slot **chunks; /* by descriptor number; chunks never move, their directory does */
     uint32_t chunk_count;
+    struct sley__uring_slot loose; /* of ops without a descriptor */
+    uint64_t opcodes;              /* bit n: the kernel knows it; 0: not asked yet */
 };
 
 /* in op->stage */
@@ -114,6 +119,11 @@ SLEY_INLINE void sley__uring_remove(struct sley__uring_slot *slot, const struct 
     *at = op->next;
 }
 
+SLEY_INLINE struct sley__uring_slot *sley__uring_slot_of(struct sley__uring *r, const struct sley_io_op *op)
+{
+    return op->fd ? sley__uring_find(r, op->fd->number) : &r->loose;
+}
+
 /** What has been put into the submission queue and the kernel has not taken. */
 SLEY_INLINE unsigned sley__uring_unsubmitted(const struct sley__uring *r)
 {
@@ -141,6 +151,9 @@ int sley__uring_enter(struct sley__uring *r, uint64_t timeout_ns);
 /** A place in the submission queue, perhaps after emptying it; NULL: the kernel takes nothing at the moment. */
 struct io_uring_sqe *sley__uring_place(struct sley__uring *r);
 
+/** Does the kernel know this IORING_OP_*? */
+bool sley__uring_knows(struct sley__uring *r, uint32_t opcode);
+
 /* slot.c */
 
 int sley__uring_make_slot(struct sley__uring *r, int number);
@@ -156,6 +169,14 @@ int sley__uring_drain(struct sley__uring *r);
 void sley__uring_arm_bell(struct sley__uring *r);
 /** The kernel refuses what is in the submission queue: its ops end with @p rc. */
 void sley__uring_refuse(struct sley__uring *r, int32_t rc);
+
+/* file.c */
+
+void sley__uring_submit_file(struct sley_reactor *self, struct sley_file_op *op);
+void sley__uring_describe_file(struct io_uring_sqe *sqe, struct sley_io_op *io);
+void sley__uring_file_completed(struct sley__uring *r, struct sley_io_op *io, int32_t res, uint32_t flags);
+/** It ends without a completion; sley__uring_end follows. */
+void sley__uring_file_refused(struct sley_io_op *io, int32_t rc);
 
 /* uring.c: what goes in */
 

@@ -108,8 +108,12 @@ static int32_t verdict(struct sley__uring *r, struct sley_io_op *op, int32_t res
 
 static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t res, uint32_t flags)
 {
-    struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
     r->flying_count--;
+    if (SLEY_UNLIKELY(op->code > SLEY_IO_CLOSE)) {
+        sley__uring_file_completed(r, op, res, flags);
+        return;
+    }
+    struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
     if (SLEY_UNLIKELY(op->stage & SLEY__URING_POLLING)) {
         op->stage &= (uint8_t)~(uint32_t)SLEY__URING_POLLING;
         res = res < 0 ? res : -EINTR; /* it is ready: once more */
@@ -156,7 +160,8 @@ void sley__uring_refuse(struct sley__uring *r, int32_t rc)
         if (sqe->user_data > SLEY__URING_BELL) {
             struct sley_io_op *op = (struct sley_io_op *)(uintptr_t)sqe->user_data;
             r->flying_count--;
-            sley__uring_end(r, sley__uring_find(r, op->fd->number), op, rc);
+            sley__uring_file_refused(op, rc);
+            sley__uring_end(r, sley__uring_slot_of(r, op), op, rc);
         }
     }
     io_uring_smp_store_release(sq->ktail, sq->sqe_tail);

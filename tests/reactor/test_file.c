@@ -267,7 +267,7 @@ FIBER_TEST(opens_that_are_cancelled_leave_no_descriptor, "REACT-22")
             CHECK_INT(close(ops[i].io.out_number), ==, 0);
         }
     }
-    CHECK_INT(opened, <, N);
+    CHECK(IS_URING || opened < N); /* a path that the kernel knows by heart is opened at once */
     CHECK_UINT(open_count(), ==, before);
     CHECK_RC(unlink_at(dir, "o", 0), 0);
     drop_dir(dir);

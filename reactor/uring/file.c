@@ -1,0 +1,235 @@
+/* Ops of files and paths, and the zero-copy send: those that the kernel of this ring knows. The others go the generic way. */
+#include "checker.h"
+#include "uring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+/* in op->at.native[0] of a SEND_ZC, which uses it from its start on */
+static char sent_plain[1];   /* this socket knows no zero copy: what has been asked for first has ended, or is about to */
+static char sent_already[1]; /* its result has been told; the buffer is the kernel's still */
+
+static const uint8_t opcodes[SLEY__IO_FILE_END - SLEY_IO_READ] = {
+    [SLEY_IO_READ - SLEY_IO_READ] = IORING_OP_READ,
+    [SLEY_IO_WRITE - SLEY_IO_READ] = IORING_OP_WRITE,
+    [SLEY_IO_READV - SLEY_IO_READ] = IORING_OP_READV,
+    [SLEY_IO_WRITEV - SLEY_IO_READ] = IORING_OP_WRITEV,
+    [SLEY_IO_READ_FIXED - SLEY_IO_READ] = IORING_OP_READ,
+    [SLEY_IO_WRITE_FIXED - SLEY_IO_READ] = IORING_OP_WRITE,
+    [SLEY_IO_SEND_ZC - SLEY_IO_READ] = IORING_OP_SEND_ZC,
+    [SLEY_IO_OPEN - SLEY_IO_READ] = IORING_OP_OPENAT,
+    [SLEY_IO_FSYNC - SLEY_IO_READ] = IORING_OP_FSYNC,
+    [SLEY_IO_FDATASYNC - SLEY_IO_READ] = IORING_OP_FSYNC,
+    [SLEY_IO_STAT - SLEY_IO_READ] = IORING_OP_STATX,
+    [SLEY_IO_FALLOCATE - SLEY_IO_READ] = IORING_OP_FALLOCATE,
+    [SLEY_IO_RENAME - SLEY_IO_READ] = IORING_OP_RENAMEAT,
+    [SLEY_IO_UNLINK - SLEY_IO_READ] = IORING_OP_UNLINKAT,
+    [SLEY_IO_MKDIR - SLEY_IO_READ] = IORING_OP_MKDIRAT,
+};
+
+/* ---- which ---------------------------------------------------------------------------------------------------------------- */
+
+static bool is_file(struct sley__uring_slot *slot, int number)
+{
+    struct stat st;
+    if (slot->kind == SLEY__URING_UNKNOWN && fstat(number, &st) == 0) {
+        const bool file = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode);
+        slot->kind = file ? SLEY__URING_FILE : S_ISDIR(st.st_mode) ? SLEY__URING_UNKNOWN : SLEY__URING_OTHER;
+    }
+    return slot->kind == SLEY__URING_FILE;
+}
+
+/** Pipes and the like are tried and waited for as on other reactors: a write to one without a reader would raise SIGPIPE here. */
+static bool is_native(struct sley__uring *r, const struct sley_file_op *op)
+{
+    const uint8_t opcode = opcodes[op->io.code - SLEY_IO_READ];
+    if (opcode == 0 || !sley__uring_knows(r, opcode)) {
+        return false;
+    }
+    switch (opcode) {
+    case IORING_OP_READ:
+    case IORING_OP_WRITE:
+    case IORING_OP_READV:
+    case IORING_OP_WRITEV:
+        return is_file(sley__uring_find(r, op->io.fd->number), op->io.fd->number);
+    default:
+        return true;
+    }
+}
+
+/* ---- in --------------------------------------------------------------------------------------------------------------------- */
+
+static void describe_path(struct io_uring_sqe *sqe, const struct sley_file_op *op)
+{
+    switch (op->io.code) {
+    case SLEY_IO_OPEN:
+        io_uring_prep_openat(sqe, op->dir, op->a.path, (int)op->how | O_CLOEXEC, (mode_t)op->mode);
+        break;
+    case SLEY_IO_RENAME:
+        io_uring_prep_renameat(sqe, op->dir, op->a.path, op->to_dir, op->b.to_path, op->how);
+        break;
+    case SLEY_IO_UNLINK:
+        io_uring_prep_unlinkat(sqe, op->dir, op->a.path, (int)op->how);
+        break;
+    default:
+        io_uring_prep_mkdirat(sqe, op->dir, op->a.path, (mode_t)op->mode);
+        break;
+    }
+}
+
+static void describe_send(struct io_uring_sqe *sqe, const struct sley_file_op *op, unsigned len)
+{
+    if (op->at.native[0] == sent_plain) {
+        io_uring_prep_send(sqe, op->io.fd->number, op->io.buf, len, MSG_NOSIGNAL);
+    } else {
+        io_uring_prep_send_zc(sqe, op->io.fd->number, op->io.buf, len, MSG_NOSIGNAL, 0);
+    }
+}
+
+void sley__uring_describe_file(struct io_uring_sqe *sqe, struct sley_io_op *io)
+{
+    struct sley_file_op *op = sley_file_of(io);
+    const int number = io->fd ? io->fd->number : -1;
+    const unsigned len = (unsigned)(io->len < SLEY_IO_CALL_BYTES ? io->len : SLEY_IO_CALL_BYTES);
+    switch (io->code) {
+    case SLEY_IO_READ:
+    case SLEY_IO_READ_FIXED:
+        io_uring_prep_read(sqe, number, io->buf, len, op->offset);
+        break;
+    case SLEY_IO_WRITE:
+    case SLEY_IO_WRITE_FIXED:
+        io_uring_prep_write(sqe, number, io->buf, len, op->offset);
+        break;
+    case SLEY_IO_READV:
+        io_uring_prep_readv(sqe, number, io->buf, len, op->offset);
+        break;
+    case SLEY_IO_WRITEV:
+        io_uring_prep_writev(sqe, number, io->buf, len, op->offset);
+        break;
+    case SLEY_IO_SEND_ZC:
+        describe_send(sqe, op, len);
+        break;
+    case SLEY_IO_FSYNC:
+        io_uring_prep_fsync(sqe, number, 0);
+        break;
+    case SLEY_IO_FDATASYNC:
+        io_uring_prep_fsync(sqe, number, IORING_FSYNC_DATASYNC);
+        break;
+    case SLEY_IO_FALLOCATE:
+        io_uring_prep_fallocate(sqe, number, (int)op->how, (off_t)op->offset, (off_t)io->len);
+        break;
+    case SLEY_IO_STAT:
+        io_uring_prep_statx(sqe, io->fd ? number : op->dir, io->fd ? "" : op->a.path,
+                            (int)op->how | (io->fd ? AT_EMPTY_PATH : 0), op->mode, io->buf);
+        break;
+    default:
+        describe_path(sqe, op);
+        break;
+    }
+}
+
+void sley__uring_submit_file(struct sley_reactor *self, struct sley_file_op *op)
+{
+    struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
+    if (r->ending) {
+        sley_file_finish(op, -ECANCELED);
+    } else if (!is_native(r, op)) {
+        sley_file_generic(self, op);
+    } else {
+        struct sley__uring_slot *slot = sley__uring_slot_of(r, &op->io);
+        op->at.native[0] = NULL;
+        sley_file_arm(self, op);
+        sley__uring_push(slot, &op->io);
+        sley__uring_queue(r, slot, &op->io);
+    }
+}
+
+/* ---- out -------------------------------------------------------------------------------------------------------------------- */
+
+static void filled(const struct sley_io_op *io, int32_t res)
+{
+    if (io->code == SLEY_IO_READ || io->code == SLEY_IO_READ_FIXED) {
+        sley__uring_filled(io->buf, (size_t)res);
+    } else if (io->code == SLEY_IO_STAT) {
+        sley__uring_filled(io->buf, sizeof(struct statx));
+    } else if (io->code == SLEY_IO_READV) {
+        const struct iovec *iov = io->buf;
+        for (size_t left = (size_t)res; left > 0; iov++) {
+            const size_t here = iov->iov_len < left ? iov->iov_len : left;
+            sley__uring_filled(iov->iov_base, here);
+            left -= here;
+        }
+    }
+}
+
+/** Two completions: the result; then, if the first announced it, that the buffer is free. */
+static void send_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_file_op *op, int32_t res,
+                           uint32_t flags)
+{
+    if (!(flags & IORING_CQE_F_NOTIF)) {
+        op->result = res;
+        op->at.native[0] = sent_already;
+        sley_file_sent(op, res);
+    }
+    if (flags & IORING_CQE_F_MORE) {
+        r->flying_count++;
+        return;
+    }
+    sley__uring_end(r, slot, &op->io, op->result);
+}
+
+/** The socket cannot do without copying; that may take two completions, too. */
+static bool is_unknown(struct sley_file_op *op, int32_t res, uint32_t flags)
+{
+    if (op->at.native[0] == NULL && res == -EOPNOTSUPP) {
+        op->at.native[0] = sent_plain;
+        return true;
+    }
+    return op->at.native[0] == sent_plain && (flags & IORING_CQE_F_NOTIF);
+}
+
+void sley__uring_file_completed(struct sley__uring *r, struct sley_io_op *io, int32_t res, uint32_t flags)
+{
+    struct sley_file_op *op = sley_file_of(io);
+    struct sley__uring_slot *slot = sley__uring_slot_of(r, io);
+    const bool cancelled = io->stage & SLEY__URING_CANCELLED;
+    if (io->stage & SLEY__URING_POLLING) {
+        io->stage &= (uint8_t)~(uint32_t)SLEY__URING_POLLING;
+        res = res < 0 ? res : -EINTR;
+    } else if (io->code == SLEY_IO_SEND_ZC && is_unknown(op, res, flags)) {
+        if (flags & IORING_CQE_F_MORE) {
+            r->flying_count++;
+            return;
+        }
+        res = -EINTR;
+        flags = 0;
+    }
+    if ((res == -EINTR || (res == -EAGAIN && io->fd)) && !(flags & (IORING_CQE_F_MORE | IORING_CQE_F_NOTIF))) {
+        if (!cancelled) {
+            io->stage |= res == -EAGAIN ? SLEY__URING_POLLING : 0;
+            sley__uring_queue(r, slot, io);
+            return;
+        }
+        res = -ECANCELED;
+    }
+    if (io->code == SLEY_IO_SEND_ZC) {
+        send_completed(r, slot, op, res, flags);
+        return;
+    }
+    if (res >= 0 && io->code == SLEY_IO_OPEN) {
+        io->out_number = res;
+        res = 0;
+    } else if (res >= 0) {
+        filled(io, res);
+    }
+    sley__uring_end(r, slot, io, res);
+}
+
+void sley__uring_file_refused(struct sley_io_op *io, int32_t rc)
+{
+    if (io->code == SLEY_IO_SEND_ZC) {
+        sley_file_sent(sley_file_of(io), rc);
+    }
+}
