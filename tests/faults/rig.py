@@ -16,6 +16,11 @@ class Fault(Exception):
     """The server, or a client, did not do what it has to."""
 
 
+def not_here(fault):
+    """Did the server say that it cannot have its reactor on this kernel?"""
+    return 'reactor uring did not start' in str(fault)
+
+
 def wait_for(condition, seconds):
     end = time.monotonic() + seconds
     while not condition():
