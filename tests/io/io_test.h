@@ -33,7 +33,7 @@
 #define IO_TEST_ON_URING(name, ids)
 #endif
 
-/** A case whose body is a fiber, run once on epoll, once on poll(2), and once on libuv and on io_uring if they are built in. The body returns 0. */
+/** A case whose body is a fiber, run on epoll, poll(2), libuv and io_uring, as far as they are built in. The body returns 0. */
 #define IO_TEST(name, ids)                                                                         \
     static int name(void *unused);                                                                 \
     SLEY_FIBER(name, void)                                                                         \
