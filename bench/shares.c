@@ -1,4 +1,5 @@
 /* What the shares executor promises: three busy queues get their shares, and a queue with a latency is served in time beside two.
+ * Shares are of CPU time; lateness is that of the wall clock, and ("own") without what the thread spent waiting for a processor.
  *
  * usage: shares [--seconds N] [--csv FILE] */
 #include <inttypes.h>
@@ -10,7 +11,9 @@
 #include <sley/shares.h>
 #include <sley/sley.h>
 
-enum { BUSY = 3, WAKES_MAX = 20000 };
+enum { BUSY = 3, WAKES_MAX = 20000, GAPS = 1024 };
+
+#define GAP_NS (20 * SLEY_US) /* a turn of a busy loop takes less than one */
 
 static uint64_t end_ns;
 
@@ -24,6 +27,35 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * SLEY_S + (uint64_t)t.tv_nsec;
 }
 
+/* When this thread had no processor: a busy loop that looks at the clock finds a gap. The system's doing, or its host's. */
+static struct gap {
+    uint64_t from_ns, to_ns;
+} gaps[GAPS];
+static unsigned gap_count;
+
+static uint64_t note_gap(uint64_t last_ns)
+{
+    const uint64_t now = sley_now_ns();
+    if (now - last_ns > GAP_NS) {
+        gaps[gap_count++ % GAPS] = (struct gap){last_ns, now};
+    }
+    return now;
+}
+
+/** What of the time since @p due_ns was in gaps. */
+static uint64_t lost_ns(uint64_t due_ns)
+{
+    uint64_t lost = 0;
+    for (unsigned i = 1; i <= GAPS && i <= gap_count; i++) {
+        const struct gap *g = &gaps[(gap_count - i) % GAPS];
+        if (g->to_ns <= due_ns) {
+            break;
+        }
+        lost += g->to_ns - (g->from_ns > due_ns ? g->from_ns : due_ns);
+    }
+    return lost;
+}
+
 struct busy {
     uint64_t *ret_cpu_ns;
 };
@@ -34,10 +66,12 @@ static int compute(struct busy *a)
     int rc = 0;
     uint64_t since = cpu_ns();
     while (rc == 0 && sley_now_ns() < end_ns) {
+        uint64_t last = sley_now_ns();
         while (!sley_need_preempt()) {
             for (int i = 0; i < 200; i++) {
                 sink++;
             }
+            last = note_gap(last);
         }
         *a->ret_cpu_ns += cpu_ns() - since;
         rc = sley_yield();
@@ -48,11 +82,11 @@ static int compute(struct busy *a)
 SLEY_FIBER(compute, struct busy)
 
 struct served {
-    uint64_t *late_ns;
+    uint64_t *late_ns, *own_ns;
     uint32_t *count;
 };
 
-/** Sleeps for 2 to 4 ms, again and again, and notes how much later than asked for it runs. */
+/** Sleeps for 2 to 4 ms, again and again, and notes how much later than asked for it runs, and how much of that is not the system's. */
 static int be_served(struct served *a)
 {
     uint64_t random = 88172645463325252u;
@@ -61,7 +95,9 @@ static int be_served(struct served *a)
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
         const uint64_t due = sley_after_ns(2 * SLEY_MS + random % (2 * SLEY_MS));
         rc = sley_sleep_until(due);
-        a->late_ns[(*a->count)++] = sley_now_ns() - due;
+        const uint64_t late = sley_now_ns() - due, lost = lost_ns(due);
+        a->late_ns[*a->count] = late;
+        a->own_ns[(*a->count)++] = late - lost;
     }
     return rc;
 }
@@ -124,33 +160,38 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int bench_latency(struct bench *b, uint64_t seconds, uint64_t latency_ns)
+static void tell_late(const struct bench *b, uint64_t latency_ns, const char *which, uint64_t *late, uint32_t n)
 {
-    static uint64_t late[WAKES_MAX];
     static const double points[] = {50, 90, 99, 99.9, 100};
-    const struct sley_shares_queue_opts opts[BUSY] = {
-        {.name = "busy", .shares = 500}, {.name = "busy", .shares = 500}, {.name = "quick", .latency_ns = latency_ns}};
-    uint64_t cpu[2] = {0};
-    uint32_t n = 0;
-    int rc = begin(b, opts, &(struct sley_shares_opts){.slice_ns = 10 * SLEY_MS}, seconds);
-    for (int i = 0; i < 2 && rc == 0; i++) {
-        rc = sley_shares_spawn(&b->queues[i], &compute__type, &(struct busy){.ret_cpu_ns = &cpu[i]}, NULL);
-    }
-    rc = rc < 0 ? rc : sley_shares_spawn(&b->queues[2], &be_served__type, &(struct served){.late_ns = late, .count = &n}, NULL);
-    rc = rc < 0 ? rc : finish(b);
-    if (rc < 0 || n == 0) {
-        return rc;
-    }
     qsort(late, n, sizeof late[0], by_size);
-    printf("latency_ms=%.1f wakes=%u", (double)latency_ns / 1e6, (unsigned)n);
+    printf("latency_ms=%.1f time=%s wakes=%u", (double)latency_ns / 1e6, which, (unsigned)n);
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
         printf(" p%g_us=%.0f", points[i], (double)late[(uint32_t)((double)(n - 1) * points[i] / 100)] / 1e3);
     }
     printf("\n");
     for (uint32_t i = 0; i < n && b->csv; i++) {
-        fprintf(b->csv, "late,%s,%.3f,%.6f\n", latency_ns ? "1 ms" : "none", (double)late[i] / 1e3, (double)(i + 1) / n);
+        fprintf(b->csv, "%s,%s,%.3f,%.6f\n", which, latency_ns ? "1 ms" : "none", (double)late[i] / 1e3, (double)(i + 1) / n);
     }
-    return 0;
+}
+
+static int bench_latency(struct bench *b, uint64_t seconds, uint64_t latency_ns)
+{
+    static uint64_t late[WAKES_MAX], own[WAKES_MAX];
+    const struct sley_shares_queue_opts opts[BUSY] = {
+        {.name = "busy", .shares = 500}, {.name = "busy", .shares = 500}, {.name = "quick", .latency_ns = latency_ns}};
+    const struct served args = {.late_ns = late, .own_ns = own, .count = &(uint32_t){0}};
+    uint64_t cpu[2] = {0};
+    int rc = begin(b, opts, &(struct sley_shares_opts){.slice_ns = 10 * SLEY_MS}, seconds);
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        rc = sley_shares_spawn(&b->queues[i], &compute__type, &(struct busy){.ret_cpu_ns = &cpu[i]}, NULL);
+    }
+    rc = rc < 0 ? rc : sley_shares_spawn(&b->queues[2], &be_served__type, &args, NULL);
+    rc = rc < 0 ? rc : finish(b);
+    if (rc == 0 && *args.count > 0) {
+        tell_late(b, latency_ns, "wall", late, *args.count);
+        tell_late(b, latency_ns, "own", own, *args.count);
+    }
+    return rc;
 }
 
 int main(int argc, char **argv)

@@ -11,8 +11,10 @@ enum {
     LANES = SLEY_SHARES_QUEUES_MAX + 1,
     RECIPROCAL_BITS = 22, /* as glommio: a share of 1000 gets 4194, which is off by less than a ten-thousandth */
     VRUNTIME_SHIFT = 12,
-    ASKS_BY_CLOCK = 64, /* questions of a slice that read the clock before a thread is asked to watch it */
+    ASKS_BY_CLOCK = 64, /* questions of a slice that read the clock before a timer is armed */
 };
+
+#define LONG_NS       (50 * SLEY_US)         /* a queue whose tasks ran for so long at a time is metered by CPU time from then on */
 
 #define CHARGE_MAX_NS (UINT64_C(1) << 41)   /* its product with a reciprocal fits into 64 bits */
 #define VRUNTIME_LIMIT (UINT64_C(1) << 62) /* from here on all are set back together */
@@ -29,7 +31,7 @@ static struct sley_lane *lane_of(struct sley_sched *s, const struct sley_shares_
 
 static void set_word(struct sley_sched *s, uint32_t value)
 {
-    /* relaxed: a hint; sley__slice_watch publishes it to the one who will change it */
+    /* relaxed: this thread's own, and its signal handler's */
     atomic_store_explicit(&s->preempt, value, memory_order_relaxed);
 }
 
@@ -127,39 +129,24 @@ static void lane_ready(struct sley_local *self, struct sley_sched *s, uint32_t l
     }
 }
 
-/** From now on the current task may ask by a load, if there is somebody who watches the time. */
-static void watch(struct sley_shares *ex, struct sley_sched *s, bool rouse)
+/** From now on the current task may ask by a load, if this thread will be told of the slice's end. */
+static void watch(struct sley_shares *ex, struct sley_sched *s)
 {
-    if (ex->is_real) {
-        set_word(s, 0); /* before the deadline is known: else its end might be wiped out */
+    ex->is_watched = sley__slice_watch(&ex->slice, ex->slice_end_ns);
+    if (ex->is_watched) {
+        set_word(s, 0);
+        if (s->ops->now_ns(s) >= ex->slice_end_ns) {
+            set_word(s, 1); /* it may have been told just before */
+        }
     }
-    ex->is_watched = ex->is_real && sley__slice_watch(&ex->slice, ex->slice_end_ns, rouse);
-    if (!ex->is_watched) {
-        set_word(s, 1);
-    }
-}
-
-/** What other programs take from this thread is no queue's: two system calls for a slice that is long anyway. */
-static void meter(struct sley_shares *ex, uint64_t now_ns)
-{
-    ex->metered_ns = now_ns;
-    ex->cpu_ns = ex->is_watched ? sley__slice_cpu_ns() : 0;
-}
-
-static uint64_t spent_ns(const struct sley_shares *ex, uint64_t from_ns, uint64_t now_ns)
-{
-    return ex->is_watched ? ex->metered_ns - from_ns + (sley__slice_cpu_ns() - ex->cpu_ns) : now_ns - from_ns;
 }
 
 static bool need_preempt(struct sley_local *self, struct sley_sched *s)
 {
     struct sley_shares *ex = of(self);
-    const uint64_t now = s->ops->now_ns(s);
-    if (!ex->over && now < ex->slice_end_ns) {
-        const bool was_watched = ex->is_watched;
-        watch(ex, s, ++ex->ask_count > ASKS_BY_CLOCK);
-        if (ex->is_watched != was_watched) {
-            meter(ex, now);
+    if (!ex->over && s->ops->now_ns(s) < ex->slice_end_ns) {
+        if (ex->is_real && (ex->is_watched || ++ex->ask_count == ASKS_BY_CLOCK)) {
+            watch(ex, s);
         }
         return false;
     }
@@ -182,10 +169,11 @@ static struct sley_shares_queue *pick(struct sley_shares *ex, struct sley_sched 
     ex->current = q;
     ex->over = false;
     ex->ask_count = 0;
+    ex->is_watched = false;
     ex->slice_end_ns = now_ns + ex->slice_ns;
+    set_word(s, 1);
     q->pick_count++;
     reread(q, now_ns);
-    watch(ex, s, false);
     return q;
 }
 
@@ -201,13 +189,28 @@ static void put_back(struct sley_shares *ex, struct sley_sched *s, struct sley_s
     }
 }
 
+/** Runs a queue's tasks and charges it. @p cpu_ns: this thread's CPU time now, 0 when it was not read; left as it is then. */
+static uint32_t run_queue(struct sley_shares *ex, struct sley_sched *s, struct sley_shares_queue *q, uint32_t max, uint64_t *now_ns,
+                          uint64_t *cpu_ns)
+{
+    const bool metered = q->is_long && ex->is_real; /* what other programs take from this thread is no queue's */
+    const uint64_t from = *now_ns, cpu = !metered ? 0 : *cpu_ns ? *cpu_ns : sley__slice_cpu_ns();
+    const uint32_t ran = sley_sched_run_slice(s, lane_of(s, q), max);
+    *now_ns = s->ops->now_ns(s);
+    *cpu_ns = metered ? sley__slice_cpu_ns() : 0;
+    q->is_long = *now_ns - from >= LONG_NS;
+    charge(ex, q, metered ? *cpu_ns - cpu : *now_ns - from, ran);
+    return ran;
+}
+
 /** Ends after a slice's time, too: then I/O, timers and the inbox are looked at. */
 static uint32_t run(struct sley_local *self, struct sley_sched *s, uint32_t max)
 {
     struct sley_shares *ex = of(self);
-    uint64_t now = s->ops->now_ns(s);
+    uint64_t now = s->ops->now_ns(s), cpu = 0;
     const uint64_t look_ns = now + ex->slice_ns;
     uint32_t left = max;
+    set_word(s, 1); /* another thread may drive now than the one that a timer tells */
     if (ex->current) {
         put_back(ex, s, ex->current, now); /* what was looked at since may have ended its slice */
     }
@@ -216,12 +219,7 @@ static uint32_t run(struct sley_local *self, struct sley_sched *s, uint32_t max)
         if (!q) {
             break;
         }
-        meter(ex, now);
-        const uint32_t ran = sley_sched_run_slice(s, lane_of(s, q), left);
-        const uint64_t end = s->ops->now_ns(s);
-        left -= ran;
-        charge(ex, q, spent_ns(ex, now, end), ran);
-        now = end;
+        left -= run_queue(ex, s, q, left, &now, &cpu);
         put_back(ex, s, q, now);
     }
     return max - left;
@@ -245,8 +243,6 @@ static void set_slice(struct sley_shares *ex)
             ex->slice_ns = (q->opts.latency_ns + 1) / 2;
         }
     }
-    /* relaxed: only how long */
-    atomic_store_explicit(&ex->slice.linger_ns, (uint32_t)ex->slice_ns, memory_order_relaxed);
 }
 
 static void join_executor(struct sley_shares_queue *q, struct sley_sched *s)
@@ -370,7 +366,6 @@ static int shares_start(struct sley_executor *self, const struct sley_executor_c
     if (rc == 0) {
         struct sley_sched *s = sley_local_sched(self);
         ex->is_real = !config->clock;
-        ex->slice.word = &s->preempt;
         join_all(ex, s);
     }
     return rc;
@@ -379,7 +374,7 @@ static int shares_start(struct sley_executor *self, const struct sley_executor_c
 static int shares_fini(struct sley_executor *self)
 {
     struct sley_shares *ex = of(sley_container_of(self, struct sley_local, base));
-    sley__slice_end(&ex->slice); /* what it writes to goes away; after -EBUSY it is made again when needed */
+    sley__slice_end(&ex->slice); /* after -EBUSY it is made again when needed */
     const int rc = sley_local_fini(self);
     if (rc == 0) {
         join_all(ex, NULL);

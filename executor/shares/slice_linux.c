@@ -1,152 +1,123 @@
-/* Ending slices by a thread that sleeps on a futex. */
+/* Ending slices by a POSIX timer that signals the worker's own thread: no other thread has to get a processor first. */
 #include "slice.h"
 
-#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { NONE, AWAKE, ASLEEP, ENDING, STACK_BYTES = 128 * 1024 };
+#include <sley/sched_impl.h>
 
-SLEY_STATIC_ASSERT(sizeof(pthread_t) <= sizeof(uintptr_t), "a thread's name fits into its word");
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
 
-static uint64_t now_ns(void)
+SLEY_STATIC_ASSERT(sizeof(timer_t) <= sizeof(uintptr_t), "a timer's name fits into its word");
+
+static uint64_t ns_of(clockid_t clock)
 {
     struct timespec ts;
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    (void)clock_gettime(clock, &ts);
     return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec;
 }
 
 uint64_t sley__slice_cpu_ns(void)
 {
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-    return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec;
+    return ns_of(CLOCK_THREAD_CPUTIME_ID);
 }
 
-static void futex_wait(struct sley__slice *sl, uint32_t state, uint64_t until_ns)
+/** A signal may come late, when another sched is driven here, or none: to that one it is a hint for nothing. */
+static void slice_over(int signo)
 {
-    const struct timespec ts = {.tv_sec = (time_t)(until_ns / SLEY_S), .tv_nsec = (long)(until_ns % SLEY_S)};
-    (void)syscall(SYS_futex, &sl->state, FUTEX_WAIT_BITSET_PRIVATE, state, until_ns == SLEY_NEVER ? NULL : &ts, NULL,
-                  FUTEX_BITSET_MATCH_ANY);
-}
-
-static bool change(struct sley__slice *sl, uint32_t from, uint32_t to)
-{
-    /* seq_cst: falling asleep and storing a deadline each store one word, then load the other's */
-    return atomic_compare_exchange_strong_explicit(&sl->state, &from, to, memory_order_seq_cst, memory_order_seq_cst);
-}
-
-/** Nothing has come since the deadline @p seen: sleeps until somebody asks. */
-static void fall_asleep(struct sley__slice *sl, uint64_t seen)
-{
-    if (!change(sl, AWAKE, ASLEEP)) {
-        return;
-    }
-    /* seq_cst: see change; either this sees the new deadline, or whoever stored it sees ASLEEP */
-    if (atomic_load_explicit(&sl->deadline_ns, memory_order_seq_cst) != seen) {
-        (void)change(sl, ASLEEP, AWAKE);
-        return;
-    }
-    /* relaxed: only how long to sleep */
-    while (atomic_load_explicit(&sl->state, memory_order_relaxed) == ASLEEP) {
-        futex_wait(sl, ASLEEP, SLEY_NEVER);
+    struct sley_sched *s = sley__self;
+    (void)signo;
+    if (s) {
+        /* relaxed: this thread's own word */
+        atomic_store_explicit(&s->preempt, 1, memory_order_relaxed);
     }
 }
 
-static void *watch(void *arg)
+/* The signal of all of them, once one has been found; it stays taken, for one may be on its way. */
+static pthread_mutex_t found_lock = PTHREAD_MUTEX_INITIALIZER;
+static int found;
+
+/** The highest of the real-time signals that nobody handles. Returns 0 when there is none. */
+static int find_signal(void)
 {
-    struct sley__slice *sl = arg;
-    uint64_t seen = 0;
-    bool lingered = false;
-    (void)prctl(PR_SET_TIMERSLACK, 1); /* else the kernel may be 50 us late */
-    /* relaxed: only whether to go on */
-    while (atomic_load_explicit(&sl->state, memory_order_relaxed) != ENDING) {
-        /* acquire: the store of 1 below comes after the owner's store of 0, which came before the deadline */
-        const uint64_t deadline = atomic_load_explicit(&sl->deadline_ns, memory_order_acquire);
-        if (deadline == seen && lingered) {
-            fall_asleep(sl, seen);
-        } else if (deadline == seen) {
-            /* relaxed: only how long; the next slice is probably under way, and its owner is spared a system call */
-            const uint64_t until = seen + atomic_load_explicit(&sl->linger_ns, memory_order_relaxed);
-            futex_wait(sl, AWAKE, until);
-            lingered = now_ns() >= until;
-        } else if (now_ns() < deadline) {
-            futex_wait(sl, AWAKE, deadline);
-        } else {
-            /* relaxed: a hint; the owner looks at the clock */
-            atomic_store_explicit(sl->word, 1, memory_order_relaxed);
-            seen = deadline;
-            lingered = false;
+    (void)pthread_mutex_lock(&found_lock);
+    for (int signo = SIGRTMAX - 1; found == 0 && signo >= SIGRTMIN; signo--) { /* valgrind has the last one for itself */
+        struct sigaction sa;
+        if (sigaction(signo, NULL, &sa) == 0 && !(sa.sa_flags & SA_SIGINFO) && sa.sa_handler == SIG_DFL) {
+            memset(&sa, 0, sizeof sa);
+            sa.sa_handler = slice_over;
+            sa.sa_flags = SA_ONSTACK | SA_RESTART;
+            (void)sigemptyset(&sa.sa_mask);
+            found = sigaction(signo, &sa, NULL) == 0 ? signo : 0;
         }
     }
-    return NULL;
+    const int signo = found;
+    (void)pthread_mutex_unlock(&found_lock);
+    return signo;
 }
 
-/** Signals are for others to handle. Returns false when there is no thread to be had: the clock is read in its place. */
-static bool make_thread(struct sley__slice *sl)
+static uint32_t this_thread(void)
 {
-    sigset_t all, before;
-    pthread_t thread;
-    pthread_attr_t attr;
-    (void)sigfillset(&all);
-    if (pthread_attr_init(&attr) != 0) {
+    static SLEY__TLS uint32_t tid;
+    if (tid == 0) {
+        tid = (uint32_t)syscall(SYS_gettid);
+    }
+    return tid;
+}
+
+/** A timer for this thread: whoever drives may change. */
+static bool make_timer(struct sley__slice *sl)
+{
+    struct sigevent how;
+    timer_t timer;
+    sley__slice_end(sl);
+    memset(&how, 0, sizeof how);
+    how.sigev_notify = SIGEV_THREAD_ID;
+    how.sigev_signo = find_signal();
+    how.sigev_notify_thread_id = (pid_t)this_thread();
+    if (how.sigev_signo == 0 || timer_create(CLOCK_MONOTONIC, &how, &timer) != 0) {
         return false;
     }
-    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-    /* relaxed: making the thread publishes it */
-    atomic_store_explicit(&sl->state, AWAKE, memory_order_relaxed);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int rc = pthread_create(&thread, &attr, watch, sl);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attr);
-    if (rc != 0) {
-        /* relaxed: nobody else looks */
-        atomic_store_explicit(&sl->state, NONE, memory_order_relaxed);
-        return false;
-    }
-    memcpy(&sl->thread, &thread, sizeof thread);
+    memcpy(&sl->timer, &timer, sizeof timer);
+    sl->tid = this_thread();
+    sl->signo = how.sigev_signo;
     return true;
 }
 
-bool sley__slice_watch(struct sley__slice *sl, uint64_t deadline_ns, bool rouse)
+static bool arm(struct sley__slice *sl, uint64_t deadline_ns)
 {
-    /* relaxed: looked at again below */
-    if (!rouse && atomic_load_explicit(&sl->state, memory_order_relaxed) != AWAKE) {
+    const struct itimerspec at = {
+        .it_value = {.tv_sec = (time_t)(deadline_ns / SLEY_S), .tv_nsec = (long)(deadline_ns % SLEY_S)}};
+    sigset_t blocked;
+    timer_t timer;
+    memcpy(&timer, &sl->timer, sizeof timer);
+    if (pthread_sigmask(SIG_BLOCK, NULL, &blocked) != 0 || sigismember(&blocked, sl->signo)) {
         return false;
     }
-    /* seq_cst: see change; also publishes the owner's store of 0 to the word */
-    atomic_store_explicit(&sl->deadline_ns, deadline_ns, memory_order_seq_cst);
-    /* seq_cst: see change */
-    const uint32_t state = atomic_load_explicit(&sl->state, memory_order_seq_cst);
-    if (state == AWAKE) {
-        return true;
+    sl->armed_ns = timer_settime(timer, TIMER_ABSTIME, &at, NULL) == 0 ? deadline_ns : 0;
+    return sl->armed_ns != 0;
+}
+
+bool sley__slice_watch(struct sley__slice *sl, uint64_t deadline_ns)
+{
+    if (sl->tid != this_thread() && !make_timer(sl)) {
+        return false;
     }
-    if (state == NONE) {
-        return rouse && make_thread(sl);
-    }
-    if (rouse && change(sl, ASLEEP, AWAKE)) {
-        (void)syscall(SYS_futex, &sl->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-    }
-    return rouse;
+    return sl->armed_ns == deadline_ns || arm(sl, deadline_ns);
 }
 
 void sley__slice_end(struct sley__slice *sl)
 {
-    pthread_t thread;
-    /* relaxed: only the owner makes it NONE, or something else */
-    if (atomic_load_explicit(&sl->state, memory_order_relaxed) == NONE) {
-        return;
+    timer_t timer;
+    if (sl->tid) {
+        memcpy(&timer, &sl->timer, sizeof timer);
+        (void)timer_delete(timer);
     }
-    /* relaxed: joining orders the rest */
-    atomic_store_explicit(&sl->state, ENDING, memory_order_relaxed);
-    (void)syscall(SYS_futex, &sl->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-    memcpy(&thread, &sl->thread, sizeof thread);
-    (void)pthread_join(thread, NULL);
-    /* relaxed: it has ended */
-    atomic_store_explicit(&sl->state, NONE, memory_order_relaxed);
+    *sl = (struct sley__slice){.tid = 0};
 }

@@ -1,6 +1,8 @@
 /* The shares executor by a clock that the tasks move: proportions, waking, latencies, queues that come and go. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <sley/fiber.h>
 #include <sley/frame.h>
@@ -528,7 +530,7 @@ static int compute_until_marked(struct none *a)
 }
 SLEY_FIBER(compute_until_marked, struct none)
 
-/* The thread that watches slices comes, rings, sleeps and is woken again; another thread spawns into a queue meanwhile. */
+/* Slices end by the clock at first, then by the timer; another thread spawns into a queue meanwhile. */
 SLEY_TEST(task_that_only_asks_is_told_by_the_real_clock, "SHARE-05") {
     struct sley_shares ex;
     struct sley_shares_queue q;
@@ -546,4 +548,93 @@ SLEY_TEST(task_that_only_asks_is_told_by_the_real_clock, "SHARE-05") {
         end(&ex);
     }
     CHECK_RC(sley_shares_queue_fini(&q), 0);
+}
+
+/** Asks so often that a timer would be armed, again and again. */
+static void *drive_blocked(void *arg)
+{
+    sigset_t all;
+    pthread_t thread;
+    struct sley_shares_queue *q = arg;
+    (void)sigfillset(&all);
+    CHECK_INT(pthread_sigmask(SIG_SETMASK, &all, NULL), ==, 0);
+    atomic_store_explicit(&other_ran, false, memory_order_relaxed);
+    CHECK_INT(pthread_create(&thread, NULL, spawn_elsewhere, q), ==, 0);
+    run_in(sley_shares_main(q->ex), &compute_until_marked__type, NULL);
+    CHECK_INT(pthread_join(thread, NULL), ==, 0);
+    return NULL;
+}
+
+SLEY_TEST(slices_end_on_a_thread_that_blocks_signals_too, "SHARE-05") {
+    struct sley_shares ex;
+    struct sley_shares_queue q;
+    pthread_t thread;
+    CHECK_RC(sley_shares_init(&ex, &(struct sley_shares_opts){.slice_ns = 200 * SLEY_US}), 0);
+    CHECK_RC(sley_shares_queue_init(&ex, &q, NULL), 0);
+    start(&ex, false);
+    CHECK_INT(pthread_create(&thread, NULL, drive_blocked, &q), ==, 0);
+    CHECK_INT(pthread_join(thread, NULL), ==, 0);
+    end(&ex);
+}
+
+struct turner {
+    struct sley_shares *ex;
+    unsigned turns;
+};
+
+static void *turn_some(void *arg)
+{
+    const struct turner *t = arg;
+    for (unsigned i = 0; i < t->turns; i++) {
+        CHECK_INT(t->ex->base.ops->turn(&t->ex->base, 1, NULL), ==, SLEY_TURN_PREEMPTED);
+    }
+    return NULL;
+}
+
+/** Never ends, and gives way only when it is told to. */
+static int compute_until_told(struct none *a)
+{
+    (void)a;
+    int rc = 0;
+    while (rc == 0) {
+        rc = sley_yield_if_needed();
+    }
+    return rc;
+}
+SLEY_FIBER(compute_until_told, struct none)
+
+/* A timer tells one thread. When another drives it is told as well: each turn here ends by that alone. */
+SLEY_TEST(slices_end_on_whatever_thread_drives, "SHARE-05") {
+    struct sley_shares ex;
+    CHECK_RC(sley_shares_init(&ex, &(struct sley_shares_opts){.slice_ns = 200 * SLEY_US}), 0);
+    start(&ex, false);
+    sley_task_unref(spawn_in(sley_shares_main(&ex), &compute_until_told__type, NULL));
+    for (int i = 0; i < 5; i++) {
+        pthread_t thread;
+        struct turner t = {&ex, 3};
+        CHECK_INT(pthread_create(&thread, NULL, turn_some, &t), ==, 0);
+        CHECK_INT(pthread_join(thread, NULL), ==, 0);
+        (void)turn_some(&t);
+    }
+    end(&ex);
+}
+
+/* The system's clock: what another thread takes of this one's processor is not charged; a queue that computes has what it has used. */
+SLEY_TEST(queue_that_computes_is_charged_what_it_used, "SHARE-01") {
+    struct sley_shares ex;
+    struct timespec cpu;
+    CHECK_RC(sley_shares_init(&ex, &(struct sley_shares_opts){.slice_ns = SLEY_MS}), 0);
+    start(&ex, false);
+    sley_task_unref(spawn_in(sley_shares_main(&ex), &compute_until_told__type, NULL));
+    struct turner t = {&ex, 1};
+    (void)turn_some(&t); /* the first is charged by the clock, like all that are short */
+    CHECK_INT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu), ==, 0);
+    const uint64_t from = (uint64_t)cpu.tv_sec * SLEY_S + (uint64_t)cpu.tv_nsec, had = stats(sley_shares_main(&ex)).run_ns;
+    t.turns = 20;
+    (void)turn_some(&t);
+    CHECK_INT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu), ==, 0);
+    const uint64_t used = (uint64_t)cpu.tv_sec * SLEY_S + (uint64_t)cpu.tv_nsec - from;
+    CHECK_UINT(stats(sley_shares_main(&ex)).run_ns - had, <=, used);
+    CHECK_UINT(stats(sley_shares_main(&ex)).run_ns, >, had);
+    end(&ex);
 }

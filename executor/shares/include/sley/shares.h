@@ -35,15 +35,15 @@ struct sley_shares_queue {
     uint64_t run_ns, resume_count, pick_count;
     uint32_t reciprocal; /* 2^22 / shares */
     bool active;         /* in the heap, or the current one */
+    bool is_long;        /* its last run took long: the next is metered by CPU time */
 };
 
-/* private: who rings when a slice is over (executor/shares/slice.h) */
+/* private: who tells that a slice is over (executor/shares/slice.h) */
 struct sley__slice {
-    SLEY_ATOMIC(uint64_t) deadline_ns;
-    SLEY_ATOMIC(uint32_t) state;
-    SLEY_ATOMIC(uint32_t) linger_ns; /* how long it stays awake after a deadline */
-    SLEY_ATOMIC(uint32_t) *word;
-    uintptr_t thread;
+    uintptr_t timer;
+    uint64_t armed_ns; /* the deadline that it was set to last */
+    uint32_t tid;      /* the thread that it tells; 0: there is no timer */
+    int signo;
 };
 
 /** How an executor divides its time; NULL means all zero. */
@@ -65,12 +65,10 @@ struct sley_shares {
     uint64_t floor;                    /* the vruntime of who was picked last: whoever wakes begins here */
     uint64_t slice_ns;                 /* the option, or half of the shortest latency */
     uint64_t slice_end_ns;
-    uint64_t metered_ns; /* from here on CPU time counts, which was cpu_ns then */
-    uint64_t cpu_ns;
     uint32_t ask_count; /* in this slice, by the clock */
     bool over;          /* the slice is */
     bool is_real;       /* runs by the system's clock */
-    bool is_watched;    /* somebody ends this slice: then it is long, and metered by CPU time */
+    bool is_watched;    /* a timer tells of this slice's end */
     struct sley__slice slice;
     struct sley_shares_opts opts;
     struct sley_shares_queue main;
@@ -104,7 +102,7 @@ SLEY_API struct sley_shares_queue *sley_shares_main(struct sley_shares *ex);
 struct sley_shares_stats {
     const char *name;
     uint32_t shares;
-    uint64_t run_ns;       /**< CPU time of slices that compute for long; of others by the executor's clock */
+    uint64_t run_ns;       /**< CPU time of runs of 50 us and more; of short ones by the executor's clock */
     uint64_t resume_count; /**< of its tasks */
     uint64_t pick_count;   /**< slices, whole or not */
     uint64_t vruntime;     /**< run_ns times 1024 / shares, but for what it could not claim */
