@@ -354,6 +354,12 @@ int spawn_producer(struct sley_scope *scope, bool as_fiber, struct pipe *p, uint
                     : SLEY_SPAWN(scope, producer, .p = p, .id = id, .count = count);
 }
 
+void spawn_far_producer(struct pipe *p, uint64_t id, uint32_t count)
+{
+    add(&w.spawned);
+    EXPECT_RC(sley_runtime_spawn(&w.rt, &fiber_producer__type, &(struct fiber_args){.at = p, .id = id, .count = count}, NULL), 0);
+}
+
 int spawn_consumer(struct sley_scope *scope, bool as_fiber, struct pipe *p, uint64_t id)
 {
     add(&w.spawned);

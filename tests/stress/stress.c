@@ -2,6 +2,8 @@
  *
  *     stress --executor NAME --workers N --reactor NAME --seed S --rounds N | --seconds T
  *
+ * scripts/stress runs it on all executors in turn.
+ *
  * Prints the seed first, then a line for each round, with the seed that repeats it. Exit status: 0; 1: something was lost. */
 #include <string.h>
 #include <time.h>
@@ -180,7 +182,12 @@ static int trunk(void *none)
     struct rng r = rng_of(0);
     EXPECT_RC(sley_scope_init(&scope, NULL), 0);
     for (uint32_t i = 0; i < w.trees; i++) {
-        EXPECT_RC(spawn_node(&scope, &r, child_of(0, i), w.depth, NULL), 0);
+        if (chance(&r, 50)) {
+            EXPECT_RC(spawn_node(&scope, &r, child_of(0, i), w.depth, NULL), 0);
+        } else { /* wherever: on executors of several cores these go around */
+            add(&w.spawned);
+            EXPECT_RC(sley_runtime_spawn(&w.rt, root_type, &(struct node_args){child_of(0, i), w.depth}, NULL), 0);
+        }
     }
     (void)sley_scope_wait(&scope);
     return sley_scope_fini(&scope);

@@ -130,11 +130,17 @@ struct node_args {
 int spawn_node(struct sley_scope *scope, struct rng *r, uint64_t id, uint32_t depth, struct sley_task **ret_task);
 int spawn_leaf(struct sley_scope *scope, uint64_t id, uint32_t depth, struct sley_task **ret_task);
 int spawn_producer(struct sley_scope *scope, bool as_fiber, struct pipe *p, uint64_t id, uint32_t count);
+void spawn_far_producer(struct pipe *p, uint64_t id, uint32_t count); /* in no scope, on whichever worker it comes to */
 int spawn_consumer(struct sley_scope *scope, bool as_fiber, struct pipe *p, uint64_t id);
 int spawn_listener(struct sley_scope *scope, bool as_fiber, struct bell *b, uint64_t id);
 extern const struct sley_task_type *const root_type;
 extern const struct sley_task_type *const side_root_type;
 int job(void *arg); /* a blocking job: `*(uint64_t *)arg` is its number, result_of that is its result */
+
+/* ---- sockets, other cores, blocking in place (stream.c) ----------------------------------------------------------- */
+
+int act_stream(struct rng *r, uint64_t id);
+int act_elsewhere(struct rng *r, uint64_t id);
 
 /* ---- other threads (service.c) ----------------------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* The fibers of the tree: each does a few things that its number says, most of them with tasks of its own. */
 #include "stress.h"
 
-enum { KIDS = 6, ACTS = 11 };
+enum { KIDS = 6, ACTS = 13 };
 
 int job(void *arg)
 {
@@ -151,11 +151,14 @@ static int act_blocking(struct rng *r, uint64_t id)
 static int act_pipe(struct rng *r, uint64_t id)
 {
     struct sley_scope scope = {0};
-    const uint32_t tx = 1 + below(r, 3), rx = 1 + below(r, 3), foreign = chance(r, 40);
-    struct pipe *p = pipe_new(1 + below(r, 4), tx + foreign, rx);
+    const uint32_t tx = 1 + below(r, 3), rx = 1 + below(r, 3), foreign = chance(r, 40), far = chance(r, 40);
+    struct pipe *p = pipe_new(1 + below(r, 4), tx + foreign + far, rx);
     EXPECT_RC(sley_scope_init(&scope, &(struct sley_scope_opts){.deadline_ns = chance(r, 15) ? soon(r, 2000) : 0}), 0);
     if (foreign) {
         ask((struct request){.kind = REQUEST_SEND, .obj = p, .value = 1 + below(r, 40)});
+    }
+    if (far) {
+        spawn_far_producer(p, child_of(id, 9), 1 + below(r, 60));
     }
     for (uint32_t i = 0; i < tx; i++) {
         EXPECT_RC(spawn_producer(&scope, chance(r, 50), p, child_of(id, 10 + i), 1 + below(r, 60)), 0);
@@ -363,6 +366,10 @@ static int act(struct rng *r, const struct node_args *a, uint32_t turn)
     case 8:
         return act_bell(r, a->id);
     case 9:
+        return act_stream(r, a->id);
+    case 10:
+        return act_elsewhere(r, a->id);
+    case 11:
         ask((struct request){.kind = REQUEST_SPAWN, .value = child_of(a->id, 80 + turn)});
         return 0;
     default:
