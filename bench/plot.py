@@ -2,7 +2,8 @@
 """bench/plot.py [RESULTS.csv [DIR]]: draws what bench/run measured into DIR (default docs/img).
 
 ratios.svg: each line's ratio to its peer, its goal marked. memory.svg: bytes beside the peer's.
-echo.svg: CPU per echo and 99th percentile by number of connections. Needs python3-matplotlib."""
+echo.svg: CPU per echo and 99th percentile by number of connections. Needs python3-matplotlib.
+What bench/shares has written (--csv) becomes shares.svg: how far off each queue's share is, and how late the one with a latency."""
 
 import csv
 import sys
@@ -122,6 +123,39 @@ def echo(lines, path):
     save(figure, path)
 
 
+def shares(rows, path):
+    """Left: each queue's CPU time beside what is due to it. Right: how many wakes were served by then."""
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.2), gridspec_kw={"width_ratios": [1, 1.6]})
+    queues = [row for row in rows if row["record"] == "share"]
+    off = [(float(row["value"]) / float(row["reference"]) - 1) * 100 for row in queues]
+    left.bar(range(len(queues)), off, 0.5, color=COLOURS["sley"])
+    for at, value in enumerate(off):
+        left.annotate(f"{value:+.2f}", (at, value), ha="center", va="bottom" if value >= 0 else "top", fontsize=7)
+    for limit in (-2, 2):
+        left.axhline(limit, color=COLOURS["goal"], linewidth=1)
+    left.axhline(0, color="black", linewidth=0.5)
+    left.set_ylim(-2.6, 2.6)
+    left.set_xticks(range(len(queues)), [row["queue"] for row in queues])
+    left.set_xlabel("shares of the queue")
+    left.set_title("CPU time, percent off its share", fontsize=9)
+    styles = {("wall", "1 ms"): ("sley", "-", "latency 1 ms"), ("own", "1 ms"): ("sley", ":", "... while it had a processor"),
+              ("wall", "none"): ("peer", "-", "no latency, slices of 10 ms"), ("own", "none"): ("peer", ":", "... while it had a processor")}
+    for (record, queue), (colour, line, label) in styles.items():
+        points = [row for row in rows if row["record"] == record and row["queue"] == queue]
+        step = max(1, len(points) // 300)
+        kept = points[::step] + points[-20:]
+        right.plot([max(float(row["value"]) / 1e3, 1e-2) for row in kept],
+                   [100 * (1 - float(row["reference"])) + 100 / (len(points) + 1) for row in kept], line, color=COLOURS[colour], label=label)
+    right.axvline(2, color=COLOURS["goal"], linewidth=1)
+    right.axhline(0.1, color=COLOURS["goal"], linewidth=0.5)
+    right.set_xscale("log")
+    right.set_yscale("log")
+    right.set_xlabel("ms late (the goal: 2 ms at p99.9, red)")
+    right.set_title("wakes served later than that, percent", fontsize=9)
+    right.legend(frameon=False, fontsize=7)
+    save(figure, path)
+
+
 def main():
     """Draws what the results hold."""
     results = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "bench/out/results.csv"
@@ -131,6 +165,11 @@ def main():
     except OSError as e:
         sys.exit(f"bench/plot.py: {results}: {e.strerror}: run bench/run first")
     where.mkdir(parents=True, exist_ok=True)
+    with open(results, newline="") as rows:
+        lateness = list(csv.DictReader(rows))
+    if lateness and "queue" in lateness[0]:
+        shares(lateness, where / "shares.svg")
+        return
     ratios(lines, where / "ratios.svg")
     memory(lines, where / "memory.svg")
     echo(lines, where / "echo.svg")

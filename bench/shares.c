@@ -73,6 +73,7 @@ static int compute(struct busy *a)
             }
             last = note_gap(last);
         }
+        (void)note_gap(last);
         *a->ret_cpu_ns += cpu_ns() - since;
         rc = sley_yield();
         since = cpu_ns();

@@ -1,6 +1,6 @@
 """Runs every benchmark once at a tiny scale: it has to end well and print its figures, whatever they are.
 
-smoke.py MICRO STARTUP LOAD [ECHO]"""
+smoke.py MICRO STARTUP LOAD [ECHO [SHARES HELD]]"""
 import re
 import signal
 import subprocess
@@ -60,12 +60,18 @@ def check_load(load, echo):
 
 
 def main():
-    micro, startup, load, echo = (sys.argv[1:] + [''])[:4]
+    micro, startup, load, echo, shares, held = (sys.argv[1:] + ['', '', ''])[:6]
     check_micro(micro)
     done = run(startup)
     tap.check('startup_starts_and_ends', (done.returncode, done.stdout, done.stderr) == (0, '', ''), done)
     if echo:
         check_load(load, echo)
+    if shares and held:
+        done = run(shares, '--seconds', '1')
+        good = len(re.findall(r'^queue=\d+ .* off_percent=[-+][\d.]+ ', done.stdout, re.M)) == 3
+        tap.check('shares_prints_three_queues_and_lateness', done.returncode == 0 and good and done.stdout.count(' p99.9_us=') == 4, done)
+        done = run(held, '--seconds', '1')
+        tap.check('held_prints_timers_and_echo', done.returncode == 0 and done.stdout.count(' p100_ms=') == 2, done)
     return tap.finish()
 
 
