@@ -43,8 +43,9 @@ static inline bool chance(struct rng *r, uint32_t percent)
 /* ---- the world of a round ---------------------------------------------------------------------------------------- */
 
 struct world {
-    uint64_t seed; /* of this round */
-    uint32_t round, depth, trees;
+    _Atomic uint64_t seed; /* of this round */
+    _Atomic uint32_t round;
+    uint32_t depth, trees;
     struct sley_runtime rt;   /* the executor under test */
     struct sley_runtime side; /* a local one on a thread of its own */
     struct sley_notify side_ends;
