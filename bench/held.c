@@ -27,8 +27,9 @@ static struct options {
 /* Whose timers and connections count, once it is held; times in ns. */
 static struct {
     _Atomic uintptr_t worker;
-    _Atomic uint32_t over, armed, broken;
+    _Atomic uint32_t over, armed, broken, taken, passed;
     uint64_t from_ns, until_ns;
+    uint64_t first_ns; /* when the first timer is due */
 } held;
 
 static uintptr_t here(void)
@@ -158,34 +159,58 @@ static int compute(void *arg)
     return 0;
 }
 
+/** Has the worker timers and connections to be judged by? */
+static bool is_rich(uintptr_t worker)
+{
+    uint32_t timers = 0, homes = 0;
+    for (uint32_t i = 0; i < options.seconds * 1000; i++) {
+        timers += sleepers[i].armed_on == worker;
+    }
+    for (uint32_t i = 0; i < CONNECTIONS; i++) {
+        homes += connections[i].home == worker;
+    }
+    return timers >= 20 && homes > 0;
+}
+
+/** Candidates are where connections are; the first whose worker has enough holds it. */
 static int hold(void *unused)
 {
-    const uint32_t timers = options.seconds * 1000;
-    int rc = 0;
     (void)unused;
-    const uint64_t begin = sley_after_ns(SLEY_S); /* until then all are armed */
-    for (uint32_t i = 0; i < timers && rc == 0; i++) {
-        sleepers[i].due_ns = begin + i * SLEY_MS;
-        rc = SLEY_SPAWN(NULL, sleep_once, .s = &sleepers[i]);
+    int rc = sley_sleep_until(held.first_ns - 50 * SLEY_MS);
+    while (rc == 0 && held.armed < options.seconds * 1000 + CONNECTIONS) {
+        rc = sley_sleep(20 * SLEY_MS);
     }
-    for (uint32_t i = 0; i < CONNECTIONS && rc == 0; i++) {
-        rc = SLEY_SPAWN(NULL, echo, .c = &connections[i]);
+    if (rc == 0 && is_rich(here()) && held.taken++ == 0) {
+        held.from_ns = sley_now_ns();
+        held.until_ns = sley_after_ns(options.seconds * SLEY_S);
+        held.worker = here();
+        rc = options.in_place ? sley_block_in_place(compute, NULL, NULL) : compute(NULL);
+        held.over = 1;
     }
-    while (rc == 0 && held.armed < timers + CONNECTIONS) {
-        rc = sley_yield();
+    if (++held.passed == CONNECTIONS && !held.taken) {
+        held.over = 1; /* nobody has: the end says so */
     }
-    held.from_ns = sley_now_ns();
-    held.until_ns = sley_after_ns(options.seconds * SLEY_S);
-    held.worker = here();
-    if (options.in_place) {
-        rc = rc < 0 ? rc : sley_block_in_place(compute, NULL, NULL);
-    } else {
-        (void)compute(NULL);
-    }
-    held.over = 1;
     return rc;
 }
 SLEY_FIBER(hold, void)
+
+static int begin(void *unused)
+{
+    int rc = 0;
+    (void)unused;
+    held.first_ns = sley_after_ns(SLEY_S); /* until then all are armed */
+    const uint32_t timers = options.seconds * 1000;
+    for (uint32_t i = 0, c = 0; i < timers && rc == 0; i++) {
+        sleepers[i].due_ns = held.first_ns + i * SLEY_MS;
+        rc = SLEY_SPAWN(NULL, sleep_once, .s = &sleepers[i]);
+        if (rc == 0 && c < CONNECTIONS && i >= c * (timers / CONNECTIONS)) { /* among them: neighbours mostly stay together */
+            rc = SLEY_SPAWN(NULL, echo, .c = &connections[c++]);
+            rc = rc < 0 ? rc : sley_spawn(NULL, &hold__type, NULL, NULL, NULL);
+        }
+    }
+    return rc;
+}
+SLEY_FIBER(begin, void)
 
 /* ---- figures -------------------------------------------------------------------------------------------------------------- */
 
@@ -261,11 +286,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "held: %s\n", strerror(-rc));
         return 1;
     }
-    rc = sley_runtime_run(&rt, &hold__type, NULL, &result);
+    rc = sley_runtime_run(&rt, &begin__type, NULL, &result);
+    rc = rc < 0 ? rc : result < 0 ? result : sley_runtime_run_all(&rt);
     held.over = 1;
-    rc = rc < 0 ? rc : result;
     (void)pthread_join(thread, NULL);
-    rc = rc < 0 ? rc : sley_runtime_run_all(&rt);
     const int stopped = sley_runtime_stop(&rt, SLEY_NEVER);
     rc = rc < 0 ? rc : stopped < 0 ? stopped : sley_runtime_fini(&rt);
     const uint32_t timers = late_timers(late);
