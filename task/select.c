@@ -86,8 +86,8 @@ bool sley__until_ready(struct sley_wait *w, struct sley_timer *t)
                 continue;
             }
         } else if (sley__wait_live(&t->wait)) {
-            if (s->budget <= 0 && sley__task_poll(s, s->current)) {
-                sley_wait_cancel(&t->wait);
+            if (s->budget <= 0 && sley__task_poll(s, s->current)) { /* both now: a detach elsewhere may take the cancel back */
+                (void)sley__waits_lose((struct sley_wait *const[]){w, &t->wait}, 2);
                 continue;
             }
             if (!sley__wait_register(&t->wait, (uintptr_t)s->current, SLEY__KIND_HOME_TASK, SLEY__KIND_TASK, s) &&
