@@ -60,6 +60,9 @@ int sley__file_check(const struct sley_file_op *op)
     if (op->io.flags) {
         return -EINVAL;
     }
+    if (op->io.code == SLEY_IO_STAT && !op->io.fd && !op->a.path) {
+        return -EBADF;
+    }
     if (is_path(op)) {
         return op->a.path && (op->io.code != SLEY_IO_RENAME || op->b.to_path) ? 0 : -EFAULT;
     }
@@ -221,7 +224,7 @@ void sley__file_submit(struct sley_io_op *io)
         sley_file_finish(op, s && s->reactor ? -EXDEV : -ENOTSUP);
         return;
     }
-    if (r->shared) {
+    if (s->group) {
         sley_io_mark(io, r);
     }
     op->home = r;
@@ -235,7 +238,7 @@ void sley__file_submit(struct sley_io_op *io)
     } else {
         sley_file_generic(r, op);
     }
-    if (r->shared) {
+    if (s->group) {
         sley__reactor_leave(r);
     }
 }

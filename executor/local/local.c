@@ -331,11 +331,10 @@ int sley_local_fini(struct sley_executor *ex)
     (void)sley_sched_drain(&w->sched);
     rc = sley_sched_abandon(&w->sched) ? -EBUSY : 0;
     if (rc == 0) {
+        sley_reactor_end(w->reactor);
         sley_sched_close(&w->sched); /* whoever posts from now on does not ring the reactor */
         sley_watch_remove(&w->watched);
-        if (w->reactor) {
-            sley_reactor_destroy(w->reactor);
-        }
+        sley_reactor_destroy(w->reactor);
         w->sched.reactor = w->reactor = NULL;
     }
     leave(w);

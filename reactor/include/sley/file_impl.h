@@ -48,16 +48,26 @@ enum { SLEY__FILE_NATIVE, SLEY__FILE_TRYING, SLEY__FILE_READY, SLEY__FILE_CALL }
 #ifndef __cplusplus
 
 /**
- * In place of `ops->destroy`, for who runs a reactor: ends ops that go the generic way, waiting for calls that have begun, then
- * the reactor. Thread: owner.
+ * For who runs a reactor, while its sched still takes posts: ends ops that go the generic way, waiting for calls that have begun.
+ * No more are taken. NULL: nothing. Thread: owner.
  */
-SLEY_INLINE void sley_reactor_destroy(struct sley_reactor *r)
+SLEY_INLINE void sley_reactor_end(struct sley_reactor *r)
 {
-    r->files.ending = true;
-    if (r->files.end) {
+    if (r) {
+        r->files.ending = true;
+    }
+    if (r && r->files.end) {
         r->files.end(r);
     }
-    r->ops->destroy(r);
+}
+
+/** The same, and `ops->destroy`, in its place. NULL: nothing. Thread: owner. */
+SLEY_INLINE void sley_reactor_destroy(struct sley_reactor *r)
+{
+    sley_reactor_end(r);
+    if (r) {
+        r->ops->destroy(r);
+    }
 }
 
 SLEY_INLINE struct sley_file_op *sley_file_of(struct sley_io_op *op)

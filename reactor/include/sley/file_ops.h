@@ -50,7 +50,10 @@ struct sley_offload_job {
  * Reads and writes with an offset may be many at a time; a close cancels what can be and waits for the rest.
  */
 struct sley_file_op {
-    struct sley_io_op io;
+    union {
+        struct sley_wait wait; /**< the node, as in every op */
+        struct sley_io_op io;
+    };
     uint64_t offset;
     union {
         const char *path;

@@ -5,6 +5,7 @@
 #include <sley/blocking.h>
 #include <sley/cores.h>
 #include <sley/fiber.h>
+#include <sley/file.h>
 #include <sley/frame.h>
 #include <sley/local.h>
 #include <sley/main.h>
