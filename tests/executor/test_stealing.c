@@ -22,13 +22,18 @@ static struct sley_task tasks[64];
 
 struct ring4 {
     struct sley__steal_ring ring;
-    SLEY_ATOMIC(struct sley_task *) slots[4];
+    SLEY_ATOMIC(struct sley_task *) slots[64];
 };
+
+static void ring_init(struct ring4 *r, uint32_t capacity)
+{
+    memset(r, 0, sizeof *r);
+    sley__steal_ring_init(&r->ring, r->slots, capacity);
+}
 
 static void ring4_init(struct ring4 *r)
 {
-    memset(r, 0, sizeof *r);
-    sley__steal_ring_init(&r->ring, r->slots, 4);
+    ring_init(r, 4);
 }
 
 SLEY_TEST(ring_pops_in_order_and_refuses_when_full, "") {
@@ -47,7 +52,7 @@ SLEY_TEST(ring_pops_in_order_and_refuses_when_full, "") {
     }
 }
 
-SLEY_TEST(ring_thief_takes_half_rounded_up, "") {
+SLEY_TEST(ring_thief_takes_half_rounded_up, "STEAL-03") {
     struct ring4 a, b;
     for (uint32_t n = 0; n <= 4; n++) {
         ring4_init(&a);
@@ -125,7 +130,7 @@ static void *thief(void *arg)
 {
     struct shared_ring *s = arg;
     struct ring4 own;
-    ring4_init(&own);
+    ring_init(&own, s->ring.ring.capacity);
     for (;;) {
         /* acquire: pairs with the owner's release; what it pushed last is seen */
         const bool last = atomic_load_explicit(&s->stop, memory_order_acquire);
@@ -142,11 +147,12 @@ static void *thief(void *arg)
     }
 }
 
-SLEY_TEST(ring_hands_each_task_to_one, "") {
+static void hand_each_to_one(uint32_t capacity)
+{
     enum { ROUNDS = 20000 };
     struct shared_ring s;
     memset(&s, 0, sizeof s);
-    ring4_init(&s.ring);
+    ring_init(&s.ring, capacity);
     pthread_t threads[2];
     uint32_t pushed = 0;
     for (int i = 0; i < 2; i++) {
@@ -173,6 +179,12 @@ SLEY_TEST(ring_hands_each_task_to_one, "") {
         atomic_fetch_add_explicit(&s.total, 1, memory_order_relaxed);
     }
     CHECK_UINT(atomic_load_explicit(&s.total, memory_order_relaxed), ==, pushed); /* relaxed: the threads have been joined */
+}
+
+SLEY_TEST(ring_hands_each_task_to_one, "STEAL-04") {
+    hand_each_to_one(4);
+    hand_each_to_one(2);
+    hand_each_to_one(64);
 }
 
 /* ---- a pool ------------------------------------------------------------------------------------------------------- */
@@ -265,7 +277,7 @@ static int keeps_its_worker(struct none *unused)
 }
 SLEY_FIBER(keeps_its_worker, struct none)
 
-SLEY_TEST(lifo_slot_of_a_stuck_worker_is_served, "") {
+SLEY_TEST(lifo_slot_of_a_stuck_worker_is_served, "STEAL-08") {
     struct pool p;
     pool_start(&p, 2, SLEY_MS);
     for (int i = 0; i < 5; i++) {

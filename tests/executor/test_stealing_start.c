@@ -1,0 +1,267 @@
+/* The stealing executor's start, which fails at any point and leaves nothing, and its end, at which each task has ended once. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sley/fiber.h>
+#include <sley/frame.h>
+#include <sley/reactor_poll.h>
+#include <sley/stealing.h>
+
+#include "harness.h"
+
+struct none {
+    char none;
+};
+
+/* ---- the n th thread that is made fails (linked with --wrap) -------------------------------------------------------------- */
+
+static SLEY_ATOMIC(int) threads_left = 1 << 30;
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+    return atomic_fetch_sub_explicit(&threads_left, 1, memory_order_relaxed) > 0 ? __real_pthread_create(thread, attr, fn, arg)
+                                                                                  : EAGAIN;
+}
+
+static SLEY_ATOMIC(int) reactors_left = 1 << 30;
+
+static int create_some(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
+{
+    return atomic_fetch_sub_explicit(&reactors_left, 1, memory_order_relaxed) > 0 ? sley_reactor_epoll.create(o, ret_reactor)
+                                                                                   : -EMFILE;
+}
+static const struct sley_reactor_factory scarce = {.version = SLEY_REACTOR_VERSION, .name = "scarce", .create = create_some};
+static const struct sley_reactor_factory *const scarces[] = {&scarce, NULL};
+static const struct sley_reactor_factory *const epolls[] = {&sley_reactor_epoll, NULL};
+static const struct sley_reactor_factory *const polls_first[] = {&sley_reactor_poll2, &sley_reactor_epoll, NULL};
+
+static int one(struct none *unused)
+{
+    (void)unused;
+    return 1;
+}
+SLEY_FIBER(one, struct none)
+
+static void check_works(struct sley_executor *ex)
+{
+    struct sley_task *t;
+    int result = 0;
+    CHECK_RC(ex->ops->spawn(ex, &one__type, NULL, &t), 0);
+    CHECK_RC(ex->ops->run(ex, t), 0);
+    CHECK_RC(sley_task_result(t, &result), 0);
+    CHECK_INT(result, ==, 1);
+    sley_task_unref(t);
+    CHECK_RC(ex->ops->fini(ex), 0);
+}
+
+SLEY_TEST(reactor_that_fails_on_any_worker_leaves_nothing, "SHUT-01") {
+    enum { WORKERS = 5 };
+    char why[128];
+    struct sley_stealing s;
+    const struct sley_executor_config config = {
+        .alloc = harness_alloc(), .reactors = scarces, .worker_count = WORKERS, .ret_error = why, .error_bytes = sizeof why};
+    sley_stealing_init(&s);
+    for (int k = 0; k < WORKERS; k++) {
+        reactors_left = k;
+        CHECK_RC(s.base.ops->start(&s.base, &config), -EMFILE);
+        CHECK_STR(why, "reactor scarce did not start (errno 24). ");
+        CHECK_UINT(harness_alloc_live(), ==, 0);
+        CHECK_RC(s.base.ops->spawn(&s.base, &one__type, NULL, NULL), -ESHUTDOWN);
+    }
+    reactors_left = WORKERS;
+    CHECK_RC(s.base.ops->start(&s.base, &config), 0);
+    check_works(&s.base);
+}
+
+SLEY_TEST(thread_that_is_not_there_leaves_nothing, "SHUT-01") {
+    enum { WORKERS = 4 };
+    int failed = 0;
+    struct sley_stealing s;
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = epolls, .worker_count = WORKERS};
+    sley_stealing_init(&s);
+    for (int k = 0;; k++, failed++) {
+        threads_left = k;
+        const int rc = s.base.ops->start(&s.base, &config);
+        threads_left = 1 << 30;
+        if (rc == 0) {
+            check_works(&s.base);
+            break;
+        }
+        CHECK_RC(rc, -EAGAIN);
+        CHECK_UINT(harness_alloc_live(), ==, 0);
+    }
+    CHECK_INT(failed, >=, WORKERS); /* the watchdog's thread is one, too */
+}
+
+SLEY_TEST(reactor_that_cannot_be_shared_is_passed_over, "") {
+    char why[128] = "";
+    struct sley_stealing s;
+    const struct sley_executor_config config = {
+        .alloc = harness_alloc(), .reactors = polls_first, .worker_count = 2, .ret_error = why, .error_bytes = sizeof why};
+    sley_stealing_init(&s);
+    CHECK_RC(s.base.ops->start(&s.base, &config), 0);
+    CHECK_STR(s.base.ops->sched(&s.base)->reactor->ops->name, "epoll");
+    CHECK_STR(why, "");
+    check_works(&s.base);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------------- */
+
+static SLEY_ATOMIC(unsigned) freed;
+
+struct owner {
+    void *block;
+};
+
+static void give_back(void *block)
+{
+    free(block);
+    atomic_fetch_add_explicit(&freed, 1, memory_order_relaxed);
+}
+
+static int parks_for_ever(struct owner *o)
+{
+    const int rc = sley_park();
+    give_back(o->block);
+    return rc;
+}
+SLEY_FIBER(parks_for_ever, struct owner)
+
+struct sleeper {
+    struct sley_frame frame;
+    struct sley_timer timer;
+    void *block;
+    int rc;
+};
+
+static enum sley_step sleeps_for_ever(struct sleeper *f)
+{
+    SLEY_BEGIN(f);
+    SLEY_CALL(f, f->rc, sley_sleep_until, &f->timer, SLEY_NEVER);
+    give_back(f->block);
+    SLEY_RETURN(f, f->rc);
+    SLEY_END(f);
+}
+SLEY_FRAME(sleeps_for_ever, struct sleeper)
+
+SLEY_TEST_SECONDS(what_waiting_tasks_own_is_freed_once, "STEAL-12", 120) {
+    enum { ROUNDS = 1000 };
+    struct sley_stealing s;
+    sley_stealing_init(&s);
+    for (int i = 0; i < ROUNDS; i++) {
+        const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2, .stuck_ns = SLEY_NEVER};
+        atomic_store_explicit(&freed, 0, memory_order_relaxed);
+        CHECK_RC(s.base.ops->start(&s.base, &config), 0);
+        for (int k = 0; k < 2; k++) {
+            CHECK_RC(s.base.ops->spawn(&s.base, &parks_for_ever__type, &(struct owner){malloc(16)}, NULL), 0);
+            CHECK_RC(s.base.ops->spawn(&s.base, &sleeps_for_ever__type, &(struct sleeper){.block = malloc(16)}, NULL), 0);
+        }
+        CHECK_RC(s.base.ops->stop(&s.base, SLEY_NEVER), 0);
+        CHECK_UINT(freed, ==, 4);
+        CHECK_RC(s.base.ops->fini(&s.base), 0);
+    }
+}
+
+/* Everywhere that ready tasks can stand, some stand when the pool is stopped: injected, pinned, in slot, ring and backlog. */
+enum { NEAR = 600, FAR = 300, PINNED = 20, ALL = NEAR + FAR + PINNED };
+static SLEY_ATOMIC(unsigned) ended[ALL];
+static SLEY_ATOMIC(bool) holds, goes;
+
+struct numbered {
+    unsigned number;
+};
+
+static int count_me(struct numbered *n)
+{
+    atomic_fetch_add_explicit(&ended[n->number], 1, memory_order_relaxed);
+    return 0;
+}
+SLEY_FIBER(count_me, struct numbered)
+
+static int holds_the_worker(struct none *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < NEAR; i++) {
+        CHECK_RC(SLEY_SPAWN(NULL, count_me, .number = i), 0);
+    }
+    atomic_store_explicit(&holds, true, memory_order_release); /* release: pairs with the test */
+    while (!atomic_load_explicit(&goes, memory_order_acquire)) { /* acquire: as above */
+        (void)sched_yield();
+    }
+    return 0;
+}
+SLEY_FIBER(holds_the_worker, struct none)
+
+static void *stop(void *arg)
+{
+    struct sley_executor *ex = arg;
+    CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
+    return NULL;
+}
+
+SLEY_TEST(what_stands_in_any_queue_ends_once, "STEAL-13") {
+    struct sley_stealing s;
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 1, .stall_ns = SLEY_NEVER};
+    sley_stealing_init(&s);
+    CHECK_RC(s.base.ops->start(&s.base, &config), 0);
+    CHECK_RC(s.base.ops->spawn(&s.base, &holds_the_worker__type, NULL, NULL), 0);
+    while (!atomic_load_explicit(&holds, memory_order_acquire)) { /* acquire: as above */
+        (void)sched_yield();
+    }
+    for (unsigned i = NEAR; i < ALL; i++) {
+        const struct numbered n = {i};
+        CHECK_RC(i < NEAR + FAR ? s.base.ops->spawn(&s.base, &count_me__type, &n, NULL)
+                                : s.base.ops->spawn_on(&s.base, 0, &count_me__type, &n, NULL), 0);
+    }
+    pthread_t thread;
+    CHECK_INT(pthread_create(&thread, NULL, stop, &s.base), ==, 0);
+    while (s.base.ops->spawn(&s.base, &one__type, NULL, NULL) == 0) {
+        (void)sched_yield(); /* until it is stopping */
+    }
+    atomic_store_explicit(&goes, true, memory_order_release); /* release: as above */
+    CHECK_INT(pthread_join(thread, NULL), ==, 0);
+    for (unsigned i = 0; i < ALL; i++) {
+        CHECK_UINT(ended[i], ==, 1);
+    }
+    CHECK_RC(s.base.ops->fini(&s.base), 0);
+}
+
+/* A fini that finds a task left takes back what it has refused itself, not what the stop before it has. */
+static int last_spawn;
+
+static int spawns_at_the_end(struct sley_executor **ex)
+{
+    atomic_store_explicit(&holds, true, memory_order_release); /* release: pairs with the test */
+    while (!atomic_load_explicit(&goes, memory_order_acquire)) { /* acquire: as above */
+        (void)sley_yield(); /* -ECANCELED, and it does not care */
+    }
+    last_spawn = (*ex)->ops->spawn(*ex, &one__type, NULL, NULL);
+    return 0;
+}
+SLEY_FIBER(spawns_at_the_end, struct sley_executor *)
+
+SLEY_TEST(regress_refused_fini_leaves_it_stopping, "SHUT-02 SHUT-09") {
+    struct sley_stealing s;
+    struct sley_executor *ex = &s.base;
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2, .stall_ns = SLEY_NEVER};
+    sley_stealing_init(&s);
+    CHECK_RC(ex->ops->start(ex, &config), 0);
+    CHECK_RC(ex->ops->spawn(ex, &spawns_at_the_end__type, &ex, NULL), 0);
+    while (!atomic_load_explicit(&holds, memory_order_acquire)) { /* acquire: as above */
+        (void)sched_yield();
+    }
+    CHECK_RC(ex->ops->fini(ex), -EBUSY);
+    CHECK_RC(ex->ops->spawn(ex, &one__type, NULL, NULL), 0); /* it goes on */
+    CHECK_RC(ex->ops->stop(ex, 0), -ETIMEDOUT);
+    CHECK_RC(ex->ops->fini(ex), -EBUSY);
+    CHECK_RC(ex->ops->spawn(ex, &one__type, NULL, NULL), -ESHUTDOWN);
+    atomic_store_explicit(&goes, true, memory_order_release); /* release: as above */
+    CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
+    CHECK_RC(last_spawn, -ESHUTDOWN);
+    CHECK_RC(ex->ops->fini(ex), 0);
+}
