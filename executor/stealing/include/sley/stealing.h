@@ -13,7 +13,8 @@ struct sley_stealing_pool;
  * process may use; at most SLEY_STEALING_WORKERS_MAX. It has threads of its own: run only waits, tasks go on without it, and
  * turn is -ENOTSUP. Allocators must have SLEY_ALLOC_CAP_THREADS, reactors SLEY_REACTOR_CAP_SHARED.
  *
- * A task may resume on another worker after every wait; one of `spawn_on` stays on its worker, and takes turns there with the others. Order: a task that is woken or spawned by a task runs next on that worker
+ * A task may resume on another worker after every wait; one of `spawn_on` stays on its worker, and takes turns there with the
+ * others. Order: a task that is woken or spawned by a task runs next on that worker
  * (the LIFO slot, at most three in a row), others in the order of becoming ready, per worker; those from outside are looked at
  * at an interval that adapts to how long resumes take. Must not move from start until fini has returned 0. Fields are private.
  */
