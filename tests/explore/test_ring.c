@@ -190,6 +190,34 @@ EXPLORE_CASE(ring_weak_exchanges_fail_without_a_reason, "STEAL-05")
     exhaust("ring, spurious failures", (struct explore_scenario){.threads = {owner_of_three, steal}, .spurious = true});
 }
 
+static void owner_of_four(void)
+{
+    push();
+    push();
+    (void)took(sley__steal_ring_pop(&rings[0]));
+    push();
+    push();
+    pop_all();
+}
+
+static void steal_twice(void)
+{
+    steal();
+    steal();
+}
+
+EXPLORE_CASE(ring_three_tries_under_store_buffers, "STEAL-05")
+{
+    struct explore_scenario s = {.setup = setup_two_slots, .threads = {owner_of_three, steal_three_times}, .check = each_once,
+                                 .tso = true};
+    explore_exhaust("owner of three, three tries", &s);
+    s.threads[0] = owner_of_four;
+    s.threads[1] = steal_twice;
+    explore_exhaust("owner of four, two tries", &s);
+    s.threads[1] = steal_three_times;
+    explore_exhaust("owner of four, three tries", &s);
+}
+
 static void find(const char *name, void (*first)(void), struct explore_planted planted)
 {
     const struct explore_scenario s = {.setup = setup_two_slots, .threads = {first, steal_three_times}, .check = each_once,
