@@ -18,7 +18,7 @@ void sley__signal_unlock(const sigset_t *mask);
 int sley__signal_hear(int signo, void (*heard)(void));
 /** Takes one of them back; `heard` itself may do so. With the lock. */
 void sley__signal_deafen(int signo);
-/** Has @p forked called in the child of every fork, before it goes on. Once per process; with the lock. */
+/** Has @p forked called in the child of every fork, before it goes on, with the lock. One function. Without the lock. */
 void sley__signal_at_fork(void (*forked)(void));
 
 #endif

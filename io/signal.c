@@ -238,14 +238,24 @@ static void in_child(void)
     in_parent();
 }
 
-void sley__signal_at_fork(void (*forked)(void))
-{
-    forked_hook = forked;
-}
-
 static void watch_forks(void)
 {
     (void)pthread_atfork(before_fork, in_parent, in_child);
+}
+
+static void init_once(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, watch_forks);
+}
+
+void sley__signal_at_fork(void (*forked)(void))
+{
+    init_once();
+    sigset_t mask;
+    sley__signal_lock(&mask);
+    forked_hook = forked;
+    sley__signal_unlock(&mask);
 }
 
 /* ---- listeners ----------------------------------------------------------------------------------------------------------- */
@@ -263,11 +273,10 @@ static bool can_be_heard(int signo)
 
 int sley_signal_init(struct sley_signal *s, int signo)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (!s || !can_be_heard(signo)) {
         return -EINVAL;
     }
-    (void)pthread_once(&once, watch_forks);
+    init_once();
     sigset_t mask;
     sley__signal_lock(&mask);
     const int rc = begin_use(signo);

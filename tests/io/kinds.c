@@ -1,6 +1,11 @@
 /* Shared by tests that run on every kind of runtime; see kinds.h. */
 #include "kinds.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+
 #define WITH_REACTOR                                                                               \
     {"local", "epoll", 1}, {"local", "poll", 1}, {"shares", "epoll", 1}, {"cores", "epoll", 2}, {"cores", "poll", 2}, \
         {"stealing", "epoll", 1}, {"stealing", "epoll", 3}
@@ -31,4 +36,42 @@ void kind_end(struct sley_runtime *rt)
 {
     CHECK_RC(sley_runtime_stop(rt, SLEY_NEVER), 0);
     CHECK_RC(sley_runtime_fini(rt), 0);
+}
+
+static struct {
+    pthread_t thread;
+    sem_t over;
+} catcher;
+
+static void *catch(void *arg)
+{
+    sigset_t none;
+    (void)arg;
+    CHECK_INT(sigemptyset(&none), ==, 0);
+    CHECK_INT(pthread_sigmask(SIG_SETMASK, &none, NULL), ==, 0);
+    while (sem_wait(&catcher.over) != 0) {
+        CHECK_INT(errno, ==, EINTR);
+    }
+    return NULL;
+}
+
+void catcher_start(void)
+{
+    static const int caught[] = {SIGUSR1, SIGUSR2, SIGCHLD};
+    sigset_t set;
+    CHECK_INT(sigemptyset(&set), ==, 0);
+    CHECK_INT(sigaddset(&set, SIGRTMIN), ==, 0);
+    for (size_t i = 0; i < sizeof caught / sizeof caught[0]; i++) {
+        CHECK_INT(sigaddset(&set, caught[i]), ==, 0);
+    }
+    CHECK_INT(pthread_sigmask(SIG_BLOCK, &set, NULL), ==, 0);
+    CHECK_INT(sem_init(&catcher.over, 0, 0), ==, 0);
+    CHECK_INT(pthread_create(&catcher.thread, NULL, catch, NULL), ==, 0);
+}
+
+void catcher_stop(void)
+{
+    CHECK_INT(sem_post(&catcher.over), ==, 0);
+    CHECK_INT(pthread_join(catcher.thread, NULL), ==, 0);
+    CHECK_INT(sem_destroy(&catcher.over), ==, 0);
 }

@@ -12,6 +12,7 @@
 #include <sley/mpsc.h>
 #include <sley/notify.h>
 #include <sley/oneshot.h>
+#include <sley/process.h>
 #include <sley/runtime.h>
 #include <sley/scope.h>
 #include <sley/signal.h>
