@@ -85,7 +85,7 @@ static void submit_close(struct sley_io_op *op)
         } else {
             home->ops->submit(home, op);
         }
-    } else if (state & SLEY_FD_HOLD_MASK) {
+    } else if ((state & SLEY_FD_HOLD_MASK) && !sley__home_orphaned(home)) {
         sley_io_finish(op, -EXDEV);
     } else {
         sley__fd_close_idle(fd);
@@ -101,12 +101,12 @@ static int admit(struct sley_io_op *op, struct sley_reactor *r)
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         return -EBADF;
     }
-    if (!r) {
-        return -ENOTSUP;
-    }
     const struct sley_reactor *home = sley__fd_home(fd);
+    if (!r) {
+        return sley__home_orphaned(home) ? -EOWNERDEAD : -ENOTSUP;
+    }
     if (home && home != r) {
-        return -EXDEV;
+        return sley__home_error(home);
     }
     if ((state & sley__io_busy(op)) || (state & SLEY_FD_HOLD_MASK) == SLEY_FD_HOLD_MASK) {
         return -EBUSY;

@@ -16,4 +16,13 @@ int sley__io_run_thread(struct sley_io_op *op);
 /** Waits until @p number is ready for @p events. Returns: 0: look again; -ECANCELED: a deadline of the thread has passed. */
 int sley__thread_wait_ready(int number, short events);
 
+/* fork.c */
+/** Is @p home, which is only compared and may be gone, inherited by fork? */
+bool sley__home_orphaned(const struct sley_reactor *home);
+/** Why nothing can be done here on a descriptor whose home is elsewhere. */
+SLEY_INLINE int sley__home_error(const struct sley_reactor *home)
+{
+    return sley__home_orphaned(home) ? -EOWNERDEAD : -EXDEV;
+}
+
 #endif

@@ -157,7 +157,7 @@ void sley__shared_submit(struct sley_sched *s, struct sley_io_op *op)
     struct sley_reactor *r = sley__fd_enter(s, op->fd);
     sley_io_mark(op, r);
     if (!r) {
-        sley_io_finish(op, s->reactor ? -EXDEV : -ENOTSUP);
+        sley_io_finish(op, s->reactor ? sley__home_error(sley__fd_home(op->fd)) : -ENOTSUP);
         return;
     }
     int rc = admit(r, op);

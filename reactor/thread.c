@@ -80,7 +80,7 @@ static int32_t close_here(struct sley_fd *fd)
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         return 0;
     }
-    if (state & SLEY_FD_HOLD_MASK) {
+    if ((state & SLEY_FD_HOLD_MASK) && !sley__home_orphaned(sley__fd_home(fd))) {
         return -EXDEV;
     }
     sley__fd_close_idle(fd);
@@ -103,7 +103,7 @@ int sley__io_run_thread(struct sley_io_op *op)
     } else if (fd->number < 0) {
         result = -EBADF;
     } else {
-        result = sley__fd_home(fd) ? -EXDEV : take_and_run(op);
+        result = sley__fd_home(fd) ? sley__home_error(sley__fd_home(fd)) : take_and_run(op);
     }
     return sley__io_end(op, result);
 }

@@ -192,6 +192,13 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
     return 0;
 }
 
+/** A task may have forked: then this is the child now, too. */
+static int run(struct sley_runtime *rt, const struct sley_task *until)
+{
+    const int rc = rt->executor->ops->run(rt->executor, until);
+    return sley_executor_orphaned(rt->executor) ? -EOWNERDEAD : rc;
+}
+
 int sley_runtime_run(struct sley_runtime *rt, const struct sley_task_type *type, const void *args, int *ret_result)
 {
     struct sley_task *t;
@@ -207,7 +214,7 @@ int sley_runtime_run(struct sley_runtime *rt, const struct sley_task_type *type,
     if (rc < 0) {
         return rc;
     }
-    rc = rt->executor->ops->run(rt->executor, t);
+    rc = run(rt, t);
     if (rc == 0 && ret_result) {
         (void)sley_task_result(t, ret_result);
     }
@@ -245,7 +252,7 @@ int sley_runtime_run_all(struct sley_runtime *rt)
 {
     int rc = rt->executor ? sley__attach_may_run(rt) : -EINVAL;
     if (rc == 0) {
-        rc = rt->executor->ops->run(rt->executor, NULL);
+        rc = run(rt, NULL);
         sley__attach_again(rt);
     }
     return rc;

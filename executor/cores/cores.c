@@ -354,7 +354,7 @@ static int cores_start(struct sley_executor *base, const struct sley_executor_co
         return rc;
     }
     ex->state = st;
-    return 0;
+    return sley_executor_started(base);
 }
 
 /** Has any core a task, or does one not say? */
@@ -394,7 +394,7 @@ static int cores_fini(struct sley_executor *base)
     }
     ex->state = NULL;
     state_destroy(st);
-    return 0;
+    return sley_executor_ended(base);
 }
 
 /* ---- spawning ------------------------------------------------------------------------------------------------------------------ */

@@ -314,7 +314,7 @@ int sley_local_start(struct sley_executor *ex, const struct sley_executor_config
         w->sched.reactor = w->reactor;
     }
     local->worker = w;
-    return 0;
+    return sley_executor_started(ex);
 }
 
 int sley_local_fini(struct sley_executor *ex)
@@ -344,7 +344,7 @@ int sley_local_fini(struct sley_executor *ex)
             release(&w->sched);
         }
     }
-    return rc;
+    return rc < 0 ? rc : sley_executor_ended(ex);
 }
 
 int sley_local_spawn_lane(struct sley_executor *ex, uint32_t lane, const struct sley_task_type *type, const void *args,

@@ -375,7 +375,7 @@ static int stealing_start(struct sley_executor *ex, const struct sley_executor_c
     }
     stealing->pool = p;
     set_phase(p, PHASE_RUNNING);
-    return 0;
+    return sley_executor_started(ex);
 }
 
 static int stealing_fini(struct sley_executor *ex)
@@ -407,7 +407,13 @@ static int stealing_fini(struct sley_executor *ex)
     if (sley_group_fini(&p->group)) {
         group_release(&p->group);
     }
-    return 0;
+    return sley_executor_ended(ex);
+}
+
+static void stealing_forked(struct sley_executor *ex)
+{
+    /* relaxed: there is no other thread */
+    atomic_store_explicit(&pool_of(ex)->phase, PHASE_ENDED, memory_order_relaxed);
 }
 
 static struct sley_sched *stealing_sched(struct sley_executor *ex)
@@ -444,6 +450,7 @@ const struct sley_executor_ops sley_stealing_ops = {
     .stop = stealing_stop,
     .fini = stealing_fini,
     .sched = stealing_sched,
+    .forked = stealing_forked,
     .worker_count = stealing_worker_count,
     .spawn_on = stealing_spawn_on,
 };

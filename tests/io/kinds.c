@@ -13,16 +13,26 @@
 const struct kind kinds[] = {WITH_REACTOR, {"local", "none", 1}, {"cores", "none", 2}, {"stealing", "none", 2}, {NULL, NULL, 0}};
 const struct kind kinds_with_reactor[] = {WITH_REACTOR, {NULL, NULL, 0}};
 
-void kind_start(struct sley_runtime *rt, const struct kind *k)
+static void start(struct sley_runtime *rt, const struct kind *k, struct sley_alloc *alloc)
 {
     const struct sley_runtime_opts o = {
-        .alloc = harness_alloc(),
+        .alloc = alloc,
         .executor_name = k->executor,
         .reactor_name = k->reactor,
         .worker_count = k->workers,
         .stall_ns = SLEY_NEVER,
     };
     CHECK_RC(sley_runtime_init(rt, &o), 0);
+}
+
+void kind_start(struct sley_runtime *rt, const struct kind *k)
+{
+    start(rt, k, harness_alloc());
+}
+
+void kind_start_forked(struct sley_runtime *rt, const struct kind *k)
+{
+    start(rt, k, NULL);
 }
 
 void kind_run(struct sley_runtime *rt, const struct sley_task_type *type, const void *args)

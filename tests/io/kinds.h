@@ -16,6 +16,8 @@ extern const struct kind kinds[];
 extern const struct kind kinds_with_reactor[];
 
 void kind_start(struct sley_runtime *rt, const struct kind *k);
+/** In the child of a fork: the counting allocator's lock may be held by a thread that is not there. libc sees to its own. */
+void kind_start_forked(struct sley_runtime *rt, const struct kind *k);
 /** Runs a task there until it has ended with 0. */
 void kind_run(struct sley_runtime *rt, const struct sley_task_type *type, const void *args);
 void kind_end(struct sley_runtime *rt);

@@ -9,7 +9,7 @@ SLEY_EXTERN_C_BEGIN
 
 struct sley_executor;
 
-enum { SLEY_EXECUTOR_VERSION = 1 };
+enum { SLEY_EXECUTOR_VERSION = 2 };
 enum {
     SLEY_EXECUTOR_CAP_WORKERS = 1, /**< has threads of its own; run only waits */
 };
@@ -89,11 +89,17 @@ struct sley_executor_ops {
     int (*spawn_on)(struct sley_executor *self, uint32_t worker, const struct sley_task_type *type, const void *args,
                     struct sley_task **ret_task);
     /* since version 2 */
+    /**
+     * Optional (halt). In the child of a fork, whose only thread may be in a task of this executor: nothing more is to be resumed
+     * after that. Must not touch what may be half done. Thread: the one that forked.
+     */
+    void (*forked)(struct sley_executor *self);
 };
 
 /** Base of every executor; an implementation embeds it. Must not move. */
 struct sley_executor {
     const struct sley_executor_ops *ops;
+    struct sley_executor *next; /* private: those that have started */
 };
 
 /**
@@ -116,6 +122,17 @@ SLEY_API int sley_executor_make_shared_reactor(const struct sley_executor_config
  * sley_sched_park does. Thread: owner.
  */
 SLEY_API void sley_executor_grace(struct sley_sched *s);
+
+/**
+ * The last step of `start`, and of `fini`. In the child of a fork what has started and not ended is an orphan: each of its calls says
+ * -EOWNERDEAD but for halt, which does nothing; its reactors say the same, and touch nothing that the parent has, too. A task that has
+ * forked finds itself cancelled there, and the run that resumed it ends behind it; starting another executor in that task takes the
+ * thread away from the inherited one, and the task must not return then. Returns: 0. Thread: any.
+ */
+SLEY_API int sley_executor_started(struct sley_executor *ex);
+SLEY_API int sley_executor_ended(struct sley_executor *ex);
+/** Was it inherited by fork? Thread: any. */
+SLEY_API bool sley_executor_orphaned(const struct sley_executor *ex);
 
 /** Is the table complete? Returns: 0; -EINVAL. */
 SLEY_API int sley_executor_check(const struct sley_executor_ops *ops);

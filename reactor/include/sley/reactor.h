@@ -13,7 +13,8 @@ struct sley__slot;
  * A descriptor with a home: the reactor of the worker where the first op on it ran. Workers that share their tasks use each
  * other's descriptors as their own, at once, too. May be copied to a new place while nothing
  * is in flight on it (the old copy is dead). A descriptor has one sley_fd at a time: two with ops in flight are -EEXIST. Once
- * its home has been destroyed it can be closed, and nothing else. Fields are private but for `number`.
+ * its home has been destroyed it can be closed, and nothing else; the same in the child of a fork (other ops: -EOWNERDEAD), where
+ * the number may be given to a sley_fd of the child's own. Fields are private but for `number`.
  */
 struct sley_fd {
     int number; /**< -1: none */

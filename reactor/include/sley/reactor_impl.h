@@ -89,6 +89,7 @@ struct sley_reactor {
     uint32_t depth;
     uint32_t index;                    /* of the owner in its group */
     struct sley_io_op *ended, *last;   /* ops that have ended under the lock, oldest first, through `next`; results in the nodes */
+    struct sley_reactor *orphan; /* of the child of a fork: what it has inherited */
     struct sley_offload *offload;      /* of all: who makes calls that block; set before the first op; NULL: a helper thread does */
     struct sley__files files;
 };
@@ -107,6 +108,12 @@ struct sley_reactor_factory {
     /** Makes one. Returns: 0; -ENOTSUP where the kernel lacks it; -EMFILE; -ENOMEM. Thread: the future owner. */
     int (*create)(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor);
 };
+
+/**
+ * For executors, in the child of a fork: from now on @p r says -EOWNERDEAD to everything but a close, which closes the child's copy
+ * of the number, and touches nothing that it shares with the parent. Its memory must stay. Thread: the only one.
+ */
+SLEY_API void sley_reactor_orphan(struct sley_reactor *r);
 
 /** Is the table complete? Returns: 0; -EINVAL. */
 SLEY_API int sley_reactor_check(const struct sley_reactor_ops *ops);

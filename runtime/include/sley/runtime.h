@@ -52,7 +52,13 @@ struct sley__executor_memory {
     void *words[48];
 };
 
-/** A runtime in the caller's memory. Must not move from init until fini has returned 0. Fields are private. */
+/**
+ * A runtime in the caller's memory. Must not move from init until fini has returned 0. Fields are private.
+ * In the child of a fork every call on an inherited one says -EOWNERDEAD (halt does nothing), and nothing has to be released; the
+ * child may make a runtime of its own. A task that forked is cancelled in the child, and the run that it was resumed in returns
+ * -EOWNERDEAD behind it; on executors with threads of their own its thread, the child's only one, ends. Threads of other libraries
+ * are not there after a fork, and locks that they held stay locked: what is safe for them is theirs to say.
+ */
 struct sley_runtime {
     struct sley_executor *executor;
     struct sley__executor_memory memory;
