@@ -276,7 +276,6 @@ const struct sley__port sley__uv_port_attached = {
             .cancel = sley__poll_cancel,
             .poll = sley__poll_poll,
             .wake = sley__poll_wake,
-            .pollable_fd = sley__uv_pollable_fd,
             .destroy = sley__poll_destroy,
         },
     .bytes = sizeof(struct attached),

@@ -63,7 +63,6 @@ void sley__uv_close_all(struct sley__uv *u);
 void sley__uv_release(struct sley__uv *u);
 /** Port's ring. */
 void sley__uv_ring(struct sley__poll *r);
-int sley__uv_pollable_fd(struct sley_reactor *self);
 
 /* own.c */
 extern const struct sley__port sley__uv_port_own;

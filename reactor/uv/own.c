@@ -163,6 +163,11 @@ static void port_close(struct sley__poll *r)
     sley__uv_release(&o->base);
 }
 
+static int pollable_fd(struct sley_reactor *self)
+{
+    return uv_backend_fd(sley_container_of(self, struct sley__uv, core.base)->loop);
+}
+
 const struct sley__port sley__uv_port_own = {
     .ops =
         {
@@ -175,7 +180,7 @@ const struct sley__port sley__uv_port_own = {
             .cancel = sley__poll_cancel,
             .poll = sley__poll_poll,
             .wake = sley__poll_wake,
-            .pollable_fd = sley__uv_pollable_fd,
+            .pollable_fd = pollable_fd,
             .destroy = sley__poll_destroy,
         },
     .bytes = sizeof(struct own),

@@ -39,11 +39,6 @@ void sley__uv_ring(struct sley__poll *r)
     errno = saved;
 }
 
-int sley__uv_pollable_fd(struct sley_reactor *self)
-{
-    return uv_backend_fd(sley_container_of(self, struct sley__uv, core.base)->loop);
-}
-
 /* ---- the watches' memory ------------------------------------------------------------------------------------------ */
 
 static struct sley__uv_watch *watch_at(const struct sley__uv *u, uint32_t place)

@@ -24,7 +24,7 @@ SLEY_API extern const struct sley_reactor_factory sley_reactor_uv;
  *   a loop that is about to end.
  * - A descriptor that sley has received from or sent to is closed by sley, or not used with a uv handle afterwards.
  * - sley_runtime_run, _stop and _fini turn the loop, with all that is in it, until they are done: not in its callbacks (-EDEADLK
- *   where that is known: in all but timers'). sley_runtime_turn is -ENOTSUP: the loop does it.
+ *   where that is known: in all but timers'). sley_runtime_turn and _fd are -ENOTSUP: the loop does it.
  * - After sley_runtime_fini nothing of sley is left in the loop: uv_loop_close is 0, as far as sley is concerned.
  *
  * Executors: those with a turn ("local", "shares"), on CLOCK_MONOTONIC. Several runtimes may be attached to one loop.
