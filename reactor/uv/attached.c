@@ -154,6 +154,7 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct attached *a = prepare->data;
     a->inside = true;
+    sley__uv_flush(&a->base);
 }
 
 static void on_check(uv_check_t *check)

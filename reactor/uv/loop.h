@@ -14,11 +14,13 @@ struct sley__uv_watch {
     uv_poll_t poll; /* its `data` is the slot */
     struct sley__uv *owner;
     struct sley__uv_watch *next; /* of the free ones; attached: of those with a report that is not handled yet */
+    struct sley__uv_watch *next_drop;
     int number;
     uint32_t place;  /* in the chunks, from 1 on: what slot->token says; 0 there: none */
     int events;      /* what uv has been asked for */
     int status;      /* attached: the report */
     int reported;    /* attached: its events; UV_DISCONNECT stands for an error */
+    bool dropping;   /* in the list of drops */
 };
 
 enum {
@@ -35,6 +37,7 @@ struct sley__uv {
     uint32_t chunk_count; /* that the directory has room for */
     uint32_t watch_count; /* places given out so far */
     struct sley__uv_watch *free;
+    struct sley__uv_watch *drops; /* watched without need: until the next uv_run, by when there often is need again */
     uint32_t open_count; /* handles whose close callback has not run */
     bool shows_more;     /* a change of what is watched is to be told to who drives from outside: libuv registers it in uv_run alone */
     bool changed;        /* there has been one since uv_run */
@@ -51,6 +54,8 @@ SLEY_INLINE struct sley__uv *sley__uv_of(struct sley__poll *r)
 int sley__uv_adopt(struct sley_reactor *self, struct sley_fd *fd);
 void sley__uv_submit(struct sley_reactor *self, struct sley_io_op *op);
 int sley__uv_watch(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t interest);
+/** Before uv looks at what is watched: stops what is watched without need. */
+void sley__uv_flush(struct sley__uv *u);
 /** What uv has said of a watch, told to the core. */
 void sley__uv_report(struct sley__uv_watch *w, int status, int events);
 /** Makes the bell, which @p on_bell hears, and the timer. Returns: 0; a negative errno: nothing is left. */

@@ -51,6 +51,7 @@ static void on_timer(uv_timer_t *timer)
 /** Returns: has anything happened? */
 static bool run(struct own *o, uv_run_mode mode)
 {
+    sley__uv_flush(&o->base);
     o->base.changed = false;
     (void)uv_run(&o->loop, mode);
     return o->seen > 0 || o->woken;

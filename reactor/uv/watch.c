@@ -122,11 +122,26 @@ static int open_watch(struct sley__uv *u, struct sley__slot *slot, int number, s
     w->poll.data = slot;
     w->owner = u;
     w->next = NULL;
+    w->dropping = false;
     w->number = number;
     w->events = w->status = w->reported = 0;
     slot->token = w->place;
     *ret_watch = w;
     return 0;
+}
+
+void sley__uv_flush(struct sley__uv *u)
+{
+    while (u->drops) {
+        struct sley__uv_watch *w = u->drops;
+        const struct sley__slot *slot = w->poll.data;
+        u->drops = w->next_drop;
+        w->dropping = false;
+        if (!uv_is_closing((uv_handle_t *)&w->poll) && !slot->watched) {
+            (void)uv_poll_stop(&w->poll);
+            w->events = 0;
+        }
+    }
 }
 
 static void on_watch_closed(uv_handle_t *handle)
@@ -139,6 +154,9 @@ static void on_watch_closed(uv_handle_t *handle)
 static void close_watch(struct sley__uv *u, struct sley__slot *slot)
 {
     struct sley__uv_watch *w = watch_at(u, slot->token);
+    if (w->dropping) {
+        sley__uv_flush(u); /* its place may be another's before the next one */
+    }
     w->reported = 0;
     uv_close((uv_handle_t *)&w->poll, on_watch_closed); /* stops it, too: the kernel forgets the number now */
     slot->token = 0;
@@ -164,16 +182,34 @@ static int events_of(uint32_t interest)
     return events ? events : UV_PRIORITIZED;
 }
 
+/**
+ * Nobody waits any more. A connection's stop is put off, for its task mostly waits again soon, and each stop and start are two
+ * system calls; not that of other descriptors, whose numbers may be somebody else's soon.
+ */
+static void unwatch(struct sley__uv *u, struct sley__uv_watch *w, const struct sley__slot *slot)
+{
+    w->reported = 0;
+    if (!(slot->marks & SLEY__SLOT_SHORT)) {
+        (void)uv_poll_stop(&w->poll);
+        w->events = 0;
+    } else if (w->events && !w->dropping) {
+        w->dropping = true;
+        w->next_drop = u->drops;
+        u->drops = w;
+        u->changed = true;
+        u->core.base.more |= u->shows_more;
+    }
+}
+
 int sley__uv_watch(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t interest)
 {
     struct sley__uv *u = sley__uv_of(r);
     struct sley__uv_watch *w = slot->token ? watch_at(u, slot->token) : NULL;
     if (interest == 0) {
-        if (w) {
-            (void)uv_poll_stop(&w->poll);
-            w->events = w->reported = 0;
-        }
         slot->watched = 0;
+        if (w) {
+            unwatch(u, w, slot);
+        }
         return 0;
     }
     const int events = events_of(interest);

@@ -1,4 +1,5 @@
 /* A runtime inside the application's libuv loop: who keeps it alive, in which order things happen, how it ends. */
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -73,14 +74,6 @@ static void spawn_sleeper(struct bed *b, uint64_t ns, const char *name)
 static void on_named_timer(uv_timer_t *t)
 {
     tell(t->data);
-}
-
-static void close_all_handles(uv_handle_t *handle, void *unused)
-{
-    (void)unused;
-    if (!uv_is_closing(handle)) {
-        uv_close(handle, NULL);
-    }
 }
 
 /* ---- alive ---------------------------------------------------------------------------------------------------------- */
@@ -307,25 +300,29 @@ SLEY_TEST(once_and_nowait_drive_it_too, "")
 SLEY_TEST(run_by_hand_turns_the_loop_with_all_that_is_in_it, "")
 {
     struct bed b;
+    struct pair p;
     uv_timer_t t;
     int result = -1;
     bed_init(&b);
     CHECK_INT(uv_timer_init(&b.loop, &t), ==, 0);
     t.data = "uv";
     CHECK_INT(uv_timer_start(&t, on_named_timer, 1, 0), ==, 0);
-    spawn_sleeper(&b, 12 * SLEY_MS, "other");
+    pair_init(&p);
+    spawn_reader(&b, &p);
     CHECK_RC(sley_runtime_run(&b.rt, &sleeper__type, &(struct sleeper){6 * SLEY_MS, "mine"}, &result), 0);
     CHECK_RC(result, 0);
     CHECK_STR(story, "uv mine");
     CHECK(uv_loop_alive(&b.loop));
+    CHECK_INT(write(p.peer, "x", 1), ==, 1);
     CHECK_INT(uv_run(&b.loop, UV_RUN_DEFAULT), ==, 0); /* goes on with what is left */
-    CHECK_STR(story, "uv mine other");
+    CHECK_STR(story, "uv mine read");
     spawn_sleeper(&b, SLEY_MS, "last");
     CHECK_RC(sley_runtime_run_all(&b.rt), 0);
-    CHECK_STR(story, "uv mine other last");
+    CHECK_STR(story, "uv mine read last");
     CHECK_RC(sley_runtime_turn(&b.rt, NULL), -ENOTSUP);
     uv_close((uv_handle_t *)&t, NULL);
     bed_fini(&b);
+    pair_fini(&p);
 }
 
 /* ---- callbacks and tasks -------------------------------------------------------------------------------------------- */
@@ -469,6 +466,63 @@ SLEY_TEST(driving_by_hand_in_a_callback_is_edeadlk, "")
     }
     CHECK_STR(story, "refused refused slept");
     bed_fini(&k.bed);
+}
+
+/* ---- descriptors ---------------------------------------------------------------------------------------------------- */
+
+static void tcp_pair(struct pair *p)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    const int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(bind(l, (struct sockaddr *)&a, sizeof a), ==, 0);
+    CHECK_INT(listen(l, 1), ==, 0);
+    CHECK_INT(getsockname(l, (struct sockaddr *)&a, &len), ==, 0);
+    p->peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(connect(p->peer, (struct sockaddr *)&a, sizeof a), ==, 0);
+    sley_fd_init(&p->fd, accept4(l, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    sley_fd_set_stream(&p->fd);
+    (void)close(l);
+}
+
+/** Reads with a buffer that is full each time, so that the watch is needless after each; closes in half of the rounds then. */
+static int churn(void *unused)
+{
+    (void)unused;
+    struct pair p[4];
+    char byte;
+    for (int i = 0; i < 4; i++) {
+        tcp_pair(&p[i]);
+    }
+    for (int round = 0; round < 200; round++) {
+        struct pair *one = &p[harness_rand_below(4)];
+        struct sley_io_op op = {.fd = &one->fd, .buf = &byte, .len = 1, .code = SLEY_IO_RECV};
+        sley_io_submit(&op);
+        CHECK_INT(write(one->peer, "x", 1), ==, 1);
+        CHECK_RC(sley_await(&op.wait), 1);
+        if (harness_rand_below(2)) {
+            CHECK_RC(sley_fd_close(&one->fd), 0);
+            (void)close(one->peer);
+            tcp_pair(one);
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        CHECK_RC(sley_fd_close(&p[i].fd), 0);
+        (void)close(p[i].peer);
+    }
+    return 0;
+}
+SLEY_FIBER(churn, void)
+
+SLEY_TEST(descriptors_closed_while_their_watch_is_being_dropped, "REACT-23")
+{
+    struct bed b;
+    bed_init(&b);
+    for (int i = 0; i < 3; i++) {
+        CHECK_RC(sley_runtime_spawn(&b.rt, &churn__type, NULL, NULL), 0);
+    }
+    CHECK_INT(uv_run(&b.loop, UV_RUN_DEFAULT), ==, 0);
+    bed_fini(&b);
 }
 
 /* ---- other threads -------------------------------------------------------------------------------------------------- */
@@ -727,7 +781,6 @@ SLEY_TEST(memory_refused_at_any_point_leaves_the_loop_clean, "SHUT-01")
         } else {
             CHECK_RC(rc, -ENOMEM);
         }
-        uv_walk(&loop, close_all_handles, NULL);
         CHECK_INT(uv_loop_close(&loop), ==, 0);
     }
     CHECK_UINT(points, >=, 3);
