@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,7 +114,7 @@ unsigned sley__kit_rounds(unsigned n)
     return some ? some : 1;
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+/* ---- what is left ------------------------------------------------------------------------------------------------- */
 
 unsigned sley__kit_fd_count(void)
 {
@@ -132,4 +134,41 @@ unsigned sley__kit_fd_count(void)
     }
     (void)closedir(dir);
     return n;
+}
+
+static unsigned count_threads(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    unsigned n = 0;
+    for (const struct dirent *entry; dir && (entry = readdir(dir));) {
+        n += entry->d_name[0] != '.';
+    }
+    if (dir) {
+        (void)closedir(dir);
+    }
+    return n;
+}
+
+unsigned sley__kit_thread_count(unsigned expected)
+{
+    unsigned n = count_threads();
+    for (int i = 0; i < 2000 && n > expected; i++) {
+        (void)poll(NULL, 0, 1); /* nothing tells when the kernel has removed a joined thread */
+        n = count_threads();
+    }
+    return n;
+}
+
+static void *end_at_once(void *arg)
+{
+    return arg;
+}
+
+/* The thread sanitizer starts a thread of its own along with a process's first; it is not the clause's. */
+void sley__kit_settle(void)
+{
+    pthread_t thread;
+    if (SANITIZED && pthread_create(&thread, NULL, end_at_once, NULL) == 0) {
+        (void)pthread_join(thread, NULL);
+    }
 }

@@ -58,10 +58,13 @@ size_t sley__kit_alloc_live(void);
 void sley__kit_refuse(size_t n);
 bool sley__kit_refused(void);
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+/* ---- what is left at the end ------------------------------------------------------------------------------------------------- */
 
 /** How many are open, those in /proc left out. */
 unsigned sley__kit_fd_count(void);
+
+/** How many threads there are, once it is no more than @p expected, or after two seconds: joined ones leave /proc a moment later. */
+unsigned sley__kit_thread_count(unsigned expected);
 
 /* ---- the run (run.c) --------------------------------------------------------------------------------------------- */
 
@@ -69,6 +72,7 @@ struct sley__kit_suite {
     const char *subject; /* for the report */
     const struct sley_clause *clauses;
     size_t count;
+    void (*warm_up)(void); /* before what is open is counted: what a library keeps once in a process is no leak */
     void (*run)(const struct sley__kit_suite *self, size_t index); /* in the clause's process */
 };
 
@@ -86,5 +90,6 @@ enum { SLEY__KIT_BROKEN = 1, SLEY__KIT_SKIPPED = 77 };
 void sley__kit_begin(uint64_t seed, const char *clause, uint32_t effort);
 /** How much slower than plain this build or this run is: 1, or 10 under a sanitizer or valgrind. */
 unsigned sley__kit_slowness(void);
+void sley__kit_settle(void);
 
 #endif

@@ -27,6 +27,15 @@ static const struct {
     void (*fn)(void);
 } bodies[] = {SLEY__REACTOR_CLAUSES(CLAUSE_BODY)};
 
+static void warm_up(void)
+{
+    const struct sley_reactor_opts opts = {0};
+    struct sley_reactor *r;
+    if (sley__rig_factory.create(&opts, &r) == 0) {
+        r->ops->destroy(r);
+    }
+}
+
 static void run(const struct sley__kit_suite *self, size_t index)
 {
     (void)self;
@@ -56,6 +65,7 @@ int sley_conformance_run_reactor(const struct sley_reactor_factory *factory, con
         .subject = factory->name ? factory->name : "a reactor without a name",
         .clauses = clauses,
         .count = sizeof clauses / sizeof clauses[0],
+        .warm_up = warm_up,
         .run = run,
     };
     return sley__kit_run(&suite, o, ret_count);

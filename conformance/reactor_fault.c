@@ -97,7 +97,7 @@ static void exchange_all(enum pair kind, size_t bytes)
 
 CLAUSE(short_transfers_lose_nothing)
 {
-    const size_t bytes = (size_t)sley__kit_rounds(64) << 12;
+    const size_t bytes = (size_t)(8 + sley__kit_rounds(56)) << 12;
     exchange_all(PAIR_UNIX, bytes);
     exchange_all(PAIR_TCP, bytes);
 }

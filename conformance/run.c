@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,14 +40,21 @@ static bool chosen(const struct sley_conformance_opts *o, const char *name)
 
 static _Noreturn void run_child(const struct sley__kit_suite *suite, size_t index, uint64_t seed, uint32_t effort)
 {
-    (void)setpgid(0, 0); /* so that one kill reaches what the clause starts */
+    (void)setpgid(0, 0);                            /* so that one kill reaches what the clause starts */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* and none outlives the run */
     sley__kit_begin(seed, suite->clauses[index].name, effort);
     (void)sley__kit_alloc();
-    const unsigned fds = sley__kit_fd_count();
+    sley__kit_settle();
+    suite->warm_up();
+    const unsigned fds = sley__kit_fd_count(), threads = sley__kit_thread_count(1);
     suite->run(suite, index);
     const unsigned fds_left = sley__kit_fd_count();
     if (fds_left != fds) {
         FAIL("%u descriptors are open at the end, %u were at the start", fds_left, fds);
+    }
+    const unsigned threads_left = sley__kit_thread_count(threads);
+    if (threads_left > threads) {
+        FAIL("%u threads are there at the end, %u were at the start", threads_left, threads);
     }
     if (sley__kit_alloc_live() != 0) {
         FAIL("%zu blocks are not given back at the end", sley__kit_alloc_live());

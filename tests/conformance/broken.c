@@ -141,6 +141,7 @@ static int on_create(const struct sley_reactor_opts *o, struct sley_reactor **re
         r->ops = &table;
         mind.reactors[mind.reactors[0] != NULL] = r;
         mind.polls = 0;
+        mind.spare = mind.spare < 0 ? -1 : mind.spare;
     }
     return now->create ? now->create(rc) : rc;
 }
@@ -178,7 +179,8 @@ static void judge(void *arg, const struct sley_clause *clause, enum sley_verdict
 static void try_broken(const char *clause)
 {
     struct found f = {.clause = clause};
-    const struct sley_conformance_opts o = {.verdict = judge, .arg = &f, .timeout_ms = 2500, .effort = 10};
+    const unsigned timeout_ms = harness_slowness() > 1 ? 1000 : 6000; /* sanitizers get ten times as much */
+    const struct sley_conformance_opts o = {.verdict = judge, .arg = &f, .timeout_ms = timeout_ms, .effort = 10};
     for (size_t i = 0; i < broken_count; i++) {
         if (strcmp(broken_reactors[i].clause, clause) == 0) {
             const int rc = sley_conformance_run_reactor(broken_factory(&broken_reactors[i]), &o, NULL);

@@ -1,19 +1,13 @@
-/* What every executor has to do, as functions over a table: whoever writes an executor calls them with his own. */
+/* What every executor has to do: the clauses of the kit, each as a case with its conformance ids. */
 #ifndef SLEY_TEST_SUITE_H
 #define SLEY_TEST_SUITE_H
 
-#include <sley/executor.h>
+#include <sley/conformance.h>
 
-/** What a suite needs to know of an executor. */
-struct suite_executor {
-    const char *name;
-    /** Readies one in memory of its own; it has not started. */
-    struct sley_executor *(*create)(void);
-    void (*destroy)(struct sley_executor *ex);
-    const struct sley_reactor_factory *const *reactors; /* NULL: none */
-    bool has_io;                                        /* they take descriptors */
-    uint32_t worker_count;                              /* 0: as many as the kind thinks best */
-};
+#define suite_executor sley_conformance_executor
+
+/** Tries one clause on @p x: passes, fails or skips the case. */
+void suite_try(const struct suite_executor *x, const char *clause);
 
 /* name, conformance cases. Each runs both styles where that matters. These ask nothing of the table's caps. */
 #define SUITE_ANY(X)                                                                               \
@@ -55,27 +49,13 @@ struct suite_executor {
 #define SUITE_EXECUTOR(X) SUITE_ANY(X) SUITE_DRIVEN(X)
 #define SUITE_EXECUTOR_WORKERS(X) SUITE_ANY(X) SUITE_WORKERS(X)
 
-#define SUITE_DECLARE(name, ids) void suite_##name(const struct suite_executor *x);
+#define SUITE_DECLARE(name, ids)                                                                   \
+    static inline void suite_##name(const struct suite_executor *x)                                \
+    {                                                                                              \
+        suite_try(x, #name);                                                                       \
+    }
 SUITE_ANY(SUITE_DECLARE)
 SUITE_DRIVEN(SUITE_DECLARE)
 SUITE_WORKERS(SUITE_DECLARE)
-
-/* ---- shared by the suite's files ---- */
-
-struct suite_none {
-    char none;
-};
-
-/** A started one over the counting allocator. */
-struct sley_executor *suite_start(const struct suite_executor *x);
-/** Stops (it must end), releases, gives the memory back. */
-void suite_end(const struct suite_executor *x, struct sley_executor *ex);
-struct sley_task *suite_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args);
-/** Spawns and runs to the end: its result. */
-int suite_run(struct sley_executor *ex, const struct sley_task_type *type, const void *args);
-/** Lets it go on for a moment, whoever does that. */
-void suite_drive(struct sley_executor *ex);
-/** Until @p word, which its tasks count up (release), is @p count. */
-void suite_drive_until(struct sley_executor *ex, const SLEY_ATOMIC(unsigned) *word, unsigned count);
 
 #endif

@@ -16,7 +16,6 @@
     X(spawn_is_refused_while_some_are_left, "SHUT-09")                                             \
     X(all_of_them_are_named_each_once, "SHUT-03")
 
-#define SUITE_SHUTDOWN_DECLARE(name, ids) void suite_##name(const struct suite_executor *x);
-SUITE_SHUTDOWN(SUITE_SHUTDOWN_DECLARE)
+SUITE_SHUTDOWN(SUITE_DECLARE)
 
 #endif

@@ -29,6 +29,10 @@ int main(void) {
     if (rc < 2 || rc != broken || counted.broken != (unsigned)rc || counted.kept != 0) {
         return 1;
     }
+    (void)sley_conformance_executor_clauses(&count);
+    if (count < 30 || sley_conformance_run_executor(NULL, &o, NULL) != -EINVAL) {
+        return 1;
+    }
     puts("works");
     return 0;
 }

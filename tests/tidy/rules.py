@@ -16,7 +16,7 @@ MAY_USE = {
     'executor/shares': ['task', 'timer', 'reactor', 'executor', 'executor/local'],
     'io': ['task', 'reactor'],
     'runtime': ['*'],
-    'conformance': ['task', 'timer', 'reactor', 'executor', 'executor/local'],
+    'conformance': ['task', 'timer', 'sync', 'reactor', 'executor', 'executor/local'],
     'conformance/main': ['*'],
     'compat': ['*'],
     'compat/*': ['*'],

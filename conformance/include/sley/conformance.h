@@ -1,8 +1,8 @@
-/* Does a reactor keep its contract? Every clause by name, each tried in a process of its own. For who writes one; not for users. */
+/* Does a reactor, or an executor, keep its contract? Every clause by name, each in a process of its own. For who writes one. */
 #ifndef SLEY_CONFORMANCE_H
 #define SLEY_CONFORMANCE_H
 
-#include <sley/reactor_impl.h>
+#include <sley/executor.h>
 
 SLEY_EXTERN_C_BEGIN
 
@@ -53,6 +53,26 @@ SLEY_API int sley_conformance_run_reactor(const struct sley_reactor_factory *fac
  *     const struct sley_reactor_factory sley_conformance_reactor = {...};
  */
 #define SLEY_CONFORMANCE_REACTOR_SYMBOL "sley_conformance_reactor"
+
+/** An executor to be tried: how it is made, and what it is given. */
+struct sley_conformance_executor {
+    const char *name; /**< for the report */
+    /** Readies one in memory of its own; it has not started. Thread: any. */
+    struct sley_executor *(*create)(void);
+    void (*destroy)(struct sley_executor *ex); /**< it has not started, or its fini has returned 0. Gives the memory back */
+    const struct sley_reactor_factory *const *reactors; /**< as in its configuration; NULL: none */
+    bool has_io;           /**< they take descriptors */
+    uint32_t worker_count; /**< as in its configuration; 0: as many as the kind thinks best */
+};
+
+/** The clauses of the contract of <sley/executor.h>. Those that need workers, or that there are none, are skipped elsewhere. */
+SLEY_API const struct sley_clause *sley_conformance_executor_clauses(size_t *ret_count);
+/** As sley_conformance_run_reactor. */
+SLEY_API int sley_conformance_run_executor(const struct sley_conformance_executor *executor, const struct sley_conformance_opts *o,
+                                           struct sley_conformance_count *ret_count);
+
+/** The same of an executor: const struct sley_conformance_executor sley_conformance_executor = {...}; */
+#define SLEY_CONFORMANCE_EXECUTOR_SYMBOL "sley_conformance_executor"
 
 SLEY_EXTERN_C_END
 #endif

@@ -6,7 +6,6 @@
 #include <sley/frame.h>
 #include <sley/notify.h>
 
-#include "harness.h"
 #include "suite.h"
 
 struct counted {
@@ -21,7 +20,7 @@ struct counted_frame {
 
 static void count_up(SLEY_ATOMIC(unsigned) *count)
 {
-    /* release: pairs with suite_drive_until */
+    /* release: pairs with sley__suite_drive_until */
     atomic_fetch_add_explicit(count, 1, memory_order_release);
 }
 
@@ -53,9 +52,9 @@ static int spawn_counted(struct sley_executor *ex, SLEY_ATOMIC(unsigned) *count,
 }
 
 /* Joined on a plain thread, given back before or after, or never asked for: no run is needed for any. */
-void suite_tasks_progress_while_nobody_runs(const struct suite_executor *x)
+CLAUSE(tasks_progress_while_nobody_runs)
 {
-    struct sley_executor *ex = suite_start(x);
+    struct sley_executor *ex = sley__suite_start(x);
     SLEY_ATOMIC(unsigned) count = 0;
     for (unsigned i = 0; i < 200; i++) {
         struct sley_task *t = NULL;
@@ -67,10 +66,10 @@ void suite_tasks_progress_while_nobody_runs(const struct suite_executor *x)
         }
         sley_task_unref(t);
     }
-    suite_drive_until(ex, &count, 200);
+    sley__suite_drive_until(ex, &count, 200);
     CHECK_RC(ex->ops->run(ex, NULL), 0);
     CHECK_UINT(count, ==, 200);
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
 
 static int park_until_cancelled(struct counted *a)
@@ -100,16 +99,16 @@ static void *wait_second(void *arg)
     return NULL;
 }
 
-void suite_second_wait_is_refused(const struct suite_executor *x)
+CLAUSE(second_wait_is_refused)
 {
     pthread_t second;
     int rc;
-    struct sley_executor *ex = suite_start(x);
+    struct sley_executor *ex = sley__suite_start(x);
     SLEY_ATOMIC(unsigned) count = 0;
     struct waiter w = {.ex = ex, .ended = NULL};
     CHECK_RC(spawn_counted(ex, &count, true, &w.ended), 0);
     CHECK_RC(ex->ops->run(ex, w.ended), 0);
-    w.parked = suite_spawn(ex, &park_until_cancelled__type, &(struct counted){&count});
+    w.parked = sley__suite_spawn(ex, &park_until_cancelled__type, &(struct counted){&count});
     CHECK_INT(pthread_create(&second, NULL, wait_second, &w), ==, 0);
     while ((rc = ex->ops->run(ex, w.parked)) == -EBUSY) { /* the second was inside for a moment */
         (void)sched_yield();
@@ -118,27 +117,27 @@ void suite_second_wait_is_refused(const struct suite_executor *x)
     CHECK_INT(pthread_join(second, NULL), ==, 0);
     sley_task_unref(w.parked);
     sley_task_unref(w.ended);
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
 
-void suite_halt_ends_the_wait_and_nothing_else(const struct suite_executor *x)
+CLAUSE(halt_ends_the_wait_and_nothing_else)
 {
-    struct sley_executor *ex = suite_start(x);
+    struct sley_executor *ex = sley__suite_start(x);
     SLEY_ATOMIC(unsigned) count = 0;
-    struct sley_task *t = suite_spawn(ex, &park_until_cancelled__type, &(struct counted){&count}), *u = NULL;
+    struct sley_task *t = sley__suite_spawn(ex, &park_until_cancelled__type, &(struct counted){&count}), *u = NULL;
     ex->ops->halt(ex);
     ex->ops->halt(ex);
     CHECK_RC(ex->ops->run(ex, t), -ECANCELED);
-    suite_drive_until(ex, &count, 1); /* t has begun all the same */
+    sley__suite_drive_until(ex, &count, 1); /* t has begun all the same */
     CHECK(!sley_task_done(t));
     CHECK_RC(spawn_counted(ex, &count, false, &u), 0);
-    suite_drive_until(ex, &count, 2);
+    sley__suite_drive_until(ex, &count, 2);
     CHECK_RC(ex->ops->run(ex, u), 0); /* both halts were used up by one run */
     sley_task_cancel(t);
     CHECK_RC(ex->ops->run(ex, t), 0);
     sley_task_unref(t);
     sley_task_unref(u);
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
 
 /* ---- one wakes another, wherever both are ---------------------------------------------------------------------------- */
@@ -165,16 +164,16 @@ static int throw_and_wait(struct thrower *a)
 }
 SLEY_FIBER(throw_and_wait, struct thrower)
 
-void suite_wakes_between_workers_are_not_lost(const struct suite_executor *x)
+CLAUSE(wakes_between_workers_are_not_lost)
 {
     static struct sley_notify balls[BALLS][2]; /* zeroed is fine, and nobody is left at the end */
-    struct sley_executor *ex = suite_start(x);
+    struct sley_executor *ex = sley__suite_start(x);
     for (int i = 0; i < BALLS; i++) {
         CHECK_RC(ex->ops->spawn(ex, &throw_and_wait__type, &(struct thrower){&balls[i][0], &balls[i][1], true}, NULL), 0);
         CHECK_RC(ex->ops->spawn(ex, &throw_and_wait__type, &(struct thrower){&balls[i][1], &balls[i][0], false}, NULL), 0);
     }
     CHECK_RC(ex->ops->run(ex, NULL), 0);
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
 
 /* ---- who stops it need not be who started it --------------------------------------------------------------------------- */
@@ -197,18 +196,18 @@ static void *stop_and_release(void *arg)
     return NULL;
 }
 
-void suite_stop_and_release_from_another_thread(const struct suite_executor *x)
+CLAUSE(stop_and_release_from_another_thread)
 {
     pthread_t thread;
-    struct sley_executor *ex = suite_start(x);
+    struct sley_executor *ex = sley__suite_start(x);
     SLEY_ATOMIC(unsigned) count = 0;
     for (int i = 0; i < 50; i++) {
         CHECK_RC(ex->ops->spawn(ex, &count_at_the_end__type, &(struct counted){&count}, NULL), 0);
     }
-    suite_drive_until(ex, &count, 50);
+    sley__suite_drive_until(ex, &count, 50);
     CHECK_INT(pthread_create(&thread, NULL, stop_and_release, ex), ==, 0);
     CHECK_INT(pthread_join(thread, NULL), ==, 0);
     CHECK_UINT(count, ==, 100);
-    CHECK_UINT(harness_alloc_live(), ==, 0);
+    CHECK_UINT(sley__kit_alloc_live(), ==, 0);
     x->destroy(ex);
 }

@@ -10,20 +10,19 @@
 #include <sley/frame.h>
 #include <sley/notify.h>
 
-#include "harness.h"
 #include "suite.h"
 
-struct sley_executor *suite_start(const struct suite_executor *x)
+struct sley_executor *sley__suite_start(const struct sley_conformance_executor *x)
 {
     struct sley_executor *ex = x->create();
     CHECK_PTR(ex, !=, NULL);
     CHECK_RC(sley_executor_check(ex->ops), 0);
-    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = x->reactors, .worker_count = x->worker_count};
+    const struct sley_executor_config config = {.alloc = sley__kit_alloc(), .reactors = x->reactors, .worker_count = x->worker_count};
     CHECK_RC(ex->ops->start(ex, &config), 0);
     return ex;
 }
 
-void suite_end(const struct suite_executor *x, struct sley_executor *ex)
+void sley__suite_end(const struct sley_conformance_executor *x, struct sley_executor *ex)
 {
     CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
     CHECK_RC(ex->ops->fini(ex), 0);
@@ -31,17 +30,17 @@ void suite_end(const struct suite_executor *x, struct sley_executor *ex)
     x->destroy(ex);
 }
 
-struct sley_task *suite_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args)
+struct sley_task *sley__suite_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args)
 {
     struct sley_task *t = NULL;
     CHECK_RC(ex->ops->spawn(ex, type, args, &t), 0);
     return t;
 }
 
-int suite_run(struct sley_executor *ex, const struct sley_task_type *type, const void *args)
+int sley__suite_run(struct sley_executor *ex, const struct sley_task_type *type, const void *args)
 {
     int result = 1 << 30;
-    struct sley_task *t = suite_spawn(ex, type, args);
+    struct sley_task *t = sley__suite_spawn(ex, type, args);
     CHECK_RC(ex->ops->run(ex, t), 0);
     CHECK_RC(sley_task_result(t, &result), 0);
     sley_task_unref(t);
@@ -55,7 +54,7 @@ static int yield_once(struct suite_none *a)
 }
 SLEY_FIBER(yield_once, struct suite_none)
 
-void suite_drive(struct sley_executor *ex)
+void sley__suite_drive(struct sley_executor *ex)
 {
     if (ex->ops->caps & SLEY_EXECUTOR_CAP_WORKERS) {
         (void)sched_yield();
@@ -70,10 +69,10 @@ void suite_drive(struct sley_executor *ex)
 }
 
 /* acquire: pairs with the tasks' release */
-void suite_drive_until(struct sley_executor *ex, const SLEY_ATOMIC(unsigned) *word, unsigned count)
+void sley__suite_drive_until(struct sley_executor *ex, const SLEY_ATOMIC(unsigned) *word, unsigned count)
 {
     while (atomic_load_explicit(word, memory_order_acquire) < count) {
-        suite_drive(ex);
+        sley__suite_drive(ex);
     }
 }
 
@@ -142,17 +141,17 @@ static void spawn_load(struct sley_executor *ex)
 
 /* ---- cases ------------------------------------------------------------------------------------------------------------ */
 
-void suite_run_returns_when_its_task_has_ended(const struct suite_executor *x)
+CLAUSE(run_returns_when_its_task_has_ended)
 {
-    struct sley_executor *ex = suite_start(x);
+    struct sley_executor *ex = sley__suite_start(x);
     for (int i = 0; i < 10; i++) {
-        CHECK_INT(suite_run(ex, answers[i % 2], &(struct answer){.value = i - 5}), ==, i - 5);
+        CHECK_INT(sley__suite_run(ex, answers[i % 2], &(struct answer){.value = i - 5}), ==, i - 5);
     }
     CHECK_RC(ex->ops->spawn(ex, answers[0], NULL, NULL), 0);
     CHECK_RC(ex->ops->spawn(ex, answers[1], NULL, NULL), 0);
     CHECK_RC(ex->ops->run(ex, NULL), 0); /* until nothing is left */
     CHECK_RC(ex->ops->run(ex, NULL), 0);
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
 
 static SLEY_ATOMIC(bool) ran;
@@ -165,10 +164,10 @@ static int set_ran(struct suite_none *a)
 }
 SLEY_FIBER(set_ran, struct suite_none)
 
-void suite_nothing_progresses_undriven(const struct suite_executor *x)
+CLAUSE(nothing_progresses_undriven)
 {
-    struct sley_executor *ex = suite_start(x);
-    struct sley_task *t = suite_spawn(ex, &set_ran__type, NULL);
+    struct sley_executor *ex = sley__suite_start(x);
+    struct sley_task *t = sley__suite_spawn(ex, &set_ran__type, NULL);
     for (int i = 0; i < 1000; i++) {
         (void)sched_yield();
         CHECK(!atomic_load_explicit(&ran, memory_order_acquire));
@@ -176,7 +175,7 @@ void suite_nothing_progresses_undriven(const struct suite_executor *x)
     CHECK_RC(ex->ops->run(ex, t), 0);
     CHECK(atomic_load_explicit(&ran, memory_order_acquire));
     sley_task_unref(t);
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
 
 struct outsider {
@@ -193,7 +192,7 @@ static void *spawn_outside(void *arg)
         (void)sched_yield();
     }
     for (int i = 0; i < 20; i++) {
-        struct sley_task *t = suite_spawn(o->ex, answers[i % 2], &(struct answer){.value = i});
+        struct sley_task *t = sley__suite_spawn(o->ex, answers[i % 2], &(struct answer){.value = i});
         CHECK_RC(sley_task_join(t, &result), 0);
         CHECK_INT(result, ==, i);
         sley_task_unref(t);
@@ -209,11 +208,11 @@ static int park_until_cancelled(struct suite_none *a)
 }
 SLEY_FIBER(park_until_cancelled, struct suite_none)
 
-static void spawn_beside(const struct suite_executor *x, bool load)
+static void spawn_beside(const struct sley_conformance_executor *x, bool load)
 {
     pthread_t thread;
-    struct sley_executor *ex = suite_start(x);
-    struct outsider o = {ex, suite_spawn(ex, &park_until_cancelled__type, NULL), load};
+    struct sley_executor *ex = sley__suite_start(x);
+    struct outsider o = {ex, sley__suite_spawn(ex, &park_until_cancelled__type, NULL), load};
     if (load) {
         spawn_load(ex);
     }
@@ -221,27 +220,27 @@ static void spawn_beside(const struct suite_executor *x, bool load)
     CHECK_RC(ex->ops->run(ex, o.main), 0);
     CHECK_INT(pthread_join(thread, NULL), ==, 0);
     sley_task_unref(o.main);
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
 
-void suite_spawn_from_elsewhere_wakes_an_idle_one(const struct suite_executor *x)
+CLAUSE(spawn_from_elsewhere_wakes_an_idle_one)
 {
     spawn_beside(x, false);
 }
 
-void suite_spawn_from_elsewhere_runs_beside_load(const struct suite_executor *x)
+CLAUSE(spawn_from_elsewhere_runs_beside_load)
 {
     spawn_beside(x, true);
 }
 
-void suite_run_returns_under_load(const struct suite_executor *x)
+CLAUSE(run_returns_under_load)
 {
-    struct sley_executor *ex = suite_start(x);
+    struct sley_executor *ex = sley__suite_start(x);
     spawn_load(ex);
     for (int i = 0; i < 4; i++) {
-        CHECK_INT(suite_run(ex, answers[i % 2], &(struct answer){.value = i}), ==, i);
+        CHECK_INT(sley__suite_run(ex, answers[i % 2], &(struct answer){.value = i}), ==, i);
     }
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
 
 /* ---- ping-pong: each gives the other the ball and waits for it ---------------------------------------------------------- */
@@ -271,16 +270,16 @@ static int yield_five_times(struct suite_none *a)
 }
 SLEY_FIBER(yield_five_times, struct suite_none)
 
-void suite_newcomer_beside_ping_pong_ends(const struct suite_executor *x)
+CLAUSE(newcomer_beside_ping_pong_ends)
 {
     static struct sley_notify balls[100][2]; /* zeroed is fine, and nobody is left at the end */
-    struct sley_executor *ex = suite_start(x);
+    struct sley_executor *ex = sley__suite_start(x);
     for (int i = 0; i < 100; i++) {
         CHECK_RC(ex->ops->spawn(ex, &play__type, &(struct player){&balls[i][0], &balls[i][1]}, NULL), 0);
         CHECK_RC(ex->ops->spawn(ex, &play__type, &(struct player){&balls[i][1], &balls[i][0]}, NULL), 0);
     }
-    CHECK_INT(suite_run(ex, &yield_five_times__type, NULL), ==, 5);
-    suite_end(x, ex);
+    CHECK_INT(sley__suite_run(ex, &yield_five_times__type, NULL), ==, 5);
+    sley__suite_end(x, ex);
 }
 
 /* ---- descriptors ------------------------------------------------------------------------------------------------------ */
@@ -312,22 +311,22 @@ static void *write_under_load(void *arg)
     return NULL;
 }
 
-void suite_descriptor_is_seen_under_load(const struct suite_executor *x)
+CLAUSE(descriptor_is_seen_under_load)
 {
     int fds[2];
     pthread_t thread;
     if (!x->has_io) {
-        return;
+        SKIP("it has no reactor that takes descriptors");
     }
     CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), ==, 0);
     peer = fds[1];
-    struct sley_executor *ex = suite_start(x);
+    struct sley_executor *ex = sley__suite_start(x);
     spawn_load(ex);
     CHECK_INT(pthread_create(&thread, NULL, write_under_load, NULL), ==, 0);
-    CHECK_INT(suite_run(ex, &watch_descriptor__type, &(struct watcher){.number = fds[0]}), ==, SLEY_IO_IN);
+    CHECK_INT(sley__suite_run(ex, &watch_descriptor__type, &(struct watcher){.number = fds[0]}), ==, SLEY_IO_IN);
     CHECK_INT(pthread_join(thread, NULL), ==, 0);
     CHECK_INT(close(fds[1]), ==, 0);
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
 
 /* ---- time ------------------------------------------------------------------------------------------------------------- */
@@ -351,11 +350,11 @@ static int sleep_early(struct suite_none *a)
 }
 SLEY_FIBER(sleep_early, struct suite_none)
 
-void suite_sleep_is_never_early(const struct suite_executor *x)
+CLAUSE(sleep_is_never_early)
 {
-    struct sley_executor *ex = suite_start(x);
-    CHECK_INT(suite_run(ex, &sleep_early__type, NULL), ==, 0);
-    suite_end(x, ex);
+    struct sley_executor *ex = sley__suite_start(x);
+    CHECK_INT(sley__suite_run(ex, &sleep_early__type, NULL), ==, 0);
+    sley__suite_end(x, ex);
 }
 
 static int sleep_long(struct suite_none *a)
@@ -365,16 +364,16 @@ static int sleep_long(struct suite_none *a)
 }
 SLEY_FIBER(sleep_long, struct suite_none)
 
-void suite_nearer_timer_from_elsewhere_cuts_the_wait(const struct suite_executor *x)
+CLAUSE(nearer_timer_from_elsewhere_cuts_the_wait)
 {
     pthread_t thread;
-    struct sley_executor *ex = suite_start(x);
-    struct outsider o = {ex, suite_spawn(ex, &sleep_long__type, NULL), false};
+    struct sley_executor *ex = sley__suite_start(x);
+    struct outsider o = {ex, sley__suite_spawn(ex, &sleep_long__type, NULL), false};
     CHECK_INT(pthread_create(&thread, NULL, spawn_outside, &o), ==, 0); /* its tasks sleep, shorter */
     CHECK_RC(ex->ops->run(ex, o.main), 0);
     CHECK_INT(pthread_join(thread, NULL), ==, 0);
     sley_task_unref(o.main);
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
 
 /* ---- whose tasks, whose thread ---------------------------------------------------------------------------------------- */
@@ -393,12 +392,12 @@ static int check_home(struct owned *a)
 }
 SLEY_FIBER(check_home, struct owned)
 
-void suite_two_on_one_thread_keep_apart(const struct suite_executor *x)
+CLAUSE(two_on_one_thread_keep_apart)
 {
-    struct sley_executor *a = suite_start(x), *b = suite_start(x);
+    struct sley_executor *a = sley__suite_start(x), *b = sley__suite_start(x);
     if (a->ops->turn) {
-        struct sley_task *t = suite_spawn(a, &check_home__type, &(struct owned){a});
-        struct sley_task *u = suite_spawn(b, &check_home__type, &(struct owned){b});
+        struct sley_task *t = sley__suite_spawn(a, &check_home__type, &(struct owned){a});
+        struct sley_task *u = sley__suite_spawn(b, &check_home__type, &(struct owned){b});
         while (!sley_task_done(t) || !sley_task_done(u)) {
             CHECK_INT(a->ops->turn(a, 1, NULL), >=, 0);
             CHECK_PTR(sley_sched_current(), ==, NULL);
@@ -407,8 +406,8 @@ void suite_two_on_one_thread_keep_apart(const struct suite_executor *x)
         sley_task_unref(t);
         sley_task_unref(u);
     }
-    suite_end(x, a);
-    suite_end(x, b);
+    sley__suite_end(x, a);
+    sley__suite_end(x, b);
 }
 
 struct driver {
@@ -440,16 +439,16 @@ static int ran_then_park(struct suite_none *a)
 SLEY_FIBER(ran_then_park, struct suite_none)
 
 /* The case lets two threads drive one single-threaded runtime; here it belongs to one at a time, and the second is told. */
-void suite_second_driver_is_refused(const struct suite_executor *x)
+CLAUSE(second_driver_is_refused)
 {
     pthread_t thread;
-    struct sley_executor *ex = suite_start(x);
-    struct driver d = {ex, suite_spawn(ex, &ran_then_park__type, NULL)};
+    struct sley_executor *ex = sley__suite_start(x);
+    struct driver d = {ex, sley__suite_spawn(ex, &ran_then_park__type, NULL)};
     CHECK_INT(pthread_create(&thread, NULL, drive_second, &d), ==, 0);
     CHECK_RC(ex->ops->run(ex, d.task), 0);
     CHECK_INT(pthread_join(thread, NULL), ==, 0);
     sley_task_unref(d.task);
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
 
 static int run_inside(struct owned *a)
@@ -461,13 +460,13 @@ static int run_inside(struct owned *a)
 }
 SLEY_FIBER(run_inside, struct owned)
 
-void suite_nested_run_is_refused(const struct suite_executor *x)
+CLAUSE(nested_run_is_refused)
 {
-    struct sley_executor *a = suite_start(x), *b = suite_start(x);
-    CHECK_INT(suite_run(a, &run_inside__type, &(struct owned){a}), ==, 0);
-    CHECK_INT(suite_run(a, &run_inside__type, &(struct owned){b}), ==, 0);
-    suite_end(x, b);
-    suite_end(x, a);
+    struct sley_executor *a = sley__suite_start(x), *b = sley__suite_start(x);
+    CHECK_INT(sley__suite_run(a, &run_inside__type, &(struct owned){a}), ==, 0);
+    CHECK_INT(sley__suite_run(a, &run_inside__type, &(struct owned){b}), ==, 0);
+    sley__suite_end(x, b);
+    sley__suite_end(x, a);
 }
 
 static int halt_inside(struct owned *a)
@@ -477,25 +476,25 @@ static int halt_inside(struct owned *a)
 }
 SLEY_FIBER(halt_inside, struct owned)
 
-void suite_run_that_failed_leaves_the_thread_free(const struct suite_executor *x)
+CLAUSE(run_that_failed_leaves_the_thread_free)
 {
-    struct sley_executor *a = suite_start(x);
-    struct sley_task *t = suite_spawn(a, &halt_inside__type, &(struct owned){a});
+    struct sley_executor *a = sley__suite_start(x);
+    struct sley_task *t = sley__suite_spawn(a, &halt_inside__type, &(struct owned){a});
     CHECK_RC(a->ops->run(a, t), -ECANCELED);
     CHECK_PTR(sley_sched_current(), ==, NULL);
-    struct sley_executor *b = suite_start(x);
-    CHECK_INT(suite_run(b, answers[0], &(struct answer){.value = 2}), ==, 2);
-    suite_end(x, b);
+    struct sley_executor *b = sley__suite_start(x);
+    CHECK_INT(sley__suite_run(b, answers[0], &(struct answer){.value = 2}), ==, 2);
+    sley__suite_end(x, b);
     sley_task_cancel(t);
     CHECK_RC(a->ops->run(a, t), 0);
     sley_task_unref(t);
-    suite_end(x, a);
+    sley__suite_end(x, a);
 }
 
-void suite_halt_before_run_runs_nothing(const struct suite_executor *x)
+CLAUSE(halt_before_run_runs_nothing)
 {
-    struct sley_executor *ex = suite_start(x);
-    struct sley_task *t = suite_spawn(ex, &set_ran__type, NULL);
+    struct sley_executor *ex = sley__suite_start(x);
+    struct sley_task *t = sley__suite_spawn(ex, &set_ran__type, NULL);
     ex->ops->halt(ex);
     ex->ops->halt(ex);
     CHECK_RC(ex->ops->run(ex, t), -ECANCELED); /* reports work left */
@@ -503,7 +502,7 @@ void suite_halt_before_run_runs_nothing(const struct suite_executor *x)
     CHECK_RC(ex->ops->run(ex, t), 0);
     CHECK(atomic_load_explicit(&ran, memory_order_acquire));
     sley_task_unref(t);
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
 
 static struct sley_executor *signalled;
@@ -530,7 +529,7 @@ enum { SIGNALS_IN_TIME = 1 };
 static void *halt_outside(void *arg)
 {
     const bool by_signal = arg != NULL;
-    for (uint64_t spin = harness_rand_below(100000); spin > 0; spin--) {
+    for (uint64_t spin = sley__kit_below(100000); spin > 0; spin--) {
         __asm__ volatile("" ::: "memory");
     }
     if (by_signal) {
@@ -542,15 +541,15 @@ static void *halt_outside(void *arg)
 }
 
 /** The signal lands anywhere between "nothing to do" and the wait: it must not be slept over. */
-void suite_halt_from_a_thread_and_a_signal_handler(const struct suite_executor *x)
+CLAUSE(halt_from_a_thread_and_a_signal_handler)
 {
     struct sigaction action = {.sa_handler = on_signal}, before;
-    struct sley_executor *ex = suite_start(x);
+    struct sley_executor *ex = sley__suite_start(x);
     signalled = ex;
     driving = pthread_self();
     CHECK_INT(sigaction(SIGUSR1, &action, &before), ==, 0);
-    struct sley_task *t = suite_spawn(ex, &park_until_cancelled__type, NULL);
-    const unsigned n = 300 / harness_slowness();
+    struct sley_task *t = sley__suite_spawn(ex, &park_until_cancelled__type, NULL);
+    const unsigned n = sley__kit_rounds(300);
     for (unsigned i = 0; i < n; i++) {
         pthread_t thread;
         CHECK_INT(pthread_create(&thread, NULL, halt_outside, i % 2 && SIGNALS_IN_TIME ? ex : NULL), ==, 0);
@@ -559,5 +558,5 @@ void suite_halt_from_a_thread_and_a_signal_handler(const struct suite_executor *
     }
     CHECK_INT(sigaction(SIGUSR1, &before, NULL), ==, 0);
     sley_task_unref(t);
-    suite_end(x, ex);
+    sley__suite_end(x, ex);
 }
