@@ -18,10 +18,10 @@ bool sley__select_ready(struct sley_wait *const *waits, size_t n, uint32_t flags
     struct sley_sched *s = sley__self;
     struct sley_task *t = s->current;
     for (;;) {
-        bool winner = false, armed = false, asked = false;
+        uint32_t winner = 0, armed = 0, asked = 0; /* armed: those that were, less those that still are when they are registered */
         for (size_t i = 0; i < n; i++) {
             winner |= sley__wait_won(waits[i]);
-            armed |= sley__wait_live(waits[i]);
+            armed += sley__wait_live(waits[i]);
             asked |= sley__wait_live(waits[i]) && (waits[i]->flags & SLEY__WAIT_LOST) != 0;
         }
         if (!armed || (winner && (flags & SLEY_SELECT_KEEP) && !asked)) {
@@ -34,7 +34,7 @@ bool sley__select_ready(struct sley_wait *const *waits, size_t n, uint32_t flags
         bool again = false;
         t->link.awaited = NULL;
         for (size_t i = 0; i < n; i++) {
-            if (!sley__wait_live(waits[i])) {
+            if (!sley__wait_live(waits[i]) || armed-- == 0) {
                 continue;
             }
             if (sley__wait_register(waits[i], (uintptr_t)t, SLEY__KIND_HOME_TASK, SLEY__KIND_TASK, s)) {
@@ -43,7 +43,7 @@ bool sley__select_ready(struct sley_wait *const *waits, size_t n, uint32_t flags
                 again |= !sley__wait_claimed(waits[i], t) && sley_wait_done(waits[i]);
             }
         }
-        if (!again) {
+        if (!again && armed == 0) { /* else another worker has completed one meanwhile, and wakes nobody for it */
             return false;
         }
     }
