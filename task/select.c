@@ -80,7 +80,7 @@ bool sley__until_ready(struct sley_wait *w, struct sley_timer *t)
             sley_wait_cancel(&t->wait);
             return !sley__wait_live(&t->wait) || sley__frame_ready(&t->wait); /* another worker fires it just now: that is waited for */
         }
-        if (sley_wait_done(&t->wait) && t->wait.result == 0) {
+        if (sley_wait_done(&t->wait)) { /* passed; or never armed, for the task was cancelled, even if a detach has taken that back */
             sley__wait_lose(w);
             if (sley_wait_done(w)) {
                 continue;
