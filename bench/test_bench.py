@@ -45,9 +45,9 @@ class Goals(unittest.TestCase):
             self.assertNotEqual(row.unit, "", row.name)
 
     def test_only_selects_by_glob(self):
-        rows = goals.read(HERE / "goals.csv", ["echo_*_p99", "yield_1"])
+        rows = goals.read(HERE / "goals.csv", ["echo_1*_p99", "yield_1"])
         self.assertEqual([r.name for r in rows],
-                         ["yield_1", "echo_64_p99", "echo_1000_p99", "echo_10000_p99"])
+                         ["yield_1", "echo_1000_p99", "echo_10000_p99"])
 
     def test_bad_rows_are_named(self):
         for row, what in (("a,t,i,w,micro,,s,p,m,ratio,fast", "not a number"),

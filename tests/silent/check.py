@@ -18,6 +18,7 @@ LOUD = re.compile(r'^(stdout|stderr|_IO_.*|__fprintf_chk|__printf_chk|__vfprintf
 # (library, symbol): what it writes to, never descriptor 1 or 2 of its own accord.
 ALLOWED = {
     ('sley-reactor-poll', 'write'): "the wake eventfd, and the caller's descriptor in write operations",
+    ('sley-reactor-uring', 'write'): "the wake eventfd",
     ('sley-conformance', 'write'): "a clause's own sockets",
     ('sley-conformance', '_exit'): "the end of the process that it has forked for a clause",
     ('sley-reactor-poll', 'writev'): "the caller's descriptor in write operations",
