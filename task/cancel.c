@@ -102,5 +102,8 @@ bool sley_cancelled(void)
         /* relaxed: a request; nothing travels with it */
         return job && atomic_load_explicit(job, memory_order_relaxed) != 0;
     }
-    return s->current && s->budget <= 0 && sley__task_poll(s, s->current);
+    struct sley_task *t = s->current;
+    /* at home whoever asks takes the budget, too; another worker leaves word in the state alone */
+    const bool told = t && (s->budget <= 0 || (sley__group(s) && (sley__task_state(t) & SLEY__TASK_POKED)));
+    return told && sley__task_poll(s, t);
 }

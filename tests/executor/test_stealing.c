@@ -262,6 +262,40 @@ SLEY_TEST(spawned_task_is_stolen_by_an_idle_worker, "") {
     pool_end(&p);
 }
 
+/* Computes until it is told to end, and never waits. */
+static int compute(struct meeting *m)
+{
+    atomic_store_explicit(m->here, 1, memory_order_release); /* release: pairs with the other's look */
+    while (!sley_cancelled()) {
+    }
+    return 7;
+}
+SLEY_FIBER(compute, struct meeting)
+
+static int cancels_who_computes(struct none *unused)
+{
+    (void)unused;
+    SLEY_ATOMIC(uint32_t) here = 0;
+    struct sley_task *t;
+    int result = 0;
+    CHECK_RC(SLEY_SPAWN_TASK(&t, NULL, compute, .here = &here), 0);
+    while (atomic_load_explicit(&here, memory_order_acquire) == 0) { /* acquire: pairs with compute */
+        (void)sched_yield();
+    }
+    sley_task_cancel(t);
+    CHECK_RC(sley_task_join(t, &result), 0);
+    sley_task_unref(t);
+    return result;
+}
+SLEY_FIBER(cancels_who_computes, struct none)
+
+SLEY_TEST(regress_cancel_from_another_worker_reaches_a_task_that_only_computes, "") {
+    struct pool p;
+    pool_start(&p, 2, SLEY_NEVER);
+    CHECK_RC(pool_run(&p, &cancels_who_computes__type, NULL), 7);
+    pool_end(&p);
+}
+
 /* The LIFO slot's task does not wait until the one that filled it has ended. */
 static int keeps_its_worker(struct none *unused)
 {
