@@ -21,7 +21,7 @@ void sley__inject_push(struct sley__inject *q, struct sley_task *first, struct s
     } while (!atomic_compare_exchange_weak_explicit(&q->pushed, &head, turned, memory_order_release, memory_order_relaxed));
 }
 
-void sley__inject_append(struct sley__inject *q, struct sley_task *first, struct sley_task *last)
+void sley__inject_append(struct sley__inject *q, struct sley_task *first, struct sley_task *last, uint32_t n)
 {
     last->link.next = NULL;
     sley_spin_lock(&q->lock);
@@ -33,6 +33,8 @@ void sley__inject_append(struct sley__inject *q, struct sley_task *first, struct
         atomic_store_explicit(&q->head, first, memory_order_relaxed);
     }
     q->last = last;
+    /* relaxed: under the lock */
+    atomic_store_explicit(&q->count, sley__inject_count(q) + n, memory_order_relaxed);
     sley_spin_unlock(&q->lock);
 }
 
@@ -61,9 +63,12 @@ struct sley_task *sley__inject_take(struct sley__inject *q, uint32_t max)
     struct sley_task *first = atomic_load_explicit(&q->head, memory_order_relaxed);
     first = first ? first : refill(q);
     struct sley_task *last = first;
-    for (uint32_t n = 1; last && n < max && last->link.next; n++) {
+    uint32_t n = first != NULL;
+    for (; last && n < max && last->link.next; n++) {
         last = last->link.next;
     }
+    /* relaxed: under the lock. What was pushed and never counted wraps round, and nobody asks */
+    atomic_store_explicit(&q->count, sley__inject_count(q) - n, memory_order_relaxed);
     /* relaxed: for takers the lock orders it; others only look whether it is NULL, with a fence of their own where it matters */
     atomic_store_explicit(&q->head, last ? last->link.next : NULL, memory_order_relaxed);
     if (last) {

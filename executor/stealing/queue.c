@@ -2,22 +2,21 @@
 #include "worker.h"
 
 /* One look at the injection queue each 200 us or so, as tokio has it, whatever a resume costs. */
-enum { INJECT_TARGET_NS = 200000, INJECT_MIN = 2, INJECT_MAX = 127, RESUMES_PER_CLOCK = 64 };
+enum { INJECT_TARGET_NS = 200000, INJECT_MIN = 2, INJECT_MAX = 127, RESUMES_PER_CLOCK = 64, HALF_RING = RING_CAPACITY / 2 - 2 };
 
 void sley__worker_push(struct worker *w, struct sley_task *t)
 {
     if (SLEY_LIKELY(sley__steal_ring_push_back(&w->ring, t))) {
         return;
     }
-    struct sley_task *first = NULL, *last = NULL;
-    if (sley__steal_ring_overflow(&w->ring, &first, &last) == 0) {
-        first = t; /* a thief makes room: only this one goes */
-    } else {
+    struct sley_task *first = t, *last = NULL;
+    const uint32_t n = sley__steal_ring_overflow(&w->ring, &first, &last);
+    if (n > 0) { /* else a thief makes room: only this one goes */
         last->link.next = t;
     }
     /* relaxed: a statistic that this thread alone writes */
     atomic_store_explicit(&w->overflows, atomic_load_explicit(&w->overflows, memory_order_relaxed) + 1, memory_order_relaxed);
-    sley__inject_append(&w->backlog, first, t);
+    sley__inject_append(&w->backlog, first, t, n + 1);
 }
 
 void sley__worker_push_pinned(struct sley_task *t)
@@ -76,15 +75,13 @@ static void tune(struct worker *w)
 /** A share of a queue: one to run, the rest into the ring. */
 static struct sley_task *take(struct worker *w, struct sley__inject *from, uint32_t max)
 {
-    struct sley_task *t = sley__inject_take(from, max);
-    struct sley_task *rest = t ? t->link.next : NULL;
-    const bool shared = rest != NULL;
-    while (rest) {
-        struct sley_task *next = rest->link.next;
+    struct sley_task *t = sley__inject_take(from, max), *next;
+    const bool more = t && (t->link.next || !sley__inject_empty(from));
+    for (struct sley_task *rest = t ? t->link.next : NULL; rest; rest = next) {
+        next = rest->link.next;
         sley__worker_push(w, rest);
-        rest = next;
     }
-    if (shared || (t && !sley__inject_empty(from))) {
+    if (more) {
         sley__idle_notify(w->pool); /* who looked while it was in our hands has seen nothing */
     }
     return t;
@@ -93,8 +90,17 @@ static struct sley_task *take(struct worker *w, struct sley__inject *from, uint3
 /** A fair share of what was injected, or half a ring of a backlog: as many again, taken one by one, find room during their round. */
 static struct sley_task *take_share(struct worker *w, struct sley__inject *from)
 {
-    const uint32_t half = RING_CAPACITY / 2 - 2;
-    return take(w, from, from == &w->pool->inject ? half / w->pool->count + 1 : half);
+    return take(w, from, from == &w->pool->inject ? HALF_RING / w->pool->count + 1 : HALF_RING);
+}
+
+/** Whose backlog to take from: its own, unless another's is so much longer that its tasks would wait for rounds of this one. */
+static struct sley__inject *longest(struct worker *w)
+{
+    struct sley__inject *q = &w->backlog;
+    for (struct worker *o = w->pool->workers; o < w->pool->workers + w->pool->count; o++) {
+        q = sley__inject_count(&o->backlog) > 2 * sley__inject_count(q) + RING_CAPACITY ? &o->backlog : q;
+    }
+    return q;
 }
 
 /**
@@ -103,7 +109,7 @@ static struct sley_task *take_share(struct worker *w, struct sley__inject *from)
  */
 static struct sley_task *refill(struct worker *w)
 {
-    struct sley__inject *const far = &w->pool->inject, *const near = &w->backlog;
+    struct sley__inject *const far = &w->pool->inject, *const near = longest(w);
     const bool near_first = ++w->round % 4 == 0;
     struct sley_task *t = take_share(w, near_first ? near : far);
     return t ? t : take_share(w, near_first ? far : near);
@@ -115,10 +121,11 @@ static struct sley_task *refill(struct worker *w)
  */
 static void next_round(struct worker *w)
 {
-    struct sley_task *first = NULL, *last = NULL;
-    if ((!sley__inject_empty(&w->backlog) || !sley__inject_empty(&w->pool->inject)) &&
-        sley__steal_ring_chain(&w->ring, RING_CAPACITY, &first, &last) > 0) {
-        sley__inject_append(&w->backlog, first, last);
+    struct sley_task *first, *last;
+    const bool others = !sley__inject_empty(longest(w)) || !sley__inject_empty(&w->pool->inject);
+    const uint32_t n = others ? sley__steal_ring_chain(&w->ring, RING_CAPACITY, &first, &last) : 0;
+    if (n > 0) {
+        sley__inject_append(&w->backlog, first, last, n);
     }
     w->round_left = sley__steal_ring_count(&w->ring);
 }
@@ -126,8 +133,7 @@ static void next_round(struct worker *w)
 struct sley_task *sley__worker_next(struct worker *w)
 {
     struct sley_task *t;
-    w->tick++;
-    if (w->tick % RESUMES_PER_CLOCK == 0) {
+    if (++w->tick % RESUMES_PER_CLOCK == 0) {
         tune(w);
     }
     if (w->tick % w->inject_interval == 0 && (t = take(w, &w->pool->inject, 1)) != NULL) {
@@ -197,9 +203,7 @@ struct sley_task *sley__worker_steal(struct worker *w)
         t = victim == w ? NULL : sley__steal_ring_steal(&victim->ring, &w->ring);
         t = t || victim == w ? t : take_share(w, &victim->backlog);
     }
-    if (!t) {
-        t = take_share(w, &p->inject);
-    }
+    t = t ? t : take_share(w, &p->inject);
     for (uint32_t i = 0; i < p->count && !t; i++) {
         struct worker *victim = &p->workers[(from + i) % p->count];
         t = victim == w ? NULL : take_stranded(victim);

@@ -106,16 +106,16 @@ SLEY_TEST(backlog_keeps_the_order_of_appending, "") {
     struct sley__inject q;
     memset(&q, 0, sizeof q);
     tasks[0].link.next = &tasks[1];
-    sley__inject_append(&q, &tasks[0], &tasks[1]);
+    sley__inject_append(&q, &tasks[0], &tasks[1], 2);
     struct sley_task *t = sley__inject_take(&q, 1);
     CHECK_PTR(t, ==, &tasks[0]);
     CHECK_PTR(t->link.next, ==, NULL);
-    sley__inject_append(&q, &tasks[2], &tasks[2]); /* behind what is left */
+    sley__inject_append(&q, &tasks[2], &tasks[2], 1); /* behind what is left */
     t = sley__inject_take(&q, 64);
     CHECK_PTR(t, ==, &tasks[1]);
     CHECK_PTR(t->link.next, ==, &tasks[2]);
     CHECK(sley__inject_empty(&q));
-    sley__inject_append(&q, &tasks[3], &tasks[3]);
+    sley__inject_append(&q, &tasks[3], &tasks[3], 1);
     CHECK_PTR(sley__inject_take(&q, 64), ==, &tasks[3]);
     CHECK_PTR(sley__inject_take(&q, 64), ==, NULL);
 }
@@ -291,7 +291,7 @@ SLEY_FIBER(cancels_who_computes, struct none)
 
 SLEY_TEST(regress_cancel_from_another_worker_reaches_a_task_that_only_computes, "") {
     struct pool p;
-    pool_start(&p, 2, SLEY_NEVER);
+    pool_start(&p, 2, 0);
     CHECK_RC(pool_run(&p, &cancels_who_computes__type, NULL), 7);
     pool_end(&p);
 }

@@ -155,7 +155,7 @@ static void push_unseen(void *arg)
         CHECK(sley__steal_ring_push_back(&workers[3].ring, t));
         break;
     case 2:
-        sley__inject_append(&workers[3].backlog, t, t);
+        sley__inject_append(&workers[3].backlog, t, t, 1);
         break;
     case 3:
         sley__inject_push(&workers[0].pinned, t, t);

@@ -226,10 +226,10 @@ EXPLORE_TEST(inject_gives_each_task_once_in_its_pushers_order)
 static void append_and_take(void)
 {
     tasks[0].link.next = &tasks[1];
-    sley__inject_append(&queue, &tasks[0], &tasks[1]);
+    sley__inject_append(&queue, &tasks[0], &tasks[1], 2);
     take(1);
     tasks[2].link.next = &tasks[3];
-    sley__inject_append(&queue, &tasks[2], &tasks[3]);
+    sley__inject_append(&queue, &tasks[2], &tasks[3], 2);
     take(1);
 }
 
