@@ -182,7 +182,7 @@ int main(int argc, char **argv)
 {
     struct options o = {.run.line = print_line};
     int i = 1;
-    for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
+    while (i < argc && strncmp(argv[i], "--", 2) == 0) {
         if (strcmp(argv[i], "--list") == 0) {
             return list_all();
         }
@@ -192,7 +192,7 @@ int main(int argc, char **argv)
         if (i + 1 == argc || !set_option(&o, argv[i], argv[i + 1])) {
             return explain(stderr, 2);
         }
-        i++;
+        i += 2;
     }
     if (argc - i < 2 || (strcmp(argv[i], "reactor") != 0 && strcmp(argv[i], "executor") != 0)) {
         return explain(stderr, 2);

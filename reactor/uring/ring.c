@@ -22,10 +22,10 @@ const struct sley__uring_kind sley__uring_kinds[SLEY__URING_FEATURE_COUNT] = {
     [SLEY__URING_SINGLE_ISSUER] = {"single_issuer", "6.0", .setup = IORING_SETUP_SINGLE_ISSUER},
     [SLEY__URING_DEFER] = {"defer_taskrun", "6.1", .setup = IORING_SETUP_DEFER_TASKRUN, .needs = BIT(SINGLE_ISSUER)},
     [SLEY__URING_NO_SQARRAY] = {"no_sqarray", "6.6", .setup = IORING_SETUP_NO_SQARRAY},
-    [SLEY__URING_RING_FD] = {"ring_fd", "5.18"},
+    [SLEY__URING_RING_FD] = {"ring_fd", "5.18", .setup = 0},
     [SLEY__URING_CQE_SKIP] = {"cqe_skip", "5.17", .reports = IORING_FEAT_CQE_SKIP},
-    [SLEY__URING_POLL_MULTI] = {"poll_multi", "5.13"},
-    [SLEY__URING_POLL_FIRST] = {"poll_first", "5.19"},
+    [SLEY__URING_POLL_MULTI] = {"poll_multi", "5.13", .setup = 0},
+    [SLEY__URING_POLL_FIRST] = {"poll_first", "5.19", .setup = 0},
 };
 
 static void say(const struct sley_reactor_opts *o, const char *text)
