@@ -72,7 +72,7 @@ struct io_pair {
 void io_pair(struct io_pair *p, const struct sley_tcp_opts *opts);
 void io_pair_close(struct io_pair *p);
 
-/** The descriptors that are open, but for those in /proc. */
+/** The descriptors that are open, but for those of files. */
 unsigned io_fd_count(void);
 /** Lets everything else run until nothing is ready: several yields. */
 void io_settle(void);

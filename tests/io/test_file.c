@@ -57,8 +57,7 @@ static void run_in(const struct place *p, const struct sley_task_type *type)
     }
 }
 
-/** A case in each place. The body is a fiber, and returns 0. */
-#define FILE_TEST(name, ids)                                                                            \
+#define THREE_PLACES(name, ids)                                                                         \
     static int name(void *unused);                                                                      \
     SLEY_FIBER(name, void)                                                                              \
     SLEY_TEST(name##_epoll_pool, ids) {                                                                 \
@@ -69,7 +68,11 @@ static void run_in(const struct place *p, const struct sley_task_type *type)
     }                                                                                                   \
     SLEY_TEST(name##_three_workers_pool, ids) {                                                         \
         run_in(&(struct place){&sley_reactor_epoll, 3, true}, &name##__type);                           \
-    }                                                                                                   \
+    }
+
+/** A case in each place. The body is a fiber, and returns 0. */
+#define FILE_TEST(name, ids)                                                                            \
+    THREE_PLACES(name, ids)                                                                             \
     SLEY_TEST(name##_two_workers_helper, ids) {                                                         \
         run_in(&(struct place){&sley_reactor_epoll, 2, false}, &name##__type);                          \
     }                                                                                                   \
@@ -346,17 +349,7 @@ static void unblock(void)
 }
 
 #define LINE_TEST(name, ids)                                                                            \
-    static int name(void *unused);                                                                      \
-    SLEY_FIBER(name, void)                                                                              \
-    SLEY_TEST(name##_epoll_pool, ids) {                                                                 \
-        run_in(&(struct place){&sley_reactor_epoll, 0, true}, &name##__type);                           \
-    }                                                                                                   \
-    SLEY_TEST(name##_poll_helper, ids) {                                                                \
-        run_in(&(struct place){&sley_reactor_poll2, 0, false}, &name##__type);                          \
-    }                                                                                                   \
-    SLEY_TEST(name##_three_workers_pool, ids) {                                                         \
-        run_in(&(struct place){&sley_reactor_epoll, 3, true}, &name##__type);                           \
-    }                                                                                                   \
+    THREE_PLACES(name, ids)                                                                             \
     static int name(void *unused __attribute__((unused)))
 
 LINE_TEST(calls_in_line_end_when_cancelled_and_when_their_file_is_closed, "REACT-20")

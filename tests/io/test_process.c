@@ -36,16 +36,12 @@ static void await_no_child(void)
     CHECK_INT(errno, ==, ECHILD);
 }
 
-static char *const *shell(const char *script)
-{
-    static _Thread_local const char *argv[4] = {"sh", "-c", NULL, NULL};
-    argv[2] = script;
-    return (char *const *)(uintptr_t)argv;
-}
+/* On the stack of who calls: a fiber may go on on another thread, so that nothing of a thread's own would do. */
+#define SHELL(script) ((char *const[]){"sh", "-c", (char *)(uintptr_t)(script), NULL})
 
 static void start(struct sley_process *p, const char *script, struct sley_pipe *in, struct sley_pipe *out)
 {
-    struct sley_process_opts o = {.file = "sh", .argv = shell(script)};
+    struct sley_process_opts o = {.file = "sh", .argv = SHELL(script)};
     if (in) {
         o.stdio[0] = (struct sley_stdio){.kind = SLEY_STDIO_PIPE, .ret_pipe = in};
     }
@@ -256,7 +252,7 @@ KINDS_TEST(fini_that_kills_reaps_the_child_and_leaves_a_grandchild, "PROC-05", k
     char text[32] = "";
     CHECK_INT(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), ==, 0); /* the grandchild becomes ours in the end */
     const struct sley_process_opts o = {.file = "sh",
-                                        .argv = shell("sleep 1000 & echo $!; wait"),
+                                        .argv = SHELL("sleep 1000 & echo $!; wait"),
                                         .stdio = {[1] = {SLEY_STDIO_PIPE, 0, &out}},
                                         .kill_on_fini = true};
     CHECK_RC(sley_process_spawn(&p, &o), 0);
@@ -396,7 +392,7 @@ SLEY_TEST(output_and_errors_that_are_exchanged_arrive_so_and_nothing_else_is_inh
     CHECK_INT(dup2(b, 2), ==, 2);
     const struct sley_process_opts o = {
         .file = "sh",
-        .argv = shell("echo out; echo err >&2; for i in 3 4 5 6 7 8 9 57; do [ -e /proc/$$/fd/$i ] && echo $i; done; exit 5"),
+        .argv = SHELL("echo out; echo err >&2; for i in 3 4 5 6 7 8 9 57; do [ -e /proc/$$/fd/$i ] && echo $i; done; exit 5"),
         .stdio = {{SLEY_STDIO_NULL, 0, NULL}, {SLEY_STDIO_FD, 2, NULL}, {SLEY_STDIO_FD, 1, NULL}}};
     const int rc = sley_process_spawn(&p, &o);
     CHECK_INT(dup2(out, 1), ==, 1);
@@ -418,7 +414,7 @@ static void check_says(const struct sley_process_opts *given, const char *script
     char text[256];
     struct sley_process_opts o = *given;
     o.file = "/bin/sh";
-    o.argv = shell(script);
+    o.argv = SHELL(script);
     o.stdio[1] = (struct sley_stdio){.kind = SLEY_STDIO_PIPE, .ret_pipe = &out};
     CHECK_RC(sley_process_spawn(&p, &o), 0);
     (void)read_all(&out, text, sizeof text);
