@@ -8,7 +8,6 @@
 #include <sley/reactor_port_impl.h>
 
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 static struct sley__poll *core_of(struct sley_reactor *self)
@@ -18,42 +17,15 @@ static struct sley__poll *core_of(struct sley_reactor *self)
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
 
-static int grow_directory(struct sley__poll *r, uint32_t chunk)
-{
-    uint32_t count = r->chunk_count ? r->chunk_count : 8;
-    while (count <= chunk) {
-        count *= 2;
-    }
-    struct sley__slot **chunks = sley_alloc_zeroed(r->alloc, count * sizeof *chunks, _Alignof(struct sley__slot *));
-    if (!chunks) {
-        return -ENOMEM;
-    }
-    if (r->chunks) {
-        memcpy(chunks, r->chunks, r->chunk_count * sizeof *chunks);
-        sley_alloc_put(r->alloc, r->chunks, r->chunk_count * sizeof *chunks);
-    }
-    r->chunks = chunks;
-    r->chunk_count = count;
-    return 0;
-}
-
 static bool has_slot(const struct sley__poll *r, int number)
 {
-    const uint32_t chunk = (uint32_t)number >> SLEY__SLOT_BITS;
-    return chunk < r->chunk_count && r->chunks[chunk];
+    return sley__chunks_find(&r->chunks, (uint32_t)number >> SLEY__SLOT_BITS) != NULL;
 }
 
 /** There will be one, zeroed when it is new. */
 static int make_slot(struct sley__poll *r, int number)
 {
-    const uint32_t chunk = (uint32_t)number >> SLEY__SLOT_BITS;
-    if (chunk >= r->chunk_count && grow_directory(r, chunk) < 0) {
-        return -ENOMEM;
-    }
-    if (!r->chunks[chunk]) {
-        r->chunks[chunk] = sley_alloc_zeroed(r->alloc, SLEY__SLOT_CHUNK * sizeof(struct sley__slot), 64);
-    }
-    return r->chunks[chunk] ? 0 : -ENOMEM;
+    return sley__chunks_make(&r->chunks, r->alloc, (uint32_t)number >> SLEY__SLOT_BITS, SLEY__SLOT_CHUNK * sizeof(struct sley__slot));
 }
 
 /* ---- rings of waiting ops ---------------------------------------------------------------------------------------- */
@@ -498,9 +470,10 @@ int sley__poll_create(const struct sley__port *port, const struct sley_reactor_o
 
 static void cancel_all(struct sley__poll *r)
 {
-    for (uint32_t c = 0; c < r->chunk_count; c++) {
-        for (uint32_t i = 0; r->chunks[c] && i < SLEY__SLOT_CHUNK; i++) {
-            cancel_slot(r, &r->chunks[c][i]);
+    for (uint32_t c = 0; c < r->chunks.count; c++) {
+        struct sley__slot *slots = r->chunks.at[c];
+        for (uint32_t i = 0; slots && i < SLEY__SLOT_CHUNK; i++) {
+            cancel_slot(r, &slots[i]);
         }
     }
 }
@@ -514,14 +487,7 @@ void sley__poll_destroy(struct sley_reactor *self)
         cancel_all(r);
         sley_reactor_leave(self);
     } while (self->shared && self->armed_count > 0); /* hooks run behind the lock, and start what waits on a dry direction */
-    for (uint32_t c = 0; c < r->chunk_count; c++) {
-        if (r->chunks[c]) {
-            sley_alloc_put(r->alloc, r->chunks[c], SLEY__SLOT_CHUNK * sizeof(struct sley__slot));
-        }
-    }
-    if (r->chunks) {
-        sley_alloc_put(r->alloc, r->chunks, r->chunk_count * sizeof *r->chunks);
-    }
+    sley__chunks_free(&r->chunks, r->alloc, SLEY__SLOT_CHUNK * sizeof(struct sley__slot));
     r->port->close(r);
     sley_alloc_put(r->alloc, r, r->port->bytes);
 }

@@ -2,6 +2,7 @@
 #ifndef SLEY_REACTOR_URING_URING_H
 #define SLEY_REACTOR_URING_URING_H
 
+#include <sley/chunks_impl.h>
 #include <sley/file_impl.h>
 #include <sley/reactor_uring.h>
 
@@ -73,8 +74,7 @@ struct sley__uring {
     SLEY_ATOMIC(bool) rung; /* set by wake, cleared by its completion: one ring at a time is under way */
     int bell;               /* an eventfd */
     uint64_t bell_count;    /* where it is read to, without POLL_MULTI */
-    struct sley__uring_slot **chunks; /* by descriptor number; chunks never move, their directory does */
-    uint32_t chunk_count;
+    struct sley__chunks chunks; /* of slots, by descriptor number */
     struct sley__uring_slot loose; /* of ops without a descriptor */
     uint64_t opcodes;              /* bit n: the kernel knows it; 0: not asked yet */
 };
@@ -99,8 +99,8 @@ SLEY_INLINE bool sley__uring_has(const struct sley__uring *r, enum sley__uring_f
 /** NULL: the number has never been adopted. */
 SLEY_INLINE struct sley__uring_slot *sley__uring_find(const struct sley__uring *r, int number)
 {
-    const uint32_t chunk = (uint32_t)number >> SLEY__URING_SLOT_BITS;
-    return chunk < r->chunk_count && r->chunks[chunk] ? &r->chunks[chunk][(uint32_t)number & (SLEY__URING_SLOT_CHUNK - 1)] : NULL;
+    struct sley__uring_slot *slots = sley__chunks_find(&r->chunks, (uint32_t)number >> SLEY__URING_SLOT_BITS);
+    return slots ? &slots[(uint32_t)number & (SLEY__URING_SLOT_CHUNK - 1)] : NULL;
 }
 
 SLEY_INLINE void sley__uring_push(struct sley__uring_slot *slot, struct sley_io_op *op)

@@ -33,8 +33,7 @@ struct sley__uv {
     struct sley__poll core;
     uv_loop_t *loop;
     uv_poll_cb on_poll;
-    struct sley__uv_watch **chunks;
-    uint32_t chunk_count; /* that the directory has room for */
+    struct sley__chunks chunks; /* of watches, by place */
     uint32_t watch_count; /* places given out so far */
     struct sley__uv_watch *free;
     struct sley__uv_watch *drops; /* watched without need: until the next uv_run, by when there often is need again */

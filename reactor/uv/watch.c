@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
 
 /* ---- handles ------------------------------------------------------------------------------------------------------ */
 
@@ -44,23 +43,8 @@ void sley__uv_ring(struct sley__poll *r)
 static struct sley__uv_watch *watch_at(const struct sley__uv *u, uint32_t place)
 {
     const uint32_t i = place - 1;
-    return &u->chunks[i >> SLEY__UV_CHUNK_BITS][i & (SLEY__UV_CHUNK - 1)];
-}
-
-static int grow_directory(struct sley__uv *u)
-{
-    const uint32_t count = u->chunk_count ? u->chunk_count * 2 : 8;
-    struct sley__uv_watch **chunks = sley_alloc_zeroed(u->core.alloc, count * sizeof *chunks, _Alignof(struct sley__uv_watch *));
-    if (!chunks) {
-        return -ENOMEM;
-    }
-    if (u->chunks) {
-        memcpy(chunks, u->chunks, u->chunk_count * sizeof *chunks);
-        sley_alloc_put(u->core.alloc, u->chunks, u->chunk_count * sizeof *chunks);
-    }
-    u->chunks = chunks;
-    u->chunk_count = count;
-    return 0;
+    struct sley__uv_watch *watches = u->chunks.at[i >> SLEY__UV_CHUNK_BITS];
+    return &watches[i & (SLEY__UV_CHUNK - 1)];
 }
 
 /** One that is free, or NULL. */
@@ -71,14 +55,7 @@ static struct sley__uv_watch *take_watch(struct sley__uv *u)
         u->free = w->next;
         return w;
     }
-    const uint32_t chunk = u->watch_count >> SLEY__UV_CHUNK_BITS;
-    if (chunk == u->chunk_count && grow_directory(u) < 0) {
-        return NULL;
-    }
-    if (!u->chunks[chunk]) {
-        u->chunks[chunk] = sley_alloc_zeroed(u->core.alloc, SLEY__UV_CHUNK * sizeof *w, _Alignof(struct sley__uv_watch));
-    }
-    if (!u->chunks[chunk]) {
+    if (sley__chunks_make(&u->chunks, u->core.alloc, u->watch_count >> SLEY__UV_CHUNK_BITS, SLEY__UV_CHUNK * sizeof *w) < 0) {
         return NULL;
     }
     w = watch_at(u, ++u->watch_count);
@@ -94,14 +71,7 @@ static void give_watch(struct sley__uv *u, struct sley__uv_watch *w)
 
 void sley__uv_release(struct sley__uv *u)
 {
-    for (uint32_t i = 0; i < u->chunk_count; i++) {
-        if (u->chunks[i]) {
-            sley_alloc_put(u->core.alloc, u->chunks[i], SLEY__UV_CHUNK * sizeof(struct sley__uv_watch));
-        }
-    }
-    if (u->chunks) {
-        sley_alloc_put(u->core.alloc, u->chunks, u->chunk_count * sizeof *u->chunks);
-    }
+    sley__chunks_free(&u->chunks, u->core.alloc, SLEY__UV_CHUNK * sizeof(struct sley__uv_watch));
 }
 
 /* ---- watching ----------------------------------------------------------------------------------------------------- */
@@ -269,8 +239,7 @@ int sley__uv_adopt(struct sley_reactor *self, struct sley_fd *fd)
 /** The slot of a number, adopted or not, or NULL. */
 static struct sley__slot *find_slot(const struct sley__poll *r, int number)
 {
-    const uint32_t chunk = (uint32_t)number >> SLEY__SLOT_BITS;
-    return chunk < r->chunk_count && r->chunks[chunk] ? sley__poll_slot(r, number) : NULL;
+    return sley__chunks_find(&r->chunks, (uint32_t)number >> SLEY__SLOT_BITS) ? sley__poll_slot(r, number) : NULL;
 }
 
 void sley__uv_submit(struct sley_reactor *self, struct sley_io_op *op)

@@ -2,6 +2,7 @@
 #ifndef SLEY_REACTOR_PORT_IMPL_H
 #define SLEY_REACTOR_PORT_IMPL_H
 
+#include <sley/chunks_impl.h>
 #include <sley/near_impl.h>
 #include <sley/reactor_poll.h>
 
@@ -52,13 +53,12 @@ enum {
     SLEY__DROP_COUNT = 64, /* needless watches that may wait for the next poll: more end at once */
 };
 
-/** Base of a port's struct. Chunks of slots never move; their directory does. */
+/** Base of a port's struct. */
 struct sley__poll {
     struct sley_reactor base;
     const struct sley__port *port;
     struct sley_alloc *alloc;
-    struct sley__slot **chunks; /* by descriptor number */
-    uint32_t chunk_count;
+    struct sley__chunks chunks; /* of slots, by descriptor number */
     uint32_t drop_count;
     bool ending;
     bool rung_away; /* shared: a worker that serves has seen the ring, which is the owner's */
@@ -71,7 +71,8 @@ struct sley__poll {
 /** The slot of a number that has been adopted. */
 SLEY_INLINE struct sley__slot *sley__poll_slot(const struct sley__poll *r, int number)
 {
-    return &r->chunks[(uint32_t)number >> SLEY__SLOT_BITS][(uint32_t)number & (SLEY__SLOT_CHUNK - 1)];
+    struct sley__slot *slots = (struct sley__slot *)r->chunks.at[(uint32_t)number >> SLEY__SLOT_BITS];
+    return &slots[(uint32_t)number & (SLEY__SLOT_CHUNK - 1)];
 }
 
 /** A port's report: tries what waits, completes what is done. */
