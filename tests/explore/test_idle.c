@@ -1,21 +1,15 @@
 /* How stealing's workers park and are woken (executor/stealing/idle.c, over the queues of queue.c): what is pushed is run by somebody
  * although all others sleep, and the counts hold. A task here may keep its worker until another one has run: where that one is
  * left lying beside a sleeper, the search ends in a deadlock. */
-#include "executor/stealing/worker.h"
+#include "pool.h"
 
-#include "rig.h"
-
-enum { WORKERS = 2, TASKS = 3, SLOTS = 4 };
+enum { TASKS = 3 };
 enum { SEARCHING_MASK = 0xffff, AWAKE_SHIFT = 16 }; /* of pool.idle, as in idle.c */
 
-static struct sley_stealing_pool pool;
-static struct worker workers[WORKERS];
-static struct sley_sched *scheds[WORKERS];
 static struct sley_task tasks[TASKS];
 static void (*bodies[TASKS])(void);
 static SLEY_ATOMIC(uint32_t) begun[TASKS], left;
 static uint32_t rung;
-static unsigned rounds[EXPLORE_THREADS];
 static void (*park)(struct worker *w) = sley__idle_park;
 
 /* ---- a pool without threads, reactors and watchdog ---------------------------------------------------------------------- */
@@ -88,43 +82,14 @@ static void release_pool(struct sley_group *g)
     }
 }
 
-/** A worker that has looked everywhere three times, and was kept awake by what it cannot take, waits for somebody else. */
-static void before_park(void *arg)
-{
-    (void)arg;
-    if (++rounds[explore_thread()] == 3) {
-        rounds[explore_thread()] = 0;
-        sched_yield();
-    }
-}
-
 /** @p n workers that are awake, and @p count tasks that have to run. */
 static void setup_of(uint32_t n, uint32_t count)
 {
-    memset(&pool, 0, sizeof pool);
-    memset(workers, 0, sizeof workers);
+    pool_setup(n, &ops, release_pool);
     memset(tasks, 0, sizeof tasks);
     memset(bodies, 0, sizeof bodies);
     memset(begun, 0, sizeof begun);
-    memset(rounds, 0, sizeof rounds);
     rung = 0;
-    pool.before_park = before_park;
-    explore_thread_local(&sley__self, sizeof(struct sley_sched *));
-    pool.workers = workers;
-    pool.scheds = scheds;
-    pool.count = n;
-    for (uint32_t i = 0; i < n; i++) {
-        struct worker *w = &workers[i];
-        w->pool = &pool;
-        w->index = i;
-        w->random = i + 1;
-        w->inject_interval = LOOK_INTERVAL;
-        scheds[i] = &w->sched;
-        sley__steal_ring_init(&w->ring, w->slots, SLOTS);
-        EXPLORE_CHECK(sley_sched_init(&w->sched, &ops, &(struct sley_sched_opts){.alloc = explore_alloc()}) == 0);
-    }
-    sley_group_init(&pool.group, scheds, n, release_pool);
-    sley__idle_init(&pool);
     atomic_store_explicit(&pool.phase, PHASE_RUNNING, memory_order_relaxed);
     atomic_store_explicit(&left, count, memory_order_relaxed);
 }

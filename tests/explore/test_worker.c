@@ -2,15 +2,9 @@
  * is ready is resumed by one or the other although the one that has it keeps its thread. */
 #include "executor/stealing/rescue.h"
 
-#include "rig.h"
+#include "pool.h"
 
-enum { WORKERS = 2, SLOTS = 4 };
-
-static struct sley_stealing_pool pool;
-static struct worker workers[WORKERS];
-static struct sley_sched *scheds[WORKERS];
 static SLEY_ATOMIC(uint32_t) left, told;
-static unsigned rounds[EXPLORE_THREADS];
 
 /* ---- what a pool has beside its workers: here nothing --------------------------------------------------------------------- */
 
@@ -48,16 +42,6 @@ void __wrap_sley_sched_adopt(struct sley_sched *s)
     (void)s;
 }
 
-/** A worker that has looked everywhere three times, and was kept awake by what it cannot take, waits for somebody else. */
-static void before_park(void *arg)
-{
-    (void)arg;
-    if (++rounds[explore_thread()] == 3) {
-        rounds[explore_thread()] = 0;
-        sched_yield();
-    }
-}
-
 static void release_pool(struct sley_group *g)
 {
     for (uint32_t i = 0; i < g->count; i++) {
@@ -72,27 +56,11 @@ static void release_pool(struct sley_group *g)
 
 static void setup_of(uint32_t count)
 {
-    memset(&pool, 0, sizeof pool);
-    memset(workers, 0, sizeof workers);
-    memset(rounds, 0, sizeof rounds);
-    pool.before_park = before_park;
-    explore_thread_local(&sley__self, sizeof(struct sley_sched *));
-    pool.workers = workers;
-    pool.scheds = scheds;
-    pool.count = WORKERS;
+    pool_setup(WORKERS, &sley__worker_ops, release_pool);
     for (uint32_t i = 0; i < WORKERS; i++) {
         struct worker *w = &workers[i];
-        w->pool = &pool;
-        w->index = i;
-        w->random = i + 1;
-        w->inject_interval = LOOK_INTERVAL;
-        scheds[i] = &w->sched;
-        sley__steal_ring_init(&w->ring, w->slots, SLOTS);
-        EXPLORE_CHECK(sley_sched_init(&w->sched, &sley__worker_ops, &(struct sley_sched_opts){.alloc = explore_alloc()}) == 0);
         EXPLORE_CHECK(sley_wheel_init(&w->wheel, NULL, w->wheel_slots, SLEY_WHEEL_SLOT_COUNT_DEFAULT, 1) == 0);
     }
-    sley_group_init(&pool.group, scheds, WORKERS, release_pool);
-    sley__idle_init(&pool);
     atomic_store_explicit(&pool.phase, PHASE_RUNNING, memory_order_relaxed);
     atomic_store_explicit(&left, count, memory_order_relaxed);
     atomic_store_explicit(&told, 0, memory_order_relaxed);
