@@ -4,6 +4,8 @@
 
 #include <sley/conformance.h>
 
+/* Counters of clauses are relaxed throughout: they are read when those who add have been joined, or to look again. */
+
 /* DRIVEN: without SLEY_EXECUTOR_CAP_WORKERS, who calls run is the one thread there is; WORKERS: with it, tasks go on by themselves */
 #define SLEY__EXECUTOR_CLAUSES(X)                                                                                                 \
     X(ANY, run_returns_when_its_task_has_ended, "run returns when the task it waits for has ended, and without one"               \
