@@ -73,6 +73,8 @@ int sley__file_check(const struct sley_file_op *op)
     case SLEY_IO_READ_FIXED:
     case SLEY_IO_WRITE_FIXED:
         return op->a.fixed && inside(op->a.fixed, op->io.buf, op->io.len) ? 0 : -EFAULT;
+    case SLEY_IO_SEND_ZC:
+        return !op->b.fixed || inside(op->b.fixed, op->io.buf, op->io.len) ? 0 : -EFAULT;
     case SLEY_IO_SPLICE:
         return op->a.to ? 0 : -EFAULT;
     default:

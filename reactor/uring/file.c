@@ -79,16 +79,29 @@ static void describe_path(struct io_uring_sqe *sqe, const struct sley_file_op *o
     }
 }
 
-static void describe_send(struct io_uring_sqe *sqe, const struct sley_file_op *op, unsigned len)
+static void describe_send(struct sley__uring *r, struct io_uring_sqe *sqe, const struct sley_file_op *op, unsigned len)
 {
     if (op->at.native[0] == sent_plain) {
         io_uring_prep_send(sqe, op->io.fd->number, op->io.buf, len, MSG_NOSIGNAL);
     } else {
         io_uring_prep_send_zc(sqe, op->io.fd->number, op->io.buf, len, MSG_NOSIGNAL, 0);
+        if (sley__uring_is_fixed(r, op->b.fixed)) {
+            sqe->ioprio |= IORING_RECVSEND_FIXED_BUF;
+            sqe->buf_index = (uint16_t)op->b.fixed->index;
+        }
     }
 }
 
-void sley__uring_describe_file(struct io_uring_sqe *sqe, struct sley_io_op *io)
+/** A read or write of registered memory: a plain one where the kernel does not know it. */
+static void describe_fixed(struct sley__uring *r, struct io_uring_sqe *sqe, const struct sley_file_op *op)
+{
+    if (sley__uring_is_fixed(r, op->a.fixed)) {
+        sqe->opcode = sqe->opcode == IORING_OP_READ ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED;
+        sqe->buf_index = (uint16_t)op->a.fixed->index;
+    }
+}
+
+void sley__uring_describe_file(struct sley__uring *r, struct io_uring_sqe *sqe, struct sley_io_op *io)
 {
     struct sley_file_op *op = sley_file_of(io);
     const int number = io->fd ? io->fd->number : -1;
@@ -109,7 +122,7 @@ void sley__uring_describe_file(struct io_uring_sqe *sqe, struct sley_io_op *io)
         io_uring_prep_writev(sqe, number, io->buf, len, op->offset);
         break;
     case SLEY_IO_SEND_ZC:
-        describe_send(sqe, op, len);
+        describe_send(r, sqe, op, len);
         break;
     case SLEY_IO_FSYNC:
         io_uring_prep_fsync(sqe, number, 0);
@@ -127,6 +140,9 @@ void sley__uring_describe_file(struct io_uring_sqe *sqe, struct sley_io_op *io)
     default:
         describe_path(sqe, op);
         break;
+    }
+    if (io->code == SLEY_IO_READ_FIXED || io->code == SLEY_IO_WRITE_FIXED) {
+        describe_fixed(r, sqe, op);
     }
 }
 

@@ -26,6 +26,7 @@ const struct sley__uring_kind sley__uring_kinds[SLEY__URING_FEATURE_COUNT] = {
     [SLEY__URING_CQE_SKIP] = {"cqe_skip", "5.17", .reports = IORING_FEAT_CQE_SKIP},
     [SLEY__URING_POLL_MULTI] = {"poll_multi", "5.13", .setup = 0},
     [SLEY__URING_POLL_FIRST] = {"poll_first", "5.19", .setup = 0},
+    [SLEY__URING_FIXED_BUFFERS] = {"fixed_buffers", "5.19", .opcode = IORING_OP_SOCKET},
 };
 
 static void say(const struct sley_reactor_opts *o, const char *text)
@@ -200,10 +201,12 @@ int sley__uring_open(struct sley__uring *r, const struct sley_reactor_opts *o)
         return failed(o, rc);
     }
     for (uint32_t i = 0; i < SLEY__URING_FEATURE_COUNT; i++) {
-        if (sley__uring_kinds[i].reports & ~reports) {
+        const uint8_t opcode = sley__uring_kinds[i].opcode;
+        if (sley__uring_kinds[i].reports & ~reports || (opcode && !sley__uring_knows(r, opcode))) {
             r->features &= ~(1u << i);
         }
     }
+    r->features = supported(r->features);
     r->blind = sley__uring_has(r, SLEY__URING_DEFER) && !sley__uring_has(r, SLEY__URING_COOP);
     r->bell_armed = false;
     r->thread = 0;
@@ -298,6 +301,7 @@ static int take_over(struct sley__uring *r)
         }
     }
     exit_ring(&before.ring, &before);
+    sley__uring_fixed_again(r);
     return 0;
 }
 
@@ -421,6 +425,7 @@ void sley__uring_close(struct sley__uring *r)
 {
     exit_ring(&r->ring, r);
     (void)close(r->bell);
+    sley__uring_fixed_free(r);
     sley__uring_free_slots(r);
     sley_alloc_put(r->alloc, r, sizeof *r);
 }

@@ -34,10 +34,10 @@ static unsigned readiness(const struct sley_io_op *op)
     }
 }
 
-static void describe_other(struct io_uring_sqe *sqe, struct sley_io_op *op)
+static void describe_other(struct sley__uring *r, struct io_uring_sqe *sqe, struct sley_io_op *op)
 {
     if (op->code > SLEY_IO_CLOSE) {
-        sley__uring_describe_file(sqe, op);
+        sley__uring_describe_file(r, sqe, op);
         return;
     }
     const int number = op->fd->number;
@@ -60,7 +60,7 @@ static void describe_other(struct io_uring_sqe *sqe, struct sley_io_op *op)
     }
 }
 
-static void describe(struct sley__uring_slot *slot, struct io_uring_sqe *sqe, struct sley_io_op *op)
+static void describe(struct sley__uring *r, struct sley__uring_slot *slot, struct io_uring_sqe *sqe, struct sley_io_op *op)
 {
     if (SLEY_UNLIKELY(op->stage & SLEY__URING_POLLING)) {
         io_uring_prep_poll_add(sqe, op->fd->number, readiness(op));
@@ -73,7 +73,7 @@ static void describe(struct sley__uring_slot *slot, struct io_uring_sqe *sqe, st
     } else if (op->code == SLEY_IO_SEND) {
         io_uring_prep_send(sqe, op->fd->number, (char *)op->buf + op->done_bytes, length(op), MSG_NOSIGNAL);
     } else {
-        describe_other(sqe, op);
+        describe_other(r, sqe, op);
     }
     io_uring_sqe_set_data(sqe, op);
 }
@@ -82,7 +82,7 @@ void sley__uring_queue(struct sley__uring *r, struct sley__uring_slot *slot, str
 {
     struct io_uring_sqe *sqe = sley__uring_place(r);
     if (SLEY_LIKELY(sqe != NULL)) {
-        describe(slot, sqe, op);
+        describe(r, slot, sqe, op);
         r->flying_count++;
     } else {
         op->stage |= SLEY__URING_DUE;
@@ -305,4 +305,6 @@ const struct sley_reactor_ops sley__uring_ops = {
     .pollable_fd = pollable_fd,
     .destroy = destroy,
     .submit_file = sley__uring_submit_file,
+    .fixed_add = sley__uring_fixed_add,
+    .fixed_remove = sley__uring_fixed_remove,
 };

@@ -19,6 +19,7 @@ enum sley__uring_feature {
     SLEY__URING_CQE_SKIP,      /* a cancel that has found its op says nothing */
     SLEY__URING_POLL_MULTI,    /* the bell is armed once */
     SLEY__URING_POLL_FIRST,    /* a receive that would find nothing does not look */
+    SLEY__URING_FIXED_BUFFERS, /* memory is registered: its pages are not pinned for each op */
     SLEY__URING_FEATURE_COUNT,
 };
 
@@ -27,6 +28,7 @@ struct sley__uring_kind {
     const char *since;  /* of the kernel */
     uint32_t setup;     /* io_uring_params.flags that ask for it, or 0 */
     uint32_t reports;   /* io_uring_params.features that say it is there, or 0: it is when it works */
+    uint8_t opcode;     /* IORING_OP_* that came with it, or 0 */
     uint32_t needs;     /* other features, as bits */
 };
 
@@ -77,6 +79,8 @@ struct sley__uring {
     struct sley__chunks chunks; /* of slots, by descriptor number */
     struct sley__uring_slot loose; /* of ops without a descriptor */
     uint64_t opcodes;              /* bit n: the kernel knows it; 0: not asked yet */
+    struct sley_fixed **fixed;     /* registered memory, by index; NULL: no table was ever needed */
+    bool has_fixed;                /* the ring has the table, too */
 };
 
 /* in op->stage */
@@ -161,6 +165,20 @@ void sley__uring_free_slots(struct sley__uring *r);
 /** Calls @p fn with every armed op; it may change the op, and nothing else. */
 void sley__uring_each(struct sley__uring *r, void (*fn)(struct sley__uring *r, struct sley_io_op *op));
 
+/* fixed.c: registered memory */
+
+enum { SLEY__URING_UNFIXED = UINT16_MAX }; /* as an index: it is not in the ring's table */
+int sley__uring_fixed_add(struct sley_reactor *self, struct sley_fixed *f);
+void sley__uring_fixed_remove(struct sley_reactor *self, struct sley_fixed *f);
+/** The ring is a new one: what was registered is, too, or is memory like any other from now on. */
+void sley__uring_fixed_again(struct sley__uring *r);
+void sley__uring_fixed_free(struct sley__uring *r);
+/** Is it in the table of this ring? NULL: no. */
+SLEY_INLINE bool sley__uring_is_fixed(const struct sley__uring *r, const struct sley_fixed *f)
+{
+    return f && f->home == &r->base && f->index != SLEY__URING_UNFIXED;
+}
+
 /* wait.c: what comes back */
 
 int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns);
@@ -173,7 +191,7 @@ void sley__uring_refuse(struct sley__uring *r, int32_t rc);
 /* file.c */
 
 void sley__uring_submit_file(struct sley_reactor *self, struct sley_file_op *op);
-void sley__uring_describe_file(struct io_uring_sqe *sqe, struct sley_io_op *io);
+void sley__uring_describe_file(struct sley__uring *r, struct io_uring_sqe *sqe, struct sley_io_op *io);
 void sley__uring_file_completed(struct sley__uring *r, struct sley_io_op *io, int32_t res, uint32_t flags);
 /** It ends without a completion; sley__uring_end follows. */
 void sley__uring_file_refused(struct sley_io_op *io, int32_t rc);

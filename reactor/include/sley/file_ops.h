@@ -33,7 +33,7 @@ struct sley_offload_job {
  *   READ, WRITE           fd, buf, len, offset (or SLEY_FILE_HERE, as always for pipes and the like): bytes, 0 = end. Short is legal
  *   READV, WRITEV         the same; buf is an array of `len` struct iovec
  *   READ_FIXED, ...       READ and WRITE; buf lies inside `fixed`, else -EFAULT
- *   SEND_ZC               fd, buf, len, `sent`: a SEND that is done when nobody looks at buf any more; see there
+ *   SEND_ZC               fd, buf, len, `sent`, b.fixed: a SEND that is done when nobody looks at buf any more; see there
  *   OPEN                  dir, path, how (O_*; close-on-exec is added), mode: 0, and the number in io.out_number
  *   FSYNC, FDATASYNC      fd
  *   STAT                  fd, or (fd NULL) dir, path, how (AT_SYMLINK_NOFOLLOW, ...); mode (STATX_*); buf is a struct statx
@@ -68,6 +68,7 @@ struct sley_file_op {
     union {
         const char *to_path;
         uint64_t to_offset;
+        struct sley_fixed *fixed; /**< SEND_ZC, may be NULL: where buf lies in registered memory, else -EFAULT */
     } b;
     int dir, to_dir; /**< AT_FDCWD, or a directory's number */
     uint32_t how, mode;

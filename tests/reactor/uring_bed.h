@@ -1,0 +1,42 @@
+/* For tests of what only a ring has: a fiber over a ring that is made as the case wants it. */
+#ifndef SLEY_TESTS_REACTOR_URING_BED_H
+#define SLEY_TESTS_REACTOR_URING_BED_H
+
+#include "bed.h"
+
+static struct sley__uring_opts ring_opts;
+
+static int create_ring(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
+{
+    return sley__uring_create(o, &ring_opts, ret_reactor);
+}
+
+/** A bed over a ring made by these options. */
+static inline void ring_start(struct bed *b, struct sley__uring_opts opts)
+{
+    static const struct sley_reactor_factory rings = {.version = SLEY_REACTOR_VERSION, .name = "uring", .create = create_ring};
+    static const struct sley_reactor_factory *const reactors[] = {&rings, NULL};
+    const char *missing = uring_missing();
+    if (missing) {
+        SKIP("%s", missing);
+    }
+    ring_opts = opts;
+    sley_local_init(&b->ex);
+    CHECK_RC(b->ex.base.ops->start(&b->ex.base, &(struct sley_executor_config){.alloc = harness_alloc(), .reactors = reactors}), 0);
+}
+
+/** Runs @p fn as the only fiber over a ring made by these options. */
+static inline void in_ring(struct sley__uring_opts opts, void (*fn)(void))
+{
+    struct bed b;
+    ring_start(&b, opts);
+    bed_run(&b, fn);
+    bed_end(&b);
+}
+
+static inline struct sley__uring *ring(void)
+{
+    return sley_container_of(reactor(), struct sley__uring, base);
+}
+
+#endif
