@@ -139,7 +139,7 @@ static void *foreign(void *arg)
 /** Home hammers a lock that leans towards it; in each round, with a new lock, two others come in the middle. */
 SLEY_TEST_SECONDS(lock_revoked_under_load_lets_nobody_in_twice, "", 120)
 {
-    struct race g = {.rounds = 4000 / harness_slowness(), .visits = 3};
+    struct race g = {.rounds = 1500 / harness_slowness(), .visits = 3};
     struct rig r;
     pthread_t t[FOREIGN];
     unsigned long by_home = 0;

@@ -365,7 +365,7 @@ SLEY_TEST(set_in_a_handler_never_waits_for_whom_it_interrupted, "")
     pthread_t t;
     rig_thread(&t, send_signals, &s);
     unsigned notified = 0, cancelled = 0;
-    const unsigned rounds = 50000 / harness_slowness();
+    const unsigned rounds = 20000 / harness_slowness();
     for (unsigned i = 0; i < rounds || atomic_load_explicit(&handler_calls, memory_order_relaxed) < 100; i++) {
         struct sley_notify_op a = {0}, b = {0};
         sley_notify_wait_start(&a, &n);
@@ -429,7 +429,7 @@ SLEY_FRAME(answerer, struct answerer)
 SLEY_TEST(set_between_a_thread_and_a_task_loses_and_doubles_nothing, "NOTIF-01")
 {
     struct rig r;
-    struct hammer h = {.rounds = 20000 / harness_slowness()};
+    struct hammer h = {.rounds = 8000 / harness_slowness()};
     pthread_t t;
     rig_init(&r);
     CHECK_RC(SLEY_SPAWN(NULL, answerer, .h = &h, .left = h.rounds), 0);
@@ -463,7 +463,7 @@ SLEY_TEST(threads_that_wait_cancel_and_set_meet, "NOTIF-02")
         rig_thread(&t[i], wait_often, &h);
     }
     unsigned sets = 0;
-    for (; sets < 100000 / harness_slowness(); sets++) {
+    for (; sets < 30000 / harness_slowness(); sets++) {
         sley_notify_set(&h.n);
         if (sets % 64 == 0) {
             sley_notify_set_all(&h.n);

@@ -270,7 +270,7 @@ static void *send_each_round(void *arg)
 /** On plain threads, and with a home sched whose lock leans towards this thread. */
 static void race_close(bool with_home)
 {
-    struct race g = {.rounds = 20000 / harness_slowness()};
+    struct race g = {.rounds = 6000 / harness_slowness()};
     struct rig r;
     pthread_t t;
     unsigned values = 0;
@@ -313,7 +313,7 @@ SLEY_TEST(send_races_with_close_and_take_at_home, "ONE-04")
 
 static void race_cancel(bool with_home)
 {
-    struct race g = {.rounds = 20000 / harness_slowness()};
+    struct race g = {.rounds = 6000 / harness_slowness()};
     struct rig r;
     pthread_t t;
     unsigned values = 0;

@@ -429,7 +429,7 @@ static void *race(void *arg)
 SLEY_TEST_SECONDS(join_and_cancel_race_with_the_end_and_complete_once, "JOIN-13 JOIN-14", 60) {
     struct bed b;
     bed_start(&b);
-    const unsigned n = 1000 / harness_slowness();
+    const unsigned n = 300 / harness_slowness();
     for (unsigned i = 0; i < n; i++) {
         pthread_t thread;
         struct racer r = {bed_spawn(&b, &quick__type, NULL), i % 4};
@@ -449,7 +449,7 @@ SLEY_TEST_SECONDS(join_and_cancel_race_with_the_end_and_complete_once, "JOIN-13 
 
 /** The executor goes while the joiner gives up. */
 SLEY_TEST_SECONDS(regress_join_given_up_while_the_executor_goes, "JOIN-05 SHUT-13", 60) {
-    const unsigned n = 1000 / harness_slowness();
+    const unsigned n = 300 / harness_slowness();
     for (unsigned i = 0; i < n; i++) {
         struct bed b;
         pthread_t thread;

@@ -358,13 +358,13 @@ static void run_notifiers(struct bed *b)
 SLEY_TEST(waiter_never_sleeps_for_ever_beside_notifiers, "WAKE-12 WAKE-13") {
     struct bed b;
     bed_start(&b);
-    rounds = 10000 / harness_slowness();
+    rounds = 4000 / harness_slowness();
     run_notifiers(&b);
     bed_end(&b);
 }
 
 SLEY_TEST(plain_thread_never_sleeps_for_ever_beside_notifiers, "WAKE-12 WAKE-13") {
-    rounds = 20000 / harness_slowness();
+    rounds = 5000 / harness_slowness();
     run_notifiers(NULL);
 }
 
