@@ -20,8 +20,8 @@ bool sley__select_ready(struct sley_wait *const *waits, size_t n, uint32_t flags
     for (;;) {
         uint32_t winner = 0, armed = 0, asked = 0; /* armed: those that were, less those that still are when they are registered */
         for (size_t i = 0; i < n; i++) {
+            armed += sley__wait_live(waits[i]); /* before the look at what has won: completed in between it is both, not neither */
             winner |= sley__wait_won(waits[i]);
-            armed += sley__wait_live(waits[i]);
             asked |= sley__wait_live(waits[i]) && (waits[i]->flags & SLEY__WAIT_LOST) != 0;
         }
         if (!armed || (winner && (flags & SLEY_SELECT_KEEP) && !asked)) {
@@ -85,7 +85,7 @@ bool sley__until_ready(struct sley_wait *w, struct sley_timer *t)
             if (sley_wait_done(w)) {
                 continue;
             }
-        } else if (sley__wait_live(&t->wait)) {
+        } else { /* armed, or another worker has fired it since the line above: then it does not register */
             if (s->budget <= 0 && sley__task_poll(s, s->current)) { /* both now: a detach elsewhere may take the cancel back */
                 (void)sley__waits_lose((struct sley_wait *const[]){w, &t->wait}, 2);
                 continue;

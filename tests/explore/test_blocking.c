@@ -149,7 +149,7 @@ static void check_with_try(void)
     EXPLORE_CHECK(ran[0] == 1 && ran[2] == 1);
 }
 
-EXPLORE_TEST(blocking_one_thread)
+EXPLORE_CASE(blocking_one_thread, "BLOCK-08")
 {
     struct explore_scenario s = {.setup = setup_one, .threads = {thread, submit_two_and_stop}, .check = check_two,
                                  .preemptions = 2};

@@ -69,7 +69,7 @@ static void check_joined(void)
     EXPLORE_CHECK(rc == 0 && result == 7);
 }
 
-EXPLORE_TEST(handle_join_from_elsewhere)
+EXPLORE_CASE(handle_join_from_elsewhere, "JOIN-13")
 {
     const struct explore_scenario s = {.setup = setup_ending, .threads = {home, join_and_unref}, .check = check_joined,
                                        .preemptions = 3};
@@ -98,7 +98,7 @@ static void check_cancelled(void)
     EXPLORE_CHECK(rc == 0 && result == -ECANCELED);
 }
 
-EXPLORE_TEST(handle_cancel_and_join_from_elsewhere)
+EXPLORE_CASE(handle_cancel_and_join_from_elsewhere, "JOIN-14")
 {
     const struct explore_scenario s = {.setup = setup_parking, .threads = {home, cancel_join_unref}, .check = check_cancelled,
                                        .preemptions = 2};

@@ -127,7 +127,7 @@ static void check_closed(void)
     rig_end(rig);
 }
 
-EXPLORE_TEST(inbox_close_waits_for_posters_inside)
+EXPLORE_CASE(inbox_close_waits_for_posters_inside, "SHUT-13")
 {
     struct explore_scenario s = {.setup = setup, .threads = {close_home, post_a}, .check = check_closed, .tso = true};
     explore_exhaust("inbox closed, one poster", &s);

@@ -1,60 +1,11 @@
 /* Tasks that several workers share (task/shared.c): each edge of their state against the others; no wake is lost, no task is
- * queued twice, memory goes once. Two workers take from one slot: a task that is put there while it is there is a bug. */
-#include <sley/group_impl.h>
+ * queued twice, memory goes once. */
+#include "house.h"
 
-#include "rig.h"
-
-static struct {
-    struct sley_group group;
-    struct sley_sched *scheds[2];
-    struct sley_sched sched[2];
-} *house;
-
-static _Atomic(struct sley_task *) slot;
-static SLEY_ATOMIC(uint32_t) over, shown, taken;
+static SLEY_ATOMIC(uint32_t) shown, taken;
 static struct sley_task *task;
 static struct sley_wait node;
 static int rc, result;
-
-static void put(struct sley_task *t)
-{
-    EXPLORE_CHECK(atomic_exchange_explicit(&slot, t, memory_order_release) == NULL);
-}
-
-static void schedule(struct sley_sched *s, struct sley_task *t, enum sley_ready why)
-{
-    (void)s, (void)why;
-    put(t);
-}
-
-static void ring(struct sley_sched *s)
-{
-    (void)s;
-}
-
-static void release_sched(struct sley_sched *s)
-{
-    (void)s;
-}
-
-static const struct sley_sched_ops ops = {
-    .version = SLEY_SCHED_VERSION,
-    .name = "shared",
-    .ring = ring,
-    .now_ns = rig_now,
-    .timer_arm = rig_arm,
-    .timer_disarm = rig_disarm,
-    .release = release_sched,
-    .schedule = schedule,
-};
-
-static void release_house(struct sley_group *g)
-{
-    (void)g;
-    sley_sched_destroy(&house->sched[0]);
-    sley_sched_destroy(&house->sched[1]);
-    sley_alloc_put(explore_alloc(), house, sizeof *house);
-}
 
 /* ---- the task ------------------------------------------------------------------------------------------------------ */
 
@@ -105,23 +56,12 @@ SLEY_FRAME(yield_once, struct body)
 
 static void setup_of(const struct sley_task_type *type)
 {
-    atomic_store_explicit(&slot, NULL, memory_order_relaxed);
-    atomic_store_explicit(&over, 0, memory_order_relaxed);
+    house_setup();
     atomic_store_explicit(&shown, 0, memory_order_relaxed);
     atomic_store_explicit(&taken, 0, memory_order_relaxed);
     memset(&node, 0, sizeof node);
     rc = result = -1;
-    explore_thread_local(&sley__self, sizeof(struct sley_sched *));
-    house = sley_alloc_get(explore_alloc(), sizeof *house, 64);
-    memset(house, 0, sizeof *house);
-    for (unsigned i = 0; i < 2; i++) {
-        house->scheds[i] = &house->sched[i];
-        EXPLORE_CHECK(sley_sched_init(&house->sched[i], &ops, &(struct sley_sched_opts){.alloc = explore_alloc()}) == 0);
-    }
-    sley_group_init(&house->group, house->scheds, 2, release_house);
-    (void)sley_sched_enter(&house->sched[0]);
-    EXPLORE_CHECK(sley_spawn(NULL, type, NULL, NULL, &task) == 0);
-    (void)sley_sched_enter(NULL);
+    house_spawn(type, &task);
 }
 
 static void setup_waiting(void)
@@ -136,33 +76,14 @@ static void setup_yielding(void)
 
 /* ---- the workers and the others --------------------------------------------------------------------------------------- */
 
-static void work(unsigned i)
-{
-    struct sley_sched *s = &house->sched[i];
-    (void)sley_sched_enter(s);
-    /* acquire: what is left of the house is its owner's from then on */
-    while (!atomic_load_explicit(&over, memory_order_acquire)) {
-        /* relaxed: the exchange looks again */
-        if (!atomic_load_explicit(&slot, memory_order_relaxed)) {
-            sched_yield();
-            continue;
-        }
-        struct sley_task *t = atomic_exchange_explicit(&slot, NULL, memory_order_acquire);
-        if (t && sley_sched_resume(s, t)) {
-            put(t);
-        }
-    }
-    (void)sley_sched_enter(NULL);
-}
-
 static void worker_a(void)
 {
-    work(0);
+    house_work(0);
 }
 
 static void worker_b(void)
 {
-    work(1);
+    house_work(1);
 }
 
 static void join_it(void)
@@ -196,31 +117,19 @@ static void cancel_and_join(void)
     join_it();
 }
 
-static void end(void)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        struct sley_sched *outer = sley_sched_enter(&house->sched[i]);
-        sley_sched_collect(&house->sched[i]);
-        (void)sley_sched_enter(outer);
-    }
-    if (sley_group_fini(&house->group)) {
-        release_house(&house->group);
-    }
-}
-
 static void check_seven(void)
 {
-    end();
+    house_end();
     EXPLORE_CHECK(rc == 0 && result == 7);
 }
 
 static void check_seven_or_cancelled(void)
 {
-    end();
+    house_end();
     EXPLORE_CHECK(rc == 0 && (result == 7 || result == -ECANCELED));
 }
 
-EXPLORE_TEST(shared_wake_against_sleep)
+EXPLORE_CASE(shared_wake_against_sleep, "WAKE-12")
 {
     struct explore_scenario s = {.setup = setup_waiting, .threads = {worker_a, complete_and_join}, .check = check_seven};
     s.preemptions = 2;
@@ -230,11 +139,55 @@ EXPLORE_TEST(shared_wake_against_sleep)
     explore_exhaust("shared task woken, two workers", &s);
 }
 
-EXPLORE_TEST(shared_cancel_against_wake)
+EXPLORE_CASE(shared_cancel_against_wake, "JOIN-14")
 {
     const struct explore_scenario s = {.setup = setup_waiting, .threads = {worker_a, complete_shown, cancel_and_join},
                                        .check = check_seven_or_cancelled, .preemptions = 1};
     explore_exhaust("shared task cancelled and woken", &s);
+}
+
+/* ---- woken by one, and, when it waits anew, by another ----------------------------------------------------------------- */
+
+static struct sley_wait second;
+
+static enum sley_step wait_twice(struct body *f)
+{
+    SLEY_BEGIN(f);
+    EXPLORE_CHECK(sley_wait_begin(&node, &wait_ops) && sley_wait_begin(&second, &wait_ops));
+    sley_wait_arm(&node);
+    sley_wait_arm(&second);
+    /* release: as in wait_once */
+    atomic_store_explicit(&shown, 1, memory_order_release);
+    SLEY_AWAIT(f, f->rc, &node);
+    EXPLORE_CHECK(f->rc == 7);
+    SLEY_AWAIT(f, f->rc, &second);
+    memset(&second, 0, sizeof second);
+    SLEY_RETURN(f, f->rc);
+    SLEY_END(f);
+}
+SLEY_FRAME(wait_twice, struct body)
+
+static void setup_twice(void)
+{
+    memset(&second, 0, sizeof second);
+    setup_of(&wait_twice__type);
+}
+
+static void complete_second_and_join(void)
+{
+    /* acquire: pairs with wait_twice */
+    while (!atomic_load_explicit(&shown, memory_order_acquire)) {
+        sched_yield();
+    }
+    sley_wait_complete(&second, 7);
+    join_it();
+}
+
+EXPLORE_CASE(shared_wakes_by_two_threads_are_each_followed_by_a_resume, "WAKE-13")
+{
+    const struct explore_scenario s = {.setup = setup_twice, .threads = {worker_a, complete_shown, complete_second_and_join},
+                                       .check = check_seven, .preemptions = 1};
+    explore_exhaust("shared task woken twice", &s);
 }
 
 EXPLORE_TEST(shared_yield_and_cancel)

@@ -193,7 +193,7 @@ static void check_home_or_cancelled(void)
     EXPLORE_CHECK(rc == 7 || rc == -ECANCELED);
 }
 
-EXPLORE_TEST(wait_at_home_completed_from_elsewhere)
+EXPLORE_CASE(wait_at_home_completed_from_elsewhere, "WAKE-12")
 {
     struct explore_scenario s = {.setup = setup_home, .threads = {home, complete_shown}, .check = check_home, .tso = true};
     explore_exhaust("await at home", &s);
