@@ -2,9 +2,10 @@
  *
  * A worker is stuck when it has been in one resume for longer than the configuration's stuck_ns (the watchdog says so, and says it
  * again at every look while it lasts), or by its own word (sley_block_in_place). `stuck` of the worker is set then, and somebody
- * woken; whoever looks at his own timers next looks at those of the stuck, too. The ring needs no help: it is there to be stolen
- * from. Nothing is taken over for good: the stuck worker finds everything in its place when it comes back, for each thing that a
- * rescuer touches has a lock (wheel, reactor) or is taken by one exchange (LIFO slot). */
+ * woken, and another one at each look that finds it set still; whoever looks at his own timers next looks at those of the stuck, too.
+ * The ring needs no help: it is there to be stolen from. Nothing is taken over for good: the stuck worker finds everything in its
+ * place when it comes back, for each thing that a rescuer touches has a lock (wheel, reactor) or is taken by one exchange (LIFO
+ * slot). */
 #include "rescue.h"
 
 #include <sley/fiber.h>
@@ -15,6 +16,9 @@ static void say_stuck(struct worker *w)
     if (!atomic_exchange_explicit(&w->stuck, 1, memory_order_acq_rel)) {
         /* release: the flag before the count; pairs with sley__rescue */
         atomic_fetch_add_explicit(&w->pool->stuck_count, 1, memory_order_release);
+    } else { /* whoever was woken for it has not come: he waits for a processor, and another one may get there sooner */
+        for (uint32_t i = 0; i < w->pool->count && !sley_sched_nudge(w->pool->scheds[i]); i++) {
+        }
     }
     sley__idle_notify(w->pool);
 }
@@ -40,8 +44,7 @@ static void help(struct worker *w, struct worker *victim)
 void sley__rescue(struct worker *w)
 {
     struct sley_stealing_pool *p = w->pool;
-    for (uint32_t i = 0; i < p->count; i++) {
-        struct worker *victim = &p->workers[i];
+    for (struct worker *victim = p->workers; victim < p->workers + p->count; victim++) {
         /* acq_rel: one rescuer at a time; what led to the flag is seen */
         if (victim != w && atomic_exchange_explicit(&victim->stuck, 0, memory_order_acq_rel)) {
             /* relaxed: only says whether it is worth to look */
@@ -92,9 +95,7 @@ int sley_block_in_place(int (*fn)(void *arg), void *arg, int *ret_result)
         }
         say_stuck(w); /* the watchdog repeats it as long as this lasts */
     }
-    const int result = fn(arg);
-    if (ret_result) {
-        *ret_result = result;
-    }
+    int unused;
+    *(ret_result ? ret_result : &unused) = fn(arg);
     return 0;
 }

@@ -407,6 +407,69 @@ SLEY_TEST(descriptor_of_a_stuck_worker_is_served, "") {
     pool_end(&p);
 }
 
+/* Who was woken to help waits for a processor: here it stays in its wait, and another one comes. */
+static SLEY_ATOMIC(uint32_t) freezing; /* 0: nobody; in a round: its number times 2; odd: one is frozen */
+static const struct sley_reactor_ops *epoll_ops;
+static struct sley_reactor_ops freezing_ops;
+
+static int poll_and_freeze(struct sley_reactor *r, uint64_t timeout_ns)
+{
+    const int rc = epoll_ops->poll(r, timeout_ns);
+    uint32_t now = atomic_load_explicit(&freezing, memory_order_relaxed);
+    if (timeout_ns > 0 && now > 0 && now % 2 == 0 &&
+        atomic_compare_exchange_strong_explicit(&freezing, &now, now + 1, memory_order_relaxed, memory_order_relaxed)) {
+        while (atomic_load_explicit(&freezing, memory_order_relaxed) == now + 1) {
+            (void)sched_yield();
+        }
+    }
+    return rc;
+}
+
+static int create_freezing(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
+{
+    const int rc = sley_reactor_epoll.create(o, ret_reactor);
+    if (rc == 0) {
+        (*ret_reactor)->ops = &freezing_ops;
+    }
+    return rc;
+}
+
+static int waits_for_its_own_timer(uint32_t *round)
+{
+    struct sley_timer timer = {0};
+    sley_sleep_start(&timer, 5 * SLEY_MS);
+    atomic_store_explicit(&freezing, 2 * *round, memory_order_relaxed);
+    while (!sley_wait_done(&timer.wait)) {
+        (void)sched_yield();
+    }
+    atomic_store_explicit(&freezing, 0, memory_order_relaxed);
+    return timer.wait.result;
+}
+SLEY_FIBER(waits_for_its_own_timer, uint32_t)
+
+SLEY_TEST(regress_helper_that_does_not_come_is_not_waited_for, "") {
+    static const struct sley_reactor_factory factory = {
+        .version = SLEY_REACTOR_VERSION, .name = "freezing", .create = create_freezing};
+    static const struct sley_reactor_factory *const factories[] = {&factory, NULL};
+    static const struct sley_reactor_factory *const epolls[] = {&sley_reactor_epoll, NULL};
+    struct pool p;
+    struct sley_reactor *r = NULL;
+    CHECK_RC(sley_executor_make_reactor(&(struct sley_executor_config){.reactors = epolls}, harness_alloc(), &r), 0);
+    epoll_ops = r->ops;
+    r->ops->destroy(r);
+    freezing_ops = *epoll_ops;
+    freezing_ops.poll = poll_and_freeze;
+    sley_stealing_init(&p.stealing);
+    p.ex = &p.stealing.base;
+    const struct sley_executor_config config = {
+        .alloc = harness_alloc(), .worker_count = 3, .stuck_ns = SLEY_MS, .reactors = factories};
+    CHECK_RC(p.ex->ops->start(p.ex, &config), 0);
+    for (uint32_t round = 1; round <= 10; round++) {
+        CHECK_RC(pool_run(&p, &waits_for_its_own_timer__type, &round), 0);
+    }
+    pool_end(&p);
+}
+
 static int wait_until_met(void *arg)
 {
     SLEY_ATOMIC(uint32_t) *here = arg;
