@@ -39,7 +39,7 @@
     X(WORKERS, second_wait_is_refused, "While one thread is in run another one, stop and fini are -EBUSY.")                       \
     X(WORKERS, halt_ends_the_wait_and_nothing_else, "halt ends the wait in run; tasks go on.")                                    \
     X(WORKERS, wakes_between_workers_are_not_lost, "Wakes from worker to worker are not lost.")                                   \
-    X(WORKERS, stop_and_release_from_another_thread, "Another thread than the one that started it may stop and release it.")      \
+    X(ANY, stop_and_release_from_another_thread, "Another thread than the one that started it may stop and release it.")      \
     X(ANY, task_that_goes_on_is_named_as_ready, "A task that ignores its cancel is named at the deadline of stop, as ready.")     \
     X(ANY, node_that_cannot_be_cancelled_is_named, "What a task waits for that cannot be cancelled is named, with its place.")    \
     X(ANY, scope_that_waits_names_its_child, "A scope that waits for a child is named, and at home the child.")                   \
@@ -50,7 +50,9 @@
         " with workers, else -EBUSY.")                                                                                            \
     X(ANY, spawn_is_refused_while_some_are_left, "While tasks are left after a stop spawn is -ESHUTDOWN, and stop may"            \
         " be called again.")                                                                                                      \
-    X(ANY, all_of_them_are_named_each_once, "Each task that is left is named once.")
+    X(ANY, all_of_them_are_named_each_once, "Each task that is left is named once.")                                              \
+    X(ANY, spawns_are_refused_while_it_drains, "While stop drains, spawns from threads and from tasks are -ESHUTDOWN.")           \
+    X(ANY, halt_does_not_end_a_drain, "halt, from a task or a signal handler, does not end what stop has begun.")
 
 #define SLEY__EXECUTOR_CLAUSE_DECLARE(needs, name, sentence) void sley__clause_##name(const struct sley_conformance_executor *x);
 SLEY__EXECUTOR_CLAUSES(SLEY__EXECUTOR_CLAUSE_DECLARE)

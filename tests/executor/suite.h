@@ -28,6 +28,7 @@ void suite_try(const struct suite_executor *x, const char *clause);
     X(stop_beside_foreign_completions, "SHUT-06 SHUT-13")                                          \
     X(spawn_after_stop_is_refused, "SHUT-09 TASK-16")                                              \
     X(starts_again_after_its_end, "SHUT-10")                                                       \
+    X(stop_and_release_from_another_thread, "SHUT-03")                                             \
     X(each_allocation_refused, "SHUT-01")                                                          \
     X(stress, "SHUT-13 JOIN-14 WAKE-13")
 
@@ -43,8 +44,7 @@ void suite_try(const struct suite_executor *x, const char *clause);
     X(tasks_progress_while_nobody_runs, "JOIN-01")                                                 \
     X(second_wait_is_refused, "LOCAL-14")                                                          \
     X(halt_ends_the_wait_and_nothing_else, "LOCAL-19")                                             \
-    X(wakes_between_workers_are_not_lost, "WAKE-12 WAKE-13")                                       \
-    X(stop_and_release_from_another_thread, "SHUT-03")
+    X(wakes_between_workers_are_not_lost, "WAKE-12 WAKE-13")
 
 #define SUITE_EXECUTOR(X) SUITE_ANY(X) SUITE_DRIVEN(X)
 #define SUITE_EXECUTOR_WORKERS(X) SUITE_ANY(X) SUITE_WORKERS(X)

@@ -14,7 +14,9 @@
     X(shield_ends_at_its_own_deadline, "")                                                         \
     X(task_inside_its_body_elsewhere_is_not_waited_for, "")                                        \
     X(spawn_is_refused_while_some_are_left, "SHUT-09")                                             \
-    X(all_of_them_are_named_each_once, "SHUT-03")
+    X(all_of_them_are_named_each_once, "SHUT-03")                                                  \
+    X(spawns_are_refused_while_it_drains, "SHUT-09 TASK-16")                                       \
+    X(halt_does_not_end_a_drain, "SHUT-03")
 
 SUITE_SHUTDOWN(SUITE_DECLARE)
 

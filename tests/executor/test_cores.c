@@ -88,19 +88,20 @@ static int set_ran(struct none *a)
 }
 SLEY_FIBER(set_ran, struct none)
 
-SLEY_TEST(reactor_that_fails_on_any_worker_leaves_nothing, "SHUT-01") {
-    for (int k = 0; k < 5; k++) {
+SLEY_TEST(reactor_that_fails_on_any_worker_leaves_nothing, "SHUT-01 SHARE-08") {
+    for (int k = 0; k < 8; k++) {
         struct sley_cores cores;
         char text[128];
         sley_cores_init(&cores, NULL);
         reactors_left = k;
         (void)snprintf(text, sizeof text, "core %d: reactor scarce did not start (errno 24). ", k);
-        check_start_fails(&cores, (struct sley_executor_config){.reactors = scarces, .worker_count = 5}, -EMFILE, text);
+        check_start_fails(&cores, (struct sley_executor_config){.reactors = scarces, .worker_count = 8}, -EMFILE, text);
     }
     struct sley_cores cores;
-    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = scarces, .worker_count = 5};
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = scarces, .worker_count = 8};
     sley_cores_init(&cores, NULL);
-    reactors_left = 5;
+    reactors_left = 8;
+    CHECK_INT(ran, ==, 0);
     CHECK_RC(cores.base.ops->start(&cores.base, &config), 0);
     CHECK_RC(cores.base.ops->spawn(&cores.base, &set_ran__type, NULL, NULL), 0);
     CHECK_RC(cores.base.ops->run(&cores.base, NULL), 0);

@@ -6,6 +6,7 @@
 
 #include "harness.h"
 #include "suite.h"
+#include "suite_shutdown.h"
 
 static struct sley_executor *create(void)
 {
@@ -53,6 +54,10 @@ static const struct suite_executor pinned = {"cores+epoll, one pinned", create_p
     }
 
 SUITE_EXECUTOR_WORKERS(WITH_NONE)
+SUITE_SHUTDOWN(WITH_NONE)
 SUITE_EXECUTOR_WORKERS(WITH_EPOLL)
+SUITE_SHUTDOWN(WITH_EPOLL)
 SUITE_EXECUTOR_WORKERS(WITH_POLL)
+SUITE_SHUTDOWN(WITH_POLL)
 SUITE_EXECUTOR_WORKERS(WITH_PINNED)
+SUITE_SHUTDOWN(WITH_PINNED)

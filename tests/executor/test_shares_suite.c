@@ -6,6 +6,7 @@
 
 #include "harness.h"
 #include "suite.h"
+#include "suite_shutdown.h"
 
 static struct sley_executor *create(void)
 {
@@ -40,5 +41,8 @@ static const struct suite_executor poll2 = {"shares+poll", create, destroy, poll
     }
 
 SUITE_EXECUTOR(WITH_NONE)
+SUITE_SHUTDOWN(WITH_NONE)
 SUITE_EXECUTOR(WITH_EPOLL)
+SUITE_SHUTDOWN(WITH_EPOLL)
 SUITE_EXECUTOR(WITH_POLL)
+SUITE_SHUTDOWN(WITH_POLL)
