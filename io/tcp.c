@@ -189,11 +189,14 @@ static int32_t shutdown_now(struct sley_tcp *t)
         return error;
     }
     /* ENOTCONN: the peer has ended its side and acknowledged all of ours, so ours has ended, too */
-    if (shutdown(t->fd.number, SHUT_WR) < 0 && errno != ENOTCONN) {
-        return -errno;
+    const int number = sley_fd_borrow(&t->fd);
+    int32_t rc = number;
+    if (number >= 0) {
+        rc = shutdown(number, SHUT_WR) < 0 && errno != ENOTCONN ? -errno : 0;
+        sley_fd_give_back(&t->fd, number);
+        t->ended = rc == 0;
     }
-    t->ended = true;
-    return 0;
+    return rc;
 }
 
 /** The write in flight is over. Its op no longer holds the descriptor. */

@@ -98,7 +98,9 @@ static void deliver(struct sley_tcp_listener *l, int number)
         return;
     }
     struct sley_io_op *op = take_first(l);
-    sley__tcp_init(op->object, number);
+    struct sley_tcp *t = op->object;
+    sley__tcp_init(t, number);
+    sley__fd_bring_home(&t->fd, sley__fd_home(&l->fd));
     tell(l, op, 0);
 }
 
@@ -108,10 +110,16 @@ static void look(struct sley_tcp_listener *l);
 
 static void drop_spare(struct sley_tcp_listener *l)
 {
-    if (l->spare_number >= 0) {
+    struct sley_fd fd;
+    struct sley_io_op op = {.fd = &fd, .code = SLEY_IO_CLOSE, .flags = SLEY_IO_UNHEARD};
+    if (l->spare_number >= SLEY_FD_DIRECT_FIRST) {
+        sley_fd_init(&fd, l->spare_number);
+        sley__fd_bring_home(&fd, sley__fd_home(&l->fd));
+        sley_io_submit(&op);
+    } else if (l->spare_number >= 0) {
         (void)close(l->spare_number);
-        l->spare_number = -1;
     }
+    l->spare_number = -1;
 }
 
 /** Nothing of a listener that is being closed is in anybody's hands any more. It may be gone when the lock is free again. */
@@ -211,7 +219,7 @@ static void look(struct sley_tcp_listener *l)
         l->accepting = true;
         l->inner.fd = &l->fd;
         l->inner.code = SLEY_IO_ACCEPT;
-        l->inner.flags = 0;
+        l->inner.flags = l->direct ? SLEY_IO_DIRECT : 0;
         l->inner.end = NULL;
         sley_io_submit(&l->inner);
         if (!sley_wait_done(&l->inner.wait)) {

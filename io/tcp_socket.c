@@ -120,6 +120,7 @@ int sley_tcp_listen(struct sley_tcp_listener *ret_listener, const char *addr, co
         return rc;
     }
     listener_init(ret_listener, number);
+    ret_listener->direct = opts && opts->direct;
     return 0;
 }
 
@@ -188,14 +189,22 @@ int sley__tcp_address(int number, int (*get)(int, struct sockaddr *, socklen_t *
     return 0;
 }
 
+static int address_of(const struct sley_fd *fd, int (*get)(int, struct sockaddr *, socklen_t *), struct sley_addr *ret_addr)
+{
+    const int number = sley_fd_borrow(fd);
+    const int rc = number < 0 ? number : sley__tcp_address(number, get, ret_addr);
+    sley_fd_give_back(fd, number);
+    return rc;
+}
+
 int sley_tcp_local(const struct sley_tcp *conn, struct sley_addr *ret_addr)
 {
-    return sley__tcp_address(conn->fd.number, getsockname, ret_addr);
+    return address_of(&conn->fd, getsockname, ret_addr);
 }
 
 int sley_tcp_peer(const struct sley_tcp *conn, struct sley_addr *ret_addr)
 {
-    return sley__tcp_address(conn->fd.number, getpeername, ret_addr);
+    return address_of(&conn->fd, getpeername, ret_addr);
 }
 
 int sley_tcp_listener_local(const struct sley_tcp_listener *l, struct sley_addr *ret_addr)
@@ -205,15 +214,24 @@ int sley_tcp_listener_local(const struct sley_tcp_listener *l, struct sley_addr 
 
 int sley_tcp_set_no_delay(struct sley_tcp *conn, bool on)
 {
-    return sley__tcp_set(conn->fd.number, IPPROTO_TCP, TCP_NODELAY, on);
+    const int number = sley_fd_borrow(&conn->fd);
+    const int rc = number < 0 ? number : sley__tcp_set(number, IPPROTO_TCP, TCP_NODELAY, on);
+    sley_fd_give_back(&conn->fd, number);
+    return rc;
 }
 
 int sley_tcp_set_keepalive(struct sley_tcp *conn, uint32_t idle_s, uint32_t interval_s, uint32_t count)
 {
-    return set_keepalive(conn->fd.number, idle_s, interval_s, count);
+    const int number = sley_fd_borrow(&conn->fd);
+    const int rc = number < 0 ? number : set_keepalive(number, idle_s, interval_s, count);
+    sley_fd_give_back(&conn->fd, number);
+    return rc;
 }
 
 int sley_tcp_set_reset_on_close(struct sley_tcp *conn, bool on)
 {
-    return set_linger(conn->fd.number, on);
+    const int number = sley_fd_borrow(&conn->fd);
+    const int rc = number < 0 ? number : set_linger(number, on);
+    sley_fd_give_back(&conn->fd, number);
+    return rc;
 }

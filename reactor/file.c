@@ -57,7 +57,7 @@ static bool inside(const struct sley_fixed *f, const void *buf, size_t len)
 
 int sley__file_check(const struct sley_file_op *op)
 {
-    if (op->io.flags) {
+    if (op->io.flags & ~(op->io.code == SLEY_IO_OPEN ? SLEY_IO_DIRECT : 0)) {
         return -EINVAL;
     }
     if (op->io.code == SLEY_IO_STAT && !op->io.fd && !op->a.path) {

@@ -85,7 +85,7 @@ static void submit_close(struct sley_io_op *op)
         } else {
             home->ops->submit(home, op);
         }
-    } else if ((state & SLEY_FD_HOLD_MASK) && !sley__home_orphaned(home)) {
+    } else if (((state & SLEY_FD_HOLD_MASK) || sley_fd_is_direct(fd)) && !sley__home_orphaned(home)) {
         sley_io_finish(op, -EXDEV);
     } else {
         sley__fd_close_idle(fd);

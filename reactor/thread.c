@@ -80,7 +80,7 @@ static int32_t close_here(struct sley_fd *fd)
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         return 0;
     }
-    if ((state & SLEY_FD_HOLD_MASK) && !sley__home_orphaned(sley__fd_home(fd))) {
+    if (((state & SLEY_FD_HOLD_MASK) || sley_fd_is_direct(fd)) && !sley__home_orphaned(sley__fd_home(fd))) {
         return -EXDEV;
     }
     sley__fd_close_idle(fd);

@@ -27,6 +27,7 @@ static const uint8_t opcodes[SLEY__IO_FILE_END - SLEY_IO_READ] = {
     [SLEY_IO_RENAME - SLEY_IO_READ] = IORING_OP_RENAMEAT,
     [SLEY_IO_UNLINK - SLEY_IO_READ] = IORING_OP_UNLINKAT,
     [SLEY_IO_MKDIR - SLEY_IO_READ] = IORING_OP_MKDIRAT,
+    [SLEY_IO_SHUTDOWN - SLEY_IO_READ] = IORING_OP_SHUTDOWN,
 };
 
 /* ---- which ---------------------------------------------------------------------------------------------------------------- */
@@ -54,6 +55,10 @@ static bool is_native(struct sley__uring *r, const struct sley_file_op *op)
     case IORING_OP_READV:
     case IORING_OP_WRITEV:
         return is_file(sley__uring_find(r, op->io.fd->number), op->io.fd->number);
+    case IORING_OP_SHUTDOWN:
+        return sley_fd_is_direct(op->io.fd); /* else it is a call that never waits */
+    case IORING_OP_STATX:
+        return !op->io.fd || !sley_fd_is_direct(op->io.fd); /* it looks a number up, whatever it is told */
     default:
         return true;
     }
@@ -66,6 +71,10 @@ static void describe_path(struct io_uring_sqe *sqe, const struct sley_file_op *o
     switch (op->io.code) {
     case SLEY_IO_OPEN:
         io_uring_prep_openat(sqe, op->dir, op->a.path, (int)op->how | O_CLOEXEC, (mode_t)op->mode);
+        if (op->io.stage & SLEY__URING_PLACE) {
+            sqe->open_flags = op->how & ~(uint32_t)O_CLOEXEC;
+            sqe->file_index = IORING_FILE_INDEX_ALLOC;
+        }
         break;
     case SLEY_IO_RENAME:
         io_uring_prep_renameat(sqe, op->dir, op->a.path, op->to_dir, op->b.to_path, op->how);
@@ -137,6 +146,9 @@ void sley__uring_describe_file(struct sley__uring *r, struct io_uring_sqe *sqe, 
         io_uring_prep_statx(sqe, io->fd ? number : op->dir, io->fd ? "" : op->a.path,
                             (int)op->how | (io->fd ? AT_EMPTY_PATH : 0), op->mode, io->buf);
         break;
+    case SLEY_IO_SHUTDOWN:
+        io_uring_prep_shutdown(sqe, number, (int)op->how);
+        break;
     default:
         describe_path(sqe, op);
         break;
@@ -146,13 +158,26 @@ void sley__uring_describe_file(struct sley__uring *r, struct io_uring_sqe *sqe, 
     }
 }
 
+/** What calls on other threads know nothing of. */
+static bool is_direct(struct sley_file_op *op)
+{
+    const struct sley_fd *to = sley__file_to(op);
+    return (op->io.fd && sley_fd_is_direct(op->io.fd)) || (to && sley_fd_is_direct(to));
+}
+
 void sley__uring_submit_file(struct sley_reactor *self, struct sley_file_op *op)
 {
     struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
     if (r->ending) {
         sley_file_finish(op, -ECANCELED);
     } else if (!is_native(r, op)) {
-        sley_file_generic(self, op);
+        if (is_direct(op)) {
+            sley_file_finish(op, -ENOTSUP);
+        } else {
+            sley_file_generic(self, op);
+        }
+    } else if (op->io.code == SLEY_IO_OPEN && (op->io.flags & SLEY_IO_DIRECT) && sley__uring_direct_reserve(r, &op->io) < 0) {
+        sley_file_finish(op, -ENFILE);
     } else {
         struct sley__uring_slot *slot = sley__uring_slot_of(r, &op->io);
         op->at.native[0] = NULL;
@@ -236,7 +261,7 @@ void sley__uring_file_completed(struct sley__uring *r, struct sley_io_op *io, in
     }
     if (res >= 0 && io->code == SLEY_IO_OPEN) {
         io->out_number = res;
-        res = 0;
+        res = io->stage & SLEY__URING_PLACE ? sley__uring_direct_taken(r, io, res) : 0;
     } else if (res >= 0) {
         filled(io, res);
     }

@@ -8,6 +8,8 @@
 #define IORING_SETUP_NO_SQARRAY (1U << 16) /* 6.6: entries are taken in order, without an array of their places */
 #endif
 
+enum { SLEY__URING_OP_FIXED_FD_INSTALL = 54 }; /* 6.8: a number for a file of the ring's table */
+
 #include <errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>

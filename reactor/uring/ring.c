@@ -27,6 +27,8 @@ const struct sley__uring_kind sley__uring_kinds[SLEY__URING_FEATURE_COUNT] = {
     [SLEY__URING_POLL_MULTI] = {"poll_multi", "5.13", .setup = 0},
     [SLEY__URING_POLL_FIRST] = {"poll_first", "5.19", .setup = 0},
     [SLEY__URING_FIXED_BUFFERS] = {"fixed_buffers", "5.19", .opcode = IORING_OP_SOCKET},
+    [SLEY__URING_DIRECT] = {"direct", "5.19", .opcode = IORING_OP_SOCKET},
+    [SLEY__URING_FD_INSTALL] = {"fd_install", "6.8", .opcode = SLEY__URING_OP_FIXED_FD_INSTALL, .needs = BIT(DIRECT)},
 };
 
 static void say(const struct sley_reactor_opts *o, const char *text)
@@ -273,7 +275,7 @@ static uint32_t unsubmitted_ops(const struct sley__uring *r)
     uint32_t n = 0;
     const struct io_uring_sq *sq = &r->ring.sq;
     for (unsigned at = *sq->khead; at != sq->sqe_tail; at++) {
-        n += sq->sqes[at & sq->ring_mask].user_data > SLEY__URING_BELL;
+        n += sq->sqes[at & sq->ring_mask].user_data > SLEY__URING_MARK_LAST;
     }
     return n;
 }
@@ -302,6 +304,7 @@ static int take_over(struct sley__uring *r)
     }
     exit_ring(&before.ring, &before);
     sley__uring_fixed_again(r);
+    r->direct_size = 0;
     return 0;
 }
 
@@ -309,7 +312,8 @@ static int take_over(struct sley__uring *r)
 static int take(struct sley__uring *r)
 {
     if (r->thread != 0 && sley__uring_has(r, SLEY__URING_SINGLE_ISSUER)) {
-        const bool idle = r->flying_count == unsubmitted_ops(r) && sley__uring_unsubmitted(r) < r->ring.sq.ring_entries;
+        const bool idle = r->flying_count == unsubmitted_ops(r) && r->direct_count == 0 &&
+                          sley__uring_unsubmitted(r) < r->ring.sq.ring_entries;
         const int rc = idle ? take_over(r) : -EEXIST;
         if (rc < 0) {
             return rc;
@@ -381,6 +385,11 @@ int sley__uring_enter(struct sley__uring *r, uint64_t timeout_ns)
     const bool flagged = IO_URING_READ_ONCE(*r->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
     const bool ask = (flagged || r->blind || submit) && sley__uring_results(r) == 0;
     return submit || ask ? enter(r, 0, ask ? IORING_ENTER_GETEVENTS : 0) : 0;
+}
+
+int sley__uring_submit_now(struct sley__uring *r)
+{
+    return enter(r, 0, IORING_ENTER_GETEVENTS);
 }
 
 struct io_uring_sqe *sley__uring_place(struct sley__uring *r)

@@ -44,9 +44,16 @@ static void describe_other(struct sley__uring *r, struct io_uring_sqe *sqe, stru
     switch (op->code) {
     case SLEY_IO_ACCEPT:
         io_uring_prep_accept(sqe, number, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (op->stage & SLEY__URING_PLACE) {
+            sqe->accept_flags = SOCK_NONBLOCK;
+            sqe->file_index = IORING_FILE_INDEX_ALLOC;
+        }
         break;
     case SLEY_IO_CONNECT:
         io_uring_prep_connect(sqe, number, op->buf, (socklen_t)op->len);
+        break;
+    case SLEY_IO_CLOSE:
+        io_uring_prep_close_direct(sqe, (unsigned)(number - SLEY_FD_DIRECT_FIRST));
         break;
     case SLEY_IO_RECVMSG:
         io_uring_prep_recvmsg(sqe, number, op->buf, MSG_CMSG_CLOEXEC);
@@ -74,6 +81,10 @@ static void describe(struct sley__uring *r, struct sley__uring_slot *slot, struc
         io_uring_prep_send(sqe, op->fd->number, (char *)op->buf + op->done_bytes, length(op), MSG_NOSIGNAL);
     } else {
         describe_other(r, sqe, op);
+    }
+    if (SLEY_UNLIKELY(sqe->fd >= SLEY_FD_DIRECT_FIRST)) {
+        sqe->fd -= SLEY_FD_DIRECT_FIRST;
+        sqe->flags |= IOSQE_FIXED_FILE;
     }
     io_uring_sqe_set_data(sqe, op);
 }
@@ -138,11 +149,28 @@ void sley__uring_queue_due(struct sley__uring *r)
 
 /* ---- ops ------------------------------------------------------------------------------------------------------------------ */
 
-static void close_now(struct sley_fd *fd)
+/** Nothing is armed. Returns: whether @p op, the CLOSE (NULL: nobody waits for it), is under way now. */
+static bool close_now(struct sley__uring *r, struct sley_fd *fd, struct sley_io_op *op)
 {
     const int number = fd->number;
+    if (SLEY_UNLIKELY(sley_fd_is_direct(fd))) {
+        return sley__uring_direct_close(r, fd, op);
+    }
     fd->number = -1;
     (void)close(number);
+    return false;
+}
+
+/** The kernel has closed it, or has been told nothing: then it is open, and may be closed again. */
+static int32_t direct_closed(struct sley__uring *r, struct sley_fd *fd, int32_t result)
+{
+    if (result == -EEXIST) {
+        r->direct_count++;
+        sley__fd_set(fd, sley__fd_state(fd) & ~(uint32_t)SLEY_FD_CLOSING);
+        return -EXDEV;
+    }
+    fd->number = -1;
+    return 0;
 }
 
 void sley__uring_end(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t result)
@@ -150,18 +178,24 @@ void sley__uring_end(struct sley__uring *r, struct sley__uring_slot *slot, struc
     sley__uring_remove(slot, op);
     if (SLEY_UNLIKELY(slot->is_abandoned) && !slot->armed) {
         slot->is_abandoned = false;
-        close_now(op->fd); /* before this one is told: its waiter may give the memory back */
+        (void)close_now(r, op->fd, NULL); /* before this one is told: its waiter may give the memory back */
+    }
+    if (SLEY_UNLIKELY(op->stage & SLEY__URING_PLACE)) {
+        r->direct_count--; /* nothing has come there */
     }
     if (SLEY_UNLIKELY(op->code > SLEY_IO_CLOSE)) {
         sley_file_complete(&r->base, sley_file_of(op), result);
     } else {
-        sley_io_complete(&r->base, op, result);
+        sley_io_complete(&r->base, op, SLEY_LIKELY(op->code != SLEY_IO_CLOSE) ? result : direct_closed(r, op->fd, result));
     }
     if (SLEY_UNLIKELY(slot->closer != NULL) && !slot->armed) {
         struct sley_io_op *closer = slot->closer;
         slot->closer = NULL;
-        close_now(closer->fd);
-        sley_io_complete(&r->base, closer, 0);
+        if (close_now(r, closer->fd, closer)) {
+            sley__uring_push(slot, closer);
+        } else {
+            sley_io_complete(&r->base, closer, 0);
+        }
     }
 }
 
@@ -169,8 +203,12 @@ static void submit_close(struct sley__uring *r, struct sley_io_op *op)
 {
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
     if (!slot || !slot->armed) {
-        close_now(op->fd);
-        sley_io_finish(op, 0);
+        if (!close_now(r, op->fd, op->flags & SLEY_IO_UNHEARD ? NULL : op)) {
+            sley_io_finish(op, 0);
+        } else {
+            sley_io_arm(&r->base, op);
+            sley__uring_push(slot, op);
+        }
         return;
     }
     if (op->flags & SLEY_IO_UNHEARD) {
@@ -192,7 +230,14 @@ static int32_t try_here(struct sley__uring *r, struct sley_io_op *op)
 {
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
     struct stat st;
+    if (op->code == SLEY_IO_ACCEPT && (op->flags & SLEY_IO_DIRECT)) {
+        const int32_t rc = sley__uring_direct_reserve(r, op);
+        return rc < 0 ? rc : -EINPROGRESS;
+    }
     if (op->code == SLEY_IO_POLL && slot->kind != SLEY__URING_OTHER) {
+        if (sley_fd_is_direct(op->fd)) {
+            return -EPERM;
+        }
         if (fstat(op->fd->number, &st) < 0) {
             return -errno;
         }
@@ -223,7 +268,6 @@ static SLEY_NOINLINE void submit_other(struct sley__uring *r, struct sley_io_op 
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
     sley_io_arm(&r->base, op);
     sley__uring_push(slot, op);
-    op->stage = 0;
     sley__uring_queue(r, slot, op);
 }
 
@@ -249,6 +293,9 @@ static void cancel(struct sley_reactor *self, struct sley_io_op *op)
 static int adopt(struct sley_reactor *self, struct sley_fd *fd)
 {
     struct sley__uring *r = uring_of(self);
+    if (sley_fd_is_direct(fd)) {
+        return -EBADF; /* whose it is, it knows from its start on */
+    }
     const int rc = sley__uring_make_slot(r, fd->number);
     if (rc < 0) {
         return rc;
@@ -307,4 +354,5 @@ const struct sley_reactor_ops sley__uring_ops = {
     .submit_file = sley__uring_submit_file,
     .fixed_add = sley__uring_fixed_add,
     .fixed_remove = sley__uring_fixed_remove,
+    .lend_number = sley__uring_lend_number,
 };

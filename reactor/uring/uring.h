@@ -20,6 +20,8 @@ enum sley__uring_feature {
     SLEY__URING_POLL_MULTI,    /* the bell is armed once */
     SLEY__URING_POLL_FIRST,    /* a receive that would find nothing does not look */
     SLEY__URING_FIXED_BUFFERS, /* memory is registered: its pages are not pinned for each op */
+    SLEY__URING_DIRECT,        /* connections and files in a table of the ring's */
+    SLEY__URING_FD_INSTALL,    /* what is there can have a number for a moment */
     SLEY__URING_FEATURE_COUNT,
 };
 
@@ -41,6 +43,7 @@ struct sley__uring;
 struct sley__uring_opts {
     uint32_t entry_count;  /* of the submission queue, a power of two; 0: 256 */
     uint32_t result_count; /* of the completion queue, at least as many; 0: 16 times as many */
+    uint32_t direct_count; /* places in its table of files; 0: RLIMIT_NOFILE */
     uint32_t without;      /* features that this kernel does not have, as bits; those that need them are not there either */
     /** In place of the system call. */
     int (*enter)(struct sley__uring *r, unsigned submit_count, unsigned least, unsigned flags, void *arg, size_t bytes);
@@ -76,11 +79,13 @@ struct sley__uring {
     SLEY_ATOMIC(bool) rung; /* set by wake, cleared by its completion: one ring at a time is under way */
     int bell;               /* an eventfd */
     uint64_t bell_count;    /* where it is read to, without POLL_MULTI */
-    struct sley__chunks chunks; /* of slots, by descriptor number */
+    struct sley__chunks chunks[2]; /* of slots: by descriptor number, by place in the ring's table of files */
     struct sley__uring_slot loose; /* of ops without a descriptor */
     uint64_t opcodes;              /* bit n: the kernel knows it; 0: not asked yet */
     struct sley_fixed **fixed;     /* registered memory, by index; NULL: no table was ever needed */
     bool has_fixed;                /* the ring has the table, too */
+    uint32_t direct_size;          /* places in the ring's table of files; 0: it has none yet */
+    uint32_t direct_count;         /* taken, or about to be */
 };
 
 /* in op->stage */
@@ -89,11 +94,12 @@ enum {
     SLEY__URING_FIRST = 2,      /* was submitted with POLL_FIRST */
     SLEY__URING_CANCELLED = 4,  /* has been asked to end */
     SLEY__URING_DUE = 8,        /* did not fit into the submission queue */
-    SLEY__URING_CANCEL_DUE = 16 /* the request to end it did not */
+    SLEY__URING_CANCEL_DUE = 16, /* the request to end it did not */
+    SLEY__URING_PLACE = 32,      /* a place in the ring's table of files is kept for what it brings */
 };
 
 /* user_data of what is no op: ops are aligned */
-enum { SLEY__URING_NOTHING = 1, SLEY__URING_BELL = 2 };
+enum { SLEY__URING_NOTHING = 1, SLEY__URING_BELL, SLEY__URING_LOAN, SLEY__URING_MARK_LAST = SLEY__URING_LOAN };
 
 SLEY_INLINE bool sley__uring_has(const struct sley__uring *r, enum sley__uring_feature f)
 {
@@ -103,7 +109,8 @@ SLEY_INLINE bool sley__uring_has(const struct sley__uring *r, enum sley__uring_f
 /** NULL: the number has never been adopted. */
 SLEY_INLINE struct sley__uring_slot *sley__uring_find(const struct sley__uring *r, int number)
 {
-    struct sley__uring_slot *slots = sley__chunks_find(&r->chunks, (uint32_t)number >> SLEY__URING_SLOT_BITS);
+    const uint32_t direct = (uint32_t)number / SLEY_FD_DIRECT_FIRST, place = (uint32_t)number % SLEY_FD_DIRECT_FIRST;
+    struct sley__uring_slot *slots = sley__chunks_find(&r->chunks[direct], place >> SLEY__URING_SLOT_BITS);
     return slots ? &slots[(uint32_t)number & (SLEY__URING_SLOT_CHUNK - 1)] : NULL;
 }
 
@@ -152,6 +159,8 @@ void sley__uring_close(struct sley__uring *r);
  * is nothing to submit and nothing to come. Returns: 0; a negative errno that does not pass: -EEXIST: the ring is another thread's.
  */
 int sley__uring_enter(struct sley__uring *r, uint64_t timeout_ns);
+/** Submits what there is, and has completions worked off. Returns: as sley__uring_enter. */
+int sley__uring_submit_now(struct sley__uring *r);
 /** A place in the submission queue, perhaps after emptying it; NULL: the kernel takes nothing at the moment. */
 struct io_uring_sqe *sley__uring_place(struct sley__uring *r);
 
@@ -178,6 +187,16 @@ SLEY_INLINE bool sley__uring_is_fixed(const struct sley__uring *r, const struct 
 {
     return f && f->home == &r->base && f->index != SLEY__URING_UNFIXED;
 }
+
+/* direct.c: the ring's table of files */
+
+/** For an op that brings a descriptor, direct if it can be. Returns: 0, with SLEY__URING_PLACE if so; -ENFILE: the table is full. */
+int32_t sley__uring_direct_reserve(struct sley__uring *r, struct sley_io_op *op);
+/** Such an op has brought it. Returns: 0, and op->out_number is set; -ENOMEM: it is closed again. */
+int32_t sley__uring_direct_taken(struct sley__uring *r, struct sley_io_op *op, int32_t place);
+/** Closes; nothing is armed on it. Returns: whether @p op, a CLOSE, flies now; else it is over. @p op NULL: nobody waits. */
+bool sley__uring_direct_close(struct sley__uring *r, struct sley_fd *fd, struct sley_io_op *op);
+int sley__uring_lend_number(struct sley_reactor *self, const struct sley_fd *fd);
 
 /* wait.c: what comes back */
 

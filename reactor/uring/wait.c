@@ -91,7 +91,7 @@ static int32_t verdict(struct sley__uring *r, struct sley_io_op *op, int32_t res
             return res;
         case SLEY_IO_ACCEPT:
             op->out_number = res;
-            return 0;
+            return op->stage & SLEY__URING_PLACE ? sley__uring_direct_taken(r, op, res) : 0;
         default:
             return res;
         }
@@ -139,11 +139,13 @@ static int reap(struct sley__uring *r)
     int seen = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct io_uring_cqe *cqe = &cq->cqes[(head + i) & cq->ring_mask];
-        if (SLEY_LIKELY(cqe->user_data > SLEY__URING_BELL)) {
+        if (SLEY_LIKELY(cqe->user_data > SLEY__URING_MARK_LAST)) {
             op_completed(r, (struct sley_io_op *)(uintptr_t)cqe->user_data, cqe->res, cqe->flags);
             seen++;
         } else if (cqe->user_data == SLEY__URING_BELL) {
             bell_completed(r, cqe->res, cqe->flags);
+        } else if (cqe->user_data == SLEY__URING_LOAN && cqe->res >= 0) {
+            (void)close(cqe->res); /* nobody has waited for it */
         }
     }
     io_uring_smp_store_release(cq->khead, head + count);
@@ -157,7 +159,7 @@ void sley__uring_refuse(struct sley__uring *r, int32_t rc)
     while (sq->sqe_tail != *sq->khead) { /* the newest first: each ends before its op may start another */
         sq->sqe_tail--;
         const struct io_uring_sqe *sqe = &sq->sqes[sq->sqe_tail & sq->ring_mask];
-        if (sqe->user_data > SLEY__URING_BELL) {
+        if (sqe->user_data > SLEY__URING_MARK_LAST) {
             struct sley_io_op *op = (struct sley_io_op *)(uintptr_t)sqe->user_data;
             r->flying_count--;
             sley__uring_file_refused(op, rc);

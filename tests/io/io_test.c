@@ -83,7 +83,11 @@ const struct sley_reactor_factory *io_reactor(void)
 void io_listen(struct io_listener *l, const struct sley_tcp_opts *opts)
 {
     struct sley_addr a;
-    CHECK_RC(sley_tcp_listen(&l->l, "127.0.0.1:0", opts), 0);
+    struct sley_tcp_opts o = opts ? *opts : (struct sley_tcp_opts){0};
+#ifdef IO_DIRECT
+    o.direct = true;
+#endif
+    CHECK_RC(sley_tcp_listen(&l->l, "127.0.0.1:0", &o), 0);
     CHECK_RC(sley_tcp_listener_local(&l->l, &a), 0);
     CHECK_INT(sley_addr_format(&a, l->text, sizeof l->text), >, 0);
 }

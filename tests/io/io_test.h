@@ -34,6 +34,13 @@
 #endif
 
 /** A case whose body is a fiber, run on epoll, poll(2), libuv and io_uring, as far as they are built in. The body returns 0. */
+#ifdef IO_DIRECT /* on io_uring alone, with direct connections */
+#define IO_TEST(name, ids)                                                                         \
+    static int name(void *unused);                                                                 \
+    SLEY_FIBER(name, void)                                                                         \
+    IO_TEST_ON_URING(name, ids)                                                                    \
+    static int name(void *unused __attribute__((unused)))
+#else
 #define IO_TEST(name, ids)                                                                         \
     static int name(void *unused);                                                                 \
     SLEY_FIBER(name, void)                                                                         \
@@ -46,6 +53,7 @@
     IO_TEST_ON_UV(name, ids)                                                                       \
     IO_TEST_ON_URING(name, ids)                                                                    \
     static int name(void *unused __attribute__((unused)))
+#endif
 
 /**
  * Runs the task on a local executor (or the one that SLEY_EXECUTOR names) with that reactor (and clock, or NULL) until it ends with

@@ -150,6 +150,44 @@ static rlim_t limit_numbers(rlim_t to)
     return before;
 }
 
+#ifdef IO_DIRECT
+IO_TEST(accept_with_a_full_table_rests_and_goes_on_later, "TCP-07")
+{
+    enum { PLACES = 4 };
+    struct io_listener l;
+    struct sley_tcp a[PLACES + 1], b[PLACES + 1];
+    char buf[4];
+    SLEY_OP(struct sley_io_op, op);
+    io_listen(&l, NULL);
+    const rlim_t before = limit_numbers(PLACES); /* so long is the table that the first accept makes */
+    sley_tcp_accept_start(&op, &l.l, &b[0]);
+    (void)limit_numbers(before);
+    for (int i = 0; i <= PLACES; i++) {
+        CHECK_RC(sley_tcp_connect(&a[i], l.text, NULL), 0);
+    }
+    CHECK_RC(sley_await(&op.wait), 0);
+    if (!sley_fd_is_direct(&b[0].fd)) {
+        SKIP("no direct connections here");
+    }
+    for (int i = 1; i < PLACES; i++) {
+        CHECK_RC(sley_tcp_accept(&l.l, &b[i]), 0);
+    }
+    sley_tcp_accept_start(&op, &l.l, &b[PLACES]);
+    CHECK_RC(sley_sleep(30 * SLEY_MS), 0);
+    CHECK(!sley_wait_done(&op.wait)); /* neither an error nor a connection: it rests */
+    CHECK(l.l.resting && !l.l.accepting);
+    CHECK_RC(sley_stream_close(&b[1].stream), 0);
+    CHECK_RC(sley_await(&op.wait), 0);
+    CHECK_RC(sley_stream_write(&a[PLACES].stream, "hi", 2), 2);
+    CHECK_RC(sley_stream_read(&b[PLACES].stream, buf, 4), 2);
+    for (int i = 0; i <= PLACES; i++) {
+        CHECK_RC(sley_stream_close(&a[i].stream), 0);
+        CHECK_RC(sley_stream_close(&b[i].stream), 0);
+    }
+    CHECK_RC(sley_tcp_listener_close(&l.l), 0);
+    return 0;
+}
+#else
 /** Makes every number below the limit used; returns it, with the old limit in *ret_before. */
 static int exhaust(int *held, int max, rlim_t *ret_before)
 {
@@ -273,6 +311,7 @@ SLEY_TEST(accept_on_a_plain_thread_rests, "TCP-07")
     CHECK_RC(sley_tcp_listener_close(&e.l.l), 0);
     close(client);
 }
+#endif
 
 /* ---- a scripted reactor: every error, counted tries, no clock ------------------------------------------------------------ */
 
@@ -571,6 +610,7 @@ FAKE_TEST(accept_that_is_cancelled_too_late_keeps_the_connection_for_the_next, "
 
 /* ---- homes --------------------------------------------------------------------------------------------------------------- */
 
+#ifndef IO_DIRECT /* such connections stay where they are */
 struct hand_over {
     struct io_listener *l;
     struct sley_tcp conn;
@@ -619,3 +659,4 @@ IO_TEST(accept_here_serve_on_another_executor, "TCP-21")
     CHECK_RC(sley_tcp_listener_close(&l.l), 0);
     return 0;
 }
+#endif

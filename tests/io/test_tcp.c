@@ -178,14 +178,18 @@ static int option(const struct sley_tcp *t, int level, int name)
 {
     int value = 0;
     socklen_t len = sizeof value;
-    CHECK_INT(getsockopt(t->fd.number, level, name, &value, &len), ==, 0);
+    const int number = sley_fd_borrow(&t->fd);
+    CHECK_INT(getsockopt(number, level, name, &value, &len), ==, 0);
+    sley_fd_give_back(&t->fd, number);
     return value;
 }
 
-static void check_flags(int number)
+static void check_flags(const struct sley_fd *fd)
 {
+    const int number = sley_fd_borrow(fd);
     CHECK_INT(fcntl(number, F_GETFD) & FD_CLOEXEC, ==, FD_CLOEXEC);
     CHECK_INT(fcntl(number, F_GETFL) & O_NONBLOCK, ==, O_NONBLOCK);
+    sley_fd_give_back(fd, number);
 }
 
 IO_TEST(tcp_descriptors_are_close_on_exec_and_non_blocking, "")
@@ -195,9 +199,9 @@ IO_TEST(tcp_descriptors_are_close_on_exec_and_non_blocking, "")
     io_listen(&l, NULL);
     CHECK_RC(sley_tcp_connect(&a, l.text, NULL), 0);
     CHECK_RC(sley_tcp_accept(&l.l, &b), 0);
-    check_flags(l.l.fd.number);
-    check_flags(a.fd.number);
-    check_flags(b.fd.number);
+    check_flags(&l.l.fd);
+    check_flags(&a.fd);
+    check_flags(&b.fd);
     CHECK_RC(sley_stream_close(&a.stream), 0);
     CHECK_RC(sley_stream_close(&b.stream), 0);
     CHECK_RC(sley_tcp_listener_close(&l.l), 0);
@@ -274,7 +278,7 @@ IO_TEST(tcp_takes_over_sockets_of_any_origin, "")
     CHECK_INT(fcntl(number, F_SETFL, 0), ==, 0);
     CHECK_RC(sley_tcp_listener_from_fd(&l, number), -EINVAL);
     CHECK_RC(sley_tcp_from_fd(&t, number), 0);
-    check_flags(t.fd.number);
+    check_flags(&t.fd);
     CHECK_RC(sley_stream_write(&t.stream, "x", 1), 1);
     CHECK_RC(sley_stream_read(&p.b.stream, much, 10), 1);
     CHECK_RC(sley_stream_close(&t.stream), 0);

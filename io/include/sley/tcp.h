@@ -37,6 +37,7 @@ struct sley_tcp_listener {
     bool accepting;   /* `inner` is in flight */
     bool resting;     /* `timer` is armed */
     bool closing;
+    bool direct; /* the option */
     struct sley_tcp_rest rest;
     struct sley_io_op *first, *last; /* accepts that wait */
     struct sley_io_op *closer;       /* the close, while it waits for what another worker has in hand */
@@ -59,6 +60,12 @@ struct sley_tcp_opts {
     uint32_t keepalive_count;      /**< unanswered probes until -ETIMEDOUT; 0: the system's (9) */
     uint32_t send_buffer_bytes;    /**< the kernel's; 0: it tunes them itself */
     uint32_t recv_buffer_bytes;
+    /**
+     * listen: connections are direct (struct sley_fd) where the reactor can have them so (uring, from Linux 5.19 on): they take no
+     * number of the process's, which may then have more of them than RLIMIT_NOFILE allows for; each worker as many as that.
+     * Elsewhere, and for accepts of plain threads, they are as ever. A full table is waited out as -ENFILE is.
+     */
+    bool direct;
 };
 
 /**
@@ -72,7 +79,8 @@ SLEY_API int sley_tcp_listen(struct sley_tcp_listener *ret_listener, const char 
  * Waits for a connection. Many may wait on one listener; each connection goes to the one that has waited longest. Connections
  * that broke before they could be taken are passed over. While descriptors or memory run out (-EMFILE, -ENFILE, -ENOBUFS,
  * -ENOMEM) it looks again after 5 ms, then ever more rarely, at most 1 s; meanwhile connections wait in the backlog.
- * `*ret_conn` is written on success only; the connection has no home yet, so that another executor may take it.
+ * `*ret_conn` is written on success only; the connection has no home yet, so that another executor may take it (a direct one is at
+ * home where it was accepted).
  * Returns: 0; -ECANCELED (no connection is lost: the next accept gets it), also when the listener is closed; -EBADF once it is;
  * -EXDEV away from the listener's home; -EDEADLK as sley_await. Owns: the connection. Thread: home.
  */
@@ -115,12 +123,15 @@ SLEY_API void sley_tcp_connect_start(struct sley_tcp_connect_op *op, struct sley
 SLEY_API int sley_tcp_from_fd(struct sley_tcp *ret_conn, int number);
 SLEY_API int sley_tcp_listener_from_fd(struct sley_tcp_listener *ret_listener, int number);
 
-/** Addresses of the two sides. Returns: 0; -EBADF once closed; -ENOTCONN when there is no peer. Thread: any while it is open. */
+/**
+ * Addresses of the two sides. Returns: 0; -EBADF once closed; -ENOTCONN when there is no peer; of a direct connection what
+ * sley_fd_borrow says. Thread: any while it is open; of a direct one home.
+ */
 SLEY_API int sley_tcp_local(const struct sley_tcp *conn, struct sley_addr *ret_addr);
 SLEY_API int sley_tcp_peer(const struct sley_tcp *conn, struct sley_addr *ret_addr);
 SLEY_API int sley_tcp_listener_local(const struct sley_tcp_listener *l, struct sley_addr *ret_addr);
 
-/** Options of one connection, as in struct sley_tcp_opts. Returns: 0; -EBADF once closed; -EINVAL. Thread: any while it is open. */
+/** Options of one connection, as in struct sley_tcp_opts. Returns: 0; -EBADF once closed; -EINVAL; rest and thread as above. */
 SLEY_API int sley_tcp_set_no_delay(struct sley_tcp *conn, bool on);
 SLEY_API int sley_tcp_set_keepalive(struct sley_tcp *conn, uint32_t idle_s, uint32_t interval_s, uint32_t count);
 SLEY_API int sley_tcp_set_reset_on_close(struct sley_tcp *conn, bool on);

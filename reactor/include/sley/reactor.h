@@ -15,6 +15,11 @@ struct sley__slot;
  * is in flight on it (the old copy is dead). A descriptor has one sley_fd at a time: two with ops in flight are -EEXIST. Once
  * its home has been destroyed it can be closed, and nothing else; the same in the child of a fork (other ops: -EOWNERDEAD), where
  * the number may be given to a sley_fd of the child's own. Fields are private but for `number`.
+ *
+ * A *direct* descriptor has no number in the process: it stands in a table of its home's, which the process's limit does not count.
+ * It comes from an op with SLEY_IO_DIRECT, is at home there from its start, and only ops of its home know it: what a reactor cannot
+ * do with it is -ENOTSUP, its `number`, from SLEY_FD_DIRECT_FIRST on, is -EBADF for the system. Away from home a close is -EXDEV, too;
+ * its home closes it when it ends.
  */
 struct sley_fd {
     int number; /**< -1: none */
@@ -54,6 +59,7 @@ enum sley_io_code {
     SLEY_IO_CHILD,
     SLEY__IO_FILE_END, /* private: one more than the last of them */
 };
+#define SLEY_FD_DIRECT_FIRST (1 << 30) /* the kernel gives no such numbers to processes */
 enum { SLEY_IO_IN = 1, SLEY_IO_OUT = 4, SLEY_IO_ERR = 8, SLEY_IO_HUP = 16 }; /* the values of POLLIN and so on */
 
 enum {
@@ -62,6 +68,11 @@ enum {
      * have moved is in op->done_bytes whatever the result; -ECANCELED, too, may come with a count above 0.
      */
     SLEY_IO_ALL = 1,
+    /**
+     * ACCEPT, OPEN: what comes is direct, where the reactor has a table for that; op->out_number says (sley_fd_init_from). A full
+     * one: -ENFILE, and no connection is lost. Of an opened path only regular files are of use there.
+     */
+    SLEY_IO_DIRECT = 2,
 };
 
 /**
@@ -94,6 +105,22 @@ SLEY_STATIC_ASSERT(sizeof(struct sley_io_op) <= 112, "an op fits beside a small 
  * else, never close the sley_fd: forgetting it when nothing is in flight is enough.
  */
 SLEY_API void sley_fd_init(struct sley_fd *fd, int number);
+
+/** Describes what @p op, a finished ACCEPT or OPEN, has brought, direct or not. */
+SLEY_API void sley_fd_init_from(struct sley_fd *fd, const struct sley_io_op *op);
+
+SLEY_INLINE bool sley_fd_is_direct(const struct sley_fd *fd)
+{
+    return fd->number >= SLEY_FD_DIRECT_FIRST;
+}
+
+/**
+ * A number for a call of the system's, to be given back right after it: the descriptor's own; of a direct one a number that is made for it.
+ * Returns: the number; -EBADF; of a direct one -EXDEV away from home, -ENOTSUP (before Linux 6.8), -EMFILE, -EAGAIN (the ring is
+ * full at the moment). Thread: any; of a direct one home. Cost: of a direct one two system calls.
+ */
+SLEY_API int sley_fd_borrow(const struct sley_fd *fd);
+SLEY_API void sley_fd_give_back(const struct sley_fd *fd, int number);
 
 /**
  * Waits until the descriptor (a socket, pipe, eventfd, ...; not a regular file) is ready for one of @p events. Many tasks may

@@ -68,6 +68,8 @@ struct sley_reactor_ops {
     /** Optional. Registers memory: sets f->index. Returns: 0; a negative errno: it stays unregistered. Thread: owner. */
     int (*fixed_add)(struct sley_reactor *self, struct sley_fixed *f);
     void (*fixed_remove)(struct sley_reactor *self, struct sley_fixed *f);
+    /** Optional (-ENOTSUP). A number, close-on-exec, for a direct descriptor; the caller closes it. Thread: owner. */
+    int (*lend_number)(struct sley_reactor *self, const struct sley_fd *fd);
 };
 
 /**
@@ -211,6 +213,15 @@ SLEY_INLINE void sley__fd_set(struct sley_fd *fd, uint32_t state)
 {
     /* relaxed: the home thread writes its own word */
     atomic_store_explicit(&fd->state, state, memory_order_relaxed);
+}
+
+/** A direct descriptor is at home where it has come from: for who describes one by its number. */
+SLEY_INLINE void sley__fd_bring_home(struct sley_fd *fd, struct sley_reactor *home)
+{
+    if (SLEY_UNLIKELY(sley_fd_is_direct(fd))) {
+        /* relaxed: the home thread writes its own word */
+        atomic_store_explicit(&fd->home, home, memory_order_relaxed);
+    }
 }
 
 /* ---- the lock of a reactor that is shared; nothing at home ---------------------------------------------------------- */

@@ -1,0 +1,109 @@
+/* The ring's own table of files: who takes a place there, and gives it back. It is made when the first place is wanted. */
+#include "uring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* What the kernel allows for a table, beside RLIMIT_NOFILE. */
+enum { DIRECT_MOST = 1 << 20 };
+
+static int make_table(struct sley__uring *r)
+{
+    struct rlimit limit = {.rlim_cur = 1024};
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    const uint32_t size = limit.rlim_cur < DIRECT_MOST ? (uint32_t)limit.rlim_cur : DIRECT_MOST;
+    struct io_uring_rsrc_register table = {.nr = r->opts.direct_count ? r->opts.direct_count : size, .flags = IORING_RSRC_REGISTER_SPARSE};
+    const int rc = sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_FILES2, &table, sizeof table);
+    r->direct_size = rc < 0 ? 0 : table.nr;
+    return rc;
+}
+
+int32_t sley__uring_direct_reserve(struct sley__uring *r, struct sley_io_op *op)
+{
+    if (!sley__uring_has(r, SLEY__URING_DIRECT)) {
+        return 0;
+    }
+    if (r->direct_size == 0 && make_table(r) < 0) {
+        r->features &= ~(1u << SLEY__URING_DIRECT); /* and what needs it is never asked */
+        return 0;
+    }
+    if (r->direct_count == r->direct_size) {
+        return -ENFILE; /* the kernel would accept the connection first, and then drop it */
+    }
+    r->direct_count++;
+    op->stage |= SLEY__URING_PLACE;
+    return 0;
+}
+
+/** Empties a place at once. */
+static int empty(struct sley__uring *r, uint32_t place)
+{
+    int32_t none = -1;
+    struct io_uring_rsrc_update up = {.offset = place, .data = (uint64_t)(uintptr_t)&none};
+    return sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_FILES_UPDATE, &up, 1);
+}
+
+int32_t sley__uring_direct_taken(struct sley__uring *r, struct sley_io_op *op, int32_t place)
+{
+    const int number = SLEY_FD_DIRECT_FIRST + place;
+    const int rc = sley__uring_make_slot(r, number);
+    if (rc < 0) {
+        (void)empty(r, (uint32_t)place);
+        return rc; /* the place is given back as that of any op that failed */
+    }
+    struct sley__uring_slot *slot = sley__uring_find(r, number);
+    slot->is_dry = false;
+    slot->kind = op->code == SLEY_IO_OPEN ? SLEY__URING_FILE : SLEY__URING_OTHER;
+    op->stage &= (uint8_t)~(uint32_t)SLEY__URING_PLACE;
+    op->out_number = number;
+    return 0;
+}
+
+bool sley__uring_direct_close(struct sley__uring *r, struct sley_fd *fd, struct sley_io_op *op)
+{
+    const uint32_t place = (uint32_t)(fd->number - SLEY_FD_DIRECT_FIRST);
+    struct io_uring_sqe *sqe = op ? sley__uring_place(r) : NULL;
+    r->direct_count--; /* whoever takes a place from now on is submitted behind the close */
+    if (sqe) {
+        io_uring_prep_close_direct(sqe, place);
+        io_uring_sqe_set_data(sqe, op);
+        r->flying_count++;
+        return true;
+    }
+    fd->number = -1;
+    (void)empty(r, place); /* it fails on another thread alone, which has been refused before */
+    return false;
+}
+
+/** Takes the completion of the loan out of the queue, if it is there. */
+static bool take_loan(struct sley__uring *r, int32_t *ret_number)
+{
+    const struct io_uring_cq *cq = &r->ring.cq;
+    const unsigned head = *cq->khead, count = sley__uring_results(r);
+    for (unsigned i = 0; i < count; i++) {
+        struct io_uring_cqe *cqe = &cq->cqes[(head + i) & cq->ring_mask];
+        if (cqe->user_data == SLEY__URING_LOAN) {
+            cqe->user_data = SLEY__URING_NOTHING;
+            *ret_number = cqe->res;
+            return true;
+        }
+    }
+    return false;
+}
+
+int sley__uring_lend_number(struct sley_reactor *self, const struct sley_fd *fd)
+{
+    struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
+    int32_t number = -EAGAIN;
+    struct io_uring_sqe *sqe = sley__uring_has(r, SLEY__URING_FD_INSTALL) ? sley__uring_place(r) : NULL;
+    if (!sqe) {
+        return sley__uring_has(r, SLEY__URING_FD_INSTALL) ? -EAGAIN : -ENOTSUP;
+    }
+    io_uring_prep_rw(SLEY__URING_OP_FIXED_FD_INSTALL, sqe, fd->number - SLEY_FD_DIRECT_FIRST, NULL, 0, 0); /* close-on-exec */
+    sqe->flags = IOSQE_FIXED_FILE;
+    io_uring_sqe_set_data64(sqe, SLEY__URING_LOAN);
+    const int rc = sley__uring_submit_now(r);
+    return take_loan(r, &number) ? number : rc < 0 ? rc : -EAGAIN; /* one that comes later is closed then */
+}
