@@ -9,11 +9,23 @@
  * so (PARKED, fewer awake, fewer searching), then (fence) looks whether anything was pushed. One of the two sees the other.
  * The same holds between a woken worker, which clears `waking` and then looks, and who leaves the waking to it; and when nobody
  * is found asleep, somebody may have gone to sleep behind the look: whoever has left work to it says AGAIN, and it looks again.
- * Source: tokio's idle module; here the sleeper's own inbox is the list of sleepers. */
+ * Source: tokio's idle module; here the sleeper's own inbox is the list of sleepers.
+ *
+ * To wake a worker costs more than work of nanoseconds brings. For little work (queue.c says what that is) nobody is woken who would
+ * take it, as long as one of the sleepers guards:
+ *
+ *   guarded  1 while a worker guards: it sleeps for a moment only, then looks how far those have come behind whom something lies,
+ *            and takes what would wait for long
+ *
+ * Who pushes little, and sees nobody guard, wakes a worker, which finds nothing worth taking, and guards. A worker guards that
+ * goes to sleep beside little work and is the first to say so; it stops when it finds work for itself, or none anywhere: then it
+ * says so, (fence) and looks once more. So the argument above holds for little work, with `guarded` in the place of who is awake:
+ * while something lies anywhere, there is always somebody who will look in a while. With nothing anywhere nobody guards. */
 #include "worker.h"
 
 enum { SEARCHING = 1, AWAKE = 1 << 16, SEARCHING_MASK = AWAKE - 1 };
 enum { WAKING = 1, AGAIN = 2 };
+enum { GUARD_NS = 500000 }; /* ten times what a wake costs, which keeps the cost low; nobody waits much longer for a wrong guess */
 
 void sley__idle_init(struct sley_stealing_pool *p)
 {
@@ -36,16 +48,17 @@ static bool become_waker(struct sley_stealing_pool *p)
     return false;
 }
 
-void sley__idle_notify(struct sley_stealing_pool *p)
+void sley__idle_notify(struct sley_stealing_pool *p, enum work work)
 {
     /* seq_cst: the push before against the loads below; pairs with the fences in park and woken */
     atomic_thread_fence(memory_order_seq_cst);
     /* relaxed: ordered by the fence */
     const uint32_t idle = atomic_load_explicit(&p->idle, memory_order_relaxed);
-    if ((idle & SEARCHING_MASK) != 0 || idle / AWAKE == p->count) {
+    if (work == WORK_NONE || (idle & SEARCHING_MASK) != 0 || idle / AWAKE == p->count) {
         return; /* whoever searches looks at every queue once more before he sleeps */
     }
-    if (!become_waker(p)) {
+    /* relaxed: ordered by the fence */
+    if ((work < WORK_WORTH && atomic_load_explicit(&p->guarded, memory_order_relaxed)) || !become_waker(p)) {
         return;
     }
     uint32_t mine;
@@ -81,31 +94,84 @@ bool sley__idle_search(struct worker *w)
     return true;
 }
 
+/** The most that lies anywhere. */
+static enum work any_work(const struct sley_stealing_pool *p)
+{
+    enum work most = sley__inject_empty(&p->inject) ? WORK_NONE : WORK_WORTH;
+    for (uint32_t i = 0; i < p->count && most < WORK_WORTH; i++) {
+        const enum work left = sley__worker_left(&p->workers[i]);
+        most = left > most ? left : most;
+    }
+    return most;
+}
+
+void sley__idle_tell(struct sley_stealing_pool *p)
+{
+    /* seq_cst: as in notify */
+    atomic_thread_fence(memory_order_seq_cst);
+    sley__idle_notify(p, any_work(p));
+}
+
+static void stop_guarding(struct worker *w)
+{
+    w->guards = false;
+    /* release: what is its alone, for who guards next. Both callers look what lies there, behind a fence, for notify has left it to
+     * them; pairs with the fence there */
+    atomic_store_explicit(&w->pool->guarded, 0, memory_order_release);
+}
+
 void sley__idle_found(struct worker *w)
 {
-    if (!w->searching) {
+    if (!(w->searching | w->guards)) {
         return;
     }
-    w->searching = false;
-    /* acq_rel: as above */
-    if ((atomic_fetch_sub_explicit(&w->pool->idle, SEARCHING, memory_order_acq_rel) & SEARCHING_MASK) == SEARCHING) {
-        sley__idle_notify(w->pool); /* the last one to search has found something: there may be more */
+    bool last = w->guards;
+    if (w->guards) {
+        stop_guarding(w);
+    }
+    if (w->searching) {
+        w->searching = false;
+        /* acq_rel: as above */
+        last |= (atomic_fetch_sub_explicit(&w->pool->idle, SEARCHING, memory_order_acq_rel) & SEARCHING_MASK) == SEARCHING;
+    }
+    if (last) {
+        sley__idle_tell(w->pool); /* the last one to search, or who guarded, has found something: there may be more */
     }
 }
 
-/** Is there anything that a worker should be awake for? */
-static bool any_work(const struct worker *w)
+/** How long resumes have taken since the last look. A worker that has not moved is in one that has taken all the time. */
+static void reckon(struct sley_stealing_pool *p, bool first)
 {
-    const struct sley_stealing_pool *p = w->pool;
-    if (!sley__inject_empty(&p->inject) || sley__lifo_full(&w->lifo) || !sley__inject_empty(&w->pinned)) {
-        return true;
+    const uint64_t now = sley__pool_now_ns(p), passed = first ? 0 : now - p->looked_ns;
+    for (struct worker *w = p->workers; w < p->workers + p->count; w++) {
+        /* relaxed: a hint */
+        const uint32_t count = atomic_load_explicit(&w->sched.resume_count, memory_order_relaxed);
+        /* relaxed: an estimate */
+        atomic_store_explicit(&w->late_ns, passed / (count - w->seen + 1), memory_order_relaxed);
+        w->seen = count;
     }
-    for (uint32_t i = 0; i < p->count; i++) {
-        if (sley__steal_ring_count(&p->workers[i].ring) != 0 || !sley__inject_empty(&p->workers[i].backlog)) {
-            return true;
+    p->looked_ns = now;
+}
+
+/** What is there that a worker should be awake for? Begins to guard, or stops. */
+static enum work look(struct worker *w)
+{
+    struct sley_stealing_pool *p = w->pool;
+    for (;;) {
+        const bool own = sley__worker_left(w) != WORK_NONE || !sley__inject_empty(&w->pinned); /* a timer's, maybe */
+        const enum work left = own ? WORK_WORTH : any_work(p);
+        /* acquire: pairs with stop_guarding */
+        if (left == WORK_LITTLE && !w->guards && !atomic_exchange_explicit(&p->guarded, 1, memory_order_acquire)) {
+            w->guards = true;
+            reckon(p, true);
         }
+        if (left != WORK_NONE || !w->guards) {
+            return left;
+        }
+        stop_guarding(w);
+        /* seq_cst: see the top */
+        atomic_thread_fence(memory_order_seq_cst);
     }
-    return false;
 }
 
 void sley__idle_park(struct worker *w)
@@ -128,8 +194,13 @@ void sley__idle_park(struct worker *w)
     /* relaxed: ordered by the fence */
     const bool helps = atomic_load_explicit(&p->stuck_count, memory_order_relaxed) != 0;
     const uint64_t next_ns = sley__worker_run_timers(w), tidy_ns = sley_sched_tidy(s); /* what is due makes work */
-    if (!any_work(w) && !rests && !helps) {
-        sley__worker_wait(w, next_ns < tidy_ns ? next_ns : tidy_ns);
+    if (look(w) != WORK_WORTH && !rests && !helps) {
+        const uint64_t guard_ns = w->guards ? p->looked_ns + GUARD_NS : SLEY_NEVER;
+        const uint64_t due_ns = next_ns < tidy_ns ? next_ns : tidy_ns;
+        sley__worker_wait(w, guard_ns < due_ns ? guard_ns : due_ns);
+        if (w->guards) {
+            reckon(p, false);
+        }
     } else {
         sley__worker_look_outside(w); /* it comes here in place of a look */
     }

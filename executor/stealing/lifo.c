@@ -36,7 +36,7 @@ struct sley_task *sley__lifo_rob(struct sley__lifo *slot)
         return NULL;
     }
     if (slot->plain) {
-        sley__stealing_barrier();
+        sley_group_barrier();
         /* acquire: (3); pairs with the owner's release of held */
         while (atomic_load_explicit(&slot->held, memory_order_acquire)) {
             SLEY__RELAX();

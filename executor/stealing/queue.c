@@ -1,6 +1,10 @@
 /* What a worker runs next: the LIFO slot, its ring, its backlog, the injection queue, and what others have. */
 #include "worker.h"
 
+/* What it costs to wake a worker, and what a task costs that goes into another one's cache. Behind a worker that would need BEHIND_NS
+ * for all that is ready, a second one is welcome whatever it costs. */
+enum { WAKE_NS = 50000, MOVE_NS = 500, BEHIND_NS = 1000000 };
+
 /* One look at the injection queue each 200 us or so, as tokio has it, whatever a resume costs. */
 enum { INJECT_TARGET_NS = 200000, INJECT_MIN = 2, INJECT_MAX = 127, RESUMES_PER_CLOCK = 64, HALF_RING = RING_CAPACITY / 2 - 2 };
 
@@ -10,7 +14,7 @@ void sley__worker_push(struct worker *w, struct sley_task *t)
         return;
     }
     struct sley_task *first = t, *last = NULL;
-    const uint32_t n = sley__steal_ring_overflow(&w->ring, &first, &last);
+    const uint32_t n = sley__steal_ring_chain(&w->ring, RING_CAPACITY / 2, &first, &last);
     if (n > 0) { /* else a thief makes room: only this one goes */
         last->link.next = t;
     }
@@ -41,14 +45,14 @@ void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_
     }
     if (SLEY_UNLIKELY(!self || self->group != &p->group)) {
         sley__inject_push(&p->inject, t, t);
-        sley__idle_notify(p);
+        sley__idle_notify(p, WORK_WORTH);
         return;
     }
     struct worker *w = worker_of(self);
     struct sley_task *before = sley__lifo_put(&w->lifo, t);
     if (before) {
         sley__worker_push(w, before);
-        sley__idle_notify(p);
+        sley__idle_notify(p, sley__worker_left(w));
     }
 }
 
@@ -57,18 +61,30 @@ static void tell(struct worker *w)
 {
     if (w->untold) {
         w->untold = false;
-        sley__idle_notify(w->pool);
+        sley__idle_notify(w->pool, sley__worker_left(w));
     }
+}
+
+void sley__worker_batch(struct worker *w, uint64_t now)
+{
+    w->batch_start_ns = now;
+    w->batch_tick = w->tick;
+    /* relaxed: an estimate */
+    atomic_store_explicit(&w->late_ns, 0, memory_order_relaxed);
 }
 
 /** Every so many resumes, by how long they have taken. */
 static void tune(struct worker *w)
 {
     const uint64_t now = sley__pool_now_ns(w->pool);
-    const uint64_t each = (now - w->batch_start_ns) / RESUMES_PER_CLOCK;
-    w->batch_start_ns = now;
-    w->resume_ns = w->resume_ns ? (w->resume_ns * 9 + each) / 10 : each;
-    const uint64_t interval = INJECT_TARGET_NS / (w->resume_ns ? w->resume_ns : 1);
+    const uint64_t each = (now - w->batch_start_ns) / (w->tick - w->batch_tick);
+    /* relaxed: an estimate that this thread alone writes */
+    const uint64_t before = atomic_load_explicit(&w->resume_ns, memory_order_relaxed);
+    const uint64_t mean = before ? (before * 9 + each) / 10 : each;
+    sley__worker_batch(w, now);
+    /* relaxed: as above */
+    atomic_store_explicit(&w->resume_ns, mean, memory_order_relaxed);
+    const uint64_t interval = INJECT_TARGET_NS / (mean ? mean : 1);
     w->inject_interval = interval < INJECT_MIN ? INJECT_MIN : interval > INJECT_MAX ? INJECT_MAX : (uint32_t)interval;
 }
 
@@ -82,7 +98,7 @@ static struct sley_task *take(struct worker *w, struct sley__inject *from, uint3
         sley__worker_push(w, rest);
     }
     if (more) {
-        sley__idle_notify(w->pool); /* who looked while it was in our hands has seen nothing */
+        sley__idle_tell(w->pool); /* who looked while it was in our hands has seen nothing */
     }
     return t;
 }
@@ -165,48 +181,27 @@ struct sley_task *sley__worker_next(struct worker *w)
     return t ? t : sley__inject_take(&w->pinned, 1);
 }
 
-static uint32_t random_below(struct worker *w, uint32_t n)
+enum work sley__worker_left(const struct worker *w)
 {
-    w->random ^= w->random << 13;
-    w->random ^= w->random >> 17;
-    w->random ^= w->random << 5;
-    return w->random % n;
-}
-
-#ifndef SLEY__STRANDED_LOOKS /* tests/explore does not look that long */
-#define SLEY__STRANDED_LOOKS 256
-#endif
-
-/** What lies in the slot of a worker that has been in one task for some time: it would wait for that task to end. */
-static struct sley_task *take_stranded(struct worker *victim)
-{
-    /* relaxed: a hint, as is the count: the exchange takes it, whoever it belongs to by then */
-    const uint32_t count = atomic_load_explicit(&victim->sched.resume_count, memory_order_relaxed);
-    for (uint32_t i = 0; i < SLEY__STRANDED_LOOKS; i++) {
-        if (!sley__lifo_full(&victim->lifo) ||
-            /* relaxed: as above */
-            atomic_load_explicit(&victim->sched.resume_count, memory_order_relaxed) != count) {
-            return NULL;
-        }
-        __asm__ volatile("" ::: "memory");
-    }
-    return sley__lifo_rob(&victim->lifo);
+    /* relaxed: estimates */
+    const uint64_t mean = atomic_load_explicit(&w->resume_ns, memory_order_relaxed);
+    const uint64_t late = atomic_load_explicit(&w->late_ns, memory_order_relaxed); /* relaxed: as above */
+    const uint64_t n = sley__lifo_full(&w->lifo) + sley__steal_ring_count(&w->ring) + sley__inject_count(&w->backlog);
+    const uint64_t all = n * (late > mean ? late : mean);
+    return n == 0 ? WORK_NONE : all >= WAKE_NS + n * MOVE_NS || all >= BEHIND_NS ? WORK_WORTH : WORK_LITTLE;
 }
 
 struct sley_task *sley__worker_steal(struct worker *w)
 {
     struct sley_stealing_pool *p = w->pool;
-    struct sley_task *t = NULL;
-    const uint32_t from = random_below(w, p->count);
+    struct sley_task *t = take_share(w, &p->inject);
     for (uint32_t i = 0; i < p->count && !t; i++) {
-        struct worker *victim = &p->workers[(from + i) % p->count];
-        t = victim == w ? NULL : sley__steal_ring_steal(&victim->ring, &w->ring);
-        t = t || victim == w ? t : take_share(w, &victim->backlog);
-    }
-    t = t ? t : take_share(w, &p->inject);
-    for (uint32_t i = 0; i < p->count && !t; i++) {
-        struct worker *victim = &p->workers[(from + i) % p->count];
-        t = victim == w ? NULL : take_stranded(victim);
+        struct worker *victim = &p->workers[(w->tick + i) % p->count];
+        if (victim != w && sley__worker_left(victim) == WORK_WORTH) {
+            t = sley__steal_ring_steal(&victim->ring, &w->ring);
+            t = t ? t : take_share(w, &victim->backlog);
+            t = t ? t : sley__lifo_rob(&victim->lifo); /* it would wait for who is resumed now to end */
+        }
     }
     if (t) {
         w->round_left = sley__steal_ring_count(&w->ring);

@@ -20,7 +20,7 @@ static void say_stuck(struct worker *w)
         for (uint32_t i = 0; i < w->pool->count && !sley_sched_nudge(w->pool->scheds[i]); i++) {
         }
     }
-    sley__idle_notify(w->pool);
+    sley__idle_notify(w->pool, WORK_WORTH);
 }
 
 static void on_stuck(void *arg, struct sley_sched *sched, uint64_t stalled_ns)

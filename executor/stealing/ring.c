@@ -92,11 +92,6 @@ uint32_t sley__steal_ring_chain(struct sley__steal_ring *q, uint32_t n, struct s
     return n;
 }
 
-uint32_t sley__steal_ring_overflow(struct sley__steal_ring *q, struct sley_task **ret_first, struct sley_task **ret_last)
-{
-    return sley__steal_ring_chain(q, q->capacity / 2, ret_first, ret_last);
-}
-
 /** Claims half of what is there. Returns how many; they begin at `*ret_first`. */
 static uint32_t claim(struct sley__steal_ring *q, uint32_t *ret_first)
 {

@@ -33,11 +33,9 @@ bool sley__steal_ring_push_back(struct sley__steal_ring *q, struct sley_task *t)
 /** The oldest, or NULL. Thread: owner. */
 struct sley_task *sley__steal_ring_pop(struct sley__steal_ring *q);
 /**
- * Makes room in a full ring: takes its older half out as a chain through the tasks' links. Returns how many; 0: a thief is at it,
- * and room will be soon. Thread: owner.
+ * Makes room: takes the oldest @p n out, or fewer, as a chain through the tasks' links. Returns how many; 0: there is none, or a thief
+ * is at it, and room will be soon. Thread: owner.
  */
-uint32_t sley__steal_ring_overflow(struct sley__steal_ring *q, struct sley_task **ret_first, struct sley_task **ret_last);
-/** The same with the oldest @p n at most, of a ring that need not be full. */
 uint32_t sley__steal_ring_chain(struct sley__steal_ring *q, uint32_t n, struct sley_task **ret_first, struct sley_task **ret_last);
 /**
  * Moves half of @p from (rounded up) into @p to, which is empty, and takes one of them out. NULL: there was nothing, or another

@@ -14,8 +14,8 @@ static void set_phase(struct sley_stealing_pool *p, uint32_t phase)
 {
     /* seq_cst: before the look at who sleeps; pairs with the fence in sley__idle_park, and publishes to rest and work */
     atomic_store_explicit(&p->phase, phase, memory_order_seq_cst);
-    sley__stealing_rouse(&p->phase);
     for (uint32_t i = 0; i < p->count; i++) {
+        sley_thread_ring(&p->workers[i].bell);
         (void)sley_sched_nudge(&p->workers[i].sched);
     }
 }
@@ -45,25 +45,20 @@ static void undrive(struct sley_stealing_pool *p)
 static bool pause_all(struct sley_stealing_pool *p, uint64_t deadline_ns)
 {
     set_phase(p, PHASE_PAUSED);
-    for (;;) {
-        /* acquire: pairs with rest */
-        const uint32_t seen = atomic_load_explicit(&p->news, memory_order_acquire);
-        /* acquire: as above */
-        if (atomic_load_explicit(&p->resting, memory_order_acquire) == p->count) {
-            return true;
-        }
+    /* acquire: pairs with rest */
+    while (atomic_load_explicit(&p->resting, memory_order_acquire) != p->count) {
         if (sley_thread_now_ns() >= deadline_ns) {
             return false;
         }
-        sley__stealing_sleep(&p->news, seen, deadline_ns);
+        sley_thread_wait(&p->news, deadline_ns);
     }
+    return true;
 }
 
 static void news(struct sley_wait_hook *hook, struct sley_wait *w)
 {
     (void)w;
-    struct worker *worker = sley_container_of(hook, struct worker, drained_hook);
-    sley__worker_ops.ended(&worker->sched);
+    sley_thread_ring(&sley_container_of(hook, struct worker, drained_hook)->pool->news);
 }
 
 /** Watches the roots: `news` comes when one is empty. Returns whether all are, now. */
@@ -92,38 +87,26 @@ static void unwatch_roots(struct sley_stealing_pool *p)
     }
 }
 
-static bool finished(struct sley_stealing_pool *p, const struct sley_task *until)
-{
-    /* an empty root may have got a task while the others were looked at: twice in a row is all at once */
-    return until ? sley_task_done(until) : roots_empty(p) && roots_empty(p);
-}
-
-static bool take_halt(struct sley_stealing_pool *p)
-{
-    /* relaxed: only a request; nothing travels with it */
-    return atomic_exchange_explicit(&p->halted, 0, memory_order_relaxed) != 0;
-}
-
 static int wait_for(struct sley_stealing_pool *p, const struct sley_task *until, uint64_t deadline_ns, bool haltable)
 {
     int rc = 0;
     /* seq_cst: said before it is looked whether the task has ended; pairs with sley__shared_finish */
     atomic_store_explicit(&p->group.watched, until, memory_order_seq_cst);
     for (;;) {
-        /* acquire: what led to the news is seen; pairs with ended */
-        const uint32_t seen = atomic_load_explicit(&p->news, memory_order_acquire);
-        if (haltable && take_halt(p)) {
+        /* relaxed: only a request; nothing travels with it */
+        if (haltable && atomic_exchange_explicit(&p->halted, 0, memory_order_relaxed)) {
             rc = -ECANCELED;
             break;
         }
-        if (finished(p, until)) {
+        /* an empty root may have got a task while the others were looked at: twice in a row is all at once */
+        if (until ? sley_task_done(until) : roots_empty(p) && roots_empty(p)) {
             break;
         }
         if (deadline_ns != SLEY_NEVER && sley_thread_now_ns() >= deadline_ns) {
             rc = -ETIMEDOUT;
             break;
         }
-        sley__stealing_sleep(&p->news, seen, deadline_ns);
+        sley_thread_wait(&p->news, deadline_ns);
     }
     unwatch_roots(p);
     /* relaxed: late news wakes nobody */
@@ -148,7 +131,7 @@ static void stealing_halt(struct sley_executor *ex)
     if (p) {
         /* relaxed: only a request */
         atomic_store_explicit(&p->halted, 1, memory_order_relaxed);
-        sley__worker_ops.ended(&p->workers[0].sched);
+        sley_thread_ring(&p->news);
     }
 }
 
@@ -209,10 +192,7 @@ static void pool_free(struct sley_stealing_pool *p)
     struct sley_alloc libc = p->libc;
     struct sley_alloc *a = p->alloc == &p->libc ? &libc : p->alloc;
     if (p->workers) {
-        sley_alloc_put(a, p->workers, p->count * sizeof *p->workers);
-    }
-    if (p->scheds) {
-        sley_alloc_put(a, p->scheds, p->count * sizeof(struct sley_sched *));
+        sley_alloc_put(a, p->workers, p->count * (sizeof *p->workers + sizeof *p->scheds));
     }
     sley_alloc_put(a, p, sizeof *p);
 }
@@ -243,12 +223,10 @@ static void destroy_reactors(struct sley_stealing_pool *p, uint32_t started)
 {
     for (uint32_t i = 0; i < started; i++) {
         struct worker *w = &p->workers[i];
-        if (w->reactor) {
-            (void)sley_sched_enter(&w->sched);
-            sley_reactor_destroy(w->reactor);
-            w->sched.reactor = w->reactor = NULL;
-            (void)sley_sched_enter(NULL);
-        }
+        (void)sley_sched_enter(&w->sched);
+        sley_reactor_destroy(w->reactor);
+        w->sched.reactor = w->reactor = NULL;
+        (void)sley_sched_enter(NULL);
     }
 }
 
@@ -263,15 +241,11 @@ static int start_thread(struct worker *w)
     if (rc != 0) {
         return -rc;
     }
-    for (;;) {
-        /* acquire: pairs with rest */
-        const uint32_t seen = atomic_load_explicit(&p->news, memory_order_acquire);
-        /* acquire: as above; the worker's start_rc is seen */
-        if (atomic_load_explicit(&p->resting, memory_order_acquire) == w->index + 1) {
-            return w->start_rc;
-        }
-        sley__stealing_sleep(&p->news, seen, SLEY_NEVER);
+    /* acquire: pairs with rest; the worker's start_rc is seen */
+    while (atomic_load_explicit(&p->resting, memory_order_acquire) != w->index + 1) {
+        sley_thread_wait(&p->news, SLEY_NEVER);
     }
+    return w->start_rc;
 }
 
 static int init_worker(struct sley_stealing_pool *p, const struct sley_executor_config *config, uint32_t index)
@@ -280,7 +254,6 @@ static int init_worker(struct sley_stealing_pool *p, const struct sley_executor_
     memset(w, 0, offsetof(struct worker, wheel_slots));
     w->pool = p;
     w->index = index;
-    w->random = index + 1;
     w->inject_interval = LOOK_INTERVAL;
     w->drained_hook.fn = news;
     p->scheds[index] = &w->sched;
@@ -303,6 +276,7 @@ static int pool_start(struct sley_stealing_pool *p, const struct sley_executor_c
 {
     uint32_t ready = 0, started = 0;
     int rc = 0;
+    p->scheds = (struct sley_sched **)(void *)(p->workers + p->count); /* behind them */
     while (rc == 0 && ready < p->count) {
         rc = init_worker(p, config, ready);
         ready += rc == 0;
@@ -366,9 +340,8 @@ static int stealing_start(struct sley_executor *ex, const struct sley_executor_c
     p->before_park = config->before_park;
     p->hook_arg = config->hook_arg;
     p->count = count;
-    p->workers = sley_alloc_get(p->alloc, count * sizeof *p->workers, _Alignof(struct worker));
-    p->scheds = sley_alloc_get(p->alloc, count * sizeof(struct sley_sched *), _Alignof(struct sley_sched *));
-    const int rc = p->workers && p->scheds ? pool_start(p, config) : -ENOMEM;
+    p->workers = sley_alloc_get(p->alloc, count * (sizeof *p->workers + sizeof *p->scheds), _Alignof(struct worker));
+    const int rc = p->workers ? pool_start(p, config) : -ENOMEM;
     if (rc < 0) {
         pool_free(p);
         return rc;

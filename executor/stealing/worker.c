@@ -55,9 +55,7 @@ static void release(struct sley_sched *s)
 static void ended(struct sley_sched *s)
 {
     struct sley_stealing_pool *p = worker_of(s)->pool;
-    /* release: the task's end comes before; pairs with the load in who drives */
-    atomic_fetch_add_explicit(&p->news, 1, memory_order_release);
-    sley__stealing_rouse(&p->news);
+    sley_thread_ring(&p->news);
 }
 
 const struct sley_sched_ops sley__worker_ops = {
@@ -130,6 +128,7 @@ void sley__worker_wait(struct worker *w, uint64_t next_ns)
         sley_thread_wait(&w->bell, next_ns);
     }
     sley_watch_unpark(&w->watched);
+    sley__worker_batch(w, sley__pool_now_ns(p));
 }
 
 /** Does nothing until the pool goes on or ends. */
@@ -143,7 +142,7 @@ static void rest(struct worker *w)
     uint32_t phase;
     /* acquire: pairs with set_phase */
     while ((phase = atomic_load_explicit(&p->phase, memory_order_acquire)) == PHASE_PAUSED || phase == PHASE_STARTING) {
-        sley__stealing_sleep(&p->phase, phase, SLEY_NEVER);
+        sley_thread_wait(&w->bell, SLEY_NEVER);
     }
     sley_watch_unpark(&w->watched);
     /* acq_rel: as above */

@@ -22,20 +22,20 @@ struct worker {
     struct sley_stealing_pool *pool;
     struct sley_reactor *reactor;
     uint32_t index;
-    uint32_t random;
     uint32_t tick;            /* resumes */
     uint32_t inject_interval; /* resumes between two looks at the injection queue */
     uint32_t round;           /* counts */
     uint32_t round_left;      /* resumes out of the ring until all that was in it has had its turn */
     uint32_t lifo_run;        /* resumes in a row out of the LIFO slot */
     bool searching;           /* counted in pool->idle */
+    bool guards;              /* pool->guarded is by this worker */
     bool untold;              /* a task that has yielded is in the ring, and nobody was told */
-    uint64_t batch_start_ns;  /* when the resumes began that the interval is tuned by */
-    uint64_t resume_ns;       /* how long a resume takes: moving average */
+    uint32_t batch_tick;      /* where the resumes began that the interval is tuned by, */
+    uint64_t batch_start_ns;  /* and when */
     pthread_t thread;
     int start_rc;
     struct sley_watched watched;
-    SLEY_ATOMIC(uint32_t) bell; /* what it parks on without a reactor */
+    SLEY_ATOMIC(uint32_t) bell; /* what it rests on, and parks on without a reactor */
     struct sley_scope_op drained;
     struct sley_wait_hook drained_hook;
     /* other workers read and write */
@@ -44,6 +44,8 @@ struct worker {
     struct sley__inject backlog; /* what the ring has no room for */
     SLEY_ATOMIC(struct sley_task *) slots[RING_CAPACITY];
     SLEY_ATOMIC(uint64_t) steals, overflows, parks;
+    SLEY_ATOMIC(uint64_t) resume_ns, late_ns; /* how long a resume takes: moving average; as who guards has found it (0: no more) */
+    uint32_t seen;                            /* the count of resumes when that one has looked last; its own */
     SLEY_ATOMIC(uint32_t) stuck; /* it needs help: rescue.c */
     struct sley__inject pinned;  /* ready tasks that are for this worker alone */
     SLEY_ATOMIC(uint32_t) wheel_lock __attribute__((aligned(64)));
@@ -67,12 +69,13 @@ struct sley_stealing_pool {
     struct worker *workers;
     struct sley_sched **scheds;
     SLEY_ATOMIC(uint32_t) idle __attribute__((aligned(64))); /* idle.c */
-    SLEY_ATOMIC(uint32_t) waking;
+    SLEY_ATOMIC(uint32_t) waking, guarded;
+    uint64_t looked_ns; /* when the one that guards has looked last */
     struct sley__inject inject;
     SLEY_ATOMIC(uint32_t) stuck_count;
     SLEY_ATOMIC(uint32_t) phase __attribute__((aligned(64)));
     SLEY_ATOMIC(uint32_t) resting;     /* workers that have seen PAUSED, or have not begun */
-    SLEY_ATOMIC(uint32_t) news;        /* a futex: something that a driver waits for may have happened */
+    SLEY_ATOMIC(uint32_t) news;        /* the bell of who drives: something that it waits for may have happened */
     SLEY_ATOMIC(uint32_t) driving;     /* a thread is inside run, stop or fini */
     SLEY_ATOMIC(uint32_t) halted;
     SLEY_ATOMIC(uint32_t) spawn_index; /* whose root scope the next task from outside stands in */
@@ -83,16 +86,21 @@ SLEY_INLINE struct worker *worker_of(struct sley_sched *s)
     return sley_container_of(s, struct worker, sched);
 }
 
+/* What lies in queues: nothing, what their worker is soon through with, or what is worth another's coming. */
+enum work { WORK_NONE, WORK_LITTLE, WORK_WORTH };
+
 /* queue.c: what is next */
 void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_ready why);
 void sley__worker_push(struct worker *w, struct sley_task *t);
 void sley__worker_push_pinned(struct sley_task *t);
 struct sley_task *sley__worker_next(struct worker *w);
 struct sley_task *sley__worker_steal(struct worker *w);
+enum work sley__worker_left(const struct worker *w); /* what lies there for others to take */
 
 /* idle.c: who sleeps and who is woken */
 void sley__idle_init(struct sley_stealing_pool *p);
-void sley__idle_notify(struct sley_stealing_pool *p);
+void sley__idle_notify(struct sley_stealing_pool *p, enum work work); /* so much was pushed */
+void sley__idle_tell(struct sley_stealing_pool *p);                   /* there may be more than was told of */
 bool sley__idle_search(struct worker *w);        /* may it search? */
 void sley__idle_found(struct worker *w);         /* it has work again */
 void sley__idle_park(struct worker *w);          /* it has none: sleeps until something may be there */
@@ -102,12 +110,8 @@ void *sley__worker_main(void *arg);
 void sley__worker_look_outside(struct worker *w); /* at I/O, without waiting */
 uint64_t sley__worker_run_timers(struct worker *w); /* returns the next deadline */
 void sley__worker_wait(struct worker *w, uint64_t next_ns);
+void sley__worker_batch(struct worker *w, uint64_t now_ns); /* how long resumes take is measured from here on */
 uint64_t sley__pool_now_ns(const struct sley_stealing_pool *p);
 extern const struct sley_sched_ops sley__worker_ops;
-
-/* park_linux.c */
-void sley__stealing_barrier(void); /* a full barrier on every running thread of the process, for schedulers with SLEY__SCHED_BIAS */
-void sley__stealing_sleep(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t deadline_ns);
-void sley__stealing_rouse(SLEY_ATOMIC(uint32_t) *word);
 
 #endif

@@ -74,7 +74,7 @@ SLEY_TEST(ring_overflow_takes_the_older_half_as_a_chain, "") {
     for (int i = 0; i < 4; i++) {
         CHECK(sley__steal_ring_push_back(&r.ring, &tasks[i]));
     }
-    CHECK_UINT(sley__steal_ring_overflow(&r.ring, &first, &last), ==, 2);
+    CHECK_UINT(sley__steal_ring_chain(&r.ring, 2, &first, &last), ==, 2);
     CHECK_PTR(first, ==, &tasks[0]);
     CHECK_PTR(first->link.next, ==, &tasks[1]);
     CHECK_PTR(last, ==, &tasks[1]);

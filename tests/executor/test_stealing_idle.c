@@ -11,6 +11,7 @@ struct fake {
     struct sley_reactor base;
     struct worker *worker;
     unsigned polls, wakes;
+    uint64_t timeout_ns; /* of the last poll */
 };
 
 static struct sley_stealing_pool pool;
@@ -23,7 +24,7 @@ static void (*asleep)(struct worker *w);
 static int fake_poll(struct sley_reactor *self, uint64_t timeout_ns)
 {
     struct fake *f = sley_container_of(self, struct fake, base);
-    (void)timeout_ns;
+    f->timeout_ns = timeout_ns;
     f->polls++;
     if (asleep) {
         asleep(f->worker);
@@ -58,7 +59,6 @@ static void begin(void)
         struct worker *w = &workers[i];
         w->pool = &pool;
         w->index = i;
-        w->random = i + 1;
         w->inject_interval = LOOK_INTERVAL;
         scheds[i] = &w->sched;
         fakes[i] = (struct fake){.base = {.ops = &fake_ops}, .worker = w};
@@ -97,7 +97,8 @@ static unsigned wakes(void)
 
 /* ---- who sleeps, who searches ------------------------------------------------------------------------------------------- */
 
-/* Two sleep, two search: the last one that finds something wakes one sleeper, and nobody else does until that one searches. */
+/* Two sleep, two search: the last one that finds something, and sees more, wakes one sleeper, and nobody else does until that one
+ * searches. */
 static void both_asleep(struct worker *w)
 {
     if (w == &workers[2]) {
@@ -106,15 +107,16 @@ static void both_asleep(struct worker *w)
         return;
     }
     check_counts(2, 2);
-    sley__idle_notify(&pool); /* left to those that search */
+    sley__idle_notify(&pool, WORK_WORTH); /* left to those that search */
+    CHECK(sley__steal_ring_push_back(&workers[0].ring, &tasks[0]));
     sley__idle_found(&workers[0]);
     check_counts(2, 1);
     CHECK_UINT(wakes(), ==, 0);
     sley__idle_found(&workers[1]);
     check_counts(2, 0);
     CHECK_UINT(wakes(), ==, 1);
-    sley__idle_notify(&pool);
-    sley__idle_notify(&pool);
+    sley__idle_notify(&pool, WORK_WORTH);
+    sley__idle_notify(&pool, WORK_WORTH);
     CHECK_UINT(wakes(), ==, 1);
 }
 
@@ -166,21 +168,118 @@ static void push_unseen(void *arg)
     case 5:
         sley__inject_push(&workers[3].pinned, t, t); /* for another one alone */
         break;
+    case 6:
+        CHECK(sley__steal_ring_push_back(&workers[0].ring, t));
+        break;
     default:
         break;
     }
 }
 
 SLEY_TEST(last_to_search_looks_at_all_queues_before_it_sleeps, "STEAL-10") {
-    for (where = 0; where < 7; where++) {
+    for (where = 0; where < 8; where++) {
         begin();
         pool.before_park = push_unseen;
         CHECK(sley__idle_search(&workers[0]));
         sley__idle_park(&workers[0]);
-        CHECK_UINT(fakes[0].polls, ==, where >= 5);
+        const bool guards = where == 1 || where == 2; /* a worker that is awake has it, and it is little */
+        const bool sleeps = where == 5 || where == 7;
+        CHECK(workers[0].guards == guards && pool.guarded == guards);
+        CHECK_UINT(fakes[0].polls, ==, sleeps || guards);
+        CHECK(guards ? fakes[0].timeout_ns < SLEY_MS : fakes[0].timeout_ns == (sleeps ? SLEY_NEVER : 0));
         check_counts(4, 0);
         end();
     }
+}
+
+/* ---- little work -------------------------------------------------------------------------------------------------------- */
+
+static void lay(struct worker *w, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        CHECK(sley__steal_ring_push_back(&w->ring, &tasks[i]));
+    }
+}
+
+SLEY_TEST(work_is_worth_a_wake_by_how_long_it_takes, "STEAL-10") {
+    begin();
+    struct worker *w = &workers[0];
+    CHECK_INT(sley__worker_left(w), ==, WORK_NONE);
+    lay(w, 200);
+    CHECK_INT(sley__worker_left(w), ==, WORK_LITTLE); /* how long is not known yet */
+    w->resume_ns = 400;
+    CHECK_INT(sley__worker_left(w), ==, WORK_LITTLE); /* to move one costs more than it takes, */
+    w->resume_ns = 600;
+    CHECK_INT(sley__worker_left(w), ==, WORK_LITTLE); /* about as much, */
+    w->resume_ns = 1000;
+    CHECK_INT(sley__worker_left(w), ==, WORK_WORTH); /* or less */
+    w->resume_ns = 400;
+    sley__inject_append(&w->backlog, &tasks[300], &tasks[300], 3000);
+    CHECK_INT(sley__worker_left(w), ==, WORK_WORTH); /* far behind, whatever one takes */
+    w = &workers[1];
+    (void)sley__lifo_put(&w->lifo, &tasks[301]);
+    w->resume_ns = 50000;
+    CHECK_INT(sley__worker_left(w), ==, WORK_LITTLE);
+    w->late_ns = 60000;
+    CHECK_INT(sley__worker_left(w), ==, WORK_WORTH); /* one that takes longer than it is thought to */
+    sley__worker_batch(w, 0);
+    CHECK_INT(sley__worker_left(w), ==, WORK_LITTLE);
+    end();
+}
+
+/* Worker 0 has little and is awake; 1 guards over it, while 2 and 3 sleep for good. */
+static unsigned nap;
+static uint64_t naps[8];
+
+static void guard_naps(struct worker *w)
+{
+    naps[nap % 8] = fakes[1].timeout_ns;
+    CHECK(w == &workers[1] && w->guards);
+    sley__idle_notify(&pool, WORK_LITTLE);
+    CHECK_UINT(wakes(), ==, 0);
+    workers[0].sched.resume_count += nap++ < 3 ? 1000000 : 0; /* it gets on, then no more */
+}
+
+SLEY_TEST(little_work_is_guarded_and_taken_when_it_lies_for_long, "STEAL-10") {
+    begin();
+    nap = 0;
+    lay(&workers[0], 4);
+    asleep = guard_naps;
+    struct sley_task *t = NULL;
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK(sley__idle_search(&workers[1]));
+        CHECK(sley__worker_steal(&workers[1]) == NULL);
+        sley__idle_park(&workers[1]);
+    }
+    for (unsigned i = 1; i < 4; i++) {
+        CHECK_UINT(naps[i], <=, SLEY_MS); /* they grow, up to a bound */
+    }
+    workers[0].late_ns = SLEY_MS; /* as it is when it has not moved for so long */
+    CHECK(sley__idle_search(&workers[1]));
+    CHECK((t = sley__worker_steal(&workers[1])) != NULL);
+    sley__idle_found(&workers[1]);
+    CHECK(!workers[1].guards && pool.guarded == 0);
+    check_counts(4, 0);
+    end();
+}
+
+/* What it guarded over is done: it sleeps for good, and says that nobody guards. */
+static void sleeps_for_good(struct worker *w)
+{
+    CHECK(!w->guards && pool.guarded == 0);
+    CHECK_UINT(fakes[w->index].timeout_ns, ==, SLEY_NEVER);
+}
+
+SLEY_TEST(guard_with_nothing_left_sleeps_for_good, "STEAL-10") {
+    begin();
+    lay(&workers[0], 1);
+    sley__idle_park(&workers[1]);
+    CHECK(workers[1].guards);
+    CHECK(sley__steal_ring_pop(&workers[0].ring) == &tasks[0]);
+    asleep = sleeps_for_good;
+    sley__idle_park(&workers[1]);
+    CHECK(!workers[1].guards);
+    end();
 }
 
 /* ---- rings of the size that workers have -------------------------------------------------------------------------------- */

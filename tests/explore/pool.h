@@ -12,13 +12,18 @@ static struct sley_stealing_pool pool;
 static struct worker workers[WORKERS];
 static struct sley_sched *scheds[WORKERS];
 static unsigned rounds[EXPLORE_THREADS];
+static uint64_t parks[EXPLORE_THREADS];
 
-/** A worker that has looked everywhere three times, and was kept awake by what it cannot take, waits for somebody else. */
-static void before_park(void *arg)
+/** A worker that has looked everywhere three times without a sleep, kept awake by what it cannot take, waits for somebody else. */
+__attribute__((no_sanitize_thread)) static void before_park(void *arg)
 {
     (void)arg;
-    if (++rounds[explore_thread()] == 3) {
-        rounds[explore_thread()] = 0;
+    const int i = explore_thread();
+    const uint64_t now = *(const volatile uint64_t *)(uintptr_t)&workers[i].parks; /* not a step */
+    rounds[i] = parks[i] == now ? rounds[i] + 1 : 1;
+    parks[i] = now;
+    if (rounds[i] == 3) {
+        rounds[i] = 0;
         sched_yield();
     }
 }
@@ -29,6 +34,7 @@ static void pool_setup(uint32_t n, const struct sley_sched_ops *ops, void (*rele
     memset(&pool, 0, sizeof pool);
     memset(workers, 0, sizeof workers);
     memset(rounds, 0, sizeof rounds);
+    memset(parks, 0, sizeof parks);
     pool.before_park = before_park;
     explore_thread_local(&sley__self, sizeof(struct sley_sched *));
     pool.workers = workers;
@@ -38,7 +44,6 @@ static void pool_setup(uint32_t n, const struct sley_sched_ops *ops, void (*rele
         struct worker *w = &workers[i];
         w->pool = &pool;
         w->index = i;
-        w->random = i + 1;
         w->inject_interval = LOOK_INTERVAL;
         scheds[i] = &w->sched;
         sley__steal_ring_init(&w->ring, w->slots, SLOTS);

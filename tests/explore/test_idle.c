@@ -34,6 +34,8 @@ uint64_t sley__worker_run_timers(struct worker *w)
 
 void sley__worker_wait(struct worker *w, uint64_t next_ns)
 {
+    /* relaxed: see before_park */
+    atomic_store_explicit(&w->parks, atomic_load_explicit(&w->parks, memory_order_relaxed) + 1, memory_order_relaxed);
     sley_thread_wait(&w->bell, next_ns);
 }
 
@@ -267,6 +269,13 @@ static void setup_busy(void)
     (void)sley__steal_ring_push_back(&workers[0].ring, &tasks[0]);
 }
 
+/* The same where resumes take so long that each is worth another's coming. */
+static void setup_busy_and_slow(void)
+{
+    setup_busy();
+    atomic_store_explicit(&workers[0].resume_ns, SLEY_S, memory_order_relaxed);
+}
+
 /* The other worker may not take the first one: it is past its own look, or asleep. */
 static void serve_late(void)
 {
@@ -278,7 +287,15 @@ static void serve_late(void)
 static void push_own(void)
 {
     sley__worker_push(&workers[0], &tasks[0]);
-    sley__idle_notify(&pool);
+    sley__idle_notify(&pool, sley__worker_left(&workers[0]));
+}
+
+/* The other worker guards over work that is done by now. */
+static void setup_guarded(void)
+{
+    setup_of(2, 1);
+    workers[1].guards = true;
+    atomic_store_explicit(&pool.guarded, 1, memory_order_relaxed);
 }
 
 static void search_until_found(void)
@@ -302,11 +319,15 @@ static void end_without_running(void)
 
 EXPLORE_CASE(idle_push_meets_a_worker_between_its_last_look_and_its_sleep, "STEAL-10")
 {
-    struct explore_scenario s = {.setup = setup_busy, .threads = {serve, serve}, .check = end, .preemptions = 2};
+    struct explore_scenario s = {.setup = setup_busy, .threads = {serve, serve}, .check = end, .preemptions = 1};
     explore_exhaust("a busy worker and one that parks", &s);
+    s.setup = setup_busy_and_slow;
+    explore_exhaust("a busy, slow worker and one that parks", &s);
     s = (struct explore_scenario){.setup = setup_two_one_injected, .threads = {push_own, search_until_found},
                                   .check = end_without_running, .tso = true};
     explore_exhaust("a push and one that parks, store buffers", &s);
+    s.setup = setup_guarded;
+    explore_exhaust("a push beside one that stops guarding, store buffers", &s);
 }
 
 /* ---- planted bugs ------------------------------------------------------------------------------------------------------- */
@@ -367,8 +388,15 @@ EXPLORE_TEST(planted_bugs_of_parking_are_found)
 {
     const struct explore_scenario busy = {.setup = setup_busy, .threads = {serve, serve_late}, .check = end, .preemptions = 2,
                                           .tso = true};
+    const struct explore_scenario own = {.setup = setup_two_one_injected, .threads = {push_own, search_until_found},
+                                         .check = end_without_running, .tso = true};
+    const struct explore_scenario guarded = {.setup = setup_guarded, .threads = {push_own, search_until_found},
+                                               .check = end_without_running, .tso = true};
     const struct explore_scenario one = {.setup = setup_one_two_injected, .threads = {serve, push_first, push_second}, .check = end};
-    find("no fence behind a push", &busy, (struct explore_planted){"sley__idle_notify", EXPLORE_FENCE, EXPLORE_DROP}, "deadlock");
+    find("no fence behind a push", &own, (struct explore_planted){"sley__idle_notify", EXPLORE_FENCE, EXPLORE_DROP}, "deadlock");
+    find("no look after it has stopped guarding", &guarded, (struct explore_planted){"look", EXPLORE_FENCE, EXPLORE_DROP}, "deadlock");
+    find("guards for good", &guarded, (struct explore_planted){"stop_guarding", EXPLORE_STORE, EXPLORE_DROP}, "deadlock");
+    find("guards without a look in a while", &own, (struct explore_planted){"reckon", EXPLORE_STORE, EXPLORE_DROP}, "");
     find("it does not say that it sleeps", &busy, (struct explore_planted){"sley__idle_park", EXPLORE_SUB, EXPLORE_DROP}, "");
     find("nobody says that the waking is over", &one, (struct explore_planted){"sley__idle_park", EXPLORE_STORE, EXPLORE_DROP},
          "deadlock");
@@ -377,6 +405,7 @@ EXPLORE_TEST(planted_bugs_of_parking_are_found)
     find("a search is not counted", &busy, (struct explore_planted){"sley__idle_search", EXPLORE_ADD, EXPLORE_DROP}, "");
     find("a bell without a wake", &busy, (struct explore_planted){"sley_thread_ring", EXPLORE_FUTEX_WAKE, EXPLORE_DROP}, "deadlock");
     struct explore_scenario late = busy;
+    late.setup = setup_busy_and_slow;
     late.tso = false;
     park = park_after_the_last_look;
     explore_find("no look after it has said that it sleeps", &late, "deadlock");

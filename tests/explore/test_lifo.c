@@ -120,7 +120,7 @@ static void owner_holds_late(void)
 static void rob_after_giving_back(void)
 {
     if (sley__lifo_full(&slot) && !atomic_exchange_explicit(&slot.seized, 1, memory_order_acq_rel)) {
-        sley__stealing_barrier();
+        sley_group_barrier();
         while (atomic_load_explicit(&slot.held, memory_order_acquire)) {
             SLEY__RELAX();
         }
@@ -146,7 +146,7 @@ EXPLORE_TEST(planted_bugs_of_the_slot_are_found)
     struct explore_scenario s = {.setup = setup, .threads = {owner_of_two, rob_twice}, .check = check_slot, .tso = true,
                                  .barriers = true};
     plain = true;
-    s.planted = &(const struct explore_planted){"sley__stealing_barrier", EXPLORE_BARRIER, EXPLORE_DROP};
+    s.planted = &(const struct explore_planted){"sley_group_barrier", EXPLORE_BARRIER, EXPLORE_DROP};
     explore_find("no membarrier", &s, "");
     s.planted = NULL;
     s.threads[1] = rob_after_giving_back;

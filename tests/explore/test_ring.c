@@ -55,7 +55,7 @@ static void push(void)
     if (sley__steal_ring_push_back(&rings[0], t)) {
         return;
     }
-    const uint32_t n = sley__steal_ring_overflow(&rings[0], &first, &last);
+    const uint32_t n = sley__steal_ring_chain(&rings[0], rings[0].capacity / 2, &first, &last);
     EXPLORE_CHECK(n <= rings[0].capacity / 2);
     for (uint32_t i = 0; i < n; i++) {
         EXPLORE_CHECK(i + 1 < n || first == last);

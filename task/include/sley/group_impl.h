@@ -27,6 +27,13 @@ struct sley_group {
 SLEY_API void sley_spin_lock(SLEY_ATOMIC(uint32_t) *lock);
 SLEY_API void sley_spin_unlock(SLEY_ATOMIC(uint32_t) *lock);
 
+/**
+ * A full barrier on every running thread of the process: what plain stores and loads of theirs that stand in order in the compiled code
+ * are for whoever calls it, they are as if with a fence between them. Of use where scheds have SLEY__SCHED_BIAS. Thread: any. Cost: a
+ * system call, and an interrupt of each such thread.
+ */
+SLEY_API void sley_group_barrier(void);
+
 /** Readies a group over scheds that have been initialised. @p release as in the struct. Thread: owner. */
 SLEY_API void sley_group_init(struct sley_group *g, struct sley_sched *const *scheds, uint32_t count,
                               void (*release)(struct sley_group *self));
