@@ -17,7 +17,8 @@ enum {
 struct sley_shares_queue_opts {
     const char *name;                 /**< for statistics; borrowed. NULL: "?" */
     uint32_t shares;                  /**< 1 .. SLEY_SHARES_MAX; 0: 1000 */
-    uint64_t latency_ns;              /**< its tasks are served within about this time of becoming ready; 0: no hint */
+    uint64_t latency_ns;              /**< its tasks are served within about this time of becoming ready; 0: no hint. What a timer makes
+                                           ready is late by up to a tick as well: 1 ms, unless the runtime is told another */
     uint32_t (*shares_fn)(void *arg); /**< says the shares anew; clamped. In no task, must not call sley. NULL: they stay */
     void *shares_arg;
     uint64_t period_ns; /**< how often shares_fn is asked while the queue is busy; 0: 250 ms */
