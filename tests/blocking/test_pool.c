@@ -262,14 +262,22 @@ static int waits_for_a_job(struct waiting *a)
 }
 SLEY_FIBER(waits_for_a_job, struct waiting)
 
-SLEY_TEST(runtime_stops_in_time_beside_a_job_that_does_not_end, "SHUT-07") {
+static void stop_beside_an_endless_job(const char *executor, uint32_t workers)
+{
     struct reports r = {0};
     struct sley_runtime rt;
     gate_init(&endless);
-    const struct sley_runtime_opts o = {.alloc = harness_alloc(), .report = reports_take, .report_arg = &r};
+    const struct sley_runtime_opts o = {.executor_name = executor,
+                                        .worker_count = workers,
+                                        .alloc = harness_alloc(),
+                                        .report = reports_take,
+                                        .report_arg = &r,
+                                        .stall_ns = SLEY_NEVER};
     CHECK_RC(sley_runtime_init(&rt, &o), 0);
     CHECK_RC(sley_runtime_spawn(&rt, &waits_for_a_job__type, &(struct waiting){&endless}, NULL), 0);
-    rig_turn(&rt);
+    if (workers == 0) {
+        rig_turn(&rt);
+    }
     gate_wait(&endless, 1);
     CHECK_RC(sley_runtime_stop(&rt, 0), -ETIMEDOUT);
     CHECK(strstr(r.text, "waits_for_a_job") != NULL);
@@ -278,6 +286,13 @@ SLEY_TEST(runtime_stops_in_time_beside_a_job_that_does_not_end, "SHUT-07") {
     gate_open(&endless, 1);
     CHECK_RC(sley_runtime_stop(&rt, SLEY_NEVER), 0);
     CHECK_RC(sley_runtime_fini(&rt), 0);
+}
+
+SLEY_TEST(runtime_stops_in_time_beside_a_job_that_does_not_end, "SHUT-07") {
+    stop_beside_an_endless_job("local", 0);
+    stop_beside_an_endless_job("shares", 0);
+    stop_beside_an_endless_job("cores", 2);
+    stop_beside_an_endless_job("stealing", 2);
 }
 
 struct leaving {
