@@ -19,7 +19,7 @@ static void usage(FILE *to)
           "Sends back what it receives until SIGINT or SIGTERM.\n\n"
           "  --port N          listen on port N (default 7000; 0: any free one)\n"
           "  --address A       listen on the numeric address A (default 127.0.0.1)\n"
-          "  --style STYLE     a connection is a \"frame\" (default) or a \"fiber\"\n"
+          "  --style STYLE     a connection is a \"frame\" or a \"fiber\" (default: SLEY_STYLE, else \"frame\")\n"
           "  --executor NAME   who runs tasks (default: SLEY_EXECUTOR, else the best there is)\n"
           "  --reactor NAME    who waits for the network (default: SLEY_REACTOR, else the best there is)\n"
           "  --workers N       how many threads run tasks (default: SLEY_WORKERS, else the executor's)\n"
@@ -189,7 +189,9 @@ static void report(void *arg, enum sley_report_kind kind, const char *text)
 
 int main(int argc, char **argv)
 {
-    struct options o = {.address = "127.0.0.1", .port = "7000", .server = echo_frame};
+    const char *style = getenv("SLEY_STYLE");
+    struct options o = {.address = "127.0.0.1", .port = "7000"};
+    o.server = style && strcmp(style, "fiber") == 0 ? echo_fiber : echo_frame;
     int status = parse(argc, argv, &o);
     if (status >= 0) {
         return status;

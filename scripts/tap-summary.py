@@ -3,7 +3,7 @@
 
 usage: tap-summary.py [--verbose] [--skips FILE] LOG_DIR
 
-Prints the details of each failure, each skip with its reason; the last line is
+Prints the details of each failure, each skip with its reason, and the lines "# | ..." of tests that draw a table; the last line is
 "N passed, N failed, N skipped". A skip that FILE does not list counts as failed. Exit status 1 if any failed.
 """
 import argparse
@@ -33,7 +33,7 @@ def read_skips(path):
 class Summary:
     def __init__(self, skips, verbose):
         self.passed = self.failed = self.skipped = self.tests = 0
-        self.skips, self.verbose = skips, verbose
+        self.skips, self.verbose, self.table = skips, verbose, []
 
     def fail(self, what, details=()):
         self.failed += 1
@@ -54,6 +54,9 @@ class Summary:
         name = test['name'].split(' / ')[-1]
         before, seen, planned, failed = [], 0, None, 0
         for line in test.get('stdout', '').splitlines():
+            if line.startswith('# | '):
+                self.table.append(line[2:])
+                continue
             match = RESULT.match(line)
             if match:
                 seen += 1
@@ -96,6 +99,8 @@ def main():
     summary = Summary(read_skips(options.skips), options.verbose)
     for test in tests_in(options.folder):
         summary.add(test)
+    for line in summary.table:
+        print(line)
     if summary.tests == 0:
         summary.fail('no test ran')
     print(f'{summary.passed} passed, {summary.failed} failed, {summary.skipped} skipped', flush=True)

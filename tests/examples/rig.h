@@ -3,6 +3,7 @@
 #ifndef TESTS_EXAMPLES_RIG_H
 #define TESTS_EXAMPLES_RIG_H
 
+#include "chosen.h"
 #include "harness.h"
 
 #include <sley/sley.h>
@@ -31,14 +32,18 @@ static inline void rig_advance(uint64_t ns)
     rig.now_ns += ns;
 }
 
-/** Runs @p type to its end on a fresh runtime and ends that; returns what the task returned, writes how long it took. */
+/**
+ * Runs @p type to its end on a fresh runtime and ends that; returns what the task returned, writes how long it took. The runtime is
+ * local, or the executor with one thread that SLEY_EXECUTOR names, on @p reactor, or the one that SLEY_REACTOR names.
+ */
 static inline int rig_run(const char *reactor, const struct sley_task_type *type, const void *args, uint64_t *ret_took_ns)
 {
     char why[256];
     rig = (struct rig){.clock = {rig_now, rig_idle}, .now_ns = SLEY_S};
     const struct sley_runtime_opts opts = {
-        .executor_name = "local",
-        .reactor_name = reactor,
+        .executor_name = chosen_is("SLEY_EXECUTOR", "shares") ? "shares" : "local",
+        .worker_count = 1,
+        .reactor_name = chosen_reactor() ? chosen_reactor()->name : reactor,
         .clock = &rig.clock,
         .alloc = harness_alloc(),
         .ret_error = why,

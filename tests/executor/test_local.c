@@ -27,8 +27,8 @@ static struct fake_reactor *last(void)
 static void fake_start(struct bed *b, bool virtual_time)
 {
     *b = (struct bed){.clock = {bed_now, virtual_time ? bed_idle : NULL}, .now_ns = SLEY_S};
-    sley_local_init(&b->local);
-    b->ex = &b->local.base;
+    sley_local_init(&b->memory.local);
+    b->ex = &b->memory.local.base;
     const struct sley_executor_config config = {
         .alloc = harness_alloc(), .clock = &b->clock, .reactors = fakes, .report = bed_report, .report_arg = b,
         .stall_ns = SLEY_NEVER};
@@ -450,8 +450,8 @@ SLEY_TEST(work_that_the_hook_before_parking_makes_is_seen, "LOCAL-12 LOCAL-13") 
         memset(&hook_gate, 0, sizeof hook_gate);
         hook_does = (enum hook)what;
         hook_calls = 0;
-        sley_local_init(&b.local);
-        b.ex = &b.local.base;
+        sley_local_init(&b.memory.local);
+        b.ex = &b.memory.local.base;
         const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = fakes, .before_park = before_park};
         CHECK_RC(b.ex->ops->start(b.ex, &config), 0);
         b.sched = b.ex->ops->sched(b.ex);

@@ -62,7 +62,7 @@ bool harness_under_valgrind(void)
 
 unsigned harness_slowness(void)
 {
-    return SANITIZED || harness_under_valgrind() ? 10 : 1;
+    return SANITIZED || harness_under_valgrind() || getenv("SLEY_TEST_BRIEF") ? 10 : 1;
 }
 
 static double timeout_s(const struct harness_case *c)

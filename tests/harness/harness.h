@@ -93,7 +93,8 @@ uint64_t harness_rand(void);
 /** A random number in [0, limit). */
 uint64_t harness_rand_below(uint64_t limit);
 
-/** How much slower than plain this build or this run is: 1, or 10 under a sanitizer or valgrind. Divide iterations by it. */
+/** How much slower than plain this build or this run is: 1, or 10 under a sanitizer or valgrind. Divide iterations by it.
+ * SLEY_TEST_BRIEF asks for 10, where the same is run many times. */
 unsigned harness_slowness(void);
 bool harness_under_valgrind(void);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <sley/stealing.h>
+#include "chosen.h"
 
 #ifdef IO_URING
 #define IO_URING_FACTORY &sley_reactor_uring
@@ -16,24 +16,19 @@
 #define IO_URING_FACTORY NULL
 #endif
 
-union io_executor_memory {
-    struct sley_local local;
-    struct sley_stealing stealing;
-};
-
 /** The executor that SLEY_EXECUTOR names, with SLEY_WORKERS workers: local without it, and where the case brings a clock. */
-static struct sley_executor *io_executor(union io_executor_memory *m, struct sley_executor_config *config)
+static struct sley_executor *io_executor(union chosen_memory *m, struct sley_executor_config *config)
 {
-    const char *name = getenv("SLEY_EXECUTOR"), *workers = getenv("SLEY_WORKERS");
-    if (config->clock || !name || strcmp(name, sley_local_ops.name) == 0) {
+    if (chosen_any("SLEY_REACTOR") && !chosen_is("SLEY_REACTOR", config->reactors[0]->name)) {
+        SKIP("SLEY_REACTOR names another reactor");
+    }
+    if (config->clock) {
         sley_local_init(&m->local);
         return &m->local.base;
     }
-    CHECK_STR(name, sley_stealing_ops.name);
-    const bool shared = config->reactors[0] == &sley_reactor_epoll; /* the others are for one worker */
-    config->worker_count = shared && workers ? (uint32_t)strtoul(workers, NULL, 10) : 1;
-    sley_stealing_init(&m->stealing);
-    return &m->stealing.base;
+    struct sley_executor *ex = chosen_executor(m);
+    config->worker_count = ex->ops->caps & SLEY_EXECUTOR_CAP_WORKERS ? chosen_workers() : 1;
+    return ex;
 }
 
 void io_run_clock(const struct sley_reactor_factory *reactor, struct sley_clock *clock, const struct sley_task_type *type,
@@ -43,7 +38,7 @@ void io_run_clock(const struct sley_reactor_factory *reactor, struct sley_clock 
     char why[256];
     struct sley_executor_config config = {
         .alloc = harness_alloc(), .reactors = reactors, .clock = clock, .ret_error = why, .error_bytes = sizeof why};
-    union io_executor_memory memory;
+    union chosen_memory memory;
     struct sley_executor *ex = io_executor(&memory, &config);
     struct sley_task *t = NULL;
     int result = 0;

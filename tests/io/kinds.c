@@ -6,12 +6,25 @@
 #include <semaphore.h>
 #include <signal.h>
 
+#include "chosen.h"
+
 #define WITH_REACTOR                                                                               \
     {"local", "epoll", 1}, {"local", "poll", 1}, {"shares", "epoll", 1}, {"cores", "epoll", 2}, {"cores", "poll", 2}, \
         {"stealing", "epoll", 1}, {"stealing", "epoll", 3}
 
 const struct kind kinds[] = {WITH_REACTOR, {"local", "none", 1}, {"cores", "none", 2}, {"stealing", "none", 2}, {NULL, NULL, 0}};
 const struct kind kinds_with_reactor[] = {WITH_REACTOR, {NULL, NULL, 0}};
+
+const struct kind *kinds_chosen(const struct kind *list)
+{
+    static struct kind one[2];
+    const struct sley_reactor_factory *reactor = chosen_reactor();
+    if (!chosen_any("SLEY_EXECUTOR") || !reactor) {
+        return list;
+    }
+    one[0] = (struct kind){getenv("SLEY_EXECUTOR"), reactor->name, chosen_workers()};
+    return one;
+}
 
 static void start(struct sley_runtime *rt, const struct kind *k, struct sley_alloc *alloc)
 {

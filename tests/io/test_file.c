@@ -483,7 +483,7 @@ static void stop_under_readers(const char *executor)
     enum { N = 50 };
     struct sley_runtime rt;
     make_dir();
-    CHECK_RC(sley_runtime_init(&rt, &(struct sley_runtime_opts){.executor_name = executor, .reactor_name = "epoll",
+    CHECK_RC(sley_runtime_init(&rt, &(struct sley_runtime_opts){.executor_name = executor, .reactor_name = "epoll", .worker_count = 1,
                                                                 .alloc = harness_alloc()}), 0);
     const int file = open(in_dir("f"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     CHECK_INT(ftruncate(file, 8192), ==, 0);

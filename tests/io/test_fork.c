@@ -98,7 +98,7 @@ static void check_says_no(struct sley_runtime *rt)
 
 SLEY_TEST_SECONDS(child_is_told_no_and_makes_a_runtime_of_its_own, "FORK-01", 120) {
     const bool with_pool = true;
-    for (const struct kind *k = kinds_with_reactor; k->executor; k++) {
+    for (const struct kind *k = kinds_chosen(kinds_with_reactor); k->executor; k++) {
         struct sley_runtime rt;
         harness_note("%s on %s, %u workers", k->executor, k->reactor, (unsigned)k->workers);
         kind_start(&rt, k);
@@ -145,7 +145,7 @@ SLEY_FIBER(pass, void)
 
 /** What the child does to its copies is none of the parent's affair: a wait there that is armed hears what comes. */
 SLEY_TEST_SECONDS(child_that_closes_what_it_has_inherited_disturbs_no_wait, "FORK-02", 60) {
-    for (const struct kind *k = kinds_with_reactor; k->executor; k++) {
+    for (const struct kind *k = kinds_chosen(kinds_with_reactor); k->executor; k++) {
         struct sley_runtime rt;
         struct sley_fd fd;
         struct sley_task *t;

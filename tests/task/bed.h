@@ -1,4 +1,5 @@
-/* What tests of tasks stand on: a local executor with a virtual clock, a record of reports, and a node that the test completes. */
+/* What tests of tasks stand on: an executor with one thread (local, or what SLEY_EXECUTOR names) and a virtual clock, a record of
+ * reports, and a node that the test completes. */
 #ifndef SLEY_TEST_BED_H
 #define SLEY_TEST_BED_H
 
@@ -10,11 +11,12 @@
 #include <sley/frame.h>
 #include <sley/local.h>
 
+#include "chosen.h"
 #include "harness.h"
 
 /* Time stands still while anything can run, and jumps to the next timer when nothing can. */
 struct bed {
-    struct sley_local local;
+    union chosen_memory memory;
     struct sley_executor *ex;
     struct sley_sched *sched;
     struct sley_clock clock;
@@ -48,10 +50,10 @@ static inline void bed_report(void *arg, enum sley_report_kind kind, const char 
 static inline int bed_try_start(struct bed *b, struct sley_alloc *alloc)
 {
     *b = (struct bed){.clock = {bed_now, bed_idle}, .now_ns = SLEY_S};
-    sley_local_init(&b->local);
-    b->ex = &b->local.base;
-    const struct sley_executor_config config = {.alloc = alloc, .clock = &b->clock, .report = bed_report, .report_arg = b,
-                                                .stall_ns = SLEY_NEVER};
+    b->ex = chosen_driven(&b->memory);
+    const struct sley_reactor_factory *const reactors[] = {chosen_reactor(), NULL};
+    const struct sley_executor_config config = {.alloc = alloc, .reactors = reactors, .clock = &b->clock, .report = bed_report,
+                                                .report_arg = b, .stall_ns = SLEY_NEVER};
     const int rc = b->ex->ops->start(b->ex, &config);
     b->sched = rc == 0 ? b->ex->ops->sched(b->ex) : NULL;
     return rc;

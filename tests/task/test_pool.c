@@ -20,7 +20,7 @@ SLEY_FRAME(once, struct once)
 
 SLEY_TEST(pool_with_room_for_one_task_runs_it_once_per_spawn_in_the_same_memory, "EMB-02")
 {
-    static _Alignas(64) unsigned char memory[16384];
+    static _Alignas(64) unsigned char memory[65536];
     struct sley_alloc_pool pool;
     struct bed b;
     unsigned runs = 0;
@@ -28,15 +28,15 @@ SLEY_TEST(pool_with_room_for_one_task_runs_it_once_per_spawn_in_the_same_memory,
     CHECK_RC(sley_alloc_pool_init(&pool, memory, sizeof memory), 0);
     CHECK_RC(bed_try_start(&b, &pool.base), 0);
     /* take what is left, but for one task */
-    void *rest[64];
+    void *rest[256];
     size_t taken = 0;
     struct sley_sched *outer = sley_sched_enter(b.sched);
     struct sley_task *t, *second;
     CHECK_RC(SLEY_SPAWN_TASK(&t, NULL, once, .runs = &runs), 0);
-    while (taken < 64 && (rest[taken] = pool.base.ops->alloc(&pool.base, 512, 8)) != NULL) {
+    while (taken < 256 && (rest[taken] = pool.base.ops->alloc(&pool.base, 512, 8)) != NULL) {
         taken++;
     }
-    CHECK(taken < 64);
+    CHECK(taken < 256);
     (void)sley_sched_enter(outer);
     for (unsigned spawn = 1; spawn <= 3; spawn++) {
         outer = sley_sched_enter(b.sched);
