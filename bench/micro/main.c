@@ -32,6 +32,8 @@ static const struct micro_bench benches[] = {
     {"timer_fire", 1000000, micro_timer_fire, NULL},
     {"blocking_seq", 200000, micro_blocking_seq, NULL},
     {"blocking_100", 200000, micro_blocking_100, NULL},
+    {"file_cached", 1000000, NULL, micro_file_cached},
+    {"file_direct", 100000, NULL, micro_file_direct},
     {"chained_spawn", 1000000, micro_chained_spawn, NULL},
     {"skynet", 1000000, NULL, micro_skynet},
     {"mem_task", 1000000, NULL, micro_mem_task},

@@ -70,6 +70,9 @@ int micro_timer_fire(struct micro *m, uint64_t n);
 /* blocking.c */
 int micro_blocking_seq(struct micro *m, uint64_t n);
 int micro_blocking_100(struct micro *m, uint64_t n);
+/* file.c */
+int micro_file_cached(struct micro *m, uint64_t n);
+int micro_file_direct(struct micro *m, uint64_t n);
 /* memory.c */
 int micro_mem_task(struct micro *m, uint64_t n);
 int micro_mem_task_node(struct micro *m, uint64_t n);

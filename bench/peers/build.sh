@@ -67,6 +67,7 @@ try() {
     try hello_c $CC $CFLAGS -o "$out/hello_c" "$src/c/hello_c.c"
     if have liburing.h; then
         try echo_uring $CC $CFLAGS -pthread -o "$out/echo_uring" "$src/c/echo_uring.c" -luring
+        try file_uring $CC $CFLAGS -D_GNU_SOURCE -o "$out/file_uring" "$src/c/file_uring.c" -luring
     fi
     if have uv.h; then
         for p in echo_libuv hello_libuv micro_libuv; do
