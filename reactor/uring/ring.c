@@ -303,6 +303,7 @@ static int take_over(struct sley__uring *r)
         }
     }
     exit_ring(&before.ring, &before);
+    (void)sley__uring_tell_again(r); /* nobody else knows the ring yet: it has none */
     sley__uring_fixed_again(r);
     r->direct_size = 0;
     return 0;
@@ -417,6 +418,7 @@ int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uri
     r->opts = *opts;
     r->opts.entry_count = opts->entry_count ? opts->entry_count : ENTRY_COUNT;
     r->opts.result_count = opts->result_count ? opts->result_count : r->opts.entry_count * RESULTS_PER_ENTRY;
+    r->tell = -1;
     r->bell = eventfd(0, EFD_CLOEXEC); /* the ring waits on it, so that it must not be called non-blocking */
     int rc = r->bell < 0 ? failed(o, -errno) : sley__uring_open(r, o);
     if (rc < 0) {
@@ -434,6 +436,9 @@ void sley__uring_close(struct sley__uring *r)
 {
     exit_ring(&r->ring, r);
     (void)close(r->bell);
+    if (r->tell >= 0) {
+        (void)close(r->tell);
+    }
     sley__uring_fixed_free(r);
     sley__uring_free_slots(r);
     sley_alloc_put(r->alloc, r, sizeof *r);

@@ -323,11 +323,6 @@ static void wake(struct sley_reactor *self)
     }
 }
 
-static int pollable_fd(struct sley_reactor *self)
-{
-    return uring_of(self)->ring.ring_fd;
-}
-
 static void destroy(struct sley_reactor *self)
 {
     struct sley__uring *r = uring_of(self);
@@ -349,7 +344,7 @@ const struct sley_reactor_ops sley__uring_ops = {
     .cancel = cancel,
     .poll = sley__uring_poll,
     .wake = wake,
-    .pollable_fd = pollable_fd,
+    .pollable_fd = sley__uring_pollable_fd,
     .destroy = destroy,
     .submit_file = sley__uring_submit_file,
     .fixed_add = sley__uring_fixed_add,

@@ -78,6 +78,7 @@ struct sley__uring {
     bool bell_armed;
     SLEY_ATOMIC(bool) rung; /* set by wake, cleared by its completion: one ring at a time is under way */
     int bell;               /* an eventfd */
+    int tell;               /* an eventfd that the kernel writes to, for foreign loops; -1: none has asked */
     uint64_t bell_count;    /* where it is read to, without POLL_MULTI */
     struct sley__chunks chunks[2]; /* of slots: by descriptor number, by place in the ring's table of files */
     struct sley__uring_slot loose; /* of ops without a descriptor */
@@ -204,6 +205,9 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns);
 /** For destroy: waits for something to come back. Returns: as sley__uring_enter; how much has. */
 int sley__uring_drain(struct sley__uring *r);
 void sley__uring_arm_bell(struct sley__uring *r);
+int sley__uring_pollable_fd(struct sley_reactor *self);
+/** The ring is a new one: it tells, too, if the one before did. Returns: 0; a negative errno. */
+int sley__uring_tell_again(struct sley__uring *r);
 /** The kernel refuses what is in the submission queue: its ops end with @p rc. */
 void sley__uring_refuse(struct sley__uring *r, int32_t rc);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -41,6 +42,33 @@ static void bell_completed(struct sley__uring *r, int32_t res, uint32_t flags)
     }
     r->bell_armed = flags & IORING_CQE_F_MORE;
     woken(r);
+}
+
+/* ---- foreign loops ----------------------------------------------------------------------------------------------------- */
+
+int sley__uring_tell_again(struct sley__uring *r)
+{
+    return r->tell < 0 ? 0 : sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_EVENTFD, &r->tell, 1);
+}
+
+/** With DEFER the ring's own descriptor is readable, but whoever sleeps on it is not woken: work is for the thread itself to find. */
+int sley__uring_pollable_fd(struct sley_reactor *self)
+{
+    struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
+    if (r->tell < 0 && sley__uring_has(r, SLEY__URING_DEFER)) {
+        r->tell = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* of what has come before it says nothing: a look is due */
+        if (r->tell >= 0 && sley__uring_tell_again(r) < 0) {
+            (void)close(r->tell);
+            r->tell = -1;
+        }
+    }
+    return r->tell >= 0 ? r->tell : r->ring.ring_fd;
+}
+
+static void hear(struct sley__uring *r)
+{
+    uint64_t count;
+    (void)!read(r->tell, &count, sizeof count);
 }
 
 /* ---- results ----------------------------------------------------------------------------------------------------------- */
@@ -190,6 +218,9 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
     if (SLEY_UNLIKELY(!r->bell_armed)) {
         sley__uring_arm_bell(r);
     }
+    if (SLEY_UNLIKELY(r->tell >= 0) && r->blind) {
+        hear(r);
+    }
     const bool wait = timeout_ns > 0 && sley__uring_results(r) == 0 && !r->due && r->bell_armed; /* what is missing comes first */
     const int rc = sley__uring_enter(r, wait ? timeout_ns : 0);
     if (SLEY_UNLIKELY(rc == -EEXIST)) {
@@ -200,7 +231,12 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
         }
         return 0;
     }
-    return rc < 0 ? rc : reap(r);
+    const int seen = rc < 0 ? rc : reap(r);
+    if (SLEY_UNLIKELY(r->tell >= 0) && !r->blind) {
+        hear(r); /* what comes from now on is told; what has come before shows */
+        r->base.more |= sley__uring_results(r) > 0 || (IO_URING_READ_ONCE(*r->ring.sq.kflags) & IORING_SQ_TASKRUN);
+    }
+    return seen;
 }
 
 int sley__uring_drain(struct sley__uring *r)

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -551,6 +553,72 @@ FIBER_TEST(timeout_on_a_kernel_without_fine_ones_is_never_early, "REACT-12")
     put(peer, "x");
     CHECK_INT(look(SLEY_NEVER - 1), ==, 1); /* longer than an int of milliseconds */
     CHECK_RC(op.wait.result, 1);
+    CHECK_RC(sley_fd_close(&fd), 0);
+    (void)close(peer);
+}
+
+/** What has to be told to whoever sleeps, and not only to whoever looks. */
+struct sleeper {
+    int number, result;
+    _Atomic pid_t thread;
+};
+
+static void *sleep_on_it(void *arg)
+{
+    struct sleeper *s = arg;
+    struct pollfd p = {.fd = s->number, .events = POLLIN};
+    s->thread = (pid_t)syscall(SYS_gettid);
+    s->result = poll(&p, 1, -1);
+    return NULL;
+}
+
+/** Sleeps: it has nothing else to wait for than what it was told to. */
+static bool asleep(pid_t thread)
+{
+    char path[64], text[256] = "";
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+    const int number = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = read(number, text, sizeof text - 1);
+    (void)close(number);
+    const char *state = n > 0 ? strrchr(text, ')') : NULL;
+    return state && state[2] == 'S';
+}
+
+FIBER_TEST(descriptor_for_foreign_loops_wakes_who_sleeps_on_it, "")
+{
+    struct sley_reactor *r = reactor();
+    if (!r->ops->pollable_fd) {
+        return;
+    }
+    struct sley_fd fd;
+    const int peer = unix_pair(&fd);
+    struct sleeper s = {.number = r->ops->pollable_fd(r)};
+    struct sley_io_op op = {0};
+    char byte;
+    pthread_t t;
+    for (int round = 0; round < 3; round++) {
+        io_start(&op, &fd, SLEY_IO_RECV, &byte, 1);
+        do {
+            CHECK_INT(look(0), >=, 0);
+        } while (r->more);
+        s.thread = 0;
+        CHECK_INT(pthread_create(&t, NULL, sleep_on_it, &s), ==, 0);
+        while (!s.thread || !asleep(s.thread)) {
+            (void)sched_yield();
+        }
+        if (round == 1) {
+            r->ops->wake(r);
+        } else {
+            put(peer, "x");
+        }
+        CHECK_INT(pthread_join(t, NULL), ==, 0);
+        CHECK_INT(s.result, ==, 1);
+        if (round == 1) {
+            CHECK_INT(look(0), >=, 0);
+            put(peer, "x");
+        }
+        CHECK_RC(until_done(&op.wait), 1);
+    }
     CHECK_RC(sley_fd_close(&fd), 0);
     (void)close(peer);
 }
