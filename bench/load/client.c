@@ -34,6 +34,8 @@ static int prepare(struct client *c)
     }
     c->from = 0;
     c->len = bytes;
+    /* spread over the interval: they came at once, but are not to send at once */
+    c->due_ns = sley_now_ns() + (uint64_t)((double)c->load->interval_ns * c->number / c->load->connection_count);
     return 0;
 }
 
@@ -87,6 +89,13 @@ static enum sley_step client(struct client *c)
     c->n = prepare(c);
     while (c->n >= 0) {
         if (c->len > 0) {
+            if (c->load->interval_ns > 0) {
+                SLEY_CALL(c, c->n, sley_sleep_until, &c->timer, c->due_ns);
+                if (c->n < 0) {
+                    break;
+                }
+                c->due_ns += c->load->interval_ns;
+            }
             stamp(c);
             SLEY_CALL(c, c->n, sley_stream_write_all, &c->op, &c->tcp.stream, c->ring + c->from, c->len, NULL);
             if (c->n < 0) {

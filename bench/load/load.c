@@ -157,6 +157,7 @@ static void usage(FILE *to)
           "  --connections N   default 1000\n"
           "  --payload N       bytes of a message, default 64\n"
           "  --depth N         messages on their way on each connection, default 1\n"
+          "  --interval N      seconds between two messages of a connection, whose depth is 1; default 0: as fast as it goes\n"
           "  --seconds N       default 3\n"
           "  --warmup N        seconds before that which do not count, default 0.5\n"
           "  --pid N           the server's process: its CPU time and memory are told, too\n"
@@ -182,12 +183,13 @@ static int parse(int argc, char **argv, struct plan *p)
 {
     static const struct option known[] = {
         {"connections", required_argument, NULL, 'c'}, {"payload", required_argument, NULL, 'b'},
-        {"depth", required_argument, NULL, 'd'},       {"seconds", required_argument, NULL, 's'},
+        {"depth", required_argument, NULL, 'd'},       {"interval", required_argument, NULL, 'i'},
+        {"seconds", required_argument, NULL, 's'},
         {"warmup", required_argument, NULL, 'w'},      {"pid", required_argument, NULL, 'p'},
         {"progress", no_argument, NULL, 'v'},          {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    double connections = 1000, payload = 64, depth = 1, pid = 0;
+    double connections = 1000, payload = 64, depth = 1, interval = 0, pid = 0;
     int c, which = 0;
     while ((c = getopt_long(argc, argv, "h", known, &which)) != -1) {
         if (c == 'h') {
@@ -201,6 +203,7 @@ static int parse(int argc, char **argv, struct plan *p)
         } else if (!(c == 'c'   ? number(optarg, 1, 1000000, &connections)
                      : c == 'b' ? number(optarg, 1, 65536, &payload)
                      : c == 'd' ? number(optarg, 1, 65536, &depth)
+                     : c == 'i' ? number(optarg, 0, 60, &interval)
                      : c == 's' ? number(optarg, 0.1, 86400, &p->seconds)
                      : c == 'w' ? number(optarg, 0, 60, &p->warmup_seconds)
                                 : number(optarg, 1, INT32_MAX, &pid))) {
@@ -220,7 +223,8 @@ static int parse(int argc, char **argv, struct plan *p)
     p->server = argv[optind];
     p->load->connection_count = (uint32_t)connections;
     p->load->payload_bytes = (uint32_t)payload;
-    p->load->depth = (uint32_t)depth;
+    p->load->depth = interval > 0 ? 1 : (uint32_t)depth;
+    p->load->interval_ns = to_ns(interval);
     p->pid = (int)pid;
     return -1;
 }

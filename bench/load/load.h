@@ -12,6 +12,7 @@ struct load {
     uint32_t connection_count;
     uint32_t payload_bytes;
     uint32_t depth; /* messages in flight on each connection */
+    uint64_t interval_ns; /* between two messages of a connection; 0: the next one follows the answer */
     bool measuring; /* latencies count; before it is warm-up */
     uint64_t echo_count; /* while measuring */
     uint64_t error_count; /* connections that ended early or brought back something else */
@@ -33,7 +34,11 @@ struct client {
     size_t at; /* how far into the ring the answer has come */
     size_t from, len; /* what is to be sent */
     int n;
-    struct sley_io_op op;
+    uint64_t due_ns; /* with an interval: when the next message goes out */
+    union {
+        struct sley_io_op op;
+        struct sley_timer timer;
+    };
 };
 
 /** Spawns a client that takes @p tcp over. Returns: as sley_spawn. */

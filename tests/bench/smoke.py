@@ -1,6 +1,6 @@
 """Runs every benchmark once at a tiny scale: it has to end well and print its figures, whatever they are.
 
-smoke.py MICRO STARTUP LOAD [ECHO [SHARES HELD]]"""
+smoke.py MICRO STARTUP LOAD [ECHO [SHARES HELD [MANY.PY BUILD REACTORS]]]"""
 import re
 import signal
 import subprocess
@@ -59,8 +59,20 @@ def check_load(load, echo):
         tap.check(f'load_bad_{name}_is_status_2', done.returncode == 2 and done.stderr.count('\n') == 1, done)
 
 
+def check_many(script, build, reactors):
+    for reactor in reactors.split():
+        done = run(sys.executable, script, '--build', build, '--reactor', reactor, '--connections', '300', '--seconds', '0.5', '--settle', '0.5',
+                   '--interval', '0.2')
+        if done.returncode != 0 and 'many: cannot start' in done.stderr:
+            tap.skip(f'many_{reactor}_holds_all_at_once', done.stderr.splitlines()[0])
+            continue
+        held, direct = [n for n, what in re.findall(r'(\d+) (connections held at once|of them direct)', done.stdout)] or (0, 0)
+        good = done.returncode == 0 and held == '300' and (direct == '0' or reactor == 'uring')
+        tap.check(f'many_{reactor}_holds_all_at_once', good and re.search(r'^\| all; .* 300 \| [1-9]', done.stdout, re.M), done)
+
+
 def main():
-    micro, startup, load, echo, shares, held = (sys.argv[1:] + ['', '', ''])[:6]
+    micro, startup, load, echo, shares, held, many, build, reactors = (sys.argv[1:] + [''] * 6)[:9]
     check_micro(micro)
     done = run(startup)
     tap.check('startup_starts_and_ends', (done.returncode, done.stdout, done.stderr) == (0, '', ''), done)
@@ -72,6 +84,8 @@ def main():
         tap.check('shares_prints_three_queues_and_lateness', done.returncode == 0 and good and done.stdout.count(' p99.9_us=') == 4, done)
         done = run(held, '--seconds', '1')
         tap.check('held_prints_timers_and_echo', done.returncode == 0 and done.stdout.count(' p100_ms=') == 2, done)
+    if many:
+        check_many(many, build, reactors)
     return tap.finish()
 
 
