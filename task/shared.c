@@ -13,26 +13,20 @@ enum { SPINS_BEFORE_YIELD = 64 };
 /* out.joiner of a task that has ended: no node has this address */
 #define ENDED ((uintptr_t)1)
 
-void sley_spin_lock(SLEY_ATOMIC(uint32_t) *lock)
+void sley_spin_wait(SLEY_ATOMIC(uint32_t) *lock)
 {
     uint32_t turns = 0;
-    /* acquire: observes the last holder's work; pairs with sley_spin_unlock */
-    while (SLEY_UNLIKELY(atomic_exchange_explicit(lock, 1, memory_order_acquire) != 0)) {
-        do {
+    do {
+        /* relaxed: only to see when another try makes sense */
+        while (atomic_load_explicit(lock, memory_order_relaxed) != 0) {
             if (++turns < SPINS_BEFORE_YIELD) {
                 SLEY__RELAX();
             } else {
                 (void)sched_yield();
             }
-            /* relaxed: only to see when another try makes sense */
-        } while (atomic_load_explicit(lock, memory_order_relaxed) != 0);
-    }
-}
-
-void sley_spin_unlock(SLEY_ATOMIC(uint32_t) *lock)
-{
-    /* release: publishes what was done inside to the next holder; the last access */
-    atomic_store_explicit(lock, 0, memory_order_release);
+        }
+        /* acquire: as in sley_spin_lock */
+    } while (atomic_exchange_explicit(lock, 1, memory_order_acquire) != 0);
 }
 
 /* ---- the state's edges ------------------------------------------------------------------------------------------- */
@@ -396,32 +390,31 @@ void sley__shared_finish(struct sley_sched *s, struct sley_task *t)
     }
     const bool collect = (flags & SLEY_SCOPE_COLLECT) && !(flags & SLEY__SCOPE_CLOSED);
     const bool known = collect || state >= SLEY__TASK_REF; /* else nobody has a way to it any more */
+    uintptr_t joiner = 0;
+    bool last = !known;
     if (known) {
-        /* a reference of our own until its joiner is told, and one of the ring; edge (6): publishes the result */
-        (void)atomic_fetch_add_explicit(&t->state, /* seq_cst: before `watched` is read; pairs with who waits for an end */
-                                        SLEY__TASK_DONE - SLEY__TASK_RUNNING + SLEY__TASK_REF +
-                                            (collect ? SLEY__TASK_REF + SLEY__TASK_RINGED : 0),
-                                        memory_order_seq_cst);
+        /* acq_rel: takes the joiner's record over, or says to later ones that there is nothing to wait for; pairs with the CAS in
+         * sley__shared_join */
+        joiner = __atomic_exchange_n((uintptr_t *)(void *)joiner_of(t), ENDED, __ATOMIC_ACQ_REL);
+        const uint32_t add = SLEY__TASK_DONE - SLEY__TASK_RUNNING + (joiner ? (uint32_t)SLEY__TASK_JOINED : 0) +
+                             (collect ? (uint32_t)SLEY__TASK_REF + SLEY__TASK_RINGED : 0);
+        /* seq_cst, edge (6): publishes the result; before `watched` is read; pairs with who waits for an end. In no ring and with
+         * the last handle given back meanwhile the task is ours alone; else it may be gone from here on */
+        last = atomic_fetch_add_explicit(&t->state, add, memory_order_seq_cst) < SLEY__TASK_REF && !collect;
         if (collect) {
             sley__ring_push(&scope->finished, t);
         }
     }
     struct sley_wait *done_ops = scope->waiters ? sley__scope_take_ops(scope) : NULL;
     sley_spin_unlock(&scope->lock); /* from here on the scope may be gone */
-    if (known) {
-        /* acq_rel: takes the joiner's record over, or says to later ones that there is nothing to wait for; pairs with the CAS in
-         * sley__shared_join */
-        const uintptr_t joiner = __atomic_exchange_n((uintptr_t *)(void *)joiner_of(t), ENDED, __ATOMIC_ACQ_REL);
-        if (joiner) {
-            (void)sley__shared_set(t, SLEY__TASK_JOINED, 0);
-            tell_joiner((struct sley_wait *)joiner, result);
-        }
-        /* seq_cst: as above */
-        if (SLEY_UNLIKELY(atomic_load_explicit(&s->group->watched, memory_order_seq_cst) == t) && s->ops->ended) {
-            s->ops->ended(s);
-        }
-        unref(t);
-    } else {
+    if (joiner) {
+        tell_joiner((struct sley_wait *)joiner, result);
+    }
+    /* seq_cst: as above */
+    if (SLEY_UNLIKELY(atomic_load_explicit(&s->group->watched, memory_order_seq_cst) == t) && known && s->ops->ended) {
+        s->ops->ended(s);
+    }
+    if (last) {
         give_back(t);
     }
     sley__scope_complete_ops(done_ops);
@@ -434,6 +427,9 @@ void sley__shared_join(struct sley_task *t, struct sley_wait *joiner, int *ret_r
     /* acq_rel: publishes the joiner's record; on failure (acquire) the end has been published. Pairs with sley__shared_finish */
     if (__atomic_compare_exchange_n(joiner_of(t), &expected, joiner, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         return;
+    }
+    while ((uintptr_t)expected == ENDED && SLEY_UNLIKELY(!sley_task_done(t))) {
+        (void)sched_yield(); /* a moment, unless who ends it has lost the processor */
     }
     if ((uintptr_t)expected != ENDED || (sley__shared_set(t, SLEY__TASK_JOINED, 0) & SLEY__TASK_JOINED)) {
         sley__misuse(t, joiner->at.site, "a task was joined twice", "one task joins it, once");

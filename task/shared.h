@@ -8,7 +8,7 @@
  *   (4)  RUNNING -> IDLE                          sley_sched_resume                 release: what the task did, for who wakes it
  *   (4') RUNNING|WOKEN -> SCHEDULED               sley_sched_resume                 acq_rel
  *   (5)  IDLE -> SCHEDULED, RUNNING -> |= WOKEN   sley__shared_wake                 acq_rel; whoever takes IDLE -> SCHEDULED queues
- *   (6)  RUNNING -> DONE, += REF                  sley__shared_finish               acq_rel; only with handles out
+ *   (6)  RUNNING -> DONE                          sley__shared_finish               acq_rel; only with handles out
  *        REF given back                           sley__shared_unref                acq_rel: the last one frees
  *
  * A waiter's node is completed in four steps: claim it (TASK -> COMPLETING), take edge (5), publish DONE (the last access to the

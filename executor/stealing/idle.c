@@ -122,21 +122,15 @@ static void stop_guarding(struct worker *w)
 
 void sley__idle_found(struct worker *w)
 {
-    if (!(w->searching | w->guards)) {
-        return;
-    }
-    bool last = w->guards;
     if (w->guards) {
         stop_guarding(w);
     }
     if (w->searching) {
         w->searching = false;
         /* acq_rel: as above */
-        last |= (atomic_fetch_sub_explicit(&w->pool->idle, SEARCHING, memory_order_acq_rel) & SEARCHING_MASK) == SEARCHING;
+        (void)atomic_fetch_sub_explicit(&w->pool->idle, SEARCHING, memory_order_acq_rel);
     }
-    if (last) {
-        sley__idle_tell(w->pool); /* the last one to search, or who guarded, has found something: there may be more */
-    }
+    sley__idle_tell(w->pool); /* there may be more; if others search it is theirs to find */
 }
 
 /** How long resumes have taken since the last look. A worker that has not moved is in one that has taken all the time. */

@@ -77,10 +77,3 @@ struct sley_task *sley__inject_take(struct sley__inject *q, uint32_t max)
     sley_spin_unlock(&q->lock);
     return first;
 }
-
-bool sley__inject_empty(const struct sley__inject *q)
-{
-    /* relaxed: a hint; before parking a fence comes first (park in idle.c) */
-    return !atomic_load_explicit(&q->pushed, memory_order_relaxed) &&
-           !atomic_load_explicit(&q->head, memory_order_relaxed); /* relaxed: as above */
-}

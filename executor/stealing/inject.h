@@ -27,6 +27,11 @@ SLEY_INLINE uint32_t sley__inject_count(const struct sley__inject *q)
     return atomic_load_explicit(&q->count, memory_order_relaxed);
 }
 /** Is nothing there? Thread: any. */
-bool sley__inject_empty(const struct sley__inject *q);
+SLEY_INLINE bool sley__inject_empty(const struct sley__inject *q)
+{
+    /* relaxed: a hint; before parking a fence comes first (park in idle.c) */
+    return !atomic_load_explicit(&q->pushed, memory_order_relaxed) &&
+           !atomic_load_explicit(&q->head, memory_order_relaxed); /* relaxed: as above */
+}
 
 #endif

@@ -34,30 +34,31 @@ void sley__worker_push_pinned(struct sley_task *t)
     }
 }
 
+static SLEY_NOINLINE void push_and_notify(struct worker *w, struct sley_task *t)
+{
+    sley__worker_push(w, t);
+    sley__idle_notify(w->pool, sley__worker_left(w));
+}
+
 void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_ready why)
 {
     struct sley_sched *self = sley__self;
-    struct sley_stealing_pool *p = worker_of(s)->pool;
     (void)why;
     if (SLEY_UNLIKELY(sley_task_pinned(t))) {
         sley__worker_push_pinned(t);
-        return;
-    }
-    if (SLEY_UNLIKELY(!self || self->group != &p->group)) {
-        sley__inject_push(&p->inject, t, t);
-        sley__idle_notify(p, WORK_WORTH);
-        return;
-    }
-    struct worker *w = worker_of(self);
-    struct sley_task *before = sley__lifo_put(&w->lifo, t);
-    if (before) {
-        sley__worker_push(w, before);
-        sley__idle_notify(p, sley__worker_left(w));
+    } else if (SLEY_UNLIKELY(!self || self->group != s->group)) {
+        sley__inject_push(&worker_of(s)->pool->inject, t, t);
+        sley__idle_notify(worker_of(s)->pool, WORK_WORTH);
+    } else {
+        struct sley_task *before = sley__lifo_put(&worker_of(self)->lifo, t);
+        if (before) {
+            push_and_notify(worker_of(self), before);
+        }
     }
 }
 
 /** A task that has yielded lies in the ring, and now another one runs before it, maybe for long. */
-static void tell(struct worker *w)
+static SLEY_NOINLINE void tell(struct worker *w)
 {
     if (w->untold) {
         w->untold = false;
@@ -74,7 +75,7 @@ void sley__worker_batch(struct worker *w, uint64_t now)
 }
 
 /** Every so many resumes, by how long they have taken. */
-static void tune(struct worker *w)
+static SLEY_NOINLINE void tune(struct worker *w)
 {
     const uint64_t now = sley__pool_now_ns(w->pool);
     const uint64_t each = (now - w->batch_start_ns) / (w->tick - w->batch_tick);
@@ -123,19 +124,22 @@ static struct sley__inject *longest(struct worker *w)
  * The ring is empty. What was injected has waited longest, and comes before the backlog three times of four: so that of many ready
  * tasks, wherever they stand, none waits for more than two rounds of all.
  */
-static struct sley_task *refill(struct worker *w)
+static SLEY_NOINLINE struct sley_task *refill(struct worker *w)
 {
     struct sley__inject *const far = &w->pool->inject, *const near = longest(w);
     const bool near_first = ++w->round % 4 == 0;
+    tell(w);
     struct sley_task *t = take_share(w, near_first ? near : far);
-    return t ? t : take_share(w, near_first ? far : near);
+    t = t ? t : take_share(w, near_first ? far : near);
+    w->round_left = sley__steal_ring_count(&w->ring);
+    return t ? t : sley__inject_take(&w->pinned, 1);
 }
 
 /**
  * All that was in the ring has had its turn. When there are more ready tasks than it holds, those now go behind the others, which
  * wait in the backlog or were injected. The backlog is the worker's own, so that its tasks stay where they are in the cache.
  */
-static void next_round(struct worker *w)
+static SLEY_NOINLINE void next_round(struct worker *w)
 {
     struct sley_task *first, *last;
     const bool others = !sley__inject_empty(longest(w)) || !sley__inject_empty(&w->pool->inject);
@@ -146,22 +150,32 @@ static void next_round(struct worker *w)
     w->round_left = sley__steal_ring_count(&w->ring);
 }
 
+/** Once in an interval. */
+static SLEY_NOINLINE struct sley_task *take_injected(struct worker *w)
+{
+    struct sley_task *t = take(w, &w->pool->inject, 1);
+    w->inject_left = w->inject_interval;
+    tell(w);
+    return t;
+}
+
 struct sley_task *sley__worker_next(struct worker *w)
 {
     struct sley_task *t;
     if (++w->tick % RESUMES_PER_CLOCK == 0) {
         tune(w);
     }
-    if (w->tick % w->inject_interval == 0 && (t = take(w, &w->pool->inject, 1)) != NULL) {
-        tell(w);
+    if (SLEY_UNLIKELY(w->inject_left-- == 0) && (t = take_injected(w)) != NULL) {
         return t;
     }
-    if (w->tick % 2 == 0 && !sley__inject_empty(&w->pinned)) { /* in turn with the others */
+    if (SLEY_UNLIKELY(!sley__inject_empty(&w->pinned)) && w->tick % 2 == 0) { /* in turn with the others */
         tell(w);
         return sley__inject_take(&w->pinned, 1);
     }
     if ((t = sley__lifo_take(&w->lifo)) != NULL) {
-        tell(w);
+        if (SLEY_UNLIKELY(w->untold)) {
+            tell(w);
+        }
         if (w->lifo_run++ < LIFO_RUN_MAX) {
             return t;
         }
@@ -172,13 +186,12 @@ struct sley_task *sley__worker_next(struct worker *w)
         next_round(w);
     }
     w->round_left -= w->round_left > 0;
-    if ((t = sley__steal_ring_pop(&w->ring)) == NULL) {
-        tell(w);
-        t = refill(w);
-        w->round_left = sley__steal_ring_count(&w->ring);
+    t = sley__steal_ring_pop(&w->ring);
+    if (SLEY_UNLIKELY(!t)) {
+        return refill(w);
     }
     w->untold = false;
-    return t ? t : sley__inject_take(&w->pinned, 1);
+    return t;
 }
 
 enum work sley__worker_left(const struct worker *w)

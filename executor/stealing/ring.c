@@ -1,90 +1,34 @@
 /* The ring: see ring.h for its shape and who does what. */
 #include "ring.h"
 
-static uint64_t pack(uint32_t stolen, uint32_t taken)
-{
-    return (uint64_t)stolen << 32 | taken;
-}
-
-static uint32_t stolen_of(uint64_t head)
-{
-    return (uint32_t)(head >> 32);
-}
-
-static uint32_t taken_of(uint64_t head)
-{
-    return (uint32_t)head;
-}
-
 void sley__steal_ring_init(struct sley__steal_ring *q, SLEY_ATOMIC(struct sley_task *) *slots, uint32_t capacity)
 {
     *q = (struct sley__steal_ring){.capacity = capacity, .slots = slots};
-}
-
-static SLEY_ATOMIC(struct sley_task *) *slot_of(const struct sley__steal_ring *q, uint32_t at)
-{
-    return &q->slots[at & (q->capacity - 1)];
-}
-
-bool sley__steal_ring_push_back(struct sley__steal_ring *q, struct sley_task *t)
-{
-    /* relaxed: only this thread writes it */
-    const uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
-    /* acquire: a thief that has said it is done has copied the slots that are written now; pairs with done in steal */
-    const uint32_t stolen = stolen_of(atomic_load_explicit(&q->head, memory_order_acquire));
-    if (tail - stolen >= q->capacity) {
-        return false;
-    }
-    /* relaxed: published by tail */
-    atomic_store_explicit(slot_of(q, tail), t, memory_order_relaxed);
-    /* release: publishes the slot to thieves, which acquire in claim */
-    atomic_store_explicit(&q->tail, tail + 1, memory_order_release);
-    return true;
-}
-
-struct sley_task *sley__steal_ring_pop(struct sley__steal_ring *q)
-{
-    /* relaxed: only this thread writes it */
-    const uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
-    /* relaxed: the slots are this thread's own writing; the CAS orders against thieves */
-    uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
-    for (;;) {
-        const uint32_t taken = taken_of(head);
-        if (taken == tail) {
-            return NULL;
-        }
-        const uint64_t next = stolen_of(head) == taken ? pack(taken + 1, taken + 1) : pack(stolen_of(head), taken + 1);
-        /* relaxed: the slot was read or written by this thread alone; only who gets it is decided here */
-        if (atomic_compare_exchange_weak_explicit(&q->head, &head, next, memory_order_relaxed, memory_order_relaxed)) {
-            /* relaxed: this thread has written it */
-            return atomic_load_explicit(slot_of(q, taken), memory_order_relaxed);
-        }
-    }
 }
 
 uint32_t sley__steal_ring_chain(struct sley__steal_ring *q, uint32_t n, struct sley_task **ret_first, struct sley_task **ret_last)
 {
     /* relaxed: as in pop */
     uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
-    const uint32_t taken = taken_of(head);
+    const uint32_t taken = sley__ring_taken(head);
     /* relaxed: only this thread writes it */
     const uint32_t count = atomic_load_explicit(&q->tail, memory_order_relaxed) - taken;
     n = n < count ? n : count;
     if (n == 0) {
         return 0;
     }
-    if (stolen_of(head) != taken ||
+    if (sley__ring_stolen(head) != taken ||
         /* relaxed: as in pop. A thief that comes now makes it fail, and makes room */
-        !atomic_compare_exchange_strong_explicit(&q->head, &head, pack(taken + n, taken + n), memory_order_relaxed,
+        !atomic_compare_exchange_strong_explicit(&q->head, &head, sley__ring_pack(taken + n, taken + n), memory_order_relaxed,
                                                  memory_order_relaxed)) {
         return 0;
     }
     /* relaxed: this thread has written them */
-    struct sley_task *t = atomic_load_explicit(slot_of(q, taken), memory_order_relaxed);
+    struct sley_task *t = atomic_load_explicit(sley__ring_slot(q, taken), memory_order_relaxed);
     *ret_first = t;
     for (uint32_t i = 1; i < n; i++) {
         /* relaxed: as above */
-        struct sley_task *next = atomic_load_explicit(slot_of(q, taken + i), memory_order_relaxed);
+        struct sley_task *next = atomic_load_explicit(sley__ring_slot(q, taken + i), memory_order_relaxed);
         t->link.next = next;
         t = next;
     }
@@ -98,16 +42,16 @@ static uint32_t claim(struct sley__steal_ring *q, uint32_t *ret_first)
     /* acquire: pairs with what the owner and thieves before have done to head */
     uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
     for (;;) {
-        const uint32_t taken = taken_of(head);
+        const uint32_t taken = sley__ring_taken(head);
         /* acquire: observes the slots up to it; pairs with push */
         const uint32_t count = atomic_load_explicit(&q->tail, memory_order_acquire) - taken;
         const uint32_t n = count - count / 2;
         /* a head that was read long before this tail gives nonsense, and a CAS that fails */
-        if (stolen_of(head) != taken || n == 0) {
+        if (sley__ring_stolen(head) != taken || n == 0) {
             return 0;
         }
         /* acq_rel: nobody overwrites the slots until done; observes who claimed before */
-        if (n <= q->capacity && atomic_compare_exchange_strong_explicit(&q->head, &head, pack(taken, taken + n),
+        if (n <= q->capacity && atomic_compare_exchange_strong_explicit(&q->head, &head, sley__ring_pack(taken, taken + n),
                                                                         memory_order_acq_rel, memory_order_acquire)) {
             *ret_first = taken;
             return n;
@@ -124,7 +68,7 @@ struct sley_task *sley__steal_ring_steal(struct sley__steal_ring *from, struct s
     /* relaxed: this thread's own */
     const uint32_t tail = atomic_load_explicit(&to->tail, memory_order_relaxed);
     /* acquire: as in push: who has stolen from here before is done with the slots */
-    const uint32_t stolen = stolen_of(atomic_load_explicit(&to->head, memory_order_acquire));
+    const uint32_t stolen = sley__ring_stolen(atomic_load_explicit(&to->head, memory_order_acquire));
     uint32_t first;
     if (tail - stolen > to->capacity / 2) {
         return NULL; /* somebody steals from us just now, so that we have work, or room soon */
@@ -135,16 +79,16 @@ struct sley_task *sley__steal_ring_steal(struct sley__steal_ring *from, struct s
     }
     for (uint32_t i = 0; i < n - 1; i++) {
         /* relaxed: claimed; published by tail below */
-        struct sley_task *t = atomic_load_explicit(slot_of(from, first + i), memory_order_relaxed);
+        struct sley_task *t = atomic_load_explicit(sley__ring_slot(from, first + i), memory_order_relaxed);
         /* relaxed: as above */
-        atomic_store_explicit(slot_of(to, tail + i), t, memory_order_relaxed);
+        atomic_store_explicit(sley__ring_slot(to, tail + i), t, memory_order_relaxed);
     }
     /* relaxed: claimed */
-    struct sley_task *mine = atomic_load_explicit(slot_of(from, first + n - 1), memory_order_relaxed);
+    struct sley_task *mine = atomic_load_explicit(sley__ring_slot(from, first + n - 1), memory_order_relaxed);
     /* relaxed: the CAS looks again */
     uint64_t head = atomic_load_explicit(&from->head, memory_order_relaxed);
     /* release: the slots have been read; the owner's push acquires. The owner may have popped meanwhile */
-    while (!atomic_compare_exchange_weak_explicit(&from->head, &head, pack(taken_of(head), taken_of(head)),
+    while (!atomic_compare_exchange_weak_explicit(&from->head, &head, sley__ring_pack(sley__ring_taken(head), sley__ring_taken(head)),
                                                   memory_order_release, memory_order_relaxed)) {
     }
     if (n > 1) {
@@ -152,13 +96,4 @@ struct sley_task *sley__steal_ring_steal(struct sley__steal_ring *from, struct s
         atomic_store_explicit(&to->tail, tail + n - 1, memory_order_release);
     }
     return mine;
-}
-
-uint32_t sley__steal_ring_count(const struct sley__steal_ring *q)
-{
-    /* acquire: so that head is not older than it must be */
-    const uint32_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
-    /* relaxed: about */
-    const uint32_t n = tail - taken_of(atomic_load_explicit(&q->head, memory_order_relaxed));
-    return n <= q->capacity ? n : 0;
 }

@@ -27,11 +27,66 @@ struct sley__steal_ring {
     SLEY_ATOMIC(struct sley_task *) *slots;                  /* borrowed */
 };
 
+SLEY_INLINE uint64_t sley__ring_pack(uint32_t stolen, uint32_t taken)
+{
+    return (uint64_t)stolen << 32 | taken;
+}
+
+SLEY_INLINE uint32_t sley__ring_stolen(uint64_t head)
+{
+    return (uint32_t)(head >> 32);
+}
+
+SLEY_INLINE uint32_t sley__ring_taken(uint64_t head)
+{
+    return (uint32_t)head;
+}
+
+SLEY_INLINE SLEY_ATOMIC(struct sley_task *) *sley__ring_slot(const struct sley__steal_ring *q, uint32_t at)
+{
+    return &q->slots[at & (q->capacity - 1)];
+}
+
 void sley__steal_ring_init(struct sley__steal_ring *q, SLEY_ATOMIC(struct sley_task *) *slots, uint32_t capacity);
 /** false: full. Thread: owner. */
-bool sley__steal_ring_push_back(struct sley__steal_ring *q, struct sley_task *t);
+SLEY_INLINE bool sley__steal_ring_push_back(struct sley__steal_ring *q, struct sley_task *t)
+{
+    /* relaxed: only this thread writes it */
+    const uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    /* acquire: a thief that has said it is done has copied the slots that are written now; pairs with done in steal */
+    const uint32_t stolen = sley__ring_stolen(atomic_load_explicit(&q->head, memory_order_acquire));
+    if (tail - stolen >= q->capacity) {
+        return false;
+    }
+    /* relaxed: published by tail */
+    atomic_store_explicit(sley__ring_slot(q, tail), t, memory_order_relaxed);
+    /* release: publishes the slot to thieves, which acquire in claim */
+    atomic_store_explicit(&q->tail, tail + 1, memory_order_release);
+    return true;
+}
+
 /** The oldest, or NULL. Thread: owner. */
-struct sley_task *sley__steal_ring_pop(struct sley__steal_ring *q);
+SLEY_INLINE struct sley_task *sley__steal_ring_pop(struct sley__steal_ring *q)
+{
+    /* relaxed: only this thread writes it */
+    const uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    /* relaxed: the slots are this thread's own writing; the CAS orders against thieves */
+    uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+    for (;;) {
+        const uint32_t taken = sley__ring_taken(head);
+        if (taken == tail) {
+            return NULL;
+        }
+        const uint32_t stolen = sley__ring_stolen(head);
+        const uint64_t next = sley__ring_pack(stolen == taken ? taken + 1 : stolen, taken + 1);
+        /* relaxed: the slot was read or written by this thread alone; only who gets it is decided here */
+        if (atomic_compare_exchange_weak_explicit(&q->head, &head, next, memory_order_relaxed, memory_order_relaxed)) {
+            /* relaxed: this thread has written it */
+            return atomic_load_explicit(sley__ring_slot(q, taken), memory_order_relaxed);
+        }
+    }
+}
+
 /**
  * Makes room: takes the oldest @p n out, or fewer, as a chain through the tasks' links. Returns how many; 0: there is none, or a thief
  * is at it, and room will be soon. Thread: owner.
@@ -43,6 +98,13 @@ uint32_t sley__steal_ring_chain(struct sley__steal_ring *q, uint32_t n, struct s
  */
 struct sley_task *sley__steal_ring_steal(struct sley__steal_ring *from, struct sley__steal_ring *to);
 /** How many are in it, about. Thread: any. */
-uint32_t sley__steal_ring_count(const struct sley__steal_ring *q);
+SLEY_INLINE uint32_t sley__steal_ring_count(const struct sley__steal_ring *q)
+{
+    /* acquire: so that head is not older than it must be */
+    const uint32_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+    /* relaxed: about */
+    const uint32_t n = tail - sley__ring_taken(atomic_load_explicit(&q->head, memory_order_relaxed));
+    return n <= q->capacity ? n : 0;
+}
 
 #endif

@@ -162,7 +162,9 @@ static void work(struct worker *w)
             return;
         }
     }
-    sley__idle_found(w);
+    if (SLEY_UNLIKELY(w->searching | w->guards)) {
+        sley__idle_found(w);
+    }
     if (sley_sched_resume(&w->sched, t)) {
         if (SLEY_UNLIKELY(sley_task_pinned(t))) {
             sley__worker_push_pinned(t);
@@ -171,7 +173,7 @@ static void work(struct worker *w)
             w->untold = true; /* as long as nothing else is run first it is next, or in a ring over which nobody went to sleep */
         }
     }
-    if (w->tick % LOOK_INTERVAL == 0) {
+    if (SLEY_UNLIKELY(w->tick % LOOK_INTERVAL == 0)) {
         look_inside(w);
         sley__worker_look_outside(w);
     }

@@ -24,6 +24,7 @@ struct worker {
     uint32_t index;
     uint32_t tick;            /* resumes */
     uint32_t inject_interval; /* resumes between two looks at the injection queue */
+    uint32_t inject_left;     /* until the next one */
     uint32_t round;           /* counts */
     uint32_t round_left;      /* resumes out of the ring until all that was in it has had its turn */
     uint32_t lifo_run;        /* resumes in a row out of the LIFO slot */
@@ -102,7 +103,7 @@ void sley__idle_init(struct sley_stealing_pool *p);
 void sley__idle_notify(struct sley_stealing_pool *p, enum work work); /* so much was pushed */
 void sley__idle_tell(struct sley_stealing_pool *p);                   /* there may be more than was told of */
 bool sley__idle_search(struct worker *w);        /* may it search? */
-void sley__idle_found(struct worker *w);         /* it has work again */
+void sley__idle_found(struct worker *w);         /* it searches or guards, and has work again */
 void sley__idle_park(struct worker *w);          /* it has none: sleeps until something may be there */
 
 /* worker.c: the thread */

@@ -20,12 +20,8 @@ struct sley_group {
     SLEY_ATOMIC(const struct sley_task *) watched; /* a task with a handle, whose end the scheds' `ended` is told; NULL: none */
 };
 
-/**
- * A lock for sections of some ten nanoseconds that call nobody: a word, 0 when free. Spins, and yields the processor after a
- * while. Thread: any, not signal. Cost: one locked instruction.
- */
-SLEY_API void sley_spin_lock(SLEY_ATOMIC(uint32_t) *lock);
-SLEY_API void sley_spin_unlock(SLEY_ATOMIC(uint32_t) *lock);
+/** The rest of sley_spin_lock, when somebody holds it: spins, and yields the processor after a while. */
+SLEY_API void sley_spin_wait(SLEY_ATOMIC(uint32_t) *lock);
 
 /**
  * A full barrier on every running thread of the process: what plain stores and loads of theirs that stand in order in the compiled code
@@ -75,6 +71,24 @@ SLEY_API void sley_group_close(struct sley_group *g);
 SLEY_API bool sley_group_fini(struct sley_group *g);
 
 #ifndef __cplusplus
+
+/**
+ * A lock for sections of some ten nanoseconds that call nobody: a word, 0 when free. Thread: any, not signal. Cost: one locked
+ * instruction.
+ */
+SLEY_INLINE void sley_spin_lock(SLEY_ATOMIC(uint32_t) *lock)
+{
+    /* acquire: observes the last holder's work; pairs with sley_spin_unlock */
+    if (SLEY_UNLIKELY(atomic_exchange_explicit(lock, 1, memory_order_acquire) != 0)) {
+        sley_spin_wait(lock);
+    }
+}
+
+SLEY_INLINE void sley_spin_unlock(SLEY_ATOMIC(uint32_t) *lock)
+{
+    /* release: publishes what was done inside to the next holder; the last access */
+    atomic_store_explicit(lock, 0, memory_order_release);
+}
 
 /** Is it for its own sched alone? Thread: whoever queues it. */
 SLEY_INLINE bool sley_task_pinned(const struct sley_task *t)
