@@ -65,8 +65,8 @@ static void end_shutdowns(struct sley_tcp *t);
 
 static SLEY_NOINLINE int32_t end_write_slow(struct sley_tcp *t, int32_t result)
 {
-    if (result == -EXDEV) {
-        return result; /* refused: none of this is ours to touch */
+    if (sley_fd_away(&t->fd)) {
+        return result; /* it did not get home: none of this is ours to touch */
     }
     note_error(t, result);
     if (!(fd_state(&t->fd) & SLEY_FD_WRITING)) { /* else this one was refused, and the one in flight is yet to end */
@@ -81,7 +81,7 @@ static int32_t end_write(struct sley_io_op *op, int32_t result)
     if (op->ret_done) {
         *op->ret_done = op->done_bytes;
     }
-    return SLEY_LIKELY(result >= 0 && !t->shutdowns) ? result : end_write_slow(t, result);
+    return SLEY_LIKELY(result >= 0) && SLEY_LIKELY(!t->shutdowns) ? result : end_write_slow(t, result);
 }
 
 /* ---- reading and writing ---------------------------------------------------------------------------------------------- */
@@ -89,6 +89,32 @@ static int32_t end_write(struct sley_io_op *op, int32_t result)
 static const struct sley_wait_ops here_ops = {.version = SLEY_WAIT_VERSION, .name = "tcp"};
 
 /** Nothing to move, or much; a plain thread, which waits here; the first op on a descriptor, a read of what is there already. */
+static void move_nothing(struct sley_io_op *op)
+{
+    struct sley_tcp *t = tcp_of_op(op);
+    if (sley_wait_begin(&op->wait, &here_ops)) {
+        struct sley_reactor *r = sley_fd_enter(&t->fd);
+        const int32_t if_open = op->code == SLEY_IO_RECV ? 0 : t->ended ? -EPIPE : t->error;
+        sley_wait_finish(&op->wait, t->fd.number < 0 ? -EBADF : if_open);
+        sley_reactor_leave(r);
+    }
+}
+
+/** As sley_io_call_home, for an op that has not begun, and uses nothing but its node. Returns false: the descriptor is not away. */
+static bool go_home(struct sley_io_op *op, struct sley_tcp *t, void (*start)(struct sley_io_op *inner))
+{
+    if (!sley_fd_away(&t->fd)) {
+        return false;
+    }
+    if (sley_wait_begin(&op->wait, &here_ops)) {
+        const int rc = sley_io_call_home(op, &t->fd, op, start);
+        if (rc < 0) {
+            sley_wait_finish(&op->wait, rc);
+        }
+    }
+    return true;
+}
+
 static SLEY_NOINLINE void start(struct sley_io_op *op, void *buf, size_t len)
 {
     op->buf = buf;
@@ -97,12 +123,8 @@ static SLEY_NOINLINE void start(struct sley_io_op *op, void *buf, size_t len)
         if (op->flags & SLEY_IO_ALL && op->ret_done) {
             *op->ret_done = 0;
         }
-        if (sley_wait_begin(&op->wait, &here_ops)) {
-            struct sley_tcp *t = tcp_of_op(op);
-            struct sley_reactor *r = sley_fd_enter(&t->fd);
-            const int32_t if_open = op->code == SLEY_IO_RECV ? 0 : t->ended ? -EPIPE : t->error;
-            sley_wait_finish(&op->wait, t->fd.number < 0 ? -EBADF : if_open);
-            sley_reactor_leave(r);
+        if (!go_home(op, tcp_of_op(op), move_nothing)) {
+            move_nothing(op);
         }
     } else if (op->kind == 0) {
         sley_io_submit(op);
@@ -172,14 +194,25 @@ static int32_t state_error(const struct sley_tcp *t)
     return t->fd.number < 0 || (fd_state(&t->fd) & SLEY_FD_CLOSING) ? -EBADF : t->error;
 }
 
+static void flush_here(struct sley_io_op *op);
+static void shutdown_here(struct sley_io_op *op);
+
 static void tcp_flush_start(struct sley_io_op *op, struct sley_stream *s)
 {
+    if (go_home(op, tcp_of(s), flush_here)) {
+        return;
+    }
     if (sley_wait_begin(&op->wait, &here_ops)) {
         struct sley_tcp *t = tcp_of(s);
         struct sley_reactor *r = sley_fd_enter(&t->fd);
         sley_wait_finish(&op->wait, state_error(t));
         sley_reactor_leave(r);
     }
+}
+
+static void flush_here(struct sley_io_op *op)
+{
+    tcp_flush_start(op, &tcp_of_op(op)->stream);
 }
 
 static int32_t shutdown_now(struct sley_tcp *t)
@@ -236,14 +269,14 @@ static const struct sley_wait_ops shutdown_ops = {
 static void tcp_shutdown_start(struct sley_io_op *op, struct sley_stream *s)
 {
     struct sley_tcp *t = tcp_of(s);
-    if (!sley_wait_begin(&op->wait, &shutdown_ops)) {
+    if (go_home(op, t, shutdown_here) || !sley_wait_begin(&op->wait, &shutdown_ops)) {
         return;
     }
     struct sley_reactor *r = sley_fd_enter(&t->fd);
     if (!(fd_state(&t->fd) & SLEY_FD_WRITING)) {
         sley_wait_finish(&op->wait, shutdown_now(t));
     } else if (!r && !sley__fd_here(&t->fd)) {
-        sley_wait_finish(&op->wait, sley__fd_home(&t->fd) ? -EXDEV : -EBUSY);
+        sley_wait_finish(&op->wait, -EBUSY); /* plain threads are at it */
     } else {
         sley_io_mark(op, r);
         op->fd = &t->fd;
@@ -254,14 +287,35 @@ static void tcp_shutdown_start(struct sley_io_op *op, struct sley_stream *s)
     sley_reactor_leave(r);
 }
 
+static void shutdown_here(struct sley_io_op *op)
+{
+    tcp_shutdown_start(op, &tcp_of_op(op)->stream);
+}
+
 static void tcp_close_start(struct sley_io_op *op, struct sley_stream *s)
 {
     sley_fd_close_start(op, &tcp_of(s)->fd);
 }
 
+static void abort_here(struct sley_io_op *op)
+{
+    struct sley_stream *s = &tcp_of_op(op)->stream;
+    s->ops->abort(s);
+}
+
+/** Something is in flight elsewhere: there it is ended. With nothing in flight nobody would keep the memory until then: not there. */
+static bool abort_at_home(struct sley_tcp *t)
+{
+    struct sley_io_op like = {.fd = &t->fd};
+    return sley_fd_away(&t->fd) && (fd_state(&t->fd) & SLEY_FD_HOLD_MASK) && sley_io_call_home(NULL, &t->fd, &like, abort_here) == 0;
+}
+
 static void tcp_abort(struct sley_stream *s)
 {
     struct sley_tcp *t = tcp_of(s);
+    if (abort_at_home(t)) {
+        return;
+    }
     struct sley_reactor *r = sley_fd_enter(&t->fd);
     if (t->fd.number >= 0 && !(fd_state(&t->fd) & SLEY_FD_CLOSING)) {
         (void)sley_tcp_set_reset_on_close(t, true);
@@ -283,6 +337,16 @@ static const struct sley_stream_ops tcp_ops = {
     .abort = tcp_abort,
     .write_now = tcp_write_now,
 };
+
+int sley_tcp_move(struct sley_tcp *conn)
+{
+    return sley_fd_move(&conn->fd);
+}
+
+void sley_tcp_move_start(struct sley_io_op *op, struct sley_tcp *conn)
+{
+    sley_fd_move_start(op, &conn->fd);
+}
 
 void sley__tcp_init(struct sley_tcp *t, int number)
 {

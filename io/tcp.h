@@ -2,6 +2,7 @@
 #ifndef SLEY_IO_TCP_H
 #define SLEY_IO_TCP_H
 
+#include <sley/remote_impl.h>
 #include <sley/stream_impl.h>
 #include <sley/tcp.h>
 

@@ -254,13 +254,7 @@ static const struct sley_wait_ops accept_ops = {
     .cancel = accept_cancel,
 };
 
-/** Is the listener, whose lock is @p home (NULL: none), at home elsewhere? Its queue is then not ours to touch. */
-static bool elsewhere(const struct sley_tcp_listener *l, const struct sley_reactor *home)
-{
-    return !home && sley__fd_home(&l->fd) && !sley__fd_here(&l->fd);
-}
-
-static int may_accept(const struct sley_tcp_listener *l, const struct sley_reactor *home, const struct sley_tcp *ret_conn)
+static int may_accept(const struct sley_tcp_listener *l, const struct sley_tcp *ret_conn)
 {
     if (!ret_conn) {
         return -EINVAL;
@@ -268,10 +262,13 @@ static int may_accept(const struct sley_tcp_listener *l, const struct sley_react
     if (!l->open || l->closing || l->fd.number < 0) {
         return -EBADF;
     }
-    if (elsewhere(l, home)) {
-        return -EXDEV;
-    }
     return sley_sched_current() ? 0 : -ENOTSUP;
+}
+
+/** At the listener's home. */
+static void accept_here(struct sley_io_op *op)
+{
+    sley_tcp_accept_start(op, op->buf, op->object);
 }
 
 void sley_tcp_accept_start(struct sley_io_op *op, struct sley_tcp_listener *l, struct sley_tcp *ret_conn)
@@ -279,8 +276,17 @@ void sley_tcp_accept_start(struct sley_io_op *op, struct sley_tcp_listener *l, s
     if (!sley_wait_begin(&op->wait, &accept_ops)) {
         return;
     }
+    if (sley_fd_away(&l->fd)) {
+        op->buf = l;
+        op->object = ret_conn;
+        const int away = sley_io_call_home(op, &l->fd, op, accept_here);
+        if (away < 0) {
+            sley_wait_finish(&op->wait, away);
+        }
+        return;
+    }
     const struct visit v = step_in(l);
-    const int rc = may_accept(l, v.home, ret_conn);
+    const int rc = may_accept(l, ret_conn);
     if (rc < 0) {
         sley_wait_finish(&op->wait, rc);
     } else {
@@ -357,14 +363,36 @@ static void close_here(struct sley_io_op *op, struct sley_tcp_listener *l)
     }
 }
 
+/** At the listener's home. */
+static void listener_close_here(struct sley_io_op *op)
+{
+    sley_tcp_listener_close_start(op, op->buf);
+}
+
+/** Returns false: its home has gone, or stands still, with nothing in flight. */
+static bool close_at_home(struct sley_io_op *op, struct sley_tcp_listener *l)
+{
+    op->buf = l;
+    op->object = NULL;
+    const int rc = sley_fd_rests(&l->fd) ? -ENODEV : sley_io_call_home(op, &l->fd, op, listener_close_here);
+    if (rc == -ENOMEM) {
+        sley_wait_finish(&op->wait, rc);
+    }
+    return rc == 0 || rc == -ENOMEM;
+}
+
 void sley_tcp_listener_close_start(struct sley_io_op *op, struct sley_tcp_listener *l)
 {
     sley_wait_begin_always(&op->wait, &close_ops);
+    if (l && sley_fd_away(&l->fd) && close_at_home(op, l)) {
+        return;
+    }
     struct sley_reactor *r = l && l->open ? sley_fd_enter(&l->fd) : NULL;
     if (!l || !l->open || l->closing) {
         sley_wait_finish(&op->wait, 0);
-    } else if (elsewhere(l, r)) {
-        sley_fd_close_start(op, &l->fd); /* what is in flight elsewhere is its -EXDEV */
+    } else if (sley_fd_away(&l->fd)) {
+        drop_spare(l); /* nobody waits at it, and nobody will */
+        sley_fd_close_start(op, &l->fd);
     } else {
         close_here(op, l);
     }

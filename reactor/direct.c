@@ -21,7 +21,7 @@ int sley_fd_borrow(const struct sley_fd *fd)
         return fd->number < 0 ? -EBADF : fd->number;
     }
     if (!s || s->reactor != home) {
-        return sley__home_error(home);
+        return sley__home_orphaned(home) ? -EOWNERDEAD : -EXDEV;
     }
     return home->ops->lend_number ? home->ops->lend_number(home, fd) : -ENOTSUP;
 }

@@ -157,6 +157,7 @@ static int admit(struct sley_reactor *r, struct sley_fd *fd, uint32_t busy)
         if (r->shared) {
             sley__fd_set(fd, sley__fd_state(fd) | SLEY_FD_KNOWN | SLEY_FD_FAR);
         }
+        sley__home_known(r, r->shared ? sley__self->group->scheds[r->index] : r->sched);
     }
     return rc;
 }
@@ -221,9 +222,13 @@ void sley__file_submit(struct sley_io_op *io)
         return;
     }
     struct sley_sched *s = sley__self;
+    if (io->fd && sley_fd_away(io->fd)) {
+        sley__remote_submit(io, sley__fd_home(io->fd));
+        return;
+    }
     struct sley_reactor *r = enter_home(s, op);
     if (!r) {
-        sley_file_finish(op, s && s->reactor ? -EXDEV : -ENOTSUP);
+        sley_file_finish(op, -ENOTSUP);
         return;
     }
     if (s->group) {
@@ -318,6 +323,9 @@ int32_t sley__file_run_thread(struct sley_io_op *io)
 {
     struct sley_file_op *op = sley_file_of(io);
     struct sley_fd *fd = io->fd, *to = sley__file_to(op);
+    if (fd && sley__fd_home(fd)) {
+        return sley__remote_run(io, sley__fd_home(fd));
+    }
     io->done_bytes = 0;
     int32_t result = sley__file_check(op);
     if (result == 0 && !fd && !is_path(op)) {

@@ -83,6 +83,9 @@ void sley_reactor_orphan(struct sley_reactor *r)
     atomic_store_explicit(&r->holder, NULL, memory_order_relaxed);
     r->depth = 0;
     r->ended = NULL;
+    r->leave = NULL;
+    r->listed = false;
+    sley__homes_forget();
     r->orphan = orphans;
     orphans = r;
 }

@@ -76,6 +76,9 @@ static void submit_close(struct sley_io_op *op)
     }
     const uint32_t state = sley__fd_state(fd);
     struct sley_reactor *home = sley__fd_home(fd);
+    if (sley_fd_away(fd) && sley__remote_close(op, home)) {
+        return;
+    }
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         sley_io_finish(op, 0);
     } else if (s && s->reactor && home == s->reactor) {
@@ -103,10 +106,7 @@ static int admit(struct sley_io_op *op, struct sley_reactor *r)
     }
     const struct sley_reactor *home = sley__fd_home(fd);
     if (!r) {
-        return sley__home_orphaned(home) ? -EOWNERDEAD : -ENOTSUP;
-    }
-    if (home && home != r) {
-        return sley__home_error(home);
+        return -ENOTSUP;
     }
     if ((state & sley__io_busy(op)) || (state & SLEY_FD_HOLD_MASK) == SLEY_FD_HOLD_MASK) {
         return -EBUSY;
@@ -114,6 +114,7 @@ static int admit(struct sley_io_op *op, struct sley_reactor *r)
     const int rc = !home && r->ops->adopt ? r->ops->adopt(r, fd) : 0;
     if (rc == 0) {
         set_home(fd, r);
+        sley__home_known(r, r->sched);
     }
     return rc;
 }
@@ -128,6 +129,10 @@ static SLEY_NOINLINE void submit_slowly(struct sley_io_op *op)
     }
     struct sley_reactor *r = s ? s->reactor : NULL;
     op->stage = 0;
+    if (SLEY_UNLIKELY(sley_fd_away(op->fd))) {
+        sley__remote_submit(op, sley__fd_home(op->fd));
+        return;
+    }
     const int rc = admit(op, r);
     if (rc < 0) {
         sley_io_finish(op, rc);

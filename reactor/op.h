@@ -2,7 +2,7 @@
 #ifndef SLEY_REACTOR_OP_H
 #define SLEY_REACTOR_OP_H
 
-#include <sley/reactor_impl.h>
+#include <sley/remote_impl.h>
 
 /** Closes a descriptor on which nothing is in flight, without its home. */
 void sley__fd_close_idle(struct sley_fd *fd);
@@ -16,13 +16,29 @@ int sley__io_run_thread(struct sley_io_op *op);
 /** Waits until @p number is ready for @p events. Returns: 0: look again; -ECANCELED: a deadline of the thread has passed. */
 int sley__thread_wait_ready(int number, short events);
 
+/* remote.c: to and from homes elsewhere */
+/** From now on @p r, at its first adoption, can be reached from elsewhere by posts to @p worker; until sley_reactor_end. */
+void sley__home_begin(struct sley_reactor *r, struct sley_sched *worker);
+void sley__home_end(struct sley_reactor *r);
+SLEY_INLINE void sley__home_known(struct sley_reactor *r, struct sley_sched *worker)
+{
+    if (SLEY_UNLIKELY(!r->listed) && worker) {
+        sley__home_begin(r, worker);
+    }
+}
+/** Is @p home, which is only compared, not to be reached any more? Not so of one that was inherited by fork: that one is the parent's. */
+bool sley__home_gone(const struct sley_reactor *home);
+/** In the child of a fork, where none is left. */
+void sley__homes_forget(void);
+/** An op that has begun; @p home is only compared, and may be gone. */
+void sley__remote_submit(struct sley_io_op *op, struct sley_reactor *home);
+/** The same on a plain thread, waiting. The op has not begun. */
+int32_t sley__remote_run(struct sley_io_op *op, struct sley_reactor *home);
+/** The same for a CLOSE; false: it is to be closed here, for nothing of it is in flight, and @p home stands still or is gone. */
+bool sley__remote_close(struct sley_io_op *op, struct sley_reactor *home);
+
 /* fork.c */
 /** Is @p home, which is only compared and may be gone, inherited by fork? */
 bool sley__home_orphaned(const struct sley_reactor *home);
-/** Why nothing can be done here on a descriptor whose home is elsewhere. */
-SLEY_INLINE int sley__home_error(const struct sley_reactor *home)
-{
-    return sley__home_orphaned(home) ? -EOWNERDEAD : -EXDEV;
-}
 
 #endif

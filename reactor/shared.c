@@ -1,7 +1,7 @@
 /* A reactor that several workers share: its lock, what has ended under it, and the way in of an op that any of them starts.
  *
- * A descriptor's home is claimed by one CAS on fd->home, which never changes afterwards; all else about it, adoption included,
- * comes under the home's lock. A home is dereferenced only when it is the reactor of a worker of the group: others may be gone. */
+ * A descriptor's home is claimed by one CAS on fd->home, and given up (sley_fd_move) under the home's lock; all else about it, adoption
+ * included, comes under that lock, too. A home is dereferenced only when it is the reactor of a worker of the group: others may be gone. */
 #include "file.h"
 #include "op.h"
 
@@ -67,22 +67,35 @@ void sley__reactor_tell(struct sley_reactor *r, struct sley_io_op *op, int32_t r
 
 /* ---- homes ------------------------------------------------------------------------------------------------------- */
 
-struct sley_reactor *sley__fd_enter(struct sley_sched *s, struct sley_fd *fd)
+/** Takes the lock of @p r if it is one of the group's. */
+static bool enter_one(const struct sley_group *g, struct sley_reactor *r)
 {
-    struct sley_reactor *r = sley__fd_home(fd), *own = s->reactor;
-    if (!r && own) {
-        /* relaxed: it only says whose lock is to be taken */
-        r = atomic_compare_exchange_strong_explicit(&fd->home, &r, own, memory_order_relaxed, memory_order_relaxed) ? own : r;
-    }
-    const struct sley_group *g = s->group;
-    for (uint32_t i = 0; r && i < g->count; i++) {
+    for (uint32_t i = 0; i < g->count; i++) {
         if (g->scheds[i]->reactor == r) {
             sley__reactor_enter(r);
             r->index = i;
-            return r;
+            return true;
         }
     }
-    return NULL;
+    return false;
+}
+
+struct sley_reactor *sley__fd_enter(struct sley_sched *s, struct sley_fd *fd)
+{
+    for (;;) {
+        struct sley_reactor *r = sley__fd_home(fd), *own = s->reactor;
+        if (!r && own) {
+            /* relaxed: it only says whose lock is to be taken */
+            r = atomic_compare_exchange_strong_explicit(&fd->home, &r, own, memory_order_relaxed, memory_order_relaxed) ? own : r;
+        }
+        if (!r || !enter_one(s->group, r)) {
+            return NULL;
+        }
+        if (SLEY_LIKELY(sley__fd_home(fd) == r)) {
+            return r;
+        }
+        sley__reactor_leave(r); /* it has moved meanwhile */
+    }
 }
 
 struct sley_reactor *sley__io_enter(struct sley_sched *s, const struct sley_io_op *op)
@@ -114,6 +127,7 @@ static int admit(struct sley_reactor *r, const struct sley_io_op *op)
     const int rc = r->ops->adopt ? r->ops->adopt(r, fd) : 0;
     if (rc == 0) {
         sley__fd_set(fd, state | SLEY_FD_KNOWN | SLEY_FD_FAR); /* there are no short ways to what is under a lock */
+        sley__home_known(r, sley__self->group->scheds[r->index]);
     }
     return rc;
 }
@@ -157,7 +171,12 @@ void sley__shared_submit(struct sley_sched *s, struct sley_io_op *op)
     struct sley_reactor *r = sley__fd_enter(s, op->fd);
     sley_io_mark(op, r);
     if (!r) {
-        sley_io_finish(op, s->reactor ? sley__home_error(sley__fd_home(op->fd)) : -ENOTSUP);
+        struct sley_reactor *home = sley__fd_home(op->fd);
+        if (home) {
+            sley__remote_submit(op, home);
+        } else {
+            sley_io_finish(op, -ENOTSUP);
+        }
         return;
     }
     int rc = admit(r, op);

@@ -2,6 +2,8 @@
 #include "file.h"
 #include "op.h"
 
+#include <sley/near_impl.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <time.h>
@@ -87,6 +89,13 @@ static int32_t close_here(struct sley_fd *fd)
     return 0;
 }
 
+static int32_t close_anywhere(struct sley_io_op *op)
+{
+    struct sley_reactor *home = sley__fd_home(op->fd);
+    sley_wait_begin_always(&op->wait, &sley__io_kinds[SLEY_IO_CLOSE]);
+    return home && sley__remote_close(op, home) ? sley_await(&op->wait) : sley__io_end(op, close_here(op->fd));
+}
+
 int sley__io_run_thread(struct sley_io_op *op)
 {
     struct sley_fd *fd = op->fd;
@@ -97,13 +106,14 @@ int sley__io_run_thread(struct sley_io_op *op)
     op->done_bytes = 0;
     op->stage = 0;
     if (op->code == SLEY_IO_CLOSE) {
-        result = close_here(fd);
-    } else if (op->code == 0 || op->code > SLEY_IO_CLOSE) {
+        return close_anywhere(op);
+    }
+    if (op->code == 0 || op->code > SLEY_IO_CLOSE) {
         result = -EINVAL;
-    } else if (fd->number < 0) {
-        result = -EBADF;
+    } else if (sley__fd_home(fd)) {
+        return sley__remote_run(op, sley__fd_home(fd));
     } else {
-        result = sley__fd_home(fd) ? sley__home_error(sley__fd_home(fd)) : take_and_run(op);
+        result = fd->number < 0 ? -EBADF : take_and_run(op);
     }
     return sley__io_end(op, result);
 }

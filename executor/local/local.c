@@ -148,7 +148,7 @@ static int enter(struct sley_local_worker *w)
         return rc;
     }
     /* acquire: observes what the thread that drove before has done; pairs with leave */
-    if (atomic_exchange_explicit(&w->driving, 1, memory_order_acquire)) {
+    if (atomic_exchange_explicit(&w->sched.driven, 1, memory_order_acquire)) {
         return -EBUSY;
     }
     (void)sley_sched_enter(&w->sched);
@@ -162,7 +162,7 @@ static void leave(struct sley_local_worker *w)
     sley_watch_park(&w->watched);
     (void)sley_sched_enter(NULL);
     /* release: pairs with enter */
-    atomic_store_explicit(&w->driving, 0, memory_order_release);
+    atomic_store_explicit(&w->sched.driven, 0, memory_order_release);
 }
 
 static bool take_halt(struct sley_local_worker *w)

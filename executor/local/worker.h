@@ -17,7 +17,6 @@ struct sley_local_worker {
     void *hook_arg;
     struct sley_alloc libc;
     SLEY_ATOMIC(uint32_t) bell;    /* what it parks on without a reactor */
-    SLEY_ATOMIC(uint32_t) driving; /* a thread is inside run, turn or stop */
     SLEY_ATOMIC(uint32_t) halted;
     struct sley_wheel wheel;
     struct sley_wheel_slot slots[SLEY_WHEEL_SLOT_COUNT_DEFAULT];

@@ -619,13 +619,10 @@ struct hand_over {
 static int use_connection(struct hand_over *h)
 {
     char buf[8];
-    struct sley_tcp other;
     CHECK_RC(sley_stream_read_exact(&h->conn.stream, buf, 5, NULL), 0);
     CHECK_PTR(h->conn.fd.home, ==, sley_sched_current()->reactor);
     CHECK_RC(sley_stream_write_all(&h->conn.stream, buf, 5, NULL), 0);
     CHECK_RC(sley_stream_close(&h->conn.stream), 0);
-    CHECK_RC(sley_tcp_accept(&h->l->l, &other), -EXDEV);         /* the listener lives elsewhere, and is in use there */
-    CHECK_RC(sley_tcp_listener_close(&h->l->l), -EXDEV);
     return 0;
 }
 SLEY_FIBER(use_connection, struct hand_over)

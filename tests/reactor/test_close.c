@@ -244,20 +244,20 @@ static void at_first_home(void)
 static void at_second_home(void)
 {
     char byte;
-    CHECK_RC(io(&traveller, SLEY_IO_RECV, &byte, 1), -EXDEV);
-    CHECK_RC(sley_fd_poll(&traveller, SLEY_IO_IN), -EXDEV);
+    CHECK_RC(io(&traveller, SLEY_IO_RECV, &byte, 1), -ENODEV);
+    CHECK_RC(sley_fd_poll(&traveller, SLEY_IO_IN), -ENODEV);
 }
 
-SLEY_TEST(op_away_from_home_is_exdev, "")
+SLEY_TEST(op_on_a_descriptor_whose_home_has_gone_is_enodev, "REACT-25")
 {
     struct bed a, b;
     bed_start(&a);
     bed_start(&b);
     bed_run(&a, at_first_home);
+    bed_end(&a);
     bed_run(&b, at_second_home);
     char byte;
-    CHECK_RC(io(&traveller, SLEY_IO_RECV, &byte, 1), -EXDEV); /* a plain thread */
-    bed_end(&a);
+    CHECK_RC(io(&traveller, SLEY_IO_RECV, &byte, 1), -ENODEV); /* a plain thread */
     bed_end(&b);
     CHECK_RC(sley_fd_close(&traveller), 0);
     (void)close(traveller_peer);

@@ -394,30 +394,49 @@ SLEY_TEST(direct_places_are_reused_at_random_in_small_rings_and_moods, "URING-02
 static struct sley_fd travelling;
 static struct bed shared_bed;
 
+static bool thread_done, closes_unheard;
+
 static void *use_on_plain_thread(void *arg)
 {
     char byte;
     (void)arg;
-    CHECK_RC(io(&travelling, SLEY_IO_RECV, &byte, 1), -EXDEV);
-    CHECK_RC(sley_fd_close(&travelling), -EXDEV);
+    CHECK_RC(io(&travelling, SLEY_IO_RECV, &byte, 1), 1);
     CHECK_INT(sley_fd_borrow(&travelling), ==, -EXDEV);
+    CHECK_RC(sley_fd_move(&travelling), -ENOTSUP);
+    if (closes_unheard) {
+        struct sley_io_op op = {.fd = &travelling, .code = SLEY_IO_CLOSE, .flags = SLEY_IO_UNHEARD};
+        sley_io_submit(&op);
+        memset(&travelling, 0xee, sizeof travelling);
+    } else {
+        CHECK_RC(sley_fd_close(&travelling), 0);
+        CHECK_RC(sley_fd_close(&travelling), 0);
+    }
+    __atomic_store_n(&thread_done, true, __ATOMIC_RELEASE);
     return NULL;
 }
 
 static void keep_to_home(void)
 {
-    pthread_t t;
-    char byte;
-    const int peer = direct_pair(&travelling);
-    CHECK_INT(pthread_create(&t, NULL, use_on_plain_thread, NULL), ==, 0);
-    CHECK_INT(pthread_join(t, NULL), ==, 0);
-    put(peer, "x");
-    CHECK_RC(io(&travelling, SLEY_IO_RECV, &byte, 1), 1);
-    CHECK_RC(sley_fd_close(&travelling), 0);
-    (void)close(peer);
+    for (int round = 0; round < 2; round++) {
+        pthread_t t;
+        const int peer = direct_pair(&travelling);
+        closes_unheard = round == 1;
+        thread_done = false;
+        CHECK_INT(pthread_create(&t, NULL, use_on_plain_thread, NULL), ==, 0);
+        put(peer, "x");
+        while (!__atomic_load_n(&thread_done, __ATOMIC_ACQUIRE)) {
+            CHECK_RC(sley_sleep(SLEY_MS / 10), 0);
+        }
+        CHECK_INT(pthread_join(t, NULL), ==, 0);
+        while (ring()->direct_count > 0) {
+            (void)sley_yield();
+        }
+        CHECK(has_ended(peer));
+        (void)close(peer);
+    }
 }
 
-SLEY_TEST(direct_connection_is_of_no_use_away_from_home, "")
+SLEY_TEST(direct_connection_is_used_and_closed_at_home_for_those_elsewhere, "")
 {
     in_ring(DIRECT(4), keep_to_home);
 }
@@ -475,7 +494,7 @@ SLEY_TEST(direct_connections_are_closed_when_their_home_ends, "")
     bed_run(&shared_bed, leave_two_open);
     bed_end(&shared_bed);
     CHECK(has_ended(travelling_peer) && has_ended(staying_peer));
-    CHECK_RC(sley_fd_close(&travelling), -EXDEV); /* there is nothing left to close */
+    CHECK_RC(sley_fd_close(&travelling), 0); /* there is nothing left to close */
     (void)close(travelling_peer);
     (void)close(staying_peer);
 }

@@ -16,9 +16,9 @@ struct statx;
  * takes the same arguments behind an op. What pointers name (buffers, vectors, paths, outputs) is borrowed until the op is done.
  *
  * Returns, all of them: 0 or a count; what the system call says, as a negative errno; -EBADF when the file is not open;
- * -ECANCELED: nothing has happened (a call that has begun is waited for, and its own result told); -EBUSY, see read; -EXDEV: the
- * file is at home elsewhere; -EAGAIN: no thread could be made for the call; -ENOTSUP: the executor has no reactor; -EDEADLK as
- * sley_await. Thread: as sley_await; the file's home: where it was used first.
+ * -ECANCELED: nothing has happened (a call that has begun is waited for, and its own result told); -EBUSY, see read; where the
+ * file's home, where it was used first, is elsewhere also -ENOMEM, and -ENODEV when that has gone; -EAGAIN: no thread could be made
+ * for the call; -ENOTSUP: the executor has no reactor; -EDEADLK as sley_await. Thread: as sley_await.
  * Cost: what is in memory is read at once where the system can say so; else a call on another thread, or what the reactor can do.
  */
 

@@ -13,8 +13,9 @@ struct sley_stream_ops;
  * Base and first member of every stream. One read and one write may be in flight at a time; a second is -EBUSY. May be copied
  * to a new place while nothing is in flight on it (the old copy is dead), unless the kind says otherwise.
  *
- * Every call has a direct form (a fiber, or a plain thread, which parks) and a _start form (frames, select). All are for the
- * stream's home: the executor where it was used first. A stream that was never closed or aborted leaks its descriptor.
+ * Every call has a direct form (a fiber, or a plain thread, which parks) and a _start form (frames, select). A stream's home is the
+ * executor where it was used first; calls from elsewhere travel there and back, if the kind can do that (TCP: as <sley/reactor.h> says
+ * of descriptors; a pair in memory is for one executor). A stream that was never closed or aborted leaks its descriptor.
  *
  *   call while            a read is in flight   a write is in flight
  *   read, read_exact      -EBUSY                fine
@@ -31,7 +32,7 @@ struct sley_stream {
  * Reads what is there, waiting for at least one byte. @p buf stays the caller's, and borrowed until the op is done.
  * Returns: bytes, 1..@p len; 0 at the end, again and again (0, too, for a @p len of 0); -ECANCELED: no byte was taken;
  * -ECONNRESET and other errors of the kind, after the data that came before them, and again for each further read;
- * -EBUSY; -EBADF once closed; -EXDEV away from home; -EDEADLK as sley_await. Thread: home.
+ * -EBUSY; -EBADF once closed; -EDEADLK as sley_await; away from home -ENODEV when that has gone, and -ENOMEM. Thread: as the kind.
  */
 SLEY_API int sley_stream_read(struct sley_stream *s, void *buf, size_t len);
 SLEY_API void sley_stream_read_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len);
@@ -73,8 +74,8 @@ SLEY_API void sley_stream_shutdown_start(struct sley_io_op *op, struct sley_stre
 
 /**
  * Ends what is in flight with -ECANCELED, then releases the stream; what was written is still delivered. Does not flush: shutdown
- * does. Twice, or on a zeroed stream: 0. Never cancelled. Returns: 0; -EXDEV when ops are in flight on it elsewhere (it stays
- * open then). Thread: home; any while nothing is in flight.
+ * does. Twice, or on a zeroed stream: 0. Never cancelled. Returns: 0; away from home as sley_fd_close. Thread: as the kind; any while
+ * nothing is in flight.
  */
 SLEY_API int sley_stream_close(struct sley_stream *s);
 SLEY_API void sley_stream_close_start(struct sley_io_op *op, struct sley_stream *s);

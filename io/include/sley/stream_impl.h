@@ -28,8 +28,8 @@ enum {
 
 /**
  * What a stream implements. Instances are static const; sley_stream_check says whether one is complete. Every slot: Thread: home
- * (the stream itself says -EXDEV where that matters). Must not block, but for SLEY_STREAM_RUN. Must not run tasks. Failures are
- * the node's result; each start ends its op exactly once. The op and its buffer are the stream's until then.
+ * (the stream itself sees to it where that matters: sley_fd_away). Must not block, but for SLEY_STREAM_RUN. Must not run tasks. Failures
+ * are the node's result; each start ends its op exactly once. The op and its buffer are the stream's until then.
  */
 struct sley_stream_ops {
     uint32_t version; /**< SLEY_STREAM_VERSION */

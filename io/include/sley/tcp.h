@@ -82,14 +82,14 @@ SLEY_API int sley_tcp_listen(struct sley_tcp_listener *ret_listener, const char 
  * `*ret_conn` is written on success only; the connection has no home yet, so that another executor may take it (a direct one is at
  * home where it was accepted).
  * Returns: 0; -ECANCELED (no connection is lost: the next accept gets it), also when the listener is closed; -EBADF once it is;
- * -EXDEV away from the listener's home; -EDEADLK as sley_await. Owns: the connection. Thread: home.
+ * -ENODEV when the listener's home has gone; -ENOMEM away from it; -EDEADLK as sley_await. Owns: the connection. Thread: any.
  */
 SLEY_API int sley_tcp_accept(struct sley_tcp_listener *l, struct sley_tcp *ret_conn);
 SLEY_API void sley_tcp_accept_start(struct sley_io_op *op, struct sley_tcp_listener *l, struct sley_tcp *ret_conn);
 
 /**
  * Ends accepts that wait with -ECANCELED, then closes. Twice, or on a zeroed listener: 0. Never cancelled.
- * Returns: 0; -EXDEV: accepts wait elsewhere, and nothing has happened. Thread: home; any while no accept waits.
+ * Returns: 0; away from its home as sley_fd_close. Thread: any.
  */
 SLEY_API int sley_tcp_listener_close(struct sley_tcp_listener *l);
 SLEY_API void sley_tcp_listener_close_start(struct sley_io_op *op, struct sley_tcp_listener *l);
@@ -130,6 +130,13 @@ SLEY_API int sley_tcp_listener_from_fd(struct sley_tcp_listener *ret_listener, i
 SLEY_API int sley_tcp_local(const struct sley_tcp *conn, struct sley_addr *ret_addr);
 SLEY_API int sley_tcp_peer(const struct sley_tcp *conn, struct sley_addr *ret_addr);
 SLEY_API int sley_tcp_listener_local(const struct sley_tcp_listener *l, struct sley_addr *ret_addr);
+
+/**
+ * As sley_fd_move: where the connection is used next is its home from then on. It keeps its options, and what it knows of how it ends.
+ * Returns: 0; -EBUSY: a read, a write or a shutdown is in flight; else as sley_fd_move. Thread: any.
+ */
+SLEY_API int sley_tcp_move(struct sley_tcp *conn);
+SLEY_API void sley_tcp_move_start(struct sley_io_op *op, struct sley_tcp *conn);
 
 /** Options of one connection, as in struct sley_tcp_opts. Returns: 0; -EBADF once closed; -EINVAL; rest and thread as above. */
 SLEY_API int sley_tcp_set_no_delay(struct sley_tcp *conn, bool on);

@@ -56,6 +56,11 @@ SLEY_INLINE void sley_reactor_end(struct sley_reactor *r)
     if (r) {
         r->files.ending = true;
     }
+    if (r && r->leave) {
+        r->leave(r); /* nothing comes from elsewhere any more, and what has gone elsewhere is over */
+        r->leave = NULL;
+        r->listed = false;
+    }
     if (r && r->files.end) {
         r->files.end(r);
     }

@@ -57,7 +57,7 @@ struct sley_file_op {
     uint64_t offset;
     union {
         const char *path;
-        struct sley_fd *to;       /**< SPLICE; where workers share their tasks, one that is at home elsewhere than fd is -EXDEV */
+        struct sley_fd *to;       /**< SPLICE; one that is at home elsewhere than fd is -EXDEV */
         struct sley_fixed *fixed; /**< READ_FIXED, WRITE_FIXED */
         /**
          * SEND_ZC, may be NULL: called once, at home (or under the lock of a home that is shared), as soon as the result is known and

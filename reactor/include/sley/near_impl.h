@@ -45,7 +45,7 @@ SLEY_API extern const struct sley_wait_ops sley__io_kinds[SLEY_IO_CLOSE + 1];
 SLEY_INLINE bool sley_io_near(const struct sley_fd *fd, uint32_t busy, const struct sley_sched *s)
 {
     return SLEY_LIKELY(!(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING | SLEY_FD_FAR))) &&
-           SLEY_LIKELY(sley__fd_home(fd)->sched == s) && SLEY_LIKELY(s->budget > 0);
+           SLEY_LIKELY(s != NULL) && SLEY_LIKELY(sley__fd_home(fd) == s->reactor) && SLEY_LIKELY(s->budget > 0);
 }
 
 SLEY_INLINE void sley__io_begin_near(struct sley_io_op *op, uint32_t code)

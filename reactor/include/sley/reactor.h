@@ -10,16 +10,18 @@ struct sley_reactor;
 struct sley__slot;
 
 /**
- * A descriptor with a home: the reactor of the worker where the first op on it ran. Workers that share their tasks use each
- * other's descriptors as their own, at once, too. May be copied to a new place while nothing
+ * A descriptor with a home: the reactor of the worker where the first op on it ran. Ops on it may be started, cancelled and closed
+ * from anywhere in the process: by workers that share their tasks as by its home; by other executors and plain threads, too, but then
+ * each takes memory (-ENOMEM), travels to the home and back, and goes on only while the home is driven by somebody: cancelling it
+ * asks there, too. sley_fd_move gives it to another home. May be copied to a new place while nothing
  * is in flight on it (the old copy is dead). A descriptor has one sley_fd at a time: two with ops in flight are -EEXIST. Once
- * its home has been destroyed it can be closed, and nothing else; the same in the child of a fork (other ops: -EOWNERDEAD), where
- * the number may be given to a sley_fd of the child's own. Fields are private but for `number`.
+ * its home has been destroyed it can be closed or moved, and ops on it are -ENODEV; in the child of a fork it can be closed (other
+ * ops: -EOWNERDEAD), and the number may be given to a sley_fd of the child's own. Fields are private but for `number`.
  *
  * A *direct* descriptor has no number in the process: it stands in a table of its home's, which the process's limit does not count.
  * It comes from an op with SLEY_IO_DIRECT, is at home there from its start, and only ops of its home know it: what a reactor cannot
- * do with it is -ENOTSUP, its `number`, from SLEY_FD_DIRECT_FIRST on, is -EBADF for the system. Away from home a close is -EXDEV, too;
- * its home closes it when it ends.
+ * do with it is -ENOTSUP, its `number`, from SLEY_FD_DIRECT_FIRST on, is -EBADF for the system. It cannot be moved; its home
+ * closes it when it ends.
  */
 struct sley_fd {
     int number; /**< -1: none */
@@ -125,18 +127,28 @@ SLEY_API void sley_fd_give_back(const struct sley_fd *fd, int number);
 /**
  * Waits until the descriptor (a socket, pipe, eventfd, ...; not a regular file) is ready for one of @p events. Many tasks may
  * wait at once. Returns: the set that is ready (> 0; ERR and HUP may be there unasked); -EBADF when it is closed; -EPERM for
- * files and directories; -EEXIST while another sley_fd of the same number has ops in flight; -EXDEV when its home is elsewhere;
+ * files and directories; -EEXIST while another sley_fd of the same number has ops in flight; -ENODEV when its home has gone;
  * -ENOMEM, -ENOSPC (fs.epoll.max_user_watches) when it cannot be watched; -ECANCELED: nothing stays armed then.
  * Thread: as sley_await.
  */
 SLEY_API int sley_fd_poll(struct sley_fd *fd, uint32_t events);
 SLEY_API void sley_fd_poll_start(struct sley_io_op *op, struct sley_fd *fd, uint32_t events);
 /**
- * Completes what is pending on it with -ECANCELED, then closes. Twice is fine. Never cancelled. Returns: 0; -EXDEV when ops are
- * in flight on it elsewhere (nothing has happened then). Thread: its home; any while nothing is in flight.
+ * Completes what is pending on it with -ECANCELED, then closes. Twice is fine. Never cancelled. Returns: 0; -EXDEV when plain threads
+ * are in calls on it, which has no home; where its home is elsewhere also -ENOMEM, and -ENODEV when that is just ending: nothing has
+ * happened then. Thread: any. A home that nobody drives is not asked when nothing is in flight.
  */
 SLEY_API int sley_fd_close(struct sley_fd *fd);
 SLEY_API void sley_fd_close_start(struct sley_io_op *op, struct sley_fd *fd);
+
+/**
+ * Takes it out of its home, where nothing may be in flight on it: the worker where its next op is started is its home from then on.
+ * A connection that was accepted and has not been used needs no move. Returns: 0, also when it has no home, or one that is gone;
+ * -EBUSY: something is in flight, and nothing has happened; -EBADF once closed; -ENOTSUP: it is direct; -EOWNERDEAD; -ENOMEM; -ECANCELED.
+ * Thread: any.
+ */
+SLEY_API int sley_fd_move(struct sley_fd *fd);
+SLEY_API void sley_fd_move_start(struct sley_io_op *op, struct sley_fd *fd);
 
 SLEY_EXTERN_C_END
 #endif

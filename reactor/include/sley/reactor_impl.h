@@ -94,6 +94,8 @@ struct sley_reactor {
     struct sley_reactor *orphan; /* of the child of a fork: what it has inherited */
     struct sley_offload *offload;      /* of all: who makes calls that block; set before the first op; NULL: a helper thread does */
     struct sley__files files;
+    void (*leave)(struct sley_reactor *r); /* of one with ops from or at other executors: before its end, see remote.c */
+    bool listed;                           /* it can be reached from elsewhere */
 };
 
 struct sley_reactor_opts {
@@ -167,8 +169,10 @@ SLEY_API void sley_fd_set_stream(struct sley_fd *fd);
  * not NULL, is called once, before the node's waiter is told, on the home thread (or under the lock of a home that is shared),
  * whatever the outcome: it fills outputs and returns the node's result; it must not start ops, and completes others by sley_io_tell.
  * Failures are the node's result: -ECANCELED, -EINVAL (no such code), -EBADF, -EBUSY (the direction is taken; or 65,535 ops hold the
- * descriptor), -EXDEV (the home is no worker of this executor), -ENOTSUP (no reactor: a plain thread, or an executor without one),
- * and what `adopt` returns.
+ * descriptor), -ENOTSUP (no reactor: a plain thread, or an executor without one), and what `adopt` returns. Where the home is a reactor
+ * of another executor the op is done by that one, which has to be driven by somebody: all of the above, `end` included, happens there;
+ * an op that never gets there ends here: -ENODEV (the home has gone, or is ending), -EOWNERDEAD, -ENOMEM, -ECANCELED, and `end` must
+ * not touch what is the home's then (sley_fd_away).
  */
 SLEY_API void sley_io_submit(struct sley_io_op *op);
 /** The same, waiting: in a fiber, or on a plain thread, which then waits in poll(2) for a descriptor without a home. */

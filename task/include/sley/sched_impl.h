@@ -117,6 +117,7 @@ struct sley_sched {
     SLEY_ATOMIC(uint32_t) inside;  /* posters between their first and last access */
     SLEY_ATOMIC(uint32_t) orphans; /* handles still out when the sched was finished */
     SLEY_ATOMIC(uint32_t) refuses; /* stopping: no more spawns from elsewhere */
+    SLEY_ATOMIC(uint32_t) driven;  /* the executor's: a thread is inside run, turn or stop; 0 always with several workers, which run */
     SLEY_ATOMIC(struct sley_task *) returned; /* of a group: made here, ended elsewhere; see sley_sched_collect */
 };
 

@@ -1,0 +1,81 @@
+/* A descriptor is given up by its home, so that the worker of its next op becomes the new one. */
+#include "op.h"
+
+static const struct sley_wait_ops move_ops = {.version = SLEY_WAIT_VERSION, .name = "io.move"};
+
+enum {
+    /* what stays true of a descriptor wherever it is at home */
+    KEPT = SLEY_FD_STREAM | SLEY_FD_CLOSING,
+    IN_USE = SLEY_FD_HOLD_MASK | SLEY_FD_READING | SLEY_FD_WRITING | SLEY_FD_SENDING_MASK,
+};
+
+static void without_home(struct sley_fd *fd)
+{
+    fd->slot = NULL;
+    sley__fd_set(fd, (sley__fd_state(fd) & KEPT) | SLEY_FD_FAR);
+    /* relaxed: under the lock of a home that is shared, whose workers look again when they have it; else the home thread's own word */
+    atomic_store_explicit(&fd->home, NULL, memory_order_relaxed);
+}
+
+/** At home, with its lock if it has one. */
+static int32_t give_up(struct sley_reactor *home, struct sley_fd *fd)
+{
+    const uint32_t state = sley__fd_state(fd);
+    if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
+        return -EBADF;
+    }
+    if (state & IN_USE) {
+        return -EBUSY;
+    }
+    if (home->ops->adopt && (!home->shared || (state & SLEY_FD_KNOWN))) {
+        (void)home->ops->adopt(home, fd); /* to forget it: the number may be anybody's when it is seen here again */
+    }
+    without_home(fd);
+    return 0;
+}
+
+static void move_here(struct sley_io_op *op)
+{
+    sley_wait_begin_always(&op->wait, &move_ops);
+    sley_fd_move_start(op, op->fd);
+}
+
+void sley_fd_move_start(struct sley_io_op *op, struct sley_fd *fd)
+{
+    if (!sley_wait_begin(&op->wait, &move_ops)) {
+        return;
+    }
+    if (sley_fd_is_direct(fd)) {
+        sley_wait_finish(&op->wait, -ENOTSUP);
+        return;
+    }
+    struct sley_reactor *entered = sley_fd_enter(fd), *home = sley__fd_home(fd);
+    op->fd = fd;
+    if (home && sley_fd_away(fd)) {
+        op->buf = op->object = NULL;
+        if (sley__home_gone(home)) {
+            without_home(fd); /* nothing can be in flight there, nor can it be known */
+            sley_wait_finish(&op->wait, fd->number < 0 ? -EBADF : 0);
+        } else {
+            op->code = 0;
+            const int rc = sley_io_call_home(op, fd, op, move_here);
+            if (rc < 0) {
+                sley_wait_finish(&op->wait, rc);
+            }
+        }
+    } else {
+        sley_wait_finish(&op->wait, home ? give_up(home, fd) : fd->number < 0 ? -EBADF : 0);
+    }
+    sley_reactor_leave(entered);
+}
+
+int sley_fd_move(struct sley_fd *fd)
+{
+    const int rc = sley_direct_enter();
+    if (rc < 0) {
+        return rc;
+    }
+    struct sley_io_op op = {.fd = fd};
+    sley_fd_move_start(&op, fd);
+    return sley_await(&op.wait);
+}

@@ -1,0 +1,520 @@
+/* Ops on a descriptor whose home is a reactor of another executor: they travel there, are done by it, and their result comes back.
+ *
+ * Nothing of the descriptor but which reactor is its home may be looked at from elsewhere, so no call is tried here. What travels is
+ * an op of the home's own, in memory of its own (`struct courier`), as a post in the inbox of the home's worker; there it is started
+ * as if by a task of that worker, and when it is done the op that waits for it is completed, as any foreign completer would.
+ *
+ * Reactors that have ever been a home are in a list, by address, with the worker that drives them: who is not in the list has gone.
+ * A reactor leaves it as the first step of its end, while its worker still takes posts; who has found it there holds the worker's
+ * sched until the post is sent. What arrives behind that step is refused: -ENODEV.
+ *
+ * A courier is counted: one for the op, one for a cancel on its way. From the start to the end of the op its `next` names the
+ * courier, under the lock below: that is how a cancel, from any thread, finds it, or finds that there is nothing left to cancel.
+ * The lock is held for some stores at a time and nobody is called under it. */
+#include "file.h"
+#include "op.h"
+
+#include <sley/group_impl.h>
+
+#include <sched.h>
+
+struct courier {
+    struct sley_file_op inner; /* the home's; inner.io for ops of sockets */
+    struct sley_post post;     /* to the home */
+    struct sley_post cancel;   /* the same, behind it */
+    struct sley_wait_hook hook;
+    struct sley_io_op *op; /* who waits for it; NULL: nobody */
+    struct sley_fd fd;     /* of a direct descriptor that is closed unheard: nobody keeps its memory meanwhile */
+    void (*start)(struct sley_io_op *inner);
+    struct sley_reactor *home;       /* when it was sent: in use there, compared here */
+    const struct sley_reactor *from; /* the reactor of the home executor that has started it, or NULL */
+    struct courier *next, *prev;     /* of all of them */
+    uint32_t count;
+    bool begun;                  /* the home's: inner has been started */
+    SLEY_ATOMIC(uint32_t) asked; /* to end */
+};
+
+/** A reactor that is, or has been, a home. */
+struct home {
+    struct sley_reactor *reactor;
+    struct sley_sched *worker;
+    struct home *next;
+};
+
+static SLEY_ATOMIC(uint32_t) lock;
+static struct home *homes;
+static struct courier *couriers;
+
+static void *get(size_t bytes, size_t align)
+{
+    struct sley_alloc libc;
+    return sley_alloc_libc_init(&libc) == 0 ? sley_alloc_zeroed(&libc, bytes, align) : NULL;
+}
+
+static void put(void *block, size_t bytes)
+{
+    struct sley_alloc libc;
+    if (block && sley_alloc_libc_init(&libc) == 0) {
+        sley_alloc_put(&libc, block, bytes);
+    }
+}
+
+/* ---- homes --------------------------------------------------------------------------------------------------------- */
+
+/** With the lock. */
+static struct home **find(const struct sley_reactor *r)
+{
+    struct home **at = &homes;
+    while (*at && (*at)->reactor != r) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+/** The worker of a home that has not gone, held; or NULL. This thread's own cannot be asked about by who is away from it: it has gone. */
+static struct sley_sched *hold(const struct sley_reactor *r)
+{
+    sley_spin_lock(&lock);
+    struct home *h = *find(r);
+    struct sley_sched *worker = h && h->worker != sley__self ? h->worker : NULL;
+    if (worker) {
+        sley_sched_hold(worker);
+    }
+    sley_spin_unlock(&lock);
+    return worker;
+}
+
+bool sley__home_gone(const struct sley_reactor *home)
+{
+    struct sley_sched *worker = hold(home);
+    if (worker) {
+        sley_sched_unhold(worker);
+    }
+    return !worker && !sley__home_orphaned(home);
+}
+
+void sley__home_begin(struct sley_reactor *r, struct sley_sched *worker)
+{
+    struct home *mine = get(sizeof *mine, _Alignof(struct home));
+    sley_spin_lock(&lock);
+    struct home *h = *find(r); /* of one that has been at this address, and was never ended as it should */
+    if (h || mine) {
+        if (!h) {
+            h = mine;
+            mine = NULL;
+            h->reactor = r;
+            h->next = homes;
+            homes = h;
+        }
+        h->worker = worker;
+        r->leave = sley__home_end;
+        r->listed = true;
+    }
+    sley_spin_unlock(&lock);
+    put(mine, sizeof *mine);
+}
+
+static void ask(struct courier *c);
+
+/** Something that has been started here is on its way, or elsewhere: the next one to be asked to end, counted; or NULL. */
+static struct courier *next_out(const struct sley_reactor *r, bool *ret_any)
+{
+    sley_spin_lock(&lock);
+    struct courier *c = couriers;
+    *ret_any = false;
+    for (; c; c = c->next) {
+        *ret_any |= c->from == r;
+        /* relaxed: an exchange decides */
+        if (c->from == r && c->op && !atomic_load_explicit(&c->asked, memory_order_relaxed)) {
+            c->count++;
+            break;
+        }
+    }
+    sley_spin_unlock(&lock);
+    return c;
+}
+
+/** Its own ops elsewhere end first: who completes them uses this worker's inbox. */
+static void end_own(struct sley_reactor *r)
+{
+    bool any = true;
+    while (any) {
+        struct courier *c = next_out(r, &any);
+        if (c) {
+            ask(c);
+        } else if (any) {
+            (void)sched_yield();
+            (void)sley_sched_drain(r->sched);
+            if (r->armed_count > 0) {
+                (void)r->ops->poll(r, 0); /* what others want from here goes on, or two that end would wait for each other */
+            }
+        }
+    }
+}
+
+void sley__home_end(struct sley_reactor *r)
+{
+    sley_spin_lock(&lock);
+    struct home **at = find(r), *h = *at;
+    if (h) {
+        *at = h->next;
+    }
+    sley_spin_unlock(&lock);
+    while (h && r->shared && sley_sched_held(h->worker)) {
+        (void)sched_yield(); /* a group's inboxes are closed before this, so that nobody waits for these afterwards */
+    }
+    put(h, sizeof *h);
+    if (r->sched) {
+        end_own(r);
+    }
+}
+
+void sley__homes_forget(void)
+{
+    /* relaxed: the child of a fork has one thread; whoever held the lock is not there */
+    atomic_store_explicit(&lock, 0, memory_order_relaxed);
+    homes = NULL;
+    couriers = NULL;
+}
+
+/* ---- couriers ------------------------------------------------------------------------------------------------------ */
+
+/** With the lock. Returns: whether it is to be freed. */
+static bool uncount(struct courier *c)
+{
+    if (--c->count > 0) {
+        return false;
+    }
+    if (c->next) {
+        c->next->prev = c->prev;
+    }
+    *(c->prev ? &c->prev->next : &couriers) = c->next;
+    return true;
+}
+
+static void unref(struct courier *c)
+{
+    sley_spin_lock(&lock);
+    const bool last = uncount(c);
+    sley_spin_unlock(&lock);
+    if (last) {
+        put(c, sizeof *c);
+    }
+}
+
+/** The layer above's last word, said at home; what it reads and fills is of its own op. */
+static int32_t end(struct sley_io_op *inner, int32_t result)
+{
+    const struct courier *c = sley_container_of(inner, struct courier, inner.io);
+    struct sley_io_op *op = c->op;
+    if (!op) {
+        return result;
+    }
+    op->done_bytes = inner->done_bytes;
+    op->out_number = inner->out_number;
+    return sley__io_end(op, result);
+}
+
+static void sent(struct sley_file_op *inner, int32_t result)
+{
+    const struct courier *c = sley_container_of(inner, struct courier, inner);
+    struct sley_file_op *op = sley_file_of(c->op);
+    if (op->a.sent) {
+        op->a.sent(op, result);
+    }
+}
+
+/** It is over; at home, or where it could not be sent. */
+static void finish(struct courier *c, int32_t result)
+{
+    struct sley_io_op *op = c->op;
+    if (op) {
+        sley_spin_lock(&lock);
+        op->next = NULL;
+        c->op = NULL;
+        sley_spin_unlock(&lock);
+        sley_wait_complete(&op->wait, result);
+    }
+    unref(c); /* behind the last access to whoever has started it */
+}
+
+static void done(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    finish(sley_container_of(hook, struct courier, hook), w->result);
+}
+
+/** It ends without having been started. */
+static void refuse(struct courier *c, int32_t rc)
+{
+    if (c->inner.io.code == SLEY_IO_SEND_ZC && c->inner.a.sent) {
+        sent(&c->inner, rc);
+    }
+    finish(c, c->inner.io.end ? end(&c->inner.io, rc) : rc);
+}
+
+/* ---- at home ------------------------------------------------------------------------------------------------------- */
+
+static void arrived(struct sley_post *post)
+{
+    struct courier *c = sley_container_of(post, struct courier, post);
+    const bool close = c->inner.io.code == SLEY_IO_CLOSE;
+    if (c->home->files.ending && !close) {
+        refuse(c, -ENODEV);
+        return;
+    }
+    /* relaxed: a request, which carries nothing; one that comes later has a post of its own */
+    if (atomic_load_explicit(&c->asked, memory_order_relaxed) && !close) {
+        refuse(c, -ECANCELED);
+        return;
+    }
+    c->begun = true;
+    c->start(&c->inner.io);
+    c->hook.fn = done;
+    sley_wait_hook(&c->inner.wait, &c->hook);
+}
+
+static void cancel_arrived(struct sley_post *post)
+{
+    struct courier *c = sley_container_of(post, struct courier, cancel);
+    if (c->begun) {
+        sley_wait_cancel(&c->inner.wait); /* nothing if it is done */
+    }
+    unref(c);
+}
+
+/* ---- from elsewhere ------------------------------------------------------------------------------------------------ */
+
+/** Sends the request to end, once. Takes one of the courier's count along. */
+static void ask(struct courier *c)
+{
+    /* relaxed: see arrived */
+    const bool first = atomic_exchange_explicit(&c->asked, 1, memory_order_relaxed) == 0;
+    struct sley_sched *worker = first ? hold(c->home) : NULL;
+    bool on_its_way = false;
+    if (worker) {
+        c->cancel.fn = cancel_arrived;
+        on_its_way = sley_sched_post(worker, &c->cancel);
+        sley_sched_unhold(worker);
+    }
+    if (!on_its_way) {
+        unref(c); /* a home that is about to end ends all of them */
+    }
+}
+
+static void remote_cancel(struct sley_wait *w)
+{
+    struct sley_io_op *op = sley_container_of(w, struct sley_io_op, wait);
+    sley_spin_lock(&lock);
+    struct courier *c = (struct courier *)(void *)op->next;
+    if (c) {
+        c->count++;
+    }
+    sley_spin_unlock(&lock);
+    if (c) {
+        ask(c);
+    }
+}
+
+#define KIND(text) {.version = SLEY_WAIT_VERSION, .name = text ", elsewhere", .cancel = remote_cancel}
+static const struct sley_wait_ops kinds[SLEY_IO_CLOSE + 1] = {
+    [0] = KIND("io.op"),
+    [SLEY_IO_ACCEPT] = KIND("io.accept"),
+    [SLEY_IO_CONNECT] = KIND("io.connect"),
+    [SLEY_IO_RECV] = KIND("io.recv"),
+    [SLEY_IO_SEND] = KIND("io.send"),
+    [SLEY_IO_RECVMSG] = KIND("io.recvmsg"),
+    [SLEY_IO_SENDMSG] = KIND("io.sendmsg"),
+    [SLEY_IO_POLL] = KIND("io.poll"),
+    [SLEY_IO_CLOSE] = {.version = SLEY_WAIT_VERSION, .name = "io.close, elsewhere"},
+};
+
+/** The home's op: as the one that waits for it; its answers are its own. */
+static void fill(struct courier *c, struct sley_io_op *op)
+{
+    struct sley_io_op *inner = &c->inner.io;
+    inner->len = op->len;
+    inner->code = op->code;
+    inner->flags = op->flags;
+    inner->end = end;
+    if (sley__file_code(op->code)) {
+        const struct sley_file_op *f = sley_file_of(op);
+        c->inner.offset = f->offset;
+        c->inner.a = f->a;
+        c->inner.b = f->b;
+        c->inner.dir = f->dir;
+        c->inner.to_dir = f->to_dir;
+        c->inner.how = f->how;
+        c->inner.mode = f->mode;
+        if (op->code == SLEY_IO_SEND_ZC) {
+            c->inner.a.sent = sent;
+        }
+    }
+}
+
+/** A courier to the worker of @p home, which is held for it. Returns: 0; -ENODEV; -EOWNERDEAD; -ENOMEM. */
+static int make(struct sley_reactor *home, struct courier **ret_courier, struct sley_sched **ret_worker)
+{
+    if (sley__home_orphaned(home)) {
+        return -EOWNERDEAD;
+    }
+    struct sley_sched *worker = hold(home);
+    struct courier *c = worker ? get(sizeof *c, _Alignof(struct courier)) : NULL;
+    if (!c) {
+        if (worker) {
+            sley_sched_unhold(worker);
+        }
+        return worker ? -ENOMEM : -ENODEV;
+    }
+    c->home = home;
+    c->count = 1;
+    c->post.fn = arrived;
+    *ret_courier = c;
+    *ret_worker = worker;
+    return 0;
+}
+
+/** Sets out for @p op, which has begun; NULL: nobody waits. Gives the worker up. */
+static void send_out(struct courier *c, struct sley_io_op *op, struct sley_sched *worker)
+{
+    const struct sley_sched *s = sley__self;
+    c->op = op;
+    if (s && !s->group && s->reactor) {
+        c->from = s->reactor;
+        s->reactor->leave = sley__home_end;
+    }
+    if (op) {
+        sley_wait_arm(&op->wait);
+    }
+    sley_spin_lock(&lock);
+    c->next = couriers;
+    if (c->next) {
+        c->next->prev = c;
+    }
+    couriers = c;
+    if (op) {
+        op->next = (void *)c;
+    }
+    sley_spin_unlock(&lock);
+    if (!sley_sched_post(worker, &c->post)) {
+        refuse(c, -ENODEV);
+    }
+    sley_sched_unhold(worker);
+}
+
+void sley__remote_submit(struct sley_io_op *op, struct sley_reactor *home)
+{
+    struct sley_sched *worker;
+    struct courier *c;
+    const int rc = sley__fd_state(op->fd) & SLEY_FD_CLOSING ? -EBADF : make(home, &c, &worker);
+    op->wait.ops = &kinds[op->code <= SLEY_IO_CLOSE ? op->code : 0];
+    if (rc == 0) {
+        c->start = sley_io_submit;
+        c->inner.io.fd = op->fd;
+        c->inner.io.buf = op->buf;
+        fill(c, op);
+        send_out(c, op, worker);
+        return;
+    }
+    if (op->code == SLEY_IO_SEND_ZC && sley_file_of(op)->a.sent) {
+        sley_file_of(op)->a.sent(sley_file_of(op), rc);
+    }
+    sley_io_finish(op, rc);
+}
+
+int32_t sley__remote_run(struct sley_io_op *op, struct sley_reactor *home)
+{
+    sley_wait_begin_always(&op->wait, &kinds[0]);
+    op->done_bytes = 0;
+    sley__remote_submit(op, home);
+    return sley_await(&op->wait);
+}
+
+/** Does it go on by itself? What stands still now nobody is to set going while a descriptor of its is closed: its user sees to that. */
+static bool runs(const struct sley_reactor *home)
+{
+    struct sley_sched *worker = hold(home);
+    /* relaxed: see above */
+    const bool yes = worker && (worker->group || atomic_load_explicit(&worker->driven, memory_order_relaxed));
+    if (worker) {
+        sley_sched_unhold(worker);
+    }
+    return yes;
+}
+
+bool sley__remote_close(struct sley_io_op *op, struct sley_reactor *home)
+{
+    struct sley_sched *worker;
+    struct courier *c;
+    const uint32_t state = sley__fd_state(op->fd);
+    const bool idle = !(state & SLEY_FD_HOLD_MASK), heard = !(op->flags & SLEY_IO_UNHEARD), direct = sley_fd_is_direct(op->fd);
+    if (sley__home_orphaned(home) || (idle && !direct && !(heard && runs(home)))) {
+        return false; /* unheard, and with nothing in flight, nobody would keep the descriptor's memory until it is closed there */
+    }
+    if (direct && sley__home_gone(home)) {
+        op->fd->number = -1; /* its home has closed it */
+        sley_io_finish(op, 0);
+        return true;
+    }
+    const int rc = state & SLEY_FD_CLOSING ? 0 : make(home, &c, &worker);
+    if (rc < 0 || (state & SLEY_FD_CLOSING)) {
+        sley_io_finish(op, rc);
+        return true;
+    }
+    c->start = sley_io_submit;
+    c->inner.io.fd = op->fd;
+    fill(c, op);
+    c->inner.io.end = heard ? end : NULL;
+    if (!heard && idle) {
+        sley_fd_init(&c->fd, op->fd->number);
+        sley__fd_bring_home(&c->fd, home);
+        c->inner.io.fd = &c->fd;
+        sley__fd_set(op->fd, state | SLEY_FD_CLOSING);
+        op->fd->number = -1;
+    }
+    op->wait.ops = &kinds[SLEY_IO_CLOSE];
+    send_out(c, heard ? op : NULL, worker);
+    if (!heard) {
+        sley_io_finish(op, 0);
+    }
+    return true;
+}
+
+/* ---- for io/ ------------------------------------------------------------------------------------------------------- */
+
+bool sley__fd_away(const struct sley_sched *s, const struct sley_reactor *home)
+{
+    const struct sley_group *g = s ? s->group : NULL;
+    for (uint32_t i = 0; g && i < g->count; i++) {
+        if (g->scheds[i]->reactor == home) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sley_fd_rests(const struct sley_fd *fd)
+{
+    return !(sley__fd_state(fd) & SLEY_FD_HOLD_MASK) && !runs(sley__fd_home(fd));
+}
+
+static const struct sley_wait_ops call_kind = KIND("io.call");
+
+int sley_io_call_home(struct sley_io_op *op, struct sley_fd *fd, const struct sley_io_op *like,
+                      void (*start)(struct sley_io_op *inner))
+{
+    struct sley_sched *worker;
+    struct courier *c;
+    const int rc = make(sley__fd_home(fd), &c, &worker);
+    if (rc == 0) {
+        c->start = start;
+        c->inner.io.fd = fd;
+        c->inner.io.buf = like->buf;
+        c->inner.io.object = like->object;
+        c->inner.io.code = like->code;
+        if (op) {
+            op->wait.ops = &call_kind;
+        }
+        send_out(c, op, worker);
+    }
+    return rc;
+}
