@@ -322,15 +322,19 @@ int sley_runtime_describe(const struct sley_runtime *rt, char *ret_text, size_t 
     if (!rt->executor || !ret_text || bytes == 0) {
         return -EINVAL;
     }
-    const struct sley_reactor *r = rt->executor->ops->sched(rt->executor)->reactor;
-    char workers[32] = "";
+    struct sley_reactor *r = rt->executor->ops->sched(rt->executor)->reactor;
+    char workers[32] = "", detail[192] = "";
     if (rt->executor->ops->worker_count) {
         const uint32_t count = sley_runtime_workers(rt);
         (void)snprintf(workers, sizeof workers, " (%u worker%s)", count, count == 1 ? "" : "s");
     }
+    if (r && r->ops->version >= 2 && r->ops->describe) {
+        (void)r->ops->describe(r, detail, sizeof detail);
+    }
     const size_t len = strlen(rt->refused);
     const int end = len > 2 ? (int)len - 2 : 0; /* without the full stop and blank */
-    const int n = snprintf(ret_text, bytes, "executor %s%s, reactor %s%s%.*s", rt->executor->ops->name, workers,
-                           r ? r->ops->name : "none", end ? "; " : "", end, rt->refused);
+    const int n = snprintf(ret_text, bytes, "executor %s%s, reactor %s%s%s%s%s%.*s", rt->executor->ops->name, workers,
+                           r ? r->ops->name : "none", detail[0] ? " (" : "", detail, detail[0] ? ")" : "", end ? "; " : "", end,
+                           rt->refused);
     return n < 0 ? -EINVAL : (size_t)n < bytes ? n : (int)bytes - 1;
 }

@@ -230,6 +230,20 @@ bool sley__uring_knows(struct sley__uring *r, uint32_t opcode)
     return r->opcodes >> opcode & 1;
 }
 
+int sley__uring_describe(struct sley_reactor *self, char *ret_text, size_t bytes)
+{
+    const struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
+    size_t at = 0;
+    ret_text[0] = '\0';
+    for (uint32_t i = 0; i < SLEY__URING_FEATURE_COUNT; i++) {
+        if (!(r->features & (1u << i)) && at + 1 < bytes) {
+            const int n = snprintf(ret_text + at, bytes - at, "%s%s", at ? ", " : "without ", sley__uring_kinds[i].name);
+            at = n < 0 ? at : at + (size_t)n < bytes ? at + (size_t)n : bytes - 1;
+        }
+    }
+    return (int)at;
+}
+
 /* ---- whose it is ----------------------------------------------------------------------------------------------------- */
 
 /** A number that no two threads of a process have; an address or a pthread_t would be used again. */

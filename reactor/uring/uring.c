@@ -350,4 +350,5 @@ const struct sley_reactor_ops sley__uring_ops = {
     .fixed_add = sley__uring_fixed_add,
     .fixed_remove = sley__uring_fixed_remove,
     .lend_number = sley__uring_lend_number,
+    .describe = sley__uring_describe,
 };

@@ -162,6 +162,8 @@ void sley__uring_close(struct sley__uring *r);
 int sley__uring_enter(struct sley__uring *r, uint64_t timeout_ns);
 /** Submits what there is, and has completions worked off. Returns: as sley__uring_enter. */
 int sley__uring_submit_now(struct sley__uring *r);
+/** As a table's: names the features that are missing. */
+int sley__uring_describe(struct sley_reactor *self, char *ret_text, size_t bytes);
 /** A place in the submission queue, perhaps after emptying it; NULL: the kernel takes nothing at the moment. */
 struct io_uring_sqe *sley__uring_place(struct sley__uring *r);
 

@@ -519,3 +519,21 @@ SLEY_TEST(direct_connection_of_the_parent_is_ownerdead_in_a_child, "")
     bed_run(&shared_bed, find_again); /* the parent's is untouched */
     bed_end(&shared_bed);
 }
+
+/* ---- what is there -------------------------------------------------------------------------------------------------------------- */
+
+static void tell_missing(void)
+{
+    char text[192], cut[12];
+    struct sley_reactor *r = reactor();
+    CHECK_INT(r->ops->describe(r, text, sizeof text), ==, (intmax_t)strlen(text));
+    CHECK(strncmp(text, "without ", 8) == 0 && strstr(text, "poll_first") && strstr(text, "direct") && strstr(text, "fd_install"));
+    CHECK(!strstr(text, "fixed_buffers") || !sley__uring_has(ring(), SLEY__URING_FIXED_BUFFERS));
+    CHECK_INT(r->ops->describe(r, cut, sizeof cut), ==, (intmax_t)sizeof cut - 1);
+    CHECK_INT(memcmp(cut, text, sizeof cut - 1), ==, 0);
+}
+
+SLEY_TEST(ring_names_the_features_that_it_does_without, "URING-14")
+{
+    in_ring((struct sley__uring_opts){.without = uring_without("poll_first direct")}, tell_missing);
+}

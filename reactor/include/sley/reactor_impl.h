@@ -70,6 +70,8 @@ struct sley_reactor_ops {
     void (*fixed_remove)(struct sley_reactor *self, struct sley_fixed *f);
     /** Optional (-ENOTSUP). A number, close-on-exec, for a direct descriptor; the caller closes it. Thread: owner. */
     int (*lend_number)(struct sley_reactor *self, const struct sley_fd *fd);
+    /** Optional (""). What sley_runtime_describe says beside the name: "without poll_first". Returns: its length. Thread: any. */
+    int (*describe)(struct sley_reactor *self, char *ret_text, size_t bytes);
 };
 
 /**

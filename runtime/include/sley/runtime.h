@@ -121,7 +121,8 @@ SLEY_API int sley_runtime_fini(struct sley_runtime *rt);
 
 /**
  * One line: "executor local, reactor epoll", "executor cores (4 workers), reactor epoll"; and, if better ones did not start, which
- * and why: "executor local, reactor epoll; reactor uring did not start (errno 1: ...)". Returns: its length, cut to @p bytes.
+ * and why: "executor local, reactor epoll; reactor uring did not start (errno 1: ...)". A reactor that does without something says so:
+ * "reactor uring (without direct, fd_install)". Returns: its length, cut to @p bytes.
  */
 SLEY_API int sley_runtime_describe(const struct sley_runtime *rt, char *ret_text, size_t bytes);
 
