@@ -6,6 +6,7 @@ echo.svg: CPU per echo and 99th percentile by number of connections. Needs pytho
 What bench/shares has written (--csv) becomes shares.svg: how far off each queue's share is, and how late the one with a latency."""
 
 import csv
+import math
 import sys
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def ratios(lines, path):
                           label=None if at else LABELS[side])
                 axes.text(score, at + offset, f" {score:.2f}", va="center", fontsize=7)
         goal = float(sides["sley"]["goal"])
+        goal = None if math.isinf(goal) else goal  # draws nothing
         axes.plot([goal, goal], [at - 0.4, at + 0.4], color=COLOURS["goal"],
                   label=None if at else "goal")
     names = [f"{name} / {peer_name(sides)}" for name, sides in wanted.items()]

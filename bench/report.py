@@ -1,13 +1,14 @@
 """What bench/run found: verdicts, the table for people, and the CSV for everything else."""
 
 import csv
+import math
 import statistics
 from dataclasses import dataclass, field
 
 SIDES = ("sley", "fiber", "peer")
 COLUMNS = ("record", "line", "part", "metric", "side", "program", "pair", "value", "score", "kind",
            "goal", "verdict")
-MET, MISSED, UNKNOWN = "met", "MISSED", "not measured"
+MET, MISSED, UNKNOWN, REPORTED = "met", "MISSED", "not measured", "reported"
 
 
 @dataclass
@@ -41,6 +42,8 @@ class Line:
         score = self.score()
         if score is None:
             return UNKNOWN
+        if math.isinf(self.goal.goal):
+            return REPORTED
         return MET if score <= self.goal.goal else MISSED
 
 
@@ -80,7 +83,7 @@ HEADINGS = ("line", "unit", "sley", "fiber", "peer", "", "score", "pairs", "goal
 
 
 def _cells(line):
-    limit = f"<= {_score(line, line.goal.goal)}"
+    limit = "-" if math.isinf(line.goal.goal) else f"<= {_score(line, line.goal.goal)}"
     return (line.goal.name, line.goal.unit, _number(line.median("sley")),
             _number(line.median("fiber")), _number(line.median("peer")), _peer_name(line),
             _score(line, line.score()), _spread(line), limit, line.verdict)
@@ -110,7 +113,7 @@ def summary(lines):
     """One sentence: how many lines met their goal."""
     verdicts = [line.verdict for line in lines]
     return (f"{verdicts.count(MET)} met, {verdicts.count(MISSED)} missed, "
-            f"{verdicts.count(UNKNOWN)} not measured")
+            f"{verdicts.count(UNKNOWN)} not measured, {verdicts.count(REPORTED)} without a goal")
 
 
 def failures(lines):

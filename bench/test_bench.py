@@ -79,6 +79,12 @@ class Scores(unittest.TestCase):
         scored.samples = {"sley": [5.6]}
         self.assertEqual(scored.verdict, report.MISSED)
 
+    def test_without_a_goal_a_line_is_reported(self):
+        scored = line("ratio", "inf")
+        scored.samples = {"sley": [3.0], "peer": [1.0]}
+        self.assertEqual((scored.score(), scored.verdict), (3, report.REPORTED))
+        self.assertIn("1 without a goal", report.summary([scored]))
+
     def test_delta_subtracts_the_peer(self):
         scored = line("delta", 80)
         scored.samples = {"sley": [600.0], "peer": [520.0]}
