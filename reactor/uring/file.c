@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-/* in op->at.native[0] of a SEND_ZC, which uses it from its start on */
+/* native[1]: what points to the op (uring.h). In op->at.native[0] of a SEND_ZC, which uses it from its start on */
 static char sent_plain[1];   /* this socket knows no zero copy: what has been asked for first has ended, or is about to */
 static char sent_already[1]; /* its result has been told; the buffer is the kernel's still */
 

@@ -215,17 +215,22 @@ int sley__uring_open(struct sley__uring *r, const struct sley_reactor_opts *o)
     return 0;
 }
 
-bool sley__uring_knows(struct sley__uring *r, uint32_t opcode)
+static void probe_opcodes(struct sley__uring *r)
 {
     enum { MOST = 64 };
     uint64_t words[(sizeof(struct io_uring_probe) + MOST * sizeof(struct io_uring_probe_op)) / sizeof(uint64_t)] = {0};
     struct io_uring_probe *probe = (void *)words;
-    if (r->opcodes == 0) {
-        r->opcodes = 1; /* NOP is always there */
-        const int rc = sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_PROBE, probe, MOST);
-        for (unsigned i = 0; rc >= 0 && i < probe->ops_len && i < MOST; i++) {
-            r->opcodes |= (uint64_t)((probe->ops[i].flags & IO_URING_OP_SUPPORTED) != 0) << i;
-        }
+    r->opcodes = 1; /* NOP is always there */
+    const int rc = sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_PROBE, probe, MOST);
+    for (unsigned i = 0; rc >= 0 && i < probe->ops_len && i < MOST; i++) {
+        r->opcodes |= (uint64_t)((probe->ops[i].flags & IO_URING_OP_SUPPORTED) != 0) << i;
+    }
+}
+
+bool sley__uring_knows(struct sley__uring *r, uint32_t opcode)
+{
+    if (SLEY_UNLIKELY(r->opcodes == 0)) {
+        probe_opcodes(r);
     }
     return r->opcodes >> opcode & 1;
 }

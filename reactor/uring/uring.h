@@ -115,20 +115,31 @@ SLEY_INLINE struct sley__uring_slot *sley__uring_find(const struct sley__uring *
     return slots ? &slots[(uint32_t)number & (SLEY__URING_SLOT_CHUNK - 1)] : NULL;
 }
 
+/** A file op remembers what points to it: the kernel completes the oldest of many first. */
+SLEY_INLINE void sley__uring_named_by(struct sley_io_op *op, struct sley_io_op **at)
+{
+    if (op && op->code > SLEY_IO_CLOSE) {
+        sley_file_of(op)->at.native[1] = at;
+    }
+}
+
 SLEY_INLINE void sley__uring_push(struct sley__uring_slot *slot, struct sley_io_op *op)
 {
     op->next = slot->armed;
     slot->armed = op;
+    sley__uring_named_by(op->next, &op->next);
+    sley__uring_named_by(op, &slot->armed);
 }
 
 /** Of many polls that wait at once, the kernel completes the newest first. */
-SLEY_INLINE void sley__uring_remove(struct sley__uring_slot *slot, const struct sley_io_op *op)
+SLEY_INLINE void sley__uring_remove(struct sley__uring_slot *slot, struct sley_io_op *op)
 {
-    struct sley_io_op **at = &slot->armed;
+    struct sley_io_op **at = op->code > SLEY_IO_CLOSE ? sley_file_of(op)->at.native[1] : &slot->armed;
     while (*at != op) {
         at = &(*at)->next;
     }
     *at = op->next;
+    sley__uring_named_by(op->next, at);
 }
 
 SLEY_INLINE struct sley__uring_slot *sley__uring_slot_of(struct sley__uring *r, const struct sley_io_op *op)
