@@ -11,6 +11,7 @@ struct options {
     const char *executor, *reactor;
     uint32_t workers;
     const struct sley_task_type *server;
+    bool lent;
 };
 
 static void usage(FILE *to)
@@ -20,6 +21,7 @@ static void usage(FILE *to)
           "  --port N          listen on port N (default 7000; 0: any free one)\n"
           "  --address A       listen on the numeric address A (default 127.0.0.1)\n"
           "  --style STYLE     a connection is a \"frame\" or a \"fiber\" (default: SLEY_STYLE, else \"frame\")\n"
+          "  --lent            read into buffers that the reactor lends, so that an idle connection holds none\n"
           "  --executor NAME   who runs tasks (default: SLEY_EXECUTOR, else the best there is)\n"
           "  --reactor NAME    who waits for the network (default: SLEY_REACTOR, else the best there is)\n"
           "  --workers N       how many threads run tasks (default: SLEY_WORKERS, else the executor's)\n"
@@ -45,7 +47,8 @@ static int parse(int argc, char **argv, struct options *o)
         {"port", required_argument, NULL, 'p'},    {"address", required_argument, NULL, 'a'},
         {"style", required_argument, NULL, 's'},   {"executor", required_argument, NULL, 'e'},
         {"reactor", required_argument, NULL, 'r'}, {"workers", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+        {"lent", no_argument, NULL, 'l'},          {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int c, which = 0;
     long value = 0;
@@ -72,6 +75,9 @@ static int parse(int argc, char **argv, struct options *o)
         case 'w':
             good = number(optarg, 1, 1024, &value);
             o->workers = (uint32_t)value;
+            break;
+        case 'l':
+            o->lent = true;
             break;
         case 'h':
             usage(stdout);
@@ -121,6 +127,7 @@ static int listen_on(const struct options *o, struct echo_server *servers, uint3
     }
     const struct sley_tcp_opts opts = {.backlog = 4096, .reuse_port = n > 1};
     for (uint32_t i = 0; i < n && rc == 0; i++) {
+        servers[i].lent = o->lent;
         rc = sley_tcp_listen(&servers[i].listener, text, &opts);
         if (rc == 0 && i == 0) { /* any free port: the others take the same */
             rc = sley_tcp_listener_local(&servers[0].listener, &addr);
@@ -202,6 +209,7 @@ int main(int argc, char **argv)
         .executor_name = o.executor,
         .reactor_name = o.reactor,
         .worker_count = o.workers,
+        .lend = {.buffer_bytes = ECHO_BUFFER_BYTES},
         .report = report,
         .ret_error = why,
         .error_bytes = sizeof why,

@@ -17,6 +17,7 @@ struct echo_server {
         struct sley_scope_op scope;
     } op;
     int result;
+    bool lent; /* connections read into buffers that are lent: an idle one holds none */
 };
 
 /** A peer that goes away in the middle of a message is its affair, not the server's error. */

@@ -107,6 +107,8 @@ static int make_reactor(const struct sley_executor_config *config, struct sley_a
     }
     if (r && rc == 0) {
         r->offload = config->offload;
+        r->lend.alloc = alloc;
+        r->lend.opts = config->lend;
     }
     if (rc == 0) {
         *ret_reactor = r;

@@ -2,6 +2,7 @@
  * the home thread's, as the descriptor is; where several workers share it, it is read and changed under its home's lock. */
 #include "tcp.h"
 
+#include <sley/lend_impl.h>
 #include <sley/near_impl.h>
 
 static struct sley_tcp *tcp_of(struct sley_stream *s)
@@ -153,6 +154,18 @@ static void tcp_read_start(struct sley_io_op *op, struct sley_stream *s, void *b
     } else {
         read_slowly(op, t, buf, len);
     }
+}
+
+static void tcp_read_lent_start(struct sley_io_op *op, struct sley_stream *s, struct sley_lent **ret_lent)
+{
+    struct sley_tcp *t = tcp_of(s);
+    if (sley_fd_away(&t->fd)) {
+        sley__stream_read_block_start(op, s, ret_lent); /* what its home lends can be given back there alone */
+        return;
+    }
+    sley_io_lend(op, &t->fd, ret_lent);
+    op->end = end_read;
+    sley_io_submit(op);
 }
 
 static void tcp_write_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len)
@@ -336,6 +349,7 @@ static const struct sley_stream_ops tcp_ops = {
     .close_start = tcp_close_start,
     .abort = tcp_abort,
     .write_now = tcp_write_now,
+    .read_lent_start = tcp_read_lent_start,
 };
 
 int sley_tcp_move(struct sley_tcp *conn)

@@ -8,6 +8,8 @@
 
 /** A socket for @p addr with the options of both sides set. Returns its number, or a negative errno. */
 int sley__tcp_socket(const struct sley_addr *addr, const struct sley_tcp_opts *opts);
+/** sley_stream_read_lent_start into a block that is allocated for it, and read by read_start (lent.c). */
+void sley__stream_read_block_start(struct sley_io_op *op, struct sley_stream *s, struct sley_lent **ret_lent);
 /** Makes a connection of an open, non-blocking socket. */
 void sley__tcp_init(struct sley_tcp *t, int number);
 /** The address of one side of a socket; @p get is getsockname or getpeername. */

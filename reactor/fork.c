@@ -4,6 +4,7 @@
 #include "op.h"
 
 #include <sley/file_impl.h>
+#include <sley/lend_impl.h>
 
 static struct sley_reactor *orphans;
 
@@ -77,6 +78,9 @@ void sley_reactor_orphan(struct sley_reactor *r)
 {
     r->ops = &orphan_ops;
     r->more = false;
+    if (r->lend.pool) {
+        r->lend.pool->ending = true;
+    }
     /* relaxed: the child of a fork has one thread; whoever held the lock is not there */
     atomic_store_explicit(&r->lock, 0, memory_order_relaxed);
     /* relaxed: as above */

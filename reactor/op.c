@@ -2,6 +2,7 @@
 #include "file.h"
 #include "op.h"
 
+#include <sley/lend_impl.h>
 #include <sley/near_impl.h>
 
 #include <unistd.h>
@@ -12,7 +13,9 @@ static void io_cancel(struct sley_wait *w)
     struct sley_reactor *shared = sley_io_enter(op);
     if (!shared || !sley_io_ended(op)) {
         struct sley_reactor *r = shared ? shared : sley__fd_home(op->fd);
-        r->ops->cancel(r, op);
+        if (SLEY_LIKELY(!(op->flags & SLEY__LEND_STARVED)) || !sley__lend_cancel(r, op)) {
+            r->ops->cancel(r, op);
+        }
     }
     sley_reactor_leave(shared);
 }
@@ -83,6 +86,7 @@ static void submit_close(struct sley_io_op *op)
         sley_io_finish(op, 0);
     } else if (s && s->reactor && home == s->reactor) {
         sley__fd_set(fd, state | SLEY_FD_CLOSING);
+        sley__lend_close(home, fd);
         if (state & SLEY_FD_WAY_MASK) {
             sley__file_close(home, op);
         } else {

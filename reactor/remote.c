@@ -403,6 +403,10 @@ static void send_out(struct courier *c, struct sley_io_op *op, struct sley_sched
 
 void sley__remote_submit(struct sley_io_op *op, struct sley_reactor *home)
 {
+    if (op->flags & SLEY_IO_LEND) {
+        sley_io_finish(op, sley__home_orphaned(home) ? -EOWNERDEAD : -EXDEV); /* a buffer comes back where it was lent */
+        return;
+    }
     struct sley_sched *worker;
     struct courier *c;
     const int rc = sley__fd_state(op->fd) & SLEY_FD_CLOSING ? -EBADF : make(home, &c, &worker);

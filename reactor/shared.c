@@ -6,6 +6,7 @@
 #include "op.h"
 
 #include <sley/group_impl.h>
+#include <sley/lend_impl.h>
 
 #include <sched.h>
 
@@ -204,6 +205,7 @@ bool sley__shared_close(struct sley_sched *s, struct sley_io_op *op)
     } else if (state & SLEY_FD_KNOWN) {
         sley__fd_set(fd, state | SLEY_FD_CLOSING);
         wait_for_senders(r, fd);
+        sley__lend_close(r, fd);
         if (state & SLEY_FD_WAY_MASK) {
             sley__file_close(r, op);
         } else {

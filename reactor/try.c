@@ -1,6 +1,8 @@
 /* The system calls of the ops: each is made once and never waits. Readiness reactors and plain threads share them. */
 #include "op.h"
 
+#include <sley/lend_impl.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -146,8 +148,12 @@ static SLEY_NOINLINE int32_t try_other(struct sley_io_op *op)
     }
 }
 
+/** All, or into a buffer that is lent. */
 static SLEY_NOINLINE int32_t try_all(struct sley_io_op *op)
 {
+    if (op->flags & SLEY_IO_LEND) {
+        return op->code == SLEY_IO_RECV ? sley__lend_try(op) : -EINVAL;
+    }
     const size_t left = op->len - op->done_bytes;
     const size_t now = least(left, SLEY_IO_SHARE_BYTES);
     const int32_t n = op->code == SLEY_IO_RECV ? receive(op, now) : transmit(op, now);
@@ -164,7 +170,7 @@ int32_t sley_io_try(struct sley_io_op *op)
     if (SLEY_UNLIKELY(op->code != SLEY_IO_RECV && op->code != SLEY_IO_SEND)) {
         return try_other(op);
     }
-    if (op->flags & SLEY_IO_ALL) {
+    if (op->flags & (SLEY_IO_ALL | SLEY_IO_LEND)) {
         return try_all(op);
     }
     if (op->code == SLEY_IO_RECV) {

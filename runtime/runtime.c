@@ -174,6 +174,7 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
         .loop = o->attach.loop,
         .ret_refused = rt->refused,
         .refused_bytes = sizeof rt->refused,
+        .lend = o->lend,
     };
     rc = sley_executor_check(ex->ops);
     if (rc == 0) {

@@ -71,6 +71,8 @@ static void describe(struct sley__uring *r, struct sley__uring_slot *slot, struc
 {
     if (SLEY_UNLIKELY(op->stage & SLEY__URING_POLLING)) {
         io_uring_prep_poll_add(sqe, op->fd->number, readiness(op));
+    } else if (SLEY_UNLIKELY(op->flags & SLEY_IO_LEND)) {
+        sley__uring_lend_describe(sqe, op);
     } else if (op->code == SLEY_IO_RECV) {
         io_uring_prep_recv(sqe, op->fd->number, (char *)op->buf + op->done_bytes, length(op), 0);
         if (slot->is_dry) {
@@ -260,6 +262,10 @@ static SLEY_NOINLINE void submit_other(struct sley__uring *r, struct sley_io_op 
         submit_close(r, op);
         return;
     }
+    if ((op->flags & SLEY_IO_LEND) && op->code == SLEY_IO_RECV && !r->ending) {
+        sley__uring_lend_submit(r, op);
+        return;
+    }
     const int32_t n = r->ending ? -ECANCELED : try_here(r, op);
     if (n != -EINPROGRESS) {
         sley_io_finish(op, n);
@@ -275,7 +281,7 @@ static void submit(struct sley_reactor *self, struct sley_io_op *op)
 {
     struct sley__uring *r = uring_of(self);
     op->stage = 0;
-    if (SLEY_UNLIKELY(op->code != SLEY_IO_RECV && op->code != SLEY_IO_SEND) || SLEY_UNLIKELY(r->ending)) {
+    if (SLEY_UNLIKELY(op->code != SLEY_IO_RECV && op->code != SLEY_IO_SEND) || SLEY_UNLIKELY(r->ending || (op->flags & SLEY_IO_LEND))) {
         submit_other(r, op);
         return;
     }

@@ -232,6 +232,14 @@ void sley__uring_file_completed(struct sley__uring *r, struct sley_io_op *io, in
 /** It ends without a completion; sley__uring_end follows. */
 void sley__uring_file_refused(struct sley_io_op *io, int32_t rc);
 
+/* lend.c */
+
+/** How many buffers of the pool are the ring's, and nobody's else. */
+uint32_t sley__uring_lend_kept(const struct sley__uring *r);
+void sley__uring_lend_submit(struct sley__uring *r, struct sley_io_op *op);
+void sley__uring_lend_describe(struct io_uring_sqe *sqe, const struct sley_io_op *op);
+void sley__uring_lend_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res);
+
 /* uring.c: what goes in */
 
 extern const struct sley_reactor_ops sley__uring_ops;

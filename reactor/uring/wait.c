@@ -142,6 +142,10 @@ static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t r
         return;
     }
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
+    if (SLEY_UNLIKELY(op->flags & SLEY_IO_LEND)) {
+        sley__uring_lend_completed(r, slot, op, res);
+        return;
+    }
     if (SLEY_UNLIKELY(op->stage & SLEY__URING_POLLING)) {
         op->stage &= (uint8_t)~(uint32_t)SLEY__URING_POLLING;
         res = res < 0 ? res : -EINTR; /* it is ready: once more */

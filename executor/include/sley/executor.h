@@ -48,6 +48,7 @@ struct sley_executor_config {
     void *loop;        /**< `loop` of the reactors' options: the application's, see <sley/attach.h> */
     char *ret_refused; /**< which reactors did not start before the one that did, and why; may be NULL. Written during start */
     size_t refused_bytes;
+    struct sley_lend_opts lend; /**< what each reactor lends to receives; see <sley/lend.h> */
 };
 
 /** The table. Instances are static const. */

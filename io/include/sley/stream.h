@@ -2,6 +2,7 @@
 #ifndef SLEY_STREAM_H
 #define SLEY_STREAM_H
 
+#include <sley/lend.h>
 #include <sley/reactor.h>
 #include <sley/task_impl.h>
 
@@ -36,6 +37,15 @@ struct sley_stream {
  */
 SLEY_API int sley_stream_read(struct sley_stream *s, void *buf, size_t len);
 SLEY_API void sley_stream_read_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len);
+
+/**
+ * As sley_stream_read, into a buffer that the stream's reactor lends when there is something to read, so that what waits holds none.
+ * `*ret_lent` is that buffer, to be given back by sley_lent_return; NULL when the result is not above 0. While all are out it waits.
+ * A stream without a way of its own (a pair; any on a plain thread) has a buffer allocated while it waits.
+ * Returns: bytes, at `(*ret_lent)->data`; 0 at the end; -ENOBUFS: no memory, and the bytes are still there; else as sley_stream_read.
+ */
+SLEY_API int sley_stream_read_lent(struct sley_stream *s, struct sley_lent **ret_lent);
+SLEY_API void sley_stream_read_lent_start(struct sley_io_op *op, struct sley_stream *s, struct sley_lent **ret_lent);
 
 /**
  * Reads until @p buf is full. `*ret_done` (may be NULL) is always written: how many bytes are in @p buf, whatever the result.

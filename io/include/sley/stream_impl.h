@@ -9,7 +9,7 @@
 
 SLEY_EXTERN_C_BEGIN
 
-enum { SLEY_STREAM_VERSION = 1 };
+enum { SLEY_STREAM_VERSION = 2 };
 
 enum {
     /**
@@ -56,6 +56,11 @@ struct sley_stream_ops {
      */
     ssize_t (*write_now)(struct sley_stream *self, const void *buf, size_t len, struct sley_sched *s);
     /* since version 2 */
+    /**
+     * Optional (absent: read_start, into a block that is allocated for it). As sley_stream_read_lent; kind is 0, on a plain thread it is
+     * not called. `*ret_lent` is NULL at the start.
+     */
+    void (*read_lent_start)(struct sley_io_op *op, struct sley_stream *self, struct sley_lent **ret_lent);
 };
 
 /** Is the table complete? Returns: 0; -EINVAL. */

@@ -3,6 +3,7 @@
 #define SLEY_FILE_IMPL_H
 
 #include <sley/file_ops.h>
+#include <sley/lend_impl.h>
 #include <sley/reactor_impl.h>
 
 SLEY_EXTERN_C_BEGIN
@@ -64,6 +65,9 @@ SLEY_INLINE void sley_reactor_end(struct sley_reactor *r)
     if (r && r->files.end) {
         r->files.end(r);
     }
+    if (r && r->lend.pool) {
+        r->lend.pool->end(r);
+    }
 }
 
 /** The same, and `ops->destroy`, in its place. NULL: nothing. Thread: owner. */
@@ -71,7 +75,11 @@ SLEY_INLINE void sley_reactor_destroy(struct sley_reactor *r)
 {
     sley_reactor_end(r);
     if (r) {
+        struct sley__lender *pool = r->lend.pool;
         r->ops->destroy(r);
+        if (pool) {
+            pool->release(pool);
+        }
     }
 }
 

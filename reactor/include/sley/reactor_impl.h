@@ -3,6 +3,7 @@
 #define SLEY_REACTOR_IMPL_H
 
 #include <sley/file_ops.h>
+#include <sley/lend.h>
 #include <sley/task_impl.h>
 
 SLEY_EXTERN_C_BEGIN
@@ -98,6 +99,7 @@ struct sley_reactor {
     struct sley__files files;
     void (*leave)(struct sley_reactor *r); /* of one with ops from or at other executors: before its end, see remote.c */
     bool listed;                           /* it can be reached from elsewhere */
+    struct sley__lend lend;
 };
 
 struct sley_reactor_opts {
@@ -309,42 +311,9 @@ SLEY_INLINE void sley_io_tell(struct sley_reactor *r, struct sley_io_op *op, int
     }
 }
 
-/* ---- ways out ------------------------------------------------------------------------------------------------------- */
-
-/** The layer above's last word. */
-SLEY_INLINE int32_t sley__io_end(struct sley_io_op *op, int32_t result)
-{
-    return op->end ? op->end(op, result) : result;
-}
-
-/** The op ends inside submit. */
-SLEY_INLINE void sley_io_finish(struct sley_io_op *op, int32_t result)
-{
-    sley_wait_finish(&op->wait, sley__io_end(op, result));
-}
-
-/** The op is about to wait: it holds its descriptor and takes its direction. */
-SLEY_INLINE void sley_io_arm(struct sley_reactor *r, struct sley_io_op *op)
-{
-    r->armed_count++;
-    sley__fd_set(op->fd, (sley__fd_state(op->fd) | sley__io_busy(op)) + SLEY_FD_HOLD);
-    sley_wait_arm(&op->wait);
-}
-
-/** An armed op ends. The op may be gone afterwards. Thread: owner; or under the lock. */
-SLEY_INLINE void sley_io_complete(struct sley_reactor *r, struct sley_io_op *op, int32_t result)
-{
-    r->armed_count--;
-    sley__fd_set(op->fd, (sley__fd_state(op->fd) & ~sley__io_busy(op)) - SLEY_FD_HOLD);
-    result = sley__io_end(op, result);
-    if (SLEY_UNLIKELY(r->shared)) {
-        sley__reactor_tell(r, op, result);
-    } else {
-        sley_wait_complete(&op->wait, result);
-    }
-}
-
 #endif /* !__cplusplus */
 
 SLEY_EXTERN_C_END
+
+#include <sley/ways_impl.h>
 #endif

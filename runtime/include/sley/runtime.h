@@ -36,6 +36,7 @@ struct sley_runtime_opts {
     uint64_t stuck_ns;  /**< stealing: other workers serve one that is in a task for longer; 0: 10 ms; SLEY_NEVER: they do not */
     struct sley_attach attach; /**< the application's event loop, in which the runtime is to live; its kind names the reactor.
                                     Needs an executor with a turn ("local", "shares") and no clock of one's own. Zeroed: none */
+    struct sley_lend_opts lend; /**< buffers that each reactor lends to reads, <sley/lend.h>; zeroed: 1,024 of 4 KiB, made at first use */
 };
 
 /** tokio's current_thread, smol's LocalExecutor, monoio's and libuv's shape: one thread that waits in its reactor. */
