@@ -52,4 +52,29 @@ SLEY_INLINE void sley__frame_free(struct sley_sched *s, struct sley_task *t)
     }
 }
 
+/** Makes a task that nobody knows yet; @p state: EXT for a handle, ALLOC away from home, and what else it begins with. */
+SLEY_INLINE int sley__task_make(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, uint32_t state,
+                                struct sley_task **ret_task)
+{
+    struct sley_task *t;
+    if (type->style == SLEY_STYLE_FIBER) {
+        struct sley_task *fiber; /* so that the frames' way keeps t in a register */
+        const int rc = sley__fiber_new(s, type, stack_bytes, (state & SLEY__TASK_ALLOC) != 0, &fiber);
+        if (rc < 0) {
+            return rc;
+        }
+        t = fiber;
+    } else if (SLEY_UNLIKELY(!(t = sley__frame_new(s, type, state)))) {
+        return -ENOMEM;
+    }
+    sley__task_set(t, state);
+    /* relaxed: nobody else knows the task yet */
+    atomic_store_explicit(&t->requests, 0, memory_order_relaxed);
+    t->type = type;
+    t->sched = s;
+    t->out.joiner = NULL;
+    *ret_task = t;
+    return 0;
+}
+
 #endif

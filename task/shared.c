@@ -1,5 +1,5 @@
 /* Tasks that several workers share: each edge of their state, scopes under a lock, and the end of the group. Table: shared.h. */
-#include "core.h"
+#include "alloc_frame.h"
 
 #include <sched.h>
 #include <string.h>
@@ -470,17 +470,17 @@ int sley__shared_spawn(struct sley_sched *s, struct sley_scope *scope, const str
     scope = scope == scope->sched->root ? s->root : scope; /* the root is one scope in as many pieces as there are workers */
     /* made before it is known whether it may: making a task is too long for a lock */
     state |= sley__scope_flags(scope) & SLEY_SCOPE_COLLECT ? (uint32_t)SLEY__TASK_EXT : 0;
-    int rc = sley__task_new(s, type, stack_bytes, state, &t);
+    int rc = sley__task_make(s, type, stack_bytes, state, &t);
     if (rc < 0) {
         return rc;
     }
-    sley__scope_lock(scope);
+    sley_spin_lock(&scope->lock);
     rc = sley__scope_admits(scope, &state);
     if (rc == 0) {
         sley__task_set(t, state);
         sley__scope_add(scope, t);
     }
-    sley__scope_unlock(scope);
+    sley_spin_unlock(&scope->lock);
     if (rc < 0) {
         sley__task_free(s, t);
     }

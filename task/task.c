@@ -41,35 +41,10 @@ void sley__task_set_result(struct sley_task *t, int32_t result)
 
 /* ---- spawning -------------------------------------------------------------------------------------------------- */
 
-/** Makes a task that nobody knows yet; @p state: EXT for a handle, ALLOC away from home, and what else it begins with. */
-SLEY_INLINE int task_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, uint32_t state,
-                         struct sley_task **ret_task)
-{
-    struct sley_task *t;
-    if (type->style == SLEY_STYLE_FIBER) {
-        struct sley_task *fiber; /* so that the frames' way keeps t in a register */
-        const int rc = sley__fiber_new(s, type, stack_bytes, (state & SLEY__TASK_ALLOC) != 0, &fiber);
-        if (rc < 0) {
-            return rc;
-        }
-        t = fiber;
-    } else if (SLEY_UNLIKELY(!(t = sley__frame_new(s, type, state)))) {
-        return -ENOMEM;
-    }
-    sley__task_set(t, state);
-    /* relaxed: nobody else knows the task yet */
-    atomic_store_explicit(&t->requests, 0, memory_order_relaxed);
-    t->type = type;
-    t->sched = s;
-    t->out.joiner = NULL;
-    *ret_task = t;
-    return 0;
-}
-
 int sley__task_new(struct sley_sched *s, const struct sley_task_type *type, uint32_t stack_bytes, uint32_t state,
                    struct sley_task **ret_task)
 {
-    return task_new(s, type, stack_bytes, state, ret_task);
+    return sley__task_make(s, type, stack_bytes, state, ret_task);
 }
 
 static void fill_args(struct sley_task *t, const void *args)
@@ -105,7 +80,7 @@ SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type
     if (SLEY_UNLIKELY(sley__group(s) != NULL)) {
         rc = sley__shared_spawn(s, scope, type, stack_bytes, state, &t);
     } else if (SLEY_LIKELY((rc = sley__scope_admits(scope, &state)) == 0) &&
-               SLEY_LIKELY((rc = task_new(s, type, stack_bytes, state, &t)) == 0)) {
+               SLEY_LIKELY((rc = sley__task_make(s, type, stack_bytes, state, &t)) == 0)) {
         sley__scope_add(scope, t);
     }
     if (SLEY_UNLIKELY(rc < 0)) {
