@@ -125,5 +125,6 @@ int sley_executor_make_reactor(const struct sley_executor_config *config, struct
 int sley_executor_make_shared_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc,
                                       struct sley_reactor **ret_reactor)
 {
-    return make_reactor(config, alloc, true, ret_reactor);
+    const int rc = make_reactor(config, alloc, true, ret_reactor);
+    return rc == -ENOTSUP && !config->loop ? make_reactor(config, alloc, false, ret_reactor) : rc;
 }

@@ -166,14 +166,28 @@ static void step_out(struct visit v)
     sley_reactor_leave(v.home);
 }
 
-static void timer_fired(struct sley_wait_hook *hook, struct sley_wait *w)
+static void rested(struct sley_tcp_listener *l)
 {
-    struct sley_tcp_listener *l = sley_container_of(hook, struct sley_tcp_listener, timer_hook);
     const struct visit v = step_in(l);
-    (void)w;
     l->resting = false;
     go_on(l);
     step_out(v);
+}
+
+/** At the listener's home. */
+static void rested_here(struct sley_io_op *op)
+{
+    rested(op->buf);
+}
+
+static void timer_fired(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    struct sley_tcp_listener *l = sley_container_of(hook, struct sley_tcp_listener, timer_hook);
+    struct sley_io_op like = {.buf = l};
+    (void)w;
+    if (!sley_fd_away(&l->fd) || sley_io_call_home(NULL, &l->fd, &like, rested_here) < 0) {
+        rested(l); /* another worker may have fired it, for one that is stuck */
+    }
 }
 
 /** The inner op is done, after it had to wait or at once. */

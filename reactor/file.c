@@ -147,17 +147,18 @@ static int admit(struct sley_reactor *r, struct sley_fd *fd, uint32_t busy)
     if ((state & busy) || (state & SLEY_FD_HOLD_MASK) >= SLEY_FD_HOLD_MASK - 1) {
         return -EBUSY;
     }
-    if (r->shared ? state & SLEY_FD_KNOWN : home != NULL) {
+    const struct sley_sched *s = sley__self;
+    if (s->group ? state & SLEY_FD_KNOWN : home != NULL) {
         return 0;
     }
     const int rc = r->ops->adopt ? r->ops->adopt(r, fd) : 0;
     if (rc == 0) {
         /* relaxed: the home thread writes its own word, or its lock is held */
         atomic_store_explicit(&fd->home, r, memory_order_relaxed);
-        if (r->shared) {
+        if (s->group) {
             sley__fd_set(fd, sley__fd_state(fd) | SLEY_FD_KNOWN | SLEY_FD_FAR);
         }
-        sley__home_known(r, r->shared ? sley__self->group->scheds[r->index] : r->sched);
+        sley__home_known(r, r->shared ? s->group->scheds[r->index] : r->sched);
     }
     return rc;
 }
@@ -180,7 +181,7 @@ static struct sley_reactor *enter_own(const struct sley_sched *s)
 /** Whose op it is; entered, if it is shared. NULL: nobody's. */
 static struct sley_reactor *enter_home(struct sley_sched *s, struct sley_file_op *op)
 {
-    if (!s || !s->group) {
+    if (!s || !s->group || sley__apart(s)) {
         return s ? s->reactor : NULL;
     }
     struct sley_reactor *r = op->io.fd ? sley__fd_enter(s, op->io.fd) : enter_own(s);
@@ -222,8 +223,8 @@ void sley__file_submit(struct sley_io_op *io)
         return;
     }
     struct sley_sched *s = sley__self;
-    if (io->fd && sley_fd_away(io->fd)) {
-        sley__remote_submit(io, sley__fd_home(io->fd));
+    if (io->fd ? sley_fd_away(io->fd) : sley__apart(s) && s->current) {
+        sley__remote_submit(io, io->fd ? sley__fd_home(io->fd) : s->reactor);
         return;
     }
     struct sley_reactor *r = enter_home(s, op);
@@ -231,8 +232,9 @@ void sley__file_submit(struct sley_io_op *io)
         sley_file_finish(op, -ENOTSUP);
         return;
     }
+    const bool locked = s->group && !sley__apart(s);
     if (s->group) {
-        sley_io_mark(io, r);
+        sley_io_mark(io, locked ? r : NULL);
     }
     op->home = r;
     op->place = SLEY__FILE_NATIVE;
@@ -245,7 +247,7 @@ void sley__file_submit(struct sley_io_op *io)
     } else {
         sley_file_generic(r, op);
     }
-    if (s->group) {
+    if (locked) {
         sley__reactor_leave(r);
     }
 }

@@ -49,9 +49,10 @@ void sley_fd_move_start(struct sley_io_op *op, struct sley_fd *fd)
         sley_wait_finish(&op->wait, -ENOTSUP);
         return;
     }
+    const bool away = sley_fd_away(fd);
     struct sley_reactor *entered = sley_fd_enter(fd), *home = sley__fd_home(fd);
     op->fd = fd;
-    if (home && sley_fd_away(fd)) {
+    if (away && home) {
         op->buf = op->object = NULL;
         if (sley__home_gone(home)) {
             without_home(fd); /* nothing can be in flight there, nor can it be known */

@@ -84,7 +84,7 @@ static void submit_close(struct sley_io_op *op)
     }
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         sley_io_finish(op, 0);
-    } else if (s && s->reactor && home == s->reactor) {
+    } else if (s && s->reactor && home == s->reactor && (!s->group || (state & SLEY_FD_KNOWN))) {
         sley__fd_set(fd, state | SLEY_FD_CLOSING);
         sley__lend_close(home, fd);
         if (state & SLEY_FD_WAY_MASK) {

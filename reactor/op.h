@@ -37,6 +37,12 @@ int32_t sley__remote_run(struct sley_io_op *op, struct sley_reactor *home);
 /** The same for a CLOSE; false: it is to be closed here, for nothing of it is in flight, and @p home stands still or is gone. */
 bool sley__remote_close(struct sley_io_op *op, struct sley_reactor *home);
 
+/**
+ * Is @p s one of several workers that share tasks, but not their reactors, which lack SLEY_REACTOR_CAP_SHARED? Then a reactor, and what is
+ * at home there, is for its own worker alone, in no task.
+ */
+bool sley__apart(const struct sley_sched *s);
+
 /* fork.c */
 /** Is @p home, which is only compared and may be gone, inherited by fork? */
 bool sley__home_orphaned(const struct sley_reactor *home);

@@ -84,9 +84,42 @@ static struct sley_sched *hold(const struct sley_reactor *r)
     return worker;
 }
 
+/** The same of a home that is a reactor of this very executor, whose workers share tasks; it need not be in the list. */
+static struct sley_sched *hold_beside(const struct sley_reactor *r)
+{
+    const struct sley_sched *s = sley__self;
+    const struct sley_group *g = s ? s->group : NULL;
+    for (uint32_t i = 0; g && i < g->count; i++) {
+        if (g->scheds[i]->reactor == r) {
+            sley_sched_hold(g->scheds[i]);
+            return g->scheds[i];
+        }
+    }
+    return NULL;
+}
+
+static struct sley_sched *reach(const struct sley_reactor *r)
+{
+    struct sley_sched *worker = hold_beside(r);
+    return worker ? worker : hold(r);
+}
+
+/** Has it called on the home's thread, in no task: by the inbox, or, if this is that thread, at once. Returns false: too late. */
+static bool deliver(struct sley_sched *worker, struct sley_post *post)
+{
+    if (worker != sley__self) {
+        return sley_sched_post(worker, post);
+    }
+    struct sley_task *current = worker->current;
+    worker->current = NULL;
+    post->fn(post);
+    worker->current = current;
+    return true;
+}
+
 bool sley__home_gone(const struct sley_reactor *home)
 {
-    struct sley_sched *worker = hold(home);
+    struct sley_sched *worker = reach(home);
     if (worker) {
         sley_sched_unhold(worker);
     }
@@ -160,11 +193,11 @@ void sley__home_end(struct sley_reactor *r)
         *at = h->next;
     }
     sley_spin_unlock(&lock);
-    while (h && r->shared && sley_sched_held(h->worker)) {
+    while (h && h->worker->group && sley_sched_held(h->worker)) {
         (void)sched_yield(); /* a group's inboxes are closed before this, so that nobody waits for these afterwards */
     }
     put(h, sizeof *h);
-    if (r->sched) {
+    if (r->sched && !r->sched->group) {
         end_own(r);
     }
 }
@@ -289,11 +322,11 @@ static void ask(struct courier *c)
 {
     /* relaxed: see arrived */
     const bool first = atomic_exchange_explicit(&c->asked, 1, memory_order_relaxed) == 0;
-    struct sley_sched *worker = first ? hold(c->home) : NULL;
+    struct sley_sched *worker = first ? reach(c->home) : NULL;
     bool on_its_way = false;
     if (worker) {
         c->cancel.fn = cancel_arrived;
-        on_its_way = sley_sched_post(worker, &c->cancel);
+        on_its_way = deliver(worker, &c->cancel);
         sley_sched_unhold(worker);
     }
     if (!on_its_way) {
@@ -357,7 +390,7 @@ static int make(struct sley_reactor *home, struct courier **ret_courier, struct 
     if (sley__home_orphaned(home)) {
         return -EOWNERDEAD;
     }
-    struct sley_sched *worker = hold(home);
+    struct sley_sched *worker = reach(home);
     struct courier *c = worker ? get(sizeof *c, _Alignof(struct courier)) : NULL;
     if (!c) {
         if (worker) {
@@ -395,7 +428,7 @@ static void send_out(struct courier *c, struct sley_io_op *op, struct sley_sched
         op->next = (void *)c;
     }
     sley_spin_unlock(&lock);
-    if (!sley_sched_post(worker, &c->post)) {
+    if (!deliver(worker, &c->post)) {
         refuse(c, -ENODEV);
     }
     sley_sched_unhold(worker);
@@ -409,7 +442,7 @@ void sley__remote_submit(struct sley_io_op *op, struct sley_reactor *home)
     }
     struct sley_sched *worker;
     struct courier *c;
-    const int rc = sley__fd_state(op->fd) & SLEY_FD_CLOSING ? -EBADF : make(home, &c, &worker);
+    const int rc = op->fd && (sley__fd_state(op->fd) & SLEY_FD_CLOSING) ? -EBADF : make(home, &c, &worker);
     op->wait.ops = &kinds[op->code <= SLEY_IO_CLOSE ? op->code : 0];
     if (rc == 0) {
         c->start = sley_io_submit;
@@ -436,7 +469,7 @@ int32_t sley__remote_run(struct sley_io_op *op, struct sley_reactor *home)
 /** Does it go on by itself? What stands still now nobody is to set going while a descriptor of its is closed: its user sees to that. */
 static bool runs(const struct sley_reactor *home)
 {
-    struct sley_sched *worker = hold(home);
+    struct sley_sched *worker = reach(home);
     /* relaxed: see above */
     const bool yes = worker && (worker->group || atomic_load_explicit(&worker->driven, memory_order_relaxed));
     if (worker) {
@@ -485,15 +518,21 @@ bool sley__remote_close(struct sley_io_op *op, struct sley_reactor *home)
 
 /* ---- for io/ ------------------------------------------------------------------------------------------------------- */
 
-bool sley__fd_away(const struct sley_sched *s, const struct sley_reactor *home)
+bool sley__fd_away(const struct sley_sched *s, struct sley_fd *fd)
 {
+    struct sley_reactor *home = sley__fd_home(fd);
     const struct sley_group *g = s ? s->group : NULL;
+    if (!home && sley__apart(s) &&
+        /* relaxed: as in sley__fd_enter */
+        atomic_compare_exchange_strong_explicit(&fd->home, &home, s->reactor, memory_order_relaxed, memory_order_relaxed)) {
+        home = s->reactor;
+    }
     for (uint32_t i = 0; g && i < g->count; i++) {
         if (g->scheds[i]->reactor == home) {
-            return false;
+            return sley__apart(s) && (home != s->reactor || s->current);
         }
     }
-    return true;
+    return home != NULL;
 }
 
 bool sley_fd_rests(const struct sley_fd *fd)

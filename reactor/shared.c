@@ -68,6 +68,11 @@ void sley__reactor_tell(struct sley_reactor *r, struct sley_io_op *op, int32_t r
 
 /* ---- homes ------------------------------------------------------------------------------------------------------- */
 
+bool sley__apart(const struct sley_sched *s)
+{
+    return s && s->group && s->group->count > 1 && s->reactor && !s->reactor->shared;
+}
+
 /** Takes the lock of @p r if it is one of the group's. */
 static bool enter_one(const struct sley_group *g, struct sley_reactor *r)
 {
@@ -89,7 +94,7 @@ struct sley_reactor *sley__fd_enter(struct sley_sched *s, struct sley_fd *fd)
             /* relaxed: it only says whose lock is to be taken */
             r = atomic_compare_exchange_strong_explicit(&fd->home, &r, own, memory_order_relaxed, memory_order_relaxed) ? own : r;
         }
-        if (!r || !enter_one(s->group, r)) {
+        if (!r || sley__apart(s) || !enter_one(s->group, r)) {
             return NULL;
         }
         if (SLEY_LIKELY(sley__fd_home(fd) == r)) {
@@ -128,7 +133,7 @@ static int admit(struct sley_reactor *r, const struct sley_io_op *op)
     const int rc = r->ops->adopt ? r->ops->adopt(r, fd) : 0;
     if (rc == 0) {
         sley__fd_set(fd, state | SLEY_FD_KNOWN | SLEY_FD_FAR); /* there are no short ways to what is under a lock */
-        sley__home_known(r, sley__self->group->scheds[r->index]);
+        sley__home_known(r, sley__apart(sley__self) ? sley__self : sley__self->group->scheds[r->index]);
     }
     return rc;
 }
@@ -167,17 +172,32 @@ static void wait_for_senders(struct sley_reactor *r, struct sley_fd *fd)
     }
 }
 
+/** No lock: the reactor is this worker's, which is in no task. */
+static void submit_apart(struct sley_sched *s, struct sley_io_op *op)
+{
+    const int rc = admit(s->reactor, op);
+    sley_io_mark(op, NULL);
+    if (rc < 0) {
+        sley_io_finish(op, rc);
+    } else {
+        s->reactor->ops->submit(s->reactor, op);
+    }
+}
+
 void sley__shared_submit(struct sley_sched *s, struct sley_io_op *op)
 {
+    if (sley_fd_away(op->fd)) {
+        sley__remote_submit(op, sley__fd_home(op->fd));
+        return;
+    }
+    if (sley__apart(s)) {
+        submit_apart(s, op);
+        return;
+    }
     struct sley_reactor *r = sley__fd_enter(s, op->fd);
     sley_io_mark(op, r);
     if (!r) {
-        struct sley_reactor *home = sley__fd_home(op->fd);
-        if (home) {
-            sley__remote_submit(op, home);
-        } else {
-            sley_io_finish(op, -ENOTSUP);
-        }
+        sley_io_finish(op, -ENOTSUP);
         return;
     }
     int rc = admit(r, op);

@@ -9,9 +9,13 @@
 
 static void run_on(uint32_t workers, void (*fn)(void))
 {
-    static const struct sley_reactor_factory *const reactors[] = {&sley_reactor_epoll, NULL};
+    static const struct sley_reactor_factory *const reactors[] = {&REACTOR, NULL};
     const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = reactors, .worker_count = workers};
     struct sley_stealing ex;
+    const char *missing = MISSING();
+    if (missing) {
+        SKIP("%s", missing);
+    }
     sley_stealing_init(&ex);
     CHECK_RC(sley_stealing_ops.start(&ex.base, &config), 0);
     CHECK_RC(sley_stealing_ops.spawn(&ex.base, &bed_fiber__type, &(struct bed_args){fn}, NULL), 0);
@@ -37,6 +41,8 @@ static int join(struct sley_task *t)
     sley_task_unref(t);
     return result;
 }
+
+#ifndef APART /* each worker has its reactor for itself */
 
 /* ---- serving ---------------------------------------------------------------------------------------------------------- */
 
@@ -120,6 +126,8 @@ SLEY_TEST(serve_while_the_owner_waits_leaves_it_to_him, "")
 {
     run_on(2, serve_while_the_owner_waits);
 }
+
+#endif
 
 /* ---- ops from everywhere ------------------------------------------------------------------------------------------------- */
 
@@ -249,20 +257,4 @@ SLEY_TEST(op_on_a_descriptor_of_a_group_that_has_gone_is_enodev, "")
     bed_run(&b, use_after_group);
     bed_end(&b);
     close(peer);
-}
-
-SLEY_TEST(poll2_is_not_for_several_workers, "")
-{
-    static const struct sley_reactor_factory *const reactors[] = {&sley_reactor_poll2, NULL};
-    char why[128] = "";
-    struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = reactors, .worker_count = 2,
-                                          .ret_error = why, .error_bytes = sizeof why};
-    struct sley_stealing ex;
-    sley_stealing_init(&ex);
-    CHECK_RC(sley_stealing_ops.start(&ex.base, &config), -ENOTSUP);
-    CHECK_STR(why, "reactor poll cannot be shared by several workers. ");
-    config.worker_count = 1;
-    CHECK_RC(sley_stealing_ops.start(&ex.base, &config), 0);
-    CHECK_RC(sley_stealing_ops.stop(&ex.base, SLEY_NEVER), 0);
-    CHECK_RC(sley_stealing_ops.fini(&ex.base), 0);
 }

@@ -110,8 +110,8 @@ struct sley_executor {
 SLEY_API int sley_executor_make_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc,
                                         struct sley_reactor **ret_reactor);
 /**
- * The same for one of several workers that share tasks: factories whose reactors lack SLEY_REACTOR_CAP_SHARED are passed over;
- * -ENOTSUP when there is no other.
+ * The same for one of several workers that share tasks: factories whose reactors lack SLEY_REACTOR_CAP_SHARED are passed over, unless
+ * there is no other: then each worker has its reactor for itself, and ops travel there. -ENOTSUP for one that lives in one loop.
  */
 SLEY_API int sley_executor_make_shared_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc,
                                                struct sley_reactor **ret_reactor);

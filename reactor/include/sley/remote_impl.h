@@ -8,17 +8,19 @@ SLEY_EXTERN_C_BEGIN
 
 #ifndef __cplusplus
 
-SLEY_API bool sley__fd_away(const struct sley_sched *s, const struct sley_reactor *home);
+SLEY_API bool sley__fd_away(const struct sley_sched *s, struct sley_fd *fd);
 
 /**
  * Is @p fd at home elsewhere: in a reactor that is none of this executor's workers', and may be gone? Then its state, and what io/ keeps
- * beside it, may not be touched here: sley_io_submit sees to that by itself, and the rest is to be done by sley_io_call_home.
+ * beside it, may not be touched here: sley_io_submit sees to that by itself, and the rest is to be done by sley_io_call_home. The same
+ * where several workers share tasks, and each has a reactor for itself: whatever a task starts may be cancelled by it on another worker,
+ * so that all of it is done at home in no task. There a descriptor without a home gets one by this.
  */
-SLEY_INLINE bool sley_fd_away(const struct sley_fd *fd)
+SLEY_INLINE bool sley_fd_away(struct sley_fd *fd)
 {
     const struct sley_sched *s = sley__self;
     const struct sley_reactor *home = sley__fd_home(fd);
-    return SLEY_UNLIKELY(home && !(s && home == s->reactor)) && sley__fd_away(s, home);
+    return SLEY_UNLIKELY(s ? s->group || (home && home != s->reactor) : home != NULL) && sley__fd_away(s, fd);
 }
 
 /** For @p fd that is away: is nothing in flight on it, and its home gone, or driven by nobody just now? */
