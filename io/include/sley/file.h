@@ -30,7 +30,8 @@ struct sley_file {
 
 /**
  * Opens @p path. @p flags: O_*; close-on-exec always. `*ret_file` is written on success only. Cancelled, it leaks nothing: the
- * verdict is -ECANCELED, or 0 and the file is open. Owns: the file, to be closed.
+ * verdict is -ECANCELED, or 0 and the file is open. Owns: the file, to be closed. A FIFO is opened as open(2) does it: without
+ * O_NONBLOCK that waits for the other end, and, where the reactor has but its helper thread, so does whatever else goes there.
  */
 SLEY_API int sley_file_open(struct sley_file *ret_file, const char *path, int flags, uint32_t mode);
 SLEY_API void sley_file_open_start(struct sley_file_op *op, struct sley_file *ret_file, const char *path, int flags, uint32_t mode);

@@ -126,10 +126,10 @@ SLEY_API int sley_fd_borrow(const struct sley_fd *fd);
 SLEY_API void sley_fd_give_back(const struct sley_fd *fd, int number);
 
 /**
- * Waits until the descriptor (a socket, pipe, eventfd, ...; not a regular file) is ready for one of @p events. Many tasks may
- * wait at once. Returns: the set that is ready (> 0; ERR and HUP may be there unasked); -EBADF when it is closed; -EPERM for
- * files and directories; -EEXIST while another sley_fd of the same number has ops in flight; -ENODEV when its home has gone;
- * -ENOMEM, -ENOSPC (fs.epoll.max_user_watches) when it cannot be watched; -ECANCELED: nothing stays armed then.
+ * Waits until the descriptor (a socket, pipe, eventfd, timerfd, inotify, pidfd, ...; not a regular file) is ready for one of
+ * @p events. Many tasks may wait at once. Returns: the set that is ready (> 0; ERR and HUP may be there unasked); -EBADF when it is
+ * closed; -EPERM for files and directories; -EEXIST while another sley_fd of the same number has ops in flight; -ENODEV when its
+ * home has gone; -ENOMEM, -ENOSPC (fs.epoll.max_user_watches) when it cannot be watched; -ECANCELED: nothing stays armed then.
  * Thread: as sley_await.
  */
 SLEY_API int sley_fd_poll(struct sley_fd *fd, uint32_t events);
