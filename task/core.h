@@ -187,7 +187,7 @@ extern const struct sley_wait_ops sley__interval_ops;
 void sley__interval_fired(struct sley_timer *t);
 
 /* report.c */
-void sley__report_left(struct sley_sched *s, struct sley_task *t);
+void sley__report_left(struct sley_sched *s, struct sley_task *t, bool still);
 void sley__report_overflow(struct sley_sched *s, const struct sley_task *t); /* async-signal-safe */
 #ifdef SLEY_DEBUG
 /* A programming error, told to the report function of @p s (NULL: the task's, the thread's): what, where, remedy. The caller goes on

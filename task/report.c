@@ -34,26 +34,41 @@ static void put_task(struct text *x, const char *before, const struct sley_task 
     PUT(x, before, sley_task_name(t), " (", t->type->file, ":", first, ")");
 }
 
-static void put_wait(struct text *x, const struct sley_wait *w)
+static void put_wait(struct text *x, const struct sley_wait *w, const char *site)
 {
-    PUT(x, " waits for ", w->ops && w->ops->name ? w->ops->name : "a node", w->at.site ? " at " : NULL, w->at.site);
-    put_task(x, ", held by ", w->ops && w->ops->holder ? w->ops->holder(w) : NULL);
+    PUT(x, " waits for ", w->ops && w->ops->name ? w->ops->name : "a node", site ? " at " : NULL, site);
 }
 
-void sley__report_left(struct sley_sched *s, struct sley_task *t)
+/** What an idle task waits for, as @p ret_site says; NULL: it is parked, or has been woken just now. */
+static const struct sley_wait *waits_for(const struct sley_task *t, bool still, const char **ret_site)
+{
+    const struct sley_wait *w = t->link.awaited;
+    *ret_site = w ? w->at.site : NULL;
+    /* acquire: both are read before it is looked whether they were that; who wakes it, or completes the node, uses their places */
+    atomic_thread_fence(memory_order_acquire);
+    const bool armed = w && (still || (sley__task_run(t) == SLEY__TASK_IDLE && sley__kind(sley__wait_word(w)) == SLEY__KIND_TASK));
+    return armed ? w : NULL;
+}
+
+void sley__report_left(struct sley_sched *s, struct sley_task *t, bool still)
 {
     if (!s->report) {
         return;
     }
     struct text x = {.len = 0};
     put_task(&x, "task ", t);
-    const uint32_t run = sley__task_state(t) & SLEY__TASK_RUN_MASK;
-    if (run == SLEY__TASK_SCHEDULED) {
+    const uint32_t run = sley__task_run(t);
+    const char *site;
+    const struct sley_wait *w = run == SLEY__TASK_IDLE ? waits_for(t, still, &site) : NULL;
+    if (run == SLEY__TASK_RUNNING) {
+        PUT(&x, " is running");
+    } else if (run == SLEY__TASK_SCHEDULED) {
         PUT(&x, sley__task_state(t) & SLEY__TASK_STARTED ? " is ready to run" : " has not run yet");
-    } else if (!t->link.awaited) {
+    } else if (!w) {
         PUT(&x, " is parked");
     } else {
-        put_wait(&x, t->link.awaited);
+        put_wait(&x, w, site);
+        put_task(&x, ", held by ", still && w->ops && w->ops->holder ? w->ops->holder(w) : NULL);
     }
     s->report(s->report_arg, SLEY_REPORT_LEFT, x.buf);
 }

@@ -283,33 +283,38 @@ void sley_sched_stop(struct sley_sched *s)
     sley__scope_unlock(s->root);
 }
 
-/** Visits every task below a scope, children first. Returns how many it has visited. */
-static uint32_t each_task(struct sley_scope *sc, void (*fn)(struct sley_sched *s, struct sley_task *t))
+/**
+ * Visits every task below a scope, children first. Returns how many it has visited. When not all stand @p still, one that is resumed
+ * now may begin and end scopes of its own, and end: that waits for the scope's lock, but what is below it is not looked at.
+ */
+static uint32_t each_task(struct sley_scope *sc, bool still, void (*fn)(struct sley_sched *s, struct sley_task *t, bool still))
 {
     uint32_t n = 0;
+    sley__scope_lock(sc);
     struct sley_task *t = sc->children;
-    for (uint32_t left = sc->live_count; left > 0; left--) {
-        struct sley_task *next = t->sibling_next;
-        for (struct sley_scope *own = sley__task_scope(t); own->owner == t; own = own->parent) {
-            n += each_task(own, fn);
+    for (uint32_t left = sc->live_count; left > 0; left--, t = t->sibling_next) {
+        /* one that is parked stays so until all go on; one that is ready may have been taken already */
+        const bool stands = still || sley__task_run(t) == SLEY__TASK_IDLE;
+        for (struct sley_scope *own = sley__task_scope(t); stands && own->owner == t; own = own->parent) {
+            n += each_task(own, still, fn);
         }
         n++;
         if (fn) {
-            fn(sc->sched, t);
+            fn(sc->sched, t, still);
         }
-        t = next;
     }
+    sley__scope_unlock(sc);
     return n;
 }
 
 uint32_t sley_sched_live(const struct sley_sched *s)
 {
-    return each_task(s->root, NULL);
+    return each_task(s->root, true, NULL);
 }
 
-void sley_sched_report_left(struct sley_sched *s)
+void sley_sched_report_left(struct sley_sched *s, bool still)
 {
-    (void)each_task(s->root, sley__report_left);
+    (void)each_task(s->root, still, sley__report_left);
 }
 
 static bool started(const struct sley_sched *s)

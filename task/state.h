@@ -75,6 +75,13 @@ SLEY_INLINE uint32_t sley__task_state(const struct sley_task *t)
     return atomic_load_explicit(&t->state, memory_order_relaxed);
 }
 
+/** Of a task that another worker may have: idle, ready or running. */
+SLEY_INLINE uint32_t sley__task_run(const struct sley_task *t)
+{
+    /* acquire: what it has done before it parked; pairs with the end of its resume in shared.c */
+    return atomic_load_explicit(&t->state, memory_order_acquire) & SLEY__TASK_RUN_MASK;
+}
+
 SLEY_INLINE void sley__task_set(struct sley_task *t, uint32_t state)
 {
     /* relaxed: home thread writing its own word; DONE is published by sley__task_to_done */

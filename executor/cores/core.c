@@ -53,7 +53,7 @@ static void asked(struct sley_post *post)
         (void)sley_sched_abandon(c->sched);
     }
     if (word & SLEY__ASK_REPORT) {
-        sley_sched_report_left(c->sched);
+        sley_sched_report_left(c->sched, true);
     }
     c->is_ending |= (word & SLEY__ASK_END) != 0;
     c->quiet_due = word & SLEY__ASK_QUIET ? round : c->quiet_due;

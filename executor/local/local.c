@@ -258,7 +258,7 @@ int sley_local_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
             continue;
         }
         if (drain_deadline_ns != SLEY_NEVER && drain_deadline_ns <= now_ns(&w->sched)) {
-            sley_sched_report_left(&w->sched);
+            sley_sched_report_left(&w->sched, true);
             rc = -ETIMEDOUT;
             break;
         }

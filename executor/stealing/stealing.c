@@ -175,9 +175,9 @@ static int stealing_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
     }
     rc = wait_for(p, NULL, drain_deadline_ns, false);
     if (rc < 0) {
-        (void)pause_all(p, sley_thread_now_ns() + 100 * SLEY_MS); /* so that what is reported stands still, but for who is stuck */
+        const bool still = pause_all(p, sley_thread_now_ns() + 100 * SLEY_MS); /* false: one is stuck, or has no processor */
         for (uint32_t i = 0; i < p->count; i++) {
-            sley_sched_report_left(p->scheds[i]);
+            sley_sched_report_left(p->scheds[i], still);
         }
         set_phase(p, PHASE_RUNNING);
     }

@@ -265,3 +265,76 @@ SLEY_TEST(regress_refused_fini_leaves_it_stopping, "SHUT-02 SHUT-09") {
     CHECK_RC(last_spawn, -ESHUTDOWN);
     CHECK_RC(ex->ops->fini(ex), 0);
 }
+
+/* ---- a report beside a worker that does not come to rest: it is in a task, or has no processor ----------------------------- */
+
+static SLEY_ATOMIC(unsigned) arrived, named_running, named_others;
+
+static void count_left(void *arg, enum sley_report_kind kind, const char *text)
+{
+    (void)arg;
+    if (kind == SLEY_REPORT_LEFT) {
+        atomic_fetch_add_explicit(strstr(text, "is running") ? &named_running : &named_others, 1, memory_order_relaxed);
+        /* ready: its cancel has woken it, and its worker rests before it could find back into its wait */
+        CHECK(strstr(text, "is running") || strstr(text, "is ready to run") || strstr(text, "waits for stone at stone.c:7"));
+    }
+}
+
+static struct sley_wait stones[8];
+static const struct sley_wait_ops stone_ops = {.version = SLEY_WAIT_VERSION, .name = "stone"};
+
+static int wait_below(struct numbered *n)
+{
+    CHECK(sley_wait_begin(&stones[n->number], &stone_ops));
+    stones[n->number].at.site = "stone.c:7";
+    sley_wait_arm(&stones[n->number]);
+    atomic_fetch_add_explicit(&arrived, 1, memory_order_release); /* release: pairs with the test */
+    return sley_await(&stones[n->number]);
+}
+SLEY_FIBER(wait_below, struct numbered)
+
+/** Begins and ends scopes, for as long as somebody could look at them. */
+static int scope_after_scope(struct none *a)
+{
+    (void)a;
+    atomic_store_explicit(&holds, true, memory_order_release); /* release: as above */
+    while (!atomic_load_explicit(&goes, memory_order_acquire)) { /* acquire: as above */
+        struct sley_scope outer, inner;
+        CHECK_RC(sley_scope_init(&outer, NULL), 0);
+        CHECK_RC(sley_scope_init(&inner, NULL), 0);
+        (void)sley_scope_fini(&inner); /* -ECANCELED in the end */
+        (void)sley_scope_fini(&outer);
+    }
+    return 0;
+}
+SLEY_FIBER(scope_after_scope, struct none)
+
+SLEY_TEST(regress_left_are_named_beside_a_worker_that_does_not_rest, "SHUT-05") {
+    struct sley_stealing s;
+    struct sley_executor *ex = &s.base;
+    const struct sley_executor_config config = {
+        .alloc = harness_alloc(), .worker_count = 2, .stall_ns = SLEY_NEVER, .report = count_left};
+    sley_stealing_init(&s);
+    CHECK_RC(ex->ops->start(ex, &config), 0);
+    for (unsigned i = 0; i < 8; i++) {
+        CHECK_RC(ex->ops->spawn(ex, &wait_below__type, &(struct numbered){i}, NULL), 0);
+    }
+    while (atomic_load_explicit(&arrived, memory_order_acquire) < 8) { /* acquire: as above */
+        (void)sched_yield();
+    }
+    CHECK_RC(ex->ops->spawn(ex, &scope_after_scope__type, NULL, NULL), 0);
+    while (!atomic_load_explicit(&holds, memory_order_acquire)) { /* acquire: as above */
+        (void)sched_yield();
+    }
+    for (unsigned i = 1; i <= 5; i++) {
+        CHECK_RC(ex->ops->stop(ex, 0), -ETIMEDOUT);
+        CHECK_UINT(named_running, ==, i);
+        CHECK_UINT(named_others, ==, 8 * i);
+    }
+    atomic_store_explicit(&goes, true, memory_order_release); /* release: as above */
+    for (unsigned i = 0; i < 8; i++) {
+        sley_wait_complete(&stones[i], 0);
+    }
+    CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
+    CHECK_RC(ex->ops->fini(ex), 0);
+}

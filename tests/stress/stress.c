@@ -149,7 +149,7 @@ static void tell_left(struct sley_runtime *rt)
 {
     const struct sley_sched *first = rt->executor->ops->sched(rt->executor);
     for (uint32_t i = 0; i < (first->group ? first->group->count : 1); i++) {
-        sley_sched_report_left(first->group ? first->group->scheds[i] : rt->executor->ops->sched(rt->executor));
+        sley_sched_report_left(first->group ? first->group->scheds[i] : rt->executor->ops->sched(rt->executor), false);
     }
 }
 

@@ -196,8 +196,11 @@ SLEY_API void sley_sched_timer_fired(struct sley_timer *t);
 SLEY_API void sley_sched_stop(struct sley_sched *s);
 /** How many tasks have not ended. */
 SLEY_API uint32_t sley_sched_live(const struct sley_sched *s);
-/** Reports (SLEY_REPORT_LEFT) each task that is left and what it waits for. Thread: owner. */
-SLEY_API void sley_sched_report_left(struct sley_sched *s);
+/**
+ * Reports (SLEY_REPORT_LEFT) each task that is left and what it waits for. Thread: owner; of a group any, while no worker begins a
+ * resume. @p still: none is in one either. Else one that is resumed now is named, without what is below it.
+ */
+SLEY_API void sley_sched_report_left(struct sley_sched *s, bool still);
 /**
  * Ends what never ran: tasks that were not resumed yet have their arguments dropped and end with -ECANCELED; no more are taken.
  * When a task is left that has run, nothing happens but that the number of all that are left is returned; else 0.
