@@ -1,6 +1,8 @@
 /* Listeners: who gets a connection, what happens when descriptors run out, and connections that break before they are taken. */
 #include "io_test.h"
 
+#include "chosen.h"
+
 #include <pthread.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -191,6 +193,9 @@ IO_TEST(accept_with_a_full_table_rests_and_goes_on_later, "TCP-07")
 /** Makes every number below the limit used; returns it, with the old limit in *ret_before. */
 static int exhaust(int *held, int max, rlim_t *ret_before)
 {
+    if (chosen_is("SLEY_EXECUTOR", "stealing")) {
+        SKIP("other workers' threads have a descriptor open for a moment"); /* which then is free */
+    }
     int n = 0;
     *ret_before = limit_numbers(64);
     while (n < max && (held[n] = dup(0)) >= 0) {
