@@ -437,7 +437,8 @@ int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uri
     r->opts = *opts;
     r->opts.entry_count = opts->entry_count ? opts->entry_count : ENTRY_COUNT;
     r->opts.result_count = opts->result_count ? opts->result_count : r->opts.entry_count * RESULTS_PER_ENTRY;
-    r->tell = -1;
+    /* relaxed: nobody else knows it yet */
+    atomic_store_explicit(&r->tell, -1, memory_order_relaxed);
     r->bell = eventfd(0, EFD_CLOEXEC); /* the ring waits on it, so that it must not be called non-blocking */
     int rc = r->bell < 0 ? failed(o, -errno) : sley__uring_open(r, o);
     if (rc < 0) {
@@ -455,8 +456,9 @@ void sley__uring_close(struct sley__uring *r)
 {
     exit_ring(&r->ring, r);
     (void)close(r->bell);
-    if (r->tell >= 0) {
-        (void)close(r->tell);
+    const int tell = sley__uring_tell(r);
+    if (tell >= 0) {
+        (void)close(tell);
     }
     sley__uring_fixed_free(r);
     sley__uring_free_slots(r);

@@ -325,6 +325,10 @@ static void wake(struct sley_reactor *self)
         const int saved = errno; /* of the code that a signal handler has interrupted */
         const uint64_t one = 1;
         (void)!write(r->bell, &one, sizeof one); /* the counter holds more rings than there will ever be */
+        const int tell = sley__uring_tell(r);
+        if (SLEY_UNLIKELY(tell >= 0)) {
+            (void)!write(tell, &one, sizeof one); /* after the bell: a look for this finds it */
+        }
         errno = saved;
     }
 }

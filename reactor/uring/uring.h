@@ -78,7 +78,7 @@ struct sley__uring {
     bool bell_armed;
     SLEY_ATOMIC(bool) rung; /* set by wake, cleared by its completion: one ring at a time is under way */
     int bell;               /* an eventfd */
-    int tell;               /* an eventfd that the kernel writes to, for foreign loops; -1: none has asked */
+    SLEY_ATOMIC(int) tell;  /* an eventfd for foreign loops, written to by the kernel and by wake; -1: none has asked */
     uint64_t bell_count;    /* where it is read to, without POLL_MULTI */
     struct sley__chunks chunks[2]; /* of slots: by descriptor number, by place in the ring's table of files */
     struct sley__uring_slot loose; /* of ops without a descriptor */
@@ -219,6 +219,11 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns);
 int sley__uring_drain(struct sley__uring *r);
 void sley__uring_arm_bell(struct sley__uring *r);
 int sley__uring_pollable_fd(struct sley_reactor *self);
+SLEY_INLINE int sley__uring_tell(const struct sley__uring *r)
+{
+    /* relaxed: a number, which the owner alone sets; see sley__uring_pollable_fd */
+    return atomic_load_explicit(&r->tell, memory_order_relaxed);
+}
 /** The ring is a new one: it tells, too, if the one before did. Returns: 0; a negative errno. */
 int sley__uring_tell_again(struct sley__uring *r);
 /** The kernel refuses what is in the submission queue: its ops end with @p rc. */

@@ -48,27 +48,34 @@ static void bell_completed(struct sley__uring *r, int32_t res, uint32_t flags)
 
 int sley__uring_tell_again(struct sley__uring *r)
 {
-    return r->tell < 0 ? 0 : sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_EVENTFD, &r->tell, 1);
+    int tell = sley__uring_tell(r);
+    return tell < 0 ? 0 : sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_EVENTFD, &tell, 1);
 }
 
-/** With DEFER the ring's own descriptor is readable, but whoever sleeps on it is not woken: work is for the thread itself to find. */
+/**
+ * With DEFER the ring's own descriptor is readable, but whoever sleeps on it is not woken: work is for the thread itself to find.
+ * What the kernel tells of a ring of the bell comes late, after a grace period of RCU, for the bell is an eventfd, too: so wake tells.
+ */
 int sley__uring_pollable_fd(struct sley_reactor *self)
 {
     struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
-    if (r->tell < 0 && sley__uring_has(r, SLEY__URING_DEFER)) {
-        r->tell = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* of what has come before it says nothing: a look is due */
-        if (r->tell >= 0 && sley__uring_tell_again(r) < 0) {
-            (void)close(r->tell);
-            r->tell = -1;
+    if (sley__uring_tell(r) < 0 && sley__uring_has(r, SLEY__URING_DEFER)) {
+        const int tell = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* of what has come before it says nothing: a look is due */
+        /* release: for a wake, which needs nothing but the number; who comes before has rung the bell, and a look is due */
+        atomic_store_explicit(&r->tell, tell, memory_order_release);
+        if (tell >= 0 && sley__uring_tell_again(r) < 0) {
+            /* relaxed: as at the start */
+            atomic_store_explicit(&r->tell, -1, memory_order_relaxed);
+            (void)close(tell);
         }
     }
-    return r->tell >= 0 ? r->tell : r->ring.ring_fd;
+    return sley__uring_tell(r) >= 0 ? sley__uring_tell(r) : r->ring.ring_fd;
 }
 
 static void hear(struct sley__uring *r)
 {
     uint64_t count;
-    (void)!read(r->tell, &count, sizeof count);
+    (void)!read(sley__uring_tell(r), &count, sizeof count);
 }
 
 /* ---- results ----------------------------------------------------------------------------------------------------------- */
@@ -222,7 +229,7 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
     if (SLEY_UNLIKELY(!r->bell_armed)) {
         sley__uring_arm_bell(r);
     }
-    if (SLEY_UNLIKELY(r->tell >= 0) && r->blind) {
+    if (SLEY_UNLIKELY(sley__uring_tell(r) >= 0) && r->blind) {
         hear(r);
     }
     const bool wait = timeout_ns > 0 && sley__uring_results(r) == 0 && !r->due && r->bell_armed; /* what is missing comes first */
@@ -236,7 +243,7 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
         return 0;
     }
     const int seen = rc < 0 ? rc : reap(r);
-    if (SLEY_UNLIKELY(r->tell >= 0) && !r->blind) {
+    if (SLEY_UNLIKELY(sley__uring_tell(r) >= 0) && !r->blind) {
         hear(r); /* what comes from now on is told; what has come before shows */
         r->base.more |= sley__uring_results(r) > 0 || (IO_URING_READ_ONCE(*r->ring.sq.kflags) & IORING_SQ_TASKRUN);
     }
