@@ -151,6 +151,11 @@ static int admit(struct sley_reactor *r, struct sley_fd *fd, uint32_t busy)
     if (s->group ? state & SLEY_FD_KNOWN : home != NULL) {
         return 0;
     }
+    struct sley_reactor *none = NULL;
+    /* relaxed: as in sley__fd_enter; the second descriptor of a SPLICE may be claimed by another worker just now */
+    if (!home && s->group && !atomic_compare_exchange_strong_explicit(&fd->home, &none, r, memory_order_relaxed, memory_order_relaxed)) {
+        return -EXDEV;
+    }
     const int rc = r->ops->adopt ? r->ops->adopt(r, fd) : 0;
     if (rc == 0) {
         /* relaxed: the home thread writes its own word, or its lock is held */

@@ -55,8 +55,11 @@ void sley_fd_move_start(struct sley_io_op *op, struct sley_fd *fd)
     if (away && home) {
         op->buf = op->object = NULL;
         if (sley__home_gone(home)) {
-            without_home(fd); /* nothing can be in flight there, nor can it be known */
-            sley_wait_finish(&op->wait, fd->number < 0 ? -EBADF : 0);
+            const bool busy = sley__fd_state(fd) & IN_USE; /* it is only ending, and what is in flight will be told */
+            if (!busy) {
+                without_home(fd);
+            }
+            sley_wait_finish(&op->wait, busy ? -EBUSY : fd->number < 0 ? -EBADF : 0);
         } else {
             op->code = 0;
             const int rc = sley_io_call_home(op, fd, op, move_here);

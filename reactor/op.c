@@ -77,11 +77,11 @@ static void submit_close(struct sley_io_op *op)
     if (s && s->group && sley__shared_close(s, op)) {
         return;
     }
-    const uint32_t state = sley__fd_state(fd);
     struct sley_reactor *home = sley__fd_home(fd);
     if (sley_fd_away(fd) && sley__remote_close(op, home)) {
         return;
     }
+    const uint32_t state = sley__fd_state(fd);
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         sley_io_finish(op, 0);
     } else if (s && s->reactor && home == s->reactor && (!s->group || (state & SLEY_FD_KNOWN))) {

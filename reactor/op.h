@@ -22,7 +22,7 @@ void sley__home_begin(struct sley_reactor *r, struct sley_sched *worker);
 void sley__home_end(struct sley_reactor *r);
 SLEY_INLINE void sley__home_known(struct sley_reactor *r, struct sley_sched *worker)
 {
-    if (SLEY_UNLIKELY(!r->listed) && worker) {
+    if (SLEY_UNLIKELY(!r->listed) && worker && !r->files.ending) {
         sley__home_begin(r, worker);
     }
 }

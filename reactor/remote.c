@@ -24,13 +24,15 @@ struct courier {
     struct sley_post cancel;   /* the same, behind it */
     struct sley_wait_hook hook;
     struct sley_io_op *op; /* who waits for it; NULL: nobody */
+    bool heard;            /* somebody has, from the start */
     struct sley_fd fd;     /* of a direct descriptor that is closed unheard: nobody keeps its memory meanwhile */
     void (*start)(struct sley_io_op *inner);
     struct sley_reactor *home;       /* when it was sent: in use there, compared here */
     const struct sley_reactor *from; /* the reactor of the home executor that has started it, or NULL */
     struct courier *next, *prev;     /* of all of them */
     uint32_t count;
-    bool begun;                  /* the home's: inner has been started */
+    bool begun;                  /* the home's, changed with the lock: it has arrived, or was done before */
+    bool evicted;                /* with the lock: by the home's end */
     SLEY_ATOMIC(uint32_t) asked; /* to end */
 };
 
@@ -44,6 +46,7 @@ struct home {
 static SLEY_ATOMIC(uint32_t) lock;
 static struct home *homes;
 static struct courier *couriers;
+static uint32_t unheard_count; /* of those that nobody has ever waited for */
 
 static void *get(size_t bytes, size_t align)
 {
@@ -107,7 +110,7 @@ static struct sley_sched *reach(const struct sley_reactor *r)
 /** Has it called on the home's thread, in no task: by the inbox, or, if this is that thread, at once. Returns false: too late. */
 static bool deliver(struct sley_sched *worker, struct sley_post *post)
 {
-    if (worker != sley__self) {
+    if (worker != sley__self || sley_sched_posted(worker)) { /* nothing overtakes what was sent before */
         return sley_sched_post(worker, post);
     }
     struct sley_task *current = worker->current;
@@ -148,6 +151,7 @@ void sley__home_begin(struct sley_reactor *r, struct sley_sched *worker)
 }
 
 static void ask(struct courier *c);
+static void unref(struct courier *c);
 
 /** Something that has been started here is on its way, or elsewhere: the next one to be asked to end, counted; or NULL. */
 static struct courier *next_out(const struct sley_reactor *r, bool *ret_any)
@@ -165,6 +169,43 @@ static struct courier *next_out(const struct sley_reactor *r, bool *ret_any)
     }
     sley_spin_unlock(&lock);
     return c;
+}
+
+/** The next one of those that others wait for here, and that is yet to be ended, counted; or NULL. */
+static struct courier *next_guest(const struct sley_reactor *r, bool *ret_any)
+{
+    sley_spin_lock(&lock);
+    struct courier *c = couriers;
+    *ret_any = false;
+    for (; c; c = c->next) {
+        *ret_any |= c->home == r && c->op;
+        if (c->home == r && c->op && c->begun && !c->evicted) {
+            c->evicted = true;
+            c->count++;
+            break;
+        }
+    }
+    sley_spin_unlock(&lock);
+    return c;
+}
+
+/** Whoever waits here is told, also where the reactor knows nothing of it: in a listener's queue, behind a timer. */
+static void end_guests(struct sley_reactor *r)
+{
+    bool any = true;
+    while (any) {
+        struct courier *c = next_guest(r, &any);
+        if (c) {
+            sley_wait_cancel(&c->inner.wait);
+            unref(c);
+        } else if (any) {
+            (void)sched_yield();
+            if (r->sched) {
+                (void)sley_sched_drain(r->sched); /* those on their way are refused: `ending` is set */
+            }
+            (void)r->ops->poll(r, 0);
+        }
+    }
 }
 
 /** Its own ops elsewhere end first: who completes them uses this worker's inbox. */
@@ -197,6 +238,7 @@ void sley__home_end(struct sley_reactor *r)
         (void)sched_yield(); /* a group's inboxes are closed before this, so that nobody waits for these afterwards */
     }
     put(h, sizeof *h);
+    end_guests(r);
     if (r->sched && !r->sched->group) {
         end_own(r);
     }
@@ -208,6 +250,7 @@ void sley__homes_forget(void)
     atomic_store_explicit(&lock, 0, memory_order_relaxed);
     homes = NULL;
     couriers = NULL;
+    unheard_count = 0;
 }
 
 /* ---- couriers ------------------------------------------------------------------------------------------------------ */
@@ -222,6 +265,7 @@ static bool uncount(struct courier *c)
         c->next->prev = c->prev;
     }
     *(c->prev ? &c->prev->next : &couriers) = c->next;
+    unheard_count -= !c->heard;
     return true;
 }
 
@@ -257,12 +301,41 @@ static void sent(struct sley_file_op *inner, int32_t result)
     }
 }
 
+/** With the lock. Is an op that somebody waits for at @p fd, or on its way there? */
+static bool in_use(const struct sley_fd *fd, const struct sley_reactor *home)
+{
+    const struct courier *c = couriers;
+    while (c && !(c->op && c->inner.io.fd == fd && c->home == home)) {
+        c = c->next;
+    }
+    return c != NULL;
+}
+
+/** With the lock. A close or abort that nobody waits for, behind @p c, whose waiter keeps the descriptor's memory for it; or NULL. */
+static struct courier *unheard_behind(const struct courier *c)
+{
+    struct courier *u = unheard_count ? couriers : NULL;
+    while (u && !(!u->heard && !u->begun && !u->inner.io.buf && u->inner.io.fd == c->inner.io.fd && u->home == c->home)) {
+        u = u->next;
+    }
+    return u;
+}
+
 /** It is over; at home, or where it could not be sent. */
 static void finish(struct courier *c, int32_t result)
 {
     struct sley_io_op *op = c->op;
     if (op) {
+        struct courier *u;
         sley_spin_lock(&lock);
+        while (c->begun && c->inner.io.fd && (u = unheard_behind(c)) != NULL) {
+            u->begun = true;
+            u->count++;
+            sley_spin_unlock(&lock);
+            u->start(&u->inner.io);
+            unref(u);
+            sley_spin_lock(&lock);
+        }
         op->next = NULL;
         c->op = NULL;
         sley_spin_unlock(&lock);
@@ -291,17 +364,22 @@ static void arrived(struct sley_post *post)
 {
     struct courier *c = sley_container_of(post, struct courier, post);
     const bool close = c->inner.io.code == SLEY_IO_CLOSE;
-    if (c->home->files.ending && !close) {
+    sley_spin_lock(&lock);
+    const bool over = c->begun; /* whoever ended before it has done it */
+    c->begun = true;
+    sley_spin_unlock(&lock);
+    if (!over && c->home->files.ending && !close) {
         refuse(c, -ENODEV);
         return;
     }
     /* relaxed: a request, which carries nothing; one that comes later has a post of its own */
-    if (atomic_load_explicit(&c->asked, memory_order_relaxed) && !close) {
+    if (!over && atomic_load_explicit(&c->asked, memory_order_relaxed) && !close) {
         refuse(c, -ECANCELED);
         return;
     }
-    c->begun = true;
-    c->start(&c->inner.io);
+    if (!over) {
+        c->start(&c->inner.io);
+    }
     c->hook.fn = done;
     sley_wait_hook(&c->inner.wait, &c->hook);
 }
@@ -406,12 +484,16 @@ static int make(struct sley_reactor *home, struct courier **ret_courier, struct 
     return 0;
 }
 
-/** Sets out for @p op, which has begun; NULL: nobody waits. Gives the worker up. */
-static void send_out(struct courier *c, struct sley_io_op *op, struct sley_sched *worker)
+/**
+ * Sets out for @p op, which has begun; NULL: nobody waits. Gives the worker up. Returns false: it has not gone, for nobody waits, and
+ * nothing is in flight that would keep the descriptor's memory.
+ */
+static bool send_out(struct courier *c, struct sley_io_op *op, struct sley_sched *worker)
 {
     const struct sley_sched *s = sley__self;
     c->op = op;
-    if (s && !s->group && s->reactor) {
+    c->heard = op != NULL;
+    if (op && s && !s->group && s->reactor) { /* else nobody is told */
         c->from = s->reactor;
         s->reactor->leave = sley__home_end;
     }
@@ -419,6 +501,14 @@ static void send_out(struct courier *c, struct sley_io_op *op, struct sley_sched
         sley_wait_arm(&op->wait);
     }
     sley_spin_lock(&lock);
+    const struct sley_fd *fd = c->inner.io.fd;
+    if (!op && fd != &c->fd && !c->inner.io.buf && !in_use(fd, c->home) && !(sley__fd_state(fd) & SLEY_FD_HOLD_MASK)) {
+        sley_spin_unlock(&lock);
+        put(c, sizeof *c);
+        sley_sched_unhold(worker);
+        return false;
+    }
+    unheard_count += !op;
     c->next = couriers;
     if (c->next) {
         c->next->prev = c;
@@ -432,6 +522,7 @@ static void send_out(struct courier *c, struct sley_io_op *op, struct sley_sched
         refuse(c, -ENODEV);
     }
     sley_sched_unhold(worker);
+    return true;
 }
 
 void sley__remote_submit(struct sley_io_op *op, struct sley_reactor *home)
@@ -448,8 +539,11 @@ void sley__remote_submit(struct sley_io_op *op, struct sley_reactor *home)
         c->start = sley_io_submit;
         c->inner.io.fd = op->fd;
         c->inner.io.buf = op->buf;
+        if (sley__file_code(op->code)) {
+            sley_file_of(op)->home = home; /* for sley_fd_init_from */
+        }
         fill(c, op);
-        send_out(c, op, worker);
+        (void)send_out(c, op, worker);
         return;
     }
     if (op->code == SLEY_IO_SEND_ZC && sley_file_of(op)->a.sent) {
@@ -483,7 +577,10 @@ bool sley__remote_close(struct sley_io_op *op, struct sley_reactor *home)
     struct sley_sched *worker;
     struct courier *c;
     const uint32_t state = sley__fd_state(op->fd);
-    const bool idle = !(state & SLEY_FD_HOLD_MASK), heard = !(op->flags & SLEY_IO_UNHEARD), direct = sley_fd_is_direct(op->fd);
+    const bool heard = !(op->flags & SLEY_IO_UNHEARD), direct = sley_fd_is_direct(op->fd);
+    sley_spin_lock(&lock);
+    const bool idle = !(state & SLEY_FD_HOLD_MASK) && (heard || !in_use(op->fd, home)); /* what is in the inbox holds nothing yet */
+    sley_spin_unlock(&lock);
     if (sley__home_orphaned(home) || (idle && !direct && !(heard && runs(home)))) {
         return false; /* unheard, and with nothing in flight, nobody would keep the descriptor's memory until it is closed there */
     }
@@ -509,7 +606,9 @@ bool sley__remote_close(struct sley_io_op *op, struct sley_reactor *home)
         op->fd->number = -1;
     }
     op->wait.ops = &kinds[SLEY_IO_CLOSE];
-    send_out(c, heard ? op : NULL, worker);
+    if (!send_out(c, heard ? op : NULL, worker)) {
+        return false;
+    }
     if (!heard) {
         sley_io_finish(op, 0);
     }
@@ -547,7 +646,7 @@ int sley_io_call_home(struct sley_io_op *op, struct sley_fd *fd, const struct sl
 {
     struct sley_sched *worker;
     struct courier *c;
-    const int rc = make(sley__fd_home(fd), &c, &worker);
+    int rc = make(sley__fd_home(fd), &c, &worker);
     if (rc == 0) {
         c->start = start;
         c->inner.io.fd = fd;
@@ -557,7 +656,7 @@ int sley_io_call_home(struct sley_io_op *op, struct sley_fd *fd, const struct sl
         if (op) {
             op->wait.ops = &call_kind;
         }
-        send_out(c, op, worker);
+        rc = send_out(c, op, worker) ? 0 : -EAGAIN; /* an abort that may be done where it is */
     }
     return rc;
 }

@@ -229,6 +229,7 @@ SLEY_INLINE void sley__fd_bring_home(struct sley_fd *fd, struct sley_reactor *ho
     if (SLEY_UNLIKELY(sley_fd_is_direct(fd))) {
         /* relaxed: the home thread writes its own word */
         atomic_store_explicit(&fd->home, home, memory_order_relaxed);
+        sley__fd_set(fd, sley__fd_state(fd) | SLEY_FD_KNOWN); /* never adopted: it is known from its start on */
     }
 }
 
