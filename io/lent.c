@@ -42,7 +42,7 @@ static struct block *block_make(void)
     if (b) {
         b->lent = (struct sley_lent){.data = b->bytes, .at.release = block_release};
         b->io = (struct sley_io_op){0};
-        b->alloc = own;
+        b->alloc = own && own->ops != libc.ops ? own : NULL; /* libc's may be a part of an executor that ends before */
     }
     return b;
 }

@@ -384,7 +384,9 @@ int sley_fixed_fini(struct sley_fixed *f)
             return -EXDEV;
         }
         sley_reactor_enter(r);
-        r->ops->fixed_remove(r, f);
+        if (r->ops->fixed_remove) { /* not so of one that was inherited by fork */
+            r->ops->fixed_remove(r, f);
+        }
         sley_reactor_leave(r);
     }
     if (f) {

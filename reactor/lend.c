@@ -36,6 +36,9 @@ static uint32_t chosen(uint32_t wanted, uint32_t usual, uint32_t most)
 
 static SLEY_NOINLINE struct sley__lender *make(struct sley_reactor *r)
 {
+    if (r->files.ending) {
+        return NULL; /* nobody would release it */
+    }
     struct sley__lender sketch = {.home = r};
     (void)sley_alloc_libc_init(&sketch.libc);
     struct sley_alloc *alloc = r->lend.alloc ? r->lend.alloc : &sketch.libc;
@@ -48,7 +51,7 @@ static SLEY_NOINLINE struct sley__lender *make(struct sley_reactor *r)
         p->lents = (struct sley_lent *)(p + 1);
         p->end = lender_end;
         p->release = lender_release;
-        p->alloc = r->lend.alloc ? r->lend.alloc : &p->libc;
+        p->alloc = alloc->ops == p->libc.ops ? &p->libc : alloc; /* libc's may be a part of an executor that ends before */
         r->lend.pool = p;
     }
     return p;
@@ -220,11 +223,14 @@ static int32_t look_without(int number)
     char byte;
     for (;;) {
         const ssize_t n = recv(number, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+        if (n == 0) {
+            (void)recv(number, &byte, 1, MSG_DONTWAIT); /* an empty datagram is told once */
+        }
         if (n >= 0) {
             return n > 0 ? -ENOBUFS : 0;
         }
         if (errno != EINTR) {
-            return -errno;
+            return errno == ENOBUFS ? -ENOMEM : -errno; /* the socket's own says nothing of our buffers */
         }
     }
 }

@@ -73,7 +73,9 @@ bool sley__uring_direct_close(struct sley__uring *r, struct sley_fd *fd, struct 
         return true;
     }
     fd->number = -1;
-    (void)empty(r, place); /* it fails on another thread alone, which has been refused before */
+    if (empty(r, place) < 0) {
+        r->direct_count++; /* on a thread that is not the ring's: the place stays taken until the ring ends */
+    }
     return false;
 }
 
@@ -97,13 +99,15 @@ int sley__uring_lend_number(struct sley_reactor *self, const struct sley_fd *fd)
 {
     struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
     int32_t number = -EAGAIN;
-    struct io_uring_sqe *sqe = sley__uring_has(r, SLEY__URING_FD_INSTALL) ? sley__uring_place(r) : NULL;
+    const bool has = sley__uring_has(r, SLEY__URING_FD_INSTALL);
+    struct io_uring_sqe *sqe = has && !r->loan_late ? sley__uring_place(r) : NULL;
     if (!sqe) {
-        return sley__uring_has(r, SLEY__URING_FD_INSTALL) ? -EAGAIN : -ENOTSUP;
+        return has ? -EAGAIN : -ENOTSUP;
     }
     io_uring_prep_rw(SLEY__URING_OP_FIXED_FD_INSTALL, sqe, fd->number - SLEY_FD_DIRECT_FIRST, NULL, 0, 0); /* close-on-exec */
     sqe->flags = IOSQE_FIXED_FILE;
     io_uring_sqe_set_data64(sqe, SLEY__URING_LOAN);
     const int rc = sley__uring_submit_now(r);
-    return take_loan(r, &number) ? number : rc < 0 ? rc : -EAGAIN; /* one that comes later is closed then */
+    r->loan_late = !take_loan(r, &number);
+    return !r->loan_late ? number : rc < 0 ? rc : -EAGAIN; /* one that comes later is closed then, and is nobody else's */
 }

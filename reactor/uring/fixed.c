@@ -60,7 +60,7 @@ int sley__uring_fixed_add(struct sley_reactor *self, struct sley_fixed *f)
 void sley__uring_fixed_remove(struct sley_reactor *self, struct sley_fixed *f)
 {
     struct sley__uring *r = uring_of(self);
-    if (f->index < FIXED_COUNT) {
+    if (f->index < FIXED_COUNT && r->fixed && r->fixed[f->index] == f) { /* else its home was another one at this address */
         r->fixed[f->index] = NULL;
         (void)put(r, f->index, NULL, 0);
     }

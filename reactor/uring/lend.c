@@ -69,7 +69,7 @@ void sley__uring_lend_completed(struct sley__uring *r, struct sley__uring_slot *
             sley__uring_queue(r, slot, op);
             return;
         }
-        res = again ? -ECANCELED : res;
+        res = again ? -ECANCELED : res == -ENOBUFS ? -ENOMEM : res; /* the socket's own says nothing of our buffers */
     }
     sley__uring_end(r, slot, op, res);
 }

@@ -322,7 +322,7 @@ static int take_over(struct sley__uring *r)
         }
     }
     exit_ring(&before.ring, &before);
-    (void)sley__uring_tell_again(r); /* nobody else knows the ring yet: it has none */
+    r->tells = r->tells && sley__uring_tell_again(r) == 0; /* nobody else knows the ring yet: it has none */
     sley__uring_fixed_again(r);
     r->direct_size = 0;
     return 0;

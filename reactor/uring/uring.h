@@ -87,6 +87,8 @@ struct sley__uring {
     bool has_fixed;                /* the ring has the table, too */
     uint32_t direct_size;          /* places in the ring's table of files; 0: it has none yet */
     uint32_t direct_count;         /* taken, or about to be */
+    bool loan_late;                /* a number that was asked for is yet to come, and is to be closed then */
+    bool tells;                    /* the kernel writes to `tell` */
 };
 
 /* in op->stage */
@@ -199,7 +201,7 @@ void sley__uring_fixed_free(struct sley__uring *r);
 /** Is it in the table of this ring? NULL: no. */
 SLEY_INLINE bool sley__uring_is_fixed(const struct sley__uring *r, const struct sley_fixed *f)
 {
-    return f && f->home == &r->base && f->index != SLEY__URING_UNFIXED;
+    return f && f->home == &r->base && f->index != SLEY__URING_UNFIXED && r->fixed && r->fixed[f->index] == f;
 }
 
 /* direct.c: the ring's table of files */

@@ -59,17 +59,17 @@ int sley__uring_tell_again(struct sley__uring *r)
 int sley__uring_pollable_fd(struct sley_reactor *self)
 {
     struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
-    if (sley__uring_tell(r) < 0 && sley__uring_has(r, SLEY__URING_DEFER)) {
-        const int tell = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* of what has come before it says nothing: a look is due */
-        /* release: for a wake, which needs nothing but the number; who comes before has rung the bell, and a look is due */
-        atomic_store_explicit(&r->tell, tell, memory_order_release);
-        if (tell >= 0 && sley__uring_tell_again(r) < 0) {
-            /* relaxed: as at the start */
-            atomic_store_explicit(&r->tell, -1, memory_order_relaxed);
-            (void)close(tell);
+    int tell = sley__uring_tell(r);
+    if (tell < 0 && sley__uring_has(r, SLEY__URING_DEFER)) {
+        const int made = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* a look is due, which has the kernel write to it: see poll */
+        /* relaxed: a number, which stays until the end; a wake that comes before has rung the bell, and a look is due */
+        if (made >= 0 && atomic_compare_exchange_strong_explicit(&r->tell, &tell, made, memory_order_relaxed, memory_order_relaxed)) {
+            tell = made;
+        } else if (made >= 0) {
+            (void)close(made);
         }
     }
-    return sley__uring_tell(r) >= 0 ? sley__uring_tell(r) : r->ring.ring_fd;
+    return tell >= 0 ? tell : r->ring.ring_fd;
 }
 
 static void hear(struct sley__uring *r)
@@ -183,12 +183,15 @@ static int reap(struct sley__uring *r)
             seen++;
         } else if (cqe->user_data == SLEY__URING_BELL) {
             bell_completed(r, cqe->res, cqe->flags);
-        } else if (cqe->user_data == SLEY__URING_LOAN && cqe->res >= 0) {
-            (void)close(cqe->res); /* nobody has waited for it */
+        } else if (cqe->user_data == SLEY__URING_LOAN) {
+            r->loan_late = false;
+            if (cqe->res >= 0) {
+                (void)close(cqe->res); /* nobody has waited for it */
+            }
         }
     }
     io_uring_smp_store_release(cq->khead, head + count);
-    r->base.more = there > count || r->due || sley__uring_unsubmitted(r) > 0;
+    r->base.more = there > count || r->due || sley__uring_unsubmitted(r) > 0 || !r->bell_armed;
     return seen;
 }
 
@@ -198,6 +201,7 @@ void sley__uring_refuse(struct sley__uring *r, int32_t rc)
     while (sq->sqe_tail != *sq->khead) { /* the newest first: each ends before its op may start another */
         sq->sqe_tail--;
         const struct io_uring_sqe *sqe = &sq->sqes[sq->sqe_tail & sq->ring_mask];
+        r->loan_late &= sqe->user_data != SLEY__URING_LOAN;
         if (sqe->user_data > SLEY__URING_MARK_LAST) {
             struct sley_io_op *op = (struct sley_io_op *)(uintptr_t)sqe->user_data;
             r->flying_count--;
@@ -229,7 +233,10 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
     if (SLEY_UNLIKELY(!r->bell_armed)) {
         sley__uring_arm_bell(r);
     }
-    if (SLEY_UNLIKELY(sley__uring_tell(r) >= 0) && r->blind) {
+    if (SLEY_UNLIKELY(sley__uring_tell(r) >= 0) && !r->tells) {
+        r->tells = sley__uring_tell_again(r) == 0; /* here, for it is the ring's thread's to ask for; else it stays readable */
+    }
+    if (SLEY_UNLIKELY(r->tells) && r->blind) {
         hear(r);
     }
     const bool wait = timeout_ns > 0 && sley__uring_results(r) == 0 && !r->due && r->bell_armed; /* what is missing comes first */
@@ -243,9 +250,12 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
         return 0;
     }
     const int seen = rc < 0 ? rc : reap(r);
-    if (SLEY_UNLIKELY(sley__uring_tell(r) >= 0) && !r->blind) {
+    if (SLEY_UNLIKELY(r->tells) && r->blind) {
+        r->base.more |= seen > 0; /* what was heard before has not been asked for while there were results */
+    } else if (SLEY_UNLIKELY(r->tells)) {
         hear(r); /* what comes from now on is told; what has come before shows */
-        r->base.more |= sley__uring_results(r) > 0 || (IO_URING_READ_ONCE(*r->ring.sq.kflags) & IORING_SQ_TASKRUN);
+        r->base.more |= sley__uring_results(r) > 0 ||
+                        (IO_URING_READ_ONCE(*r->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
     }
     return seen;
 }
