@@ -46,7 +46,8 @@ static const struct sley_wait *waits_for(const struct sley_task *t, bool still, 
     *ret_site = w ? w->at.site : NULL;
     /* acquire: both are read before it is looked whether they were that; who wakes it, or completes the node, uses their places */
     atomic_thread_fence(memory_order_acquire);
-    const bool armed = w && (still || (sley__task_run(t) == SLEY__TASK_IDLE && sley__kind(sley__wait_word(w)) == SLEY__KIND_TASK));
+    const bool alone = still && !sley__group(t->sched); /* else threads that are no workers complete nodes, and queue who waits */
+    const bool armed = w && (alone || (sley__task_run(t) == SLEY__TASK_IDLE && sley__kind(sley__wait_word(w)) == SLEY__KIND_TASK));
     return armed ? w : NULL;
 }
 

@@ -284,25 +284,50 @@ void sley_sched_stop(struct sley_sched *s)
 }
 
 /**
- * Visits every task below a scope, children first. Returns how many it has visited. When not all stand @p still, one that is resumed
- * now may begin and end scopes of its own, and end: that waits for the scope's lock, but what is below it is not looked at.
+ * Locks a scope while that of one around it is held. Locks go from the inside out (outside_cancelled): whoever holds this one may wait
+ * for the other. false: it is held for long, and what is below is not looked at.
  */
-static uint32_t each_task(struct sley_scope *sc, bool still, void (*fn)(struct sley_sched *s, struct sley_task *t, bool still))
+static bool lock_below(struct sley_scope *sc)
+{
+    for (uint32_t turns = 0; sley__group(sc->sched) && turns < 1000; turns++) {
+        /* acquire: as in sley_spin_lock */
+        if (atomic_exchange_explicit(&sc->lock, 1, memory_order_acquire) == 0) {
+            return true;
+        }
+        SLEY__RELAX();
+    }
+    return !sley__group(sc->sched);
+}
+
+/**
+ * Visits every task below a scope, children first, under its lock. Returns how many it has visited. When not all stand @p still, one
+ * that is resumed now may begin and end scopes of its own, and end: that waits for the lock, but what is below it is not looked at.
+ */
+static uint32_t each_below(struct sley_scope *sc, bool still, void (*fn)(struct sley_sched *s, struct sley_task *t, bool still))
 {
     uint32_t n = 0;
-    sley__scope_lock(sc);
     struct sley_task *t = sc->children;
     for (uint32_t left = sc->live_count; left > 0; left--, t = t->sibling_next) {
         /* one that is parked stays so until all go on; one that is ready may have been taken already */
         const bool stands = still || sley__task_run(t) == SLEY__TASK_IDLE;
         for (struct sley_scope *own = sley__task_scope(t); stands && own->owner == t; own = own->parent) {
-            n += each_task(own, still, fn);
+            if (lock_below(own)) {
+                n += each_below(own, still, fn);
+                sley__scope_unlock(own);
+            }
         }
         n++;
         if (fn) {
             fn(sc->sched, t, still);
         }
     }
+    return n;
+}
+
+static uint32_t each_task(struct sley_scope *sc, bool still, void (*fn)(struct sley_sched *s, struct sley_task *t, bool still))
+{
+    sley__scope_lock(sc);
+    const uint32_t n = each_below(sc, still, fn);
     sley__scope_unlock(sc);
     return n;
 }

@@ -88,7 +88,9 @@ bool sley__until_ready(struct sley_wait *w, struct sley_timer *t)
         } else { /* armed, or another worker has fired it since the line above: then it does not register */
             if (s->budget <= 0 && sley__task_poll(s, s->current)) { /* both now: a detach elsewhere may take the cancel back */
                 (void)sley__waits_lose((struct sley_wait *const[]){w, &t->wait}, 2);
-                continue;
+                if (sley_wait_done(w) || sley_wait_done(&t->wait)) {
+                    continue;
+                } /* else another worker fires it just now: that is waited for */
             }
             if (!sley__wait_register(&t->wait, (uintptr_t)s->current, SLEY__KIND_HOME_TASK, SLEY__KIND_TASK, s) &&
                 !sley__wait_claimed(&t->wait, s->current)) {

@@ -25,6 +25,7 @@
 
 enum { SEARCHING = 1, AWAKE = 1 << 16, SEARCHING_MASK = AWAKE - 1 };
 enum { WAKING = 1, AGAIN = 2 };
+enum { LASTS_NS = 4000000 }; /* what has lain for so long, look by look, is no burst: tasks that yield to each other have work for two */
 enum { GUARD_NS = 500000 }; /* ten times what a wake costs, which keeps the cost low; nobody waits much longer for a wrong guess */
 
 void sley__idle_init(struct sley_stealing_pool *p)
@@ -133,16 +134,27 @@ void sley__idle_found(struct worker *w)
     sley__idle_tell(w->pool); /* there may be more; if others search it is theirs to find */
 }
 
-/** How long resumes have taken since the last look. A worker that has not moved is in one that has taken all the time. */
+/**
+ * How long resumes have taken since the last look, whoever guarded then, and for how long there was something in the queue at each. A
+ * worker that has not moved is in one that has taken all the time.
+ */
 static void reckon(struct sley_stealing_pool *p, bool first)
 {
-    const uint64_t now = sley__pool_now_ns(p), passed = first ? 0 : now - p->looked_ns;
+    const uint64_t now = sley__pool_now_ns(p), since = now - p->looked_ns;
+    const uint64_t passed = first && since > 2 * GUARD_NS ? 0 : since; /* else the one before has only just stopped */
     for (struct worker *w = p->workers; w < p->workers + p->count; w++) {
-        /* relaxed: a hint */
-        const uint32_t count = atomic_load_explicit(&w->sched.resume_count, memory_order_relaxed);
-        /* relaxed: an estimate */
-        atomic_store_explicit(&w->late_ns, passed / (count - w->seen + 1), memory_order_relaxed);
-        w->seen = count;
+        /* relaxed: a hint, and an estimate */
+        const uint32_t moved = atomic_load_explicit(&w->sched.resume_count, memory_order_relaxed) - w->seen;
+        uint64_t late = moved ? passed / (moved + 1) : atomic_load_explicit(&w->late_ns, memory_order_relaxed) + passed;
+        late = sley__worker_left(w) == WORK_NONE ? 0 : late;
+        w->queued_ns = sley__steal_ring_count(&w->ring) + sley__inject_count(&w->backlog) == 0 ? 0 : w->queued_ns + passed;
+        if (w->queued_ns >= LASTS_NS) {
+            w->queued_ns = 0; /* half of it goes, then it is seen what becomes of the rest */
+            late = BEHIND_NS;
+        }
+        /* relaxed: as above */
+        atomic_store_explicit(&w->late_ns, late, memory_order_relaxed);
+        w->seen += moved;
     }
     p->looked_ns = now;
 }
@@ -204,6 +216,8 @@ void sley__idle_park(struct worker *w)
         /* somebody has taken it out of there: a poster, or who wakes. Cleared for both: at worst one more is woken.
          * seq_cst: before it searches; pairs with notify, which leaves the work to the one that is woken */
         atomic_store_explicit(&p->waking, 0, memory_order_seq_cst);
+        /* seq_cst: against the relaxed look at who searches in there */
+        atomic_thread_fence(memory_order_seq_cst);
         (void)sley__idle_search(w);
     }
 }

@@ -1,9 +1,8 @@
 /* What a worker runs next: the LIFO slot, its ring, its backlog, the injection queue, and what others have. */
 #include "worker.h"
 
-/* What it costs to wake a worker, and what a task costs that goes into another one's cache. Behind a worker that would need BEHIND_NS
- * for all that is ready, a second one is welcome whatever it costs. */
-enum { WAKE_NS = 50000, MOVE_NS = 500, BEHIND_NS = 1000000 };
+/* What it costs to wake a worker, and what a task costs that goes into another one's cache. */
+enum { WAKE_NS = 50000, MOVE_NS = 500 };
 
 /* One look at the injection queue each 200 us or so, as tokio has it, whatever a resume costs. */
 enum { INJECT_TARGET_NS = 200000, INJECT_MIN = 2, INJECT_MAX = 127, RESUMES_PER_CLOCK = 64, HALF_RING = RING_CAPACITY / 2 - 2 };
@@ -87,6 +86,7 @@ static SLEY_NOINLINE void tune(struct worker *w)
     atomic_store_explicit(&w->resume_ns, mean, memory_order_relaxed);
     const uint64_t interval = INJECT_TARGET_NS / (mean ? mean : 1);
     w->inject_interval = interval < INJECT_MIN ? INJECT_MIN : interval > INJECT_MAX ? INJECT_MAX : (uint32_t)interval;
+    w->inject_left = w->inject_left < w->inject_interval ? w->inject_left : w->inject_interval;
 }
 
 /** A share of a queue: one to run, the rest into the ring. */

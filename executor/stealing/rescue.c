@@ -12,6 +12,8 @@
 
 static void say_stuck(struct worker *w)
 {
+    /* relaxed: an estimate; what lies in its queue is worth taking from now on, until it moves */
+    atomic_store_explicit(&w->late_ns, BEHIND_NS, memory_order_relaxed);
     /* acq_rel: once per worker at a time; pairs with sley__rescue */
     if (!atomic_exchange_explicit(&w->stuck, 1, memory_order_acq_rel)) {
         /* release: the flag before the count; pairs with sley__rescue */
@@ -34,6 +36,7 @@ static void help(struct worker *w, struct worker *victim)
     struct sley_task *t = sley__lifo_rob(&victim->lifo);
     if (t) {
         sley__worker_push(w, t);
+        w->untold = true; /* something else may run first */
     }
     (void)sley__worker_run_timers(victim);
     if (victim->reactor && victim->reactor->ops->serve) {
@@ -45,11 +48,13 @@ void sley__rescue(struct worker *w)
 {
     struct sley_stealing_pool *p = w->pool;
     for (struct worker *victim = p->workers; victim < p->workers + p->count; victim++) {
-        /* acq_rel: one rescuer at a time; what led to the flag is seen */
-        if (victim != w && atomic_exchange_explicit(&victim->stuck, 0, memory_order_acq_rel)) {
+        /* acq_rel: one rescuer at a time; what led to the flag is seen. Who looks here is not stuck himself any more */
+        if (atomic_exchange_explicit(&victim->stuck, 0, memory_order_acq_rel)) {
             /* relaxed: only says whether it is worth to look */
             atomic_fetch_sub_explicit(&p->stuck_count, 1, memory_order_relaxed);
-            help(w, victim);
+            if (victim != w) {
+                help(w, victim);
+            }
         }
     }
 }

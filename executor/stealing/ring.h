@@ -100,11 +100,11 @@ struct sley_task *sley__steal_ring_steal(struct sley__steal_ring *from, struct s
 /** How many are in it, about. Thread: any. */
 SLEY_INLINE uint32_t sley__steal_ring_count(const struct sley__steal_ring *q)
 {
-    /* acquire: so that head is not older than it must be */
-    const uint32_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+    /* acquire: head before tail, so that a ring that is not empty at any moment is never found empty (idle.c) */
+    const uint32_t taken = sley__ring_taken(atomic_load_explicit(&q->head, memory_order_acquire));
     /* relaxed: about */
-    const uint32_t n = tail - sley__ring_taken(atomic_load_explicit(&q->head, memory_order_relaxed));
-    return n <= q->capacity ? n : 0;
+    const uint32_t n = atomic_load_explicit(&q->tail, memory_order_relaxed) - taken;
+    return n <= q->capacity ? n : q->capacity;
 }
 
 #endif

@@ -1,8 +1,6 @@
 /* The work-stealing executor's table: start, drive, stop and end a pool of workers. */
 #include "rescue.h"
 
-#include <sched.h>
-#include <signal.h>
 #include <string.h>
 
 static struct sley_stealing_pool *pool_of(const struct sley_executor *ex)
@@ -14,6 +12,8 @@ static void set_phase(struct sley_stealing_pool *p, uint32_t phase)
 {
     /* seq_cst: before the look at who sleeps; pairs with the fence in sley__idle_park, and publishes to rest and work */
     atomic_store_explicit(&p->phase, phase, memory_order_seq_cst);
+    /* seq_cst: a store is not ordered before the relaxed loads in nudge (aarch64: stlr, then cas); pairs with the fence in park */
+    atomic_thread_fence(memory_order_seq_cst);
     for (uint32_t i = 0; i < p->count; i++) {
         sley_thread_ring(&p->workers[i].bell);
         (void)sley_sched_nudge(&p->workers[i].sched);
@@ -24,10 +24,7 @@ static void set_phase(struct sley_stealing_pool *p, uint32_t phase)
 
 static int drive(struct sley_stealing_pool *p)
 {
-    if (!p) {
-        return -EINVAL;
-    }
-    const int rc = sley_sched_may_drive();
+    const int rc = p ? sley_sched_may_drive() : -EINVAL;
     if (rc < 0) {
         return rc;
     }
@@ -92,6 +89,8 @@ static int wait_for(struct sley_stealing_pool *p, const struct sley_task *until,
     int rc = 0;
     /* seq_cst: said before it is looked whether the task has ended; pairs with sley__shared_finish */
     atomic_store_explicit(&p->group.watched, until, memory_order_seq_cst);
+    /* seq_cst: sley_task_done's load only acquires (aarch64: stlr, then ldapr) */
+    atomic_thread_fence(memory_order_seq_cst);
     for (;;) {
         /* relaxed: only a request; nothing travels with it */
         if (haltable && atomic_exchange_explicit(&p->halted, 0, memory_order_relaxed)) {
@@ -149,8 +148,7 @@ static int stealing_spawn(struct sley_executor *ex, const struct sley_task_type 
 
 static uint32_t stealing_worker_count(struct sley_executor *ex)
 {
-    const struct sley_stealing_pool *p = pool_of(ex);
-    return p ? p->count : 0;
+    return pool_of(ex) ? pool_of(ex)->count : 0;
 }
 
 static int stealing_spawn_on(struct sley_executor *ex, uint32_t worker, const struct sley_task_type *type, const void *args,
@@ -233,19 +231,12 @@ static void destroy_reactors(struct sley_stealing_pool *p, uint32_t started)
 static int start_thread(struct worker *w)
 {
     struct sley_stealing_pool *p = w->pool;
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int rc = pthread_create(&w->thread, NULL, sley__worker_main, w);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0) {
-        return -rc;
-    }
+    const int rc = sley_executor_start_thread(&w->thread, sley__worker_main, w, "sley-", w->index);
     /* acquire: pairs with rest; the worker's start_rc is seen */
-    while (atomic_load_explicit(&p->resting, memory_order_acquire) != w->index + 1) {
+    while (rc == 0 && atomic_load_explicit(&p->resting, memory_order_acquire) != w->index + 1) {
         sley_thread_wait(&p->news, SLEY_NEVER);
     }
-    return w->start_rc;
+    return rc < 0 ? rc : w->start_rc;
 }
 
 static int init_worker(struct sley_stealing_pool *p, const struct sley_executor_config *config, uint32_t index)
@@ -306,20 +297,13 @@ static int pool_start(struct sley_stealing_pool *p, const struct sley_executor_c
     return rc;
 }
 
-static uint32_t processors(void)
-{
-    cpu_set_t set;
-    const int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return n > 0 ? (uint32_t)n : 1;
-}
-
 static int stealing_start(struct sley_executor *ex, const struct sley_executor_config *config)
 {
     struct sley_stealing *stealing = sley_container_of(ex, struct sley_stealing, base);
     struct sley_alloc libc = {0};
     const int has_libc = sley_alloc_libc_init(&libc);
     struct sley_alloc *alloc = config->alloc ? config->alloc : &libc;
-    const uint32_t count = config->worker_count ? config->worker_count : processors();
+    const uint32_t count = config->worker_count ? config->worker_count : sley_executor_processors();
     if (stealing->pool || count > SLEY_STEALING_WORKERS_MAX) {
         return -EINVAL;
     }
@@ -391,8 +375,7 @@ static void stealing_forked(struct sley_executor *ex)
 
 static struct sley_sched *stealing_sched(struct sley_executor *ex)
 {
-    struct sley_stealing_pool *p = pool_of(ex);
-    return p ? p->scheds[0] : NULL;
+    return pool_of(ex) ? pool_of(ex)->scheds[0] : NULL;
 }
 
 int sley_stealing_stats(const struct sley_stealing *ex, uint32_t index, struct sley_stealing_stats *ret_stats)

@@ -1,7 +1,6 @@
 /* A worker's thread: resumes what queue.c hands it, looks at its timers and its reactor in between, rests when the pool pauses. */
 #include "rescue.h"
 
-#include <stdio.h>
 
 /* ---- what the task layer asks of a worker ------------------------------------------------------------------------ */
 
@@ -147,6 +146,7 @@ static void rest(struct worker *w)
     sley_watch_unpark(&w->watched);
     /* acq_rel: as above */
     atomic_fetch_sub_explicit(&p->resting, 1, memory_order_acq_rel);
+    sley__worker_batch(w, sley__pool_now_ns(p)); /* it has rested, and begins to measure */
 }
 
 static void work(struct worker *w)
@@ -183,9 +183,6 @@ void *sley__worker_main(void *arg)
 {
     struct worker *w = arg;
     struct sley_stealing_pool *p = w->pool;
-    char name[16];
-    (void)snprintf(name, sizeof name, "sley-%u", w->index % 1000000);
-    (void)pthread_setname_np(pthread_self(), name);
     (void)sley_sched_enter(&w->sched);
     sley_sched_adopt(&w->sched);
     sley_watch_enter(&w->watched);

@@ -2,9 +2,8 @@
 #ifndef SLEY_STEALING_WORKER_H
 #define SLEY_STEALING_WORKER_H
 
-#include <pthread.h>
-
 #include <sley/stealing.h>
+#include <sley/thread_impl.h>
 #include <sley/watch.h>
 
 #include "inject.h"
@@ -47,6 +46,7 @@ struct worker {
     SLEY_ATOMIC(uint64_t) steals, overflows, parks;
     SLEY_ATOMIC(uint64_t) resume_ns, late_ns; /* how long a resume takes: moving average; as who guards has found it (0: no more) */
     uint32_t seen;                            /* the count of resumes when that one has looked last; its own */
+    uint64_t queued_ns;                       /* for how long its queue was not found empty; the same one's */
     SLEY_ATOMIC(uint32_t) stuck; /* it needs help: rescue.c */
     struct sley__inject pinned;  /* ready tasks that are for this worker alone */
     SLEY_ATOMIC(uint32_t) wheel_lock __attribute__((aligned(64)));
@@ -86,6 +86,8 @@ SLEY_INLINE struct worker *worker_of(struct sley_sched *s)
 {
     return sley_container_of(s, struct worker, sched);
 }
+
+enum { BEHIND_NS = 1000000 }; /* behind a worker that needs so long for all that is ready another one is welcome whatever it costs */
 
 /* What lies in queues: nothing, what their worker is soon through with, or what is worth another's coming. */
 enum work { WORK_NONE, WORK_LITTLE, WORK_WORTH };

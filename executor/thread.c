@@ -1,0 +1,28 @@
+/* Threads of executors. */
+#include <sley/thread_impl.h>
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+
+int sley_executor_start_thread(pthread_t *ret_thread, void *(*fn)(void *arg), void *arg, const char *name, uint32_t index)
+{
+    char numbered[16];
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited: there is no moment without it */
+    const int rc = pthread_create(ret_thread, NULL, fn, arg);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc == 0) {
+        (void)snprintf(numbered, sizeof numbered, "%s%u", name, (unsigned)index % 1000000);
+        (void)pthread_setname_np(*ret_thread, numbered);
+    }
+    return -rc;
+}
+
+uint32_t sley_executor_processors(void)
+{
+    cpu_set_t set;
+    const int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n > 0 ? (uint32_t)n : 1;
+}
