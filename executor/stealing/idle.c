@@ -145,6 +145,7 @@ static void reckon(struct sley_stealing_pool *p, bool first)
     for (struct worker *w = p->workers; w < p->workers + p->count; w++) {
         /* relaxed: a hint, and an estimate */
         const uint32_t moved = atomic_load_explicit(&w->sched.resume_count, memory_order_relaxed) - w->seen;
+        /* relaxed: as above */
         uint64_t late = moved ? passed / (moved + 1) : atomic_load_explicit(&w->late_ns, memory_order_relaxed) + passed;
         late = sley__worker_left(w) == WORK_NONE ? 0 : late;
         w->queued_ns = sley__steal_ring_count(&w->ring) + sley__inject_count(&w->backlog) == 0 ? 0 : w->queued_ns + passed;

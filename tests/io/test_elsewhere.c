@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -166,3 +167,62 @@ IO_TEST(connection_used_from_another_executor_and_moved_there, "TCP-21")
     CHECK_RC(sley_tcp_listener_close(&l.l), 0);
     return 0;
 }
+
+/* ---- the home ends while somebody elsewhere waits in its listener's queue, of which the reactor knows nothing ------------------ */
+
+static int accept_until_the_end(struct guest **a)
+{
+    struct sley_tcp c;
+    const int rc = sley_tcp_accept(&(*a)->l->l, &c);
+    CHECK(rc == -ECANCELED || rc == -ENODEV);
+    CHECK_RC(sley_tcp_accept(&(*a)->l->l, &c), -ENODEV);
+    return 0;
+}
+SLEY_FIBER(accept_until_the_end, struct guest *)
+
+static int host_until_it_waits(struct guest **a)
+{
+    struct guest *g = *a;
+    struct sley_tcp c, b;
+    pthread_t thread;
+    io_listen(g->l, NULL);
+    CHECK_RC(sley_tcp_connect(&c, g->l->text, NULL), 0);
+    CHECK_RC(sley_tcp_accept(&g->l->l, &b), 0); /* its home is here now */
+    CHECK_RC(sley_stream_close(&b.stream), 0);
+    CHECK_RC(sley_stream_close(&c.stream), 0);
+    CHECK_INT(pthread_create(&thread, NULL, guest_main, g), ==, 0);
+    CHECK_INT(pthread_detach(thread), ==, 0);
+    while (!g->l->l.first) { /* this executor's own */
+        CHECK_RC(sley_sleep(SLEY_MS / 10), 0);
+    }
+    return 0;
+}
+SLEY_FIBER(host_until_it_waits, struct guest *)
+
+static void end_beside_a_guest(const struct sley_reactor_factory *reactor)
+{
+    struct io_listener l;
+    struct guest g = {.l = &l, .type = &accept_until_the_end__type}, *arg = &g;
+    io_run(reactor, &host_until_it_waits__type, &arg);
+    while (!atomic_load_explicit(&g.done, memory_order_acquire)) {
+        (void)sched_yield();
+    }
+    CHECK_RC(sley_tcp_listener_close(&l.l), 0);
+}
+
+SLEY_TEST(regress_home_ends_beside_a_guest_in_its_listeners_queue_on_epoll, "REACT-25") {
+    end_beside_a_guest(&sley_reactor_epoll);
+}
+SLEY_TEST(regress_home_ends_beside_a_guest_in_its_listeners_queue_on_poll, "REACT-25") {
+    end_beside_a_guest(&sley_reactor_poll2);
+}
+#ifdef IO_UV
+SLEY_TEST(regress_home_ends_beside_a_guest_in_its_listeners_queue_on_uv, "REACT-25") {
+    end_beside_a_guest(&sley_reactor_uv);
+}
+#endif
+#ifdef IO_URING
+SLEY_TEST(regress_home_ends_beside_a_guest_in_its_listeners_queue_on_uring, "REACT-25") {
+    end_beside_a_guest(&sley_reactor_uring);
+}
+#endif
