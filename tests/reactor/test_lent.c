@@ -48,7 +48,8 @@ static void start(struct receive *r, struct sley_fd *fd)
 
 static void expect(struct receive *r, const char *text)
 {
-    check_bytes(r->lent, until_done(&r->op.wait), text);
+    const int32_t n = until_done(&r->op.wait);
+    check_bytes(r->lent, n, text);
     CHECK_RC(sley_lent_return(r->lent), 0);
 }
 
