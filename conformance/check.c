@@ -16,6 +16,11 @@
 #else
 #define HAS_FEATURE(x) 0
 #endif
+#if defined(__SANITIZE_THREAD__) || HAS_FEATURE(thread_sanitizer)
+enum { THREADS_BEFORE = 2 }; /* it has one of its own */
+#else
+enum { THREADS_BEFORE = 1 };
+#endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || HAS_FEATURE(address_sanitizer) ||                             \
     HAS_FEATURE(thread_sanitizer) || HAS_FEATURE(memory_sanitizer)
 enum { SANITIZED = 1 };
@@ -157,6 +162,11 @@ unsigned sley__kit_thread_count(unsigned expected)
         n = count_threads();
     }
     return n;
+}
+
+unsigned sley__kit_threads_before(void)
+{
+    return THREADS_BEFORE;
 }
 
 static void *end_at_once(void *arg)

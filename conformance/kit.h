@@ -65,6 +65,7 @@ unsigned sley__kit_fd_count(void);
 
 /** How many threads there are, once it is no more than @p expected, or after two seconds: joined ones leave /proc a moment later. */
 unsigned sley__kit_thread_count(unsigned expected);
+unsigned sley__kit_threads_before(void); /* how many a process has that has started none that stays */
 
 /* ---- the run (run.c) --------------------------------------------------------------------------------------------- */
 

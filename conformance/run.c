@@ -46,7 +46,7 @@ static _Noreturn void run_child(const struct sley__kit_suite *suite, size_t inde
     (void)sley__kit_alloc();
     sley__kit_settle();
     suite->warm_up();
-    const unsigned fds = sley__kit_fd_count(), threads = sley__kit_thread_count(1);
+    const unsigned fds = sley__kit_fd_count(), threads = sley__kit_thread_count(sley__kit_threads_before());
     suite->run(suite, index);
     const unsigned fds_left = sley__kit_fd_count();
     if (fds_left != fds) {
