@@ -16,7 +16,7 @@ int sley__io_run_thread(struct sley_io_op *op);
 /** Waits until @p number is ready for @p events. Returns: 0: look again; -ECANCELED: a deadline of the thread has passed. */
 int sley__thread_wait_ready(int number, short events);
 
-/* remote.c: to and from homes elsewhere */
+/* home.c, remote.c: to and from homes elsewhere */
 /** From now on @p r, at its first adoption, can be reached from elsewhere by posts to @p worker; until sley_reactor_end. */
 void sley__home_begin(struct sley_reactor *r, struct sley_sched *worker);
 void sley__home_end(struct sley_reactor *r);

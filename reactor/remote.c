@@ -4,15 +4,11 @@
  * an op of the home's own, in memory of its own (`struct courier`), as a post in the inbox of the home's worker; there it is started
  * as if by a task of that worker, and when it is done the op that waits for it is completed, as any foreign completer would.
  *
- * Reactors that have ever been a home are in a list, by address, with the worker that drives them: who is not in the list has gone.
- * A reactor leaves it as the first step of its end, while its worker still takes posts; who has found it there holds the worker's
- * sched until the post is sent. What arrives behind that step is refused: -ENODEV.
- *
  * A courier is counted: one for the op, one for a cancel on its way. From the start to the end of the op its `next` names the
  * courier, under the lock below: that is how a cancel, from any thread, finds it, or finds that there is nothing left to cancel.
  * The lock is held for some stores at a time and nobody is called under it. */
 #include "file.h"
-#include "op.h"
+#include "home.h"
 
 #include <sley/group_impl.h>
 
@@ -36,76 +32,9 @@ struct courier {
     SLEY_ATOMIC(uint32_t) asked; /* to end */
 };
 
-/** A reactor that is, or has been, a home. */
-struct home {
-    struct sley_reactor *reactor;
-    struct sley_sched *worker;
-    struct home *next;
-};
-
 static SLEY_ATOMIC(uint32_t) lock;
-static struct home *homes;
 static struct courier *couriers;
 static uint32_t unheard_count; /* of those that nobody has ever waited for */
-
-static void *get(size_t bytes, size_t align)
-{
-    struct sley_alloc libc;
-    return sley_alloc_libc_init(&libc) == 0 ? sley_alloc_zeroed(&libc, bytes, align) : NULL;
-}
-
-static void put(void *block, size_t bytes)
-{
-    struct sley_alloc libc;
-    if (block && sley_alloc_libc_init(&libc) == 0) {
-        sley_alloc_put(&libc, block, bytes);
-    }
-}
-
-/* ---- homes --------------------------------------------------------------------------------------------------------- */
-
-/** With the lock. */
-static struct home **find(const struct sley_reactor *r)
-{
-    struct home **at = &homes;
-    while (*at && (*at)->reactor != r) {
-        at = &(*at)->next;
-    }
-    return at;
-}
-
-/** The worker of a home that has not gone, held; or NULL. This thread's own cannot be asked about by who is away from it: it has gone. */
-static struct sley_sched *hold(const struct sley_reactor *r)
-{
-    sley_spin_lock(&lock);
-    struct home *h = *find(r);
-    struct sley_sched *worker = h && h->worker != sley__self ? h->worker : NULL;
-    if (worker) {
-        sley_sched_hold(worker);
-    }
-    sley_spin_unlock(&lock);
-    return worker;
-}
-
-/** The same of a home that is a reactor of this very executor, whose workers share tasks; it need not be in the list. */
-static struct sley_sched *hold_beside(const struct sley_reactor *r)
-{
-    const struct sley_sched *s = sley__self;
-    const struct sley_group *g = s ? s->group : NULL;
-    for (uint32_t i = 0; g && i < g->count; i++) {
-        if (g->scheds[i]->reactor == r) {
-            sley_sched_hold(g->scheds[i]);
-            return g->scheds[i];
-        }
-    }
-    return NULL;
-}
-
-static struct sley_sched *reach(const struct sley_reactor *r)
-{
-    struct sley_sched *worker = hold_beside(r);
-    return worker ? worker : hold(r);
-}
 
 /** Has it called on the home's thread, in no task: by the inbox, or, if this is that thread, at once. Returns false: too late. */
 static bool deliver(struct sley_sched *worker, struct sley_post *post)
@@ -118,36 +47,6 @@ static bool deliver(struct sley_sched *worker, struct sley_post *post)
     post->fn(post);
     worker->current = current;
     return true;
-}
-
-bool sley__home_gone(const struct sley_reactor *home)
-{
-    struct sley_sched *worker = reach(home);
-    if (worker) {
-        sley_sched_unhold(worker);
-    }
-    return !worker && !sley__home_orphaned(home);
-}
-
-void sley__home_begin(struct sley_reactor *r, struct sley_sched *worker)
-{
-    struct home *mine = get(sizeof *mine, _Alignof(struct home));
-    sley_spin_lock(&lock);
-    struct home *h = *find(r); /* of one that has been at this address, and was never ended as it should */
-    if (h || mine) {
-        if (!h) {
-            h = mine;
-            mine = NULL;
-            h->reactor = r;
-            h->next = homes;
-            homes = h;
-        }
-        h->worker = worker;
-        r->leave = sley__home_end;
-        r->listed = true;
-    }
-    sley_spin_unlock(&lock);
-    put(mine, sizeof *mine);
 }
 
 static void ask(struct courier *c);
@@ -228,27 +127,17 @@ static void end_own(struct sley_reactor *r)
 
 void sley__home_end(struct sley_reactor *r)
 {
-    sley_spin_lock(&lock);
-    struct home **at = find(r), *h = *at;
-    if (h) {
-        *at = h->next;
-    }
-    sley_spin_unlock(&lock);
-    while (h && h->worker->group && sley_sched_held(h->worker)) {
-        (void)sched_yield(); /* a group's inboxes are closed before this, so that nobody waits for these afterwards */
-    }
-    put(h, sizeof *h);
+    sley__home_leave(r);
     end_guests(r);
     if (r->sched && !r->sched->group) {
         end_own(r);
     }
 }
 
-void sley__homes_forget(void)
+void sley__couriers_forget(void)
 {
     /* relaxed: the child of a fork has one thread; whoever held the lock is not there */
     atomic_store_explicit(&lock, 0, memory_order_relaxed);
-    homes = NULL;
     couriers = NULL;
     unheard_count = 0;
 }
@@ -275,7 +164,7 @@ static void unref(struct courier *c)
     const bool last = uncount(c);
     sley_spin_unlock(&lock);
     if (last) {
-        put(c, sizeof *c);
+        sley__home_free(c, sizeof *c);
     }
 }
 
@@ -400,7 +289,7 @@ static void ask(struct courier *c)
 {
     /* relaxed: see arrived */
     const bool first = atomic_exchange_explicit(&c->asked, 1, memory_order_relaxed) == 0;
-    struct sley_sched *worker = first ? reach(c->home) : NULL;
+    struct sley_sched *worker = first ? sley__home_hold(c->home) : NULL;
     bool on_its_way = false;
     if (worker) {
         c->cancel.fn = cancel_arrived;
@@ -468,8 +357,8 @@ static int make(struct sley_reactor *home, struct courier **ret_courier, struct 
     if (sley__home_orphaned(home)) {
         return -EOWNERDEAD;
     }
-    struct sley_sched *worker = reach(home);
-    struct courier *c = worker ? get(sizeof *c, _Alignof(struct courier)) : NULL;
+    struct sley_sched *worker = sley__home_hold(home);
+    struct courier *c = worker ? sley__home_alloc(sizeof *c, _Alignof(struct courier)) : NULL;
     if (!c) {
         if (worker) {
             sley_sched_unhold(worker);
@@ -504,7 +393,7 @@ static bool send_out(struct courier *c, struct sley_io_op *op, struct sley_sched
     const struct sley_fd *fd = c->inner.io.fd;
     if (!op && fd != &c->fd && !c->inner.io.buf && !in_use(fd, c->home) && !(sley__fd_state(fd) & SLEY_FD_HOLD_MASK)) {
         sley_spin_unlock(&lock);
-        put(c, sizeof *c);
+        sley__home_free(c, sizeof *c);
         sley_sched_unhold(worker);
         return false;
     }
@@ -560,18 +449,6 @@ int32_t sley__remote_run(struct sley_io_op *op, struct sley_reactor *home)
     return sley_await(&op->wait);
 }
 
-/** Does it go on by itself? What stands still now nobody is to set going while a descriptor of its is closed: its user sees to that. */
-static bool runs(const struct sley_reactor *home)
-{
-    struct sley_sched *worker = reach(home);
-    /* relaxed: see above */
-    const bool yes = worker && (worker->group || atomic_load_explicit(&worker->driven, memory_order_relaxed));
-    if (worker) {
-        sley_sched_unhold(worker);
-    }
-    return yes;
-}
-
 bool sley__remote_close(struct sley_io_op *op, struct sley_reactor *home)
 {
     struct sley_sched *worker;
@@ -581,7 +458,7 @@ bool sley__remote_close(struct sley_io_op *op, struct sley_reactor *home)
     sley_spin_lock(&lock);
     const bool idle = !(state & SLEY_FD_HOLD_MASK) && (heard || !in_use(op->fd, home)); /* what is in the inbox holds nothing yet */
     sley_spin_unlock(&lock);
-    if (sley__home_orphaned(home) || (idle && !direct && !(heard && runs(home)))) {
+    if (sley__home_orphaned(home) || (idle && !direct && !(heard && sley__home_runs(home)))) {
         return false; /* unheard, and with nothing in flight, nobody would keep the descriptor's memory until it is closed there */
     }
     if (direct && sley__home_gone(home)) {
@@ -636,7 +513,7 @@ bool sley__fd_away(const struct sley_sched *s, struct sley_fd *fd)
 
 bool sley_fd_rests(const struct sley_fd *fd)
 {
-    return !(sley__fd_state(fd) & SLEY_FD_HOLD_MASK) && !runs(sley__fd_home(fd));
+    return !(sley__fd_state(fd) & SLEY_FD_HOLD_MASK) && !sley__home_runs(sley__fd_home(fd));
 }
 
 static const struct sley_wait_ops call_kind = KIND("io.call");
