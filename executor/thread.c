@@ -14,7 +14,7 @@ int sley_executor_start_thread(pthread_t *ret_thread, void *(*fn)(void *arg), vo
     const int rc = pthread_create(ret_thread, NULL, fn, arg);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc == 0) {
-        (void)snprintf(numbered, sizeof numbered, "%s%u", name, (unsigned)index % 1000000);
+        (void)snprintf(numbered, sizeof numbered, index == UINT32_MAX ? "%s" : "%s%u", name, (unsigned)index % 1000000);
         (void)pthread_setname_np(*ret_thread, numbered);
     }
     return -rc;

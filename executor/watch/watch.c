@@ -1,6 +1,8 @@
 /* The watchdog's life: made with the executor, its thread with the first activity, ended with the executor. */
 #include "watch.h"
 
+#include <sley/thread_impl.h>
+
 #include <string.h>
 
 int sley_watch_create(const struct sley_watch_opts *o, struct sley_watch **ret_watch)
@@ -141,19 +143,14 @@ static void *watchdog(void *arg)
 
 static void start_thread(struct sley_watch *w)
 {
-    sigset_t all, before;
     int rc = sley__shot_install(w->opts.signo);
     if (rc == 0) {
-        (void)sigfillset(&all);
-        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-        rc = -pthread_create(&w->thread, NULL, watchdog, w);
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+        rc = sley_executor_start_thread(&w->thread, watchdog, w, "sley-watch", UINT32_MAX);
         if (rc < 0) {
             sley__shot_uninstall(w->opts.signo);
         }
     }
     if (rc == 0) {
-        (void)pthread_setname_np(w->thread, "sley-watch");
         /* release: publishes the thread's handle to sley_watch_destroy */
         atomic_store_explicit(&w->running, 1, memory_order_release);
     } else if (w->opts.report) {
