@@ -201,7 +201,7 @@ void sley__shared_submit(struct sley_sched *s, struct sley_io_op *op)
         return;
     }
     int rc = admit(r, op);
-    if (rc == 0 && (op->code == SLEY_IO_SEND || op->code == SLEY_IO_SENDMSG)) {
+    if (rc == 0 && r->shared && (op->code == SLEY_IO_SEND || op->code == SLEY_IO_SENDMSG)) {
         rc = send_outside(r, op);
     }
     if (rc < 0 && rc != -EAGAIN) {

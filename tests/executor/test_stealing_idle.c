@@ -282,6 +282,64 @@ SLEY_TEST(guard_with_nothing_left_sleeps_for_good, "STEAL-10") {
     end();
 }
 
+/* Worker 0's tasks yield to each other, some microseconds at a time: what lies behind it is little at each look, but always there. */
+static uint64_t clock_ns;
+
+static uint64_t read_clock(struct sley_clock *c)
+{
+    (void)c;
+    return clock_ns;
+}
+static struct sley_clock own_clock = {.now_ns = read_clock};
+
+static void nap_beside_short_resumes(struct worker *w)
+{
+    CHECK(w == &workers[1] && w->guards);
+    clock_ns += 500 * SLEY_US;
+    workers[0].sched.resume_count += 50;
+    nap++;
+}
+
+SLEY_TEST(regress_little_work_that_lasts_is_worth_a_second_worker, "STEAL-10") {
+    begin();
+    pool.clock = &own_clock;
+    clock_ns = SLEY_S;
+    nap = 0;
+    lay(&workers[0], 3);
+    asleep = nap_beside_short_resumes;
+    while (sley__worker_left(&workers[0]) == WORK_LITTLE) {
+        CHECK_UINT(nap, <, 20);
+        sley__idle_park(&workers[1]);
+    }
+    CHECK_UINT(nap, >=, 4); /* a burst is gone by then */
+    CHECK(sley__idle_search(&workers[1]));
+    CHECK(sley__worker_steal(&workers[1]) != NULL);
+    end();
+}
+
+static void nap_beside_a_long_resume(struct worker *w)
+{
+    CHECK(w == &workers[1] && w->guards);
+    clock_ns += 20 * SLEY_US;
+    nap++;
+}
+
+SLEY_TEST(regress_worker_that_does_not_move_keeps_its_time_whoever_guards, "STEAL-10") {
+    begin();
+    pool.clock = &own_clock;
+    clock_ns = SLEY_S;
+    nap = 0;
+    lay(&workers[0], 1);
+    asleep = nap_beside_a_long_resume;
+    while (sley__worker_left(&workers[0]) == WORK_LITTLE) {
+        CHECK_UINT(nap, <, 20);
+        sley__idle_park(&workers[1]);
+        clock_ns += 20 * SLEY_US;
+        sley__idle_found(&workers[1]); /* it has work of its own, and the guard begins anew behind it */
+    }
+    end();
+}
+
 /* ---- rings of the size that workers have -------------------------------------------------------------------------------- */
 
 static uint32_t pushed, popped;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void read_text(struct sley_stream *s, const char *text)
@@ -265,4 +266,53 @@ SLEY_TEST_SECONDS(workers_that_share_tasks_lend_to_and_take_back_from_each_other
     CHECK_RC(result, 0);
     CHECK_RC(sley_runtime_stop(&rt, SLEY_NEVER), 0);
     CHECK_RC(sley_runtime_fini(&rt), 0);
+}
+
+/* ---- buffers that outlive a runtime whose allocator is its own ----------------------------------------------------------------- */
+
+static struct sley_lent *kept_of_tcp, *kept_of_pair;
+
+static int keep_two(void *unused)
+{
+    static unsigned char bytes[2 * 64];
+    static struct sley_stream_pair mem;
+    struct io_pair p;
+    (void)unused;
+    io_pair(&p, NULL);
+    CHECK_RC(sley_stream_pair_init(&mem, bytes, 64), 0);
+    CHECK_RC(sley_stream_write_all(&p.a.stream, "tcp", 3, NULL), 0);
+    CHECK_RC(sley_stream_write_all(&mem.a.stream, "pair", 4, NULL), 0);
+    CHECK_RC(sley_stream_read_lent(&p.b.stream, &kept_of_tcp), 3);
+    CHECK_RC(sley_stream_read_lent(&mem.b.stream, &kept_of_pair), 4);
+    io_pair_close(&p);
+    CHECK_RC(sley_stream_close(&mem.a.stream), 0);
+    CHECK_RC(sley_stream_close(&mem.b.stream), 0);
+    return sley_stream_pair_fini(&mem);
+}
+SLEY_FIBER(keep_two, void)
+
+static void keep_on(const char *executor, uint32_t workers)
+{
+    struct sley_runtime *rt = malloc(sizeof *rt); /* so that checkers see who reads it afterwards */
+    const struct sley_runtime_opts o = {
+        .executor_name = executor, .reactor_name = "epoll", .worker_count = workers, .stall_ns = SLEY_NEVER};
+    int result = -EIO;
+    CHECK(rt != NULL);
+    CHECK_RC(sley_runtime_init(rt, &o), 0);
+    CHECK_RC(sley_runtime_run(rt, &keep_two__type, NULL, &result), 0);
+    CHECK_RC(result, 0);
+    CHECK_RC(sley_runtime_stop(rt, SLEY_NEVER), 0);
+    CHECK_RC(sley_runtime_fini(rt), 0);
+    free(rt);
+    CHECK(memcmp(kept_of_tcp->data, "tcp", 3) == 0);
+    CHECK(memcmp(kept_of_pair->data, "pair", 4) == 0);
+    CHECK_RC(sley_lent_return(kept_of_tcp), 0);
+    CHECK_RC(sley_lent_return(kept_of_pair), 0);
+}
+
+SLEY_TEST(regress_buffers_outlive_a_runtime_with_an_allocator_of_its_own, "")
+{
+    keep_on("local", 1);
+    keep_on("cores", 2);
+    keep_on("stealing", 2);
 }
