@@ -1,21 +1,26 @@
-/* Receives that are lent their buffer: they wait for readiness, take a buffer, and receive into it what is there. */
+/* Receives that are lent their buffer. The kernel takes one from its stock (stock.c) when it has something to put there; where it cannot,
+ * or has none left, the op waits for readiness, takes a buffer here, and receives into it what is there. */
 #include "checker.h"
 #include "uring.h"
 
 #include <errno.h>
 #include <sys/socket.h>
 
-uint32_t sley__uring_lend_kept(const struct sley__uring *r)
-{
-    (void)r;
-    return 0;
-}
+/* ---- in ------------------------------------------------------------------------------------------------------------------- */
 
-/** Without waiting: then the buffer would wait with it. */
-void sley__uring_lend_describe(struct io_uring_sqe *sqe, const struct sley_io_op *op)
+void sley__uring_lend_describe(const struct sley__uring_slot *slot, struct io_uring_sqe *sqe, struct sley_io_op *op)
 {
     const struct sley_lent *l = op->buf;
-    io_uring_prep_recv(sqe, op->fd->number, l->data, l->pool->bytes, MSG_DONTWAIT);
+    if (l) { /* without waiting: the buffer would wait with it */
+        io_uring_prep_recv(sqe, op->fd->number, l->data, l->pool->bytes, MSG_DONTWAIT);
+        return;
+    }
+    io_uring_prep_recv(sqe, op->fd->number, NULL, 0, 0);
+    sley__uring_describe_choice(sqe);
+    if (slot->is_dry) {
+        sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
+        op->stage |= SLEY__URING_FIRST;
+    }
 }
 
 /** Something is there, or was. Returns: whether there is a buffer for it. */
@@ -30,46 +35,91 @@ void sley__uring_lend_submit(struct sley__uring *r, struct sley_io_op *op)
 {
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
     /* one that has waited for a buffer takes it now: whoever is behind it waits for the next */
-    const bool now = (op->flags & SLEY__LEND_FED) && take_buffer(r, op);
+    const bool now = ((op->flags & SLEY__LEND_FED) && take_buffer(r, op)) || sley__uring_has_stock(r);
     sley_io_arm(&r->base, op);
     sley__uring_push(slot, op);
     op->stage = now ? 0 : SLEY__URING_POLLING;
     sley__uring_queue(r, slot, op);
 }
 
+/* ---- back ----------------------------------------------------------------------------------------------------------------- */
+
+/** Once more, at once or (POLLING) when it is ready. */
+static void again(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, uint32_t stage)
+{
+    op->stage = (uint8_t)((op->stage & ~(uint32_t)(SLEY__URING_FIRST | SLEY__URING_POLLING)) | stage);
+    slot->is_dry = false;
+    if (op->stage & SLEY__URING_CANCELLED) {
+        sley__uring_end(r, slot, op, -ECANCELED);
+    } else {
+        sley__uring_queue(r, slot, op);
+    }
+}
+
 static void ready(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res)
 {
-    op->stage &= (uint8_t)~(uint32_t)SLEY__URING_POLLING;
     if (res < 0 && res != -EINTR) {
         sley__uring_end(r, slot, op, res);
-    } else if (op->stage & SLEY__URING_CANCELLED) {
-        sley__uring_end(r, slot, op, -ECANCELED);
-    } else if (take_buffer(r, op)) {
-        sley__uring_queue(r, slot, op);
+    } else if ((op->stage & SLEY__URING_CANCELLED) || take_buffer(r, op) || r->stock.count > 0) {
+        again(r, slot, op, 0);
     } else {
         sley__uring_end(r, slot, op, -ENOBUFS);
     }
 }
 
-void sley__uring_lend_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res)
+/** A receive into a buffer that was taken here. */
+static void received(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res)
 {
-    if (op->stage & SLEY__URING_POLLING) {
-        ready(r, slot, op, res);
-        return;
-    }
     struct sley_lent *l = op->buf;
     if (res > 0) {
         sley__uring_filled(l->data, (size_t)res);
-    } else {
-        const bool again = res == -EAGAIN || res == -EINTR;
-        op->buf = NULL;
-        sley__lender_give(l->pool, l);
-        if (again && !(op->stage & SLEY__URING_CANCELLED)) {
-            op->stage |= SLEY__URING_POLLING;
-            sley__uring_queue(r, slot, op);
-            return;
-        }
-        res = again ? -ECANCELED : res == -ENOBUFS ? -ENOMEM : res; /* the socket's own says nothing of our buffers */
+        sley__uring_end(r, slot, op, res);
+        return;
     }
-    sley__uring_end(r, slot, op, res);
+    op->buf = NULL;
+    sley__lender_give(l->pool, l);
+    if (res == -EAGAIN || res == -EINTR) {
+        again(r, slot, op, SLEY__URING_POLLING);
+    } else {
+        sley__uring_end(r, slot, op, res == -ENOBUFS ? -ENOMEM : res); /* the socket's own says nothing of our buffers */
+    }
+}
+
+/** A receive into a buffer of the kernel's choice. */
+static void chosen(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res, uint32_t flags)
+{
+    struct sley_lent *l = flags & IORING_CQE_F_BUFFER ? sley__uring_take_from_stock(r, flags) : NULL;
+    if (res > 0) {
+        sley__uring_filled(l->data, (size_t)res);
+        slot->is_dry = !(flags & IORING_CQE_F_SOCK_NONEMPTY) && sley__uring_has(r, SLEY__URING_POLL_FIRST);
+        op->buf = l;
+        sley__uring_restock(r);
+        sley__uring_end(r, slot, op, res);
+        return;
+    }
+    if (l) {
+        sley__lender_give(l->pool, l);
+    }
+    if (res == -ENOBUFS) {
+        sley__uring_stock_ran_out(r);
+        again(r, slot, op, sley__uring_has_stock(r) ? 0 : SLEY__URING_POLLING);
+    } else if (res == -EINVAL && (op->stage & SLEY__URING_FIRST)) {
+        r->features &= ~(1u << SLEY__URING_POLL_FIRST);
+        again(r, slot, op, 0);
+    } else if (res == -EAGAIN || res == -EINTR) {
+        again(r, slot, op, SLEY__URING_POLLING);
+    } else {
+        sley__uring_end(r, slot, op, res);
+    }
+}
+
+void sley__uring_lend_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res, uint32_t flags)
+{
+    if (op->stage & SLEY__URING_POLLING) {
+        ready(r, slot, op, res);
+    } else if (op->buf) {
+        received(r, slot, op, res);
+    } else {
+        chosen(r, slot, op, res, flags);
+    }
 }

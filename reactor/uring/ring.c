@@ -29,6 +29,7 @@ const struct sley__uring_kind sley__uring_kinds[SLEY__URING_FEATURE_COUNT] = {
     [SLEY__URING_FIXED_BUFFERS] = {"fixed_buffers", "5.19", .opcode = IORING_OP_SOCKET},
     [SLEY__URING_DIRECT] = {"direct", "5.19", .opcode = IORING_OP_SOCKET},
     [SLEY__URING_FD_INSTALL] = {"fd_install", "6.8", .opcode = SLEY__URING_OP_FIXED_FD_INSTALL, .needs = BIT(DIRECT)},
+    [SLEY__URING_BUFFER_RING] = {"buffer_ring", "5.19", .opcode = IORING_OP_SOCKET},
 };
 
 static void say(const struct sley_reactor_opts *o, const char *text)
@@ -324,6 +325,7 @@ static int take_over(struct sley__uring *r)
     exit_ring(&before.ring, &before);
     r->tells = r->tells && sley__uring_tell_again(r) == 0; /* nobody else knows the ring yet: it has none */
     sley__uring_fixed_again(r);
+    sley__uring_stock_again(r);
     r->direct_size = 0;
     return 0;
 }
@@ -461,6 +463,7 @@ void sley__uring_close(struct sley__uring *r)
         (void)close(tell);
     }
     sley__uring_fixed_free(r);
+    sley__uring_stock_free(r);
     sley__uring_free_slots(r);
     sley_alloc_put(r->alloc, r, sizeof *r);
 }

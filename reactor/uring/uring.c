@@ -72,7 +72,7 @@ static void describe(struct sley__uring *r, struct sley__uring_slot *slot, struc
     if (SLEY_UNLIKELY(op->stage & SLEY__URING_POLLING)) {
         io_uring_prep_poll_add(sqe, op->fd->number, readiness(op));
     } else if (SLEY_UNLIKELY(op->flags & SLEY_IO_LEND)) {
-        sley__uring_lend_describe(sqe, op);
+        sley__uring_lend_describe(slot, sqe, op);
     } else if (op->code == SLEY_IO_RECV) {
         io_uring_prep_recv(sqe, op->fd->number, (char *)op->buf + op->done_bytes, length(op), 0);
         if (slot->is_dry) {

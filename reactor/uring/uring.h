@@ -4,6 +4,7 @@
 
 #include <sley/chunks_impl.h>
 #include <sley/file_impl.h>
+#include <sley/lend_impl.h>
 #include <sley/reactor_uring.h>
 
 #include "kernel.h"
@@ -22,6 +23,7 @@ enum sley__uring_feature {
     SLEY__URING_FIXED_BUFFERS, /* memory is registered: its pages are not pinned for each op */
     SLEY__URING_DIRECT,        /* connections and files in a table of the ring's */
     SLEY__URING_FD_INSTALL,    /* what is there can have a number for a moment */
+    SLEY__URING_BUFFER_RING,   /* the kernel takes the buffer for a receive when it has something to put there */
     SLEY__URING_FEATURE_COUNT,
 };
 
@@ -60,6 +62,16 @@ struct sley__uring_slot {
     bool is_dry;               /* the last receive has left nothing behind */
 };
 
+/* Buffers of the pool that the kernel may take: a ring in memory that both sides see. See stock.c. */
+struct sley__uring_stock {
+    struct io_uring_buf_ring *at; /* NULL: nothing has been lent yet */
+    uint32_t entries;             /* of it, a power of two */
+    uint32_t count;               /* buffers in it whose use has not been told */
+    uint32_t wanted;              /* how many are to be there; grows when they run out */
+    uint32_t most;                /* how far */
+    uint16_t tail;
+};
+
 enum { SLEY__URING_SLOT_BITS = 7, SLEY__URING_SLOT_CHUNK = 1 << SLEY__URING_SLOT_BITS };
 
 struct sley__uring {
@@ -89,6 +101,7 @@ struct sley__uring {
     uint32_t direct_count;         /* taken, or about to be */
     bool loan_late;                /* a number that was asked for is yet to come, and is to be closed then */
     bool tells;                    /* the kernel writes to `tell` */
+    struct sley__uring_stock stock;
 };
 
 /* in op->stage */
@@ -241,11 +254,24 @@ void sley__uring_file_refused(struct sley_io_op *io, int32_t rc);
 
 /* lend.c */
 
-/** How many buffers of the pool are the ring's, and nobody's else. */
-uint32_t sley__uring_lend_kept(const struct sley__uring *r);
 void sley__uring_lend_submit(struct sley__uring *r, struct sley_io_op *op);
-void sley__uring_lend_describe(struct io_uring_sqe *sqe, const struct sley_io_op *op);
-void sley__uring_lend_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res);
+void sley__uring_lend_describe(const struct sley__uring_slot *slot, struct io_uring_sqe *sqe, struct sley_io_op *op);
+void sley__uring_lend_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res, uint32_t flags);
+
+/* stock.c */
+
+/** Has the kernel buffers to take? It gets some here, if it may have more. */
+bool sley__uring_has_stock(struct sley__uring *r);
+/** There is a stock: fills it up. */
+void sley__uring_restock(struct sley__uring *r);
+/** A receive has found none there. */
+void sley__uring_stock_ran_out(struct sley__uring *r);
+/** The one that the kernel has taken, by a completion's flags (IORING_CQE_F_BUFFER): the caller's now, filled or not. */
+struct sley_lent *sley__uring_take_from_stock(struct sley__uring *r, uint32_t flags);
+void sley__uring_describe_choice(struct io_uring_sqe *sqe);
+/** The ring is a new one, and is to know the stock. */
+void sley__uring_stock_again(struct sley__uring *r);
+void sley__uring_stock_free(struct sley__uring *r);
 
 /* uring.c: what goes in */
 

@@ -150,7 +150,7 @@ static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t r
     }
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
     if (SLEY_UNLIKELY(op->flags & SLEY_IO_LEND)) {
-        sley__uring_lend_completed(r, slot, op, res);
+        sley__uring_lend_completed(r, slot, op, res, flags);
         return;
     }
     if (SLEY_UNLIKELY(op->stage & SLEY__URING_POLLING)) {

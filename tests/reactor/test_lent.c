@@ -23,7 +23,7 @@ static uint32_t out(void)
 {
 #ifdef BED_URING
     const struct sley__uring *r = sley_container_of(reactor(), struct sley__uring, base);
-    return pool()->out_count - sley__uring_lend_kept(r);
+    return pool()->out_count - r->stock.count;
 #else
     return pool()->out_count;
 #endif

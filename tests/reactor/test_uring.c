@@ -437,7 +437,7 @@ SLEY_TEST(refusal_is_told_by_its_reason, "URING-14")
 /** Runs the suites of the ports, which stand beside this program, with these features missing. */
 static void suites_without(const char *names)
 {
-    static const char *const suites[] = {"ops", "wait", "close"};
+    static const char *const suites[] = {"ops", "wait", "close", "lent"};
     const char *missing = uring_missing();
     if (missing) {
         SKIP("%s", missing);
@@ -480,8 +480,10 @@ WITHOUT(ring_fd)
 WITHOUT(cqe_skip)
 WITHOUT(poll_multi)
 WITHOUT(poll_first)
+WITHOUT(buffer_ring)
 
 SLEY_TEST(suites_pass_on_the_oldest_kernel, "URING-14")
 {
-    suites_without("submit_all coop_taskrun single_issuer defer_taskrun no_sqarray ring_fd cqe_skip poll_multi poll_first");
+    suites_without("submit_all coop_taskrun single_issuer defer_taskrun no_sqarray ring_fd cqe_skip poll_multi poll_first "
+                  "buffer_ring");
 }
