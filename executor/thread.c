@@ -7,10 +7,15 @@
 
 int sley_executor_start_thread(pthread_t *ret_thread, void *(*fn)(void *arg), void *arg, const char *name, uint32_t index)
 {
+    /* as cores' threads: faults, which are the thread's own, and what is sent to a thread, by a profiler or the watchdog */
+    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT, SIGPROF, SIGURG};
     char numbered[16];
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited: there is no moment without it */
+    sigset_t blocked, before;
+    (void)sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
+        (void)sigdelset(&blocked, open[i]);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &blocked, &before); /* inherited: there is no moment without it */
     const int rc = pthread_create(ret_thread, NULL, fn, arg);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc == 0) {

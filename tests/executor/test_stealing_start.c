@@ -1,6 +1,7 @@
 /* The stealing executor's start, which fails at any point and leaves nothing, and its end, at which each task has ended once. */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,36 @@ static void check_works(struct sley_executor *ex)
     CHECK_INT(result, ==, 1);
     sley_task_unref(t);
     CHECK_RC(ex->ops->fini(ex), 0);
+}
+
+static int check_mask(struct none *unused)
+{
+    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT, SIGPROF, SIGURG};
+    static const int shut[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGUSR1, SIGALRM, SIGPIPE, SIGQUIT, SIGWINCH};
+    sigset_t blocked;
+    (void)unused;
+    CHECK_INT(pthread_sigmask(SIG_SETMASK, NULL, &blocked), ==, 0);
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
+        CHECK(!sigismember(&blocked, open[i]));
+        CHECK(sigismember(&blocked, shut[i]));
+    }
+    return 1;
+}
+SLEY_FIBER(check_mask, struct none)
+
+SLEY_TEST(worker_hears_its_own_faults_and_what_is_sent_to_its_thread_and_leaves_the_rest_to_the_program, "") {
+    struct sley_stealing s;
+    struct sley_task *t;
+    int result = 0;
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2};
+    sley_stealing_init(&s);
+    CHECK_RC(s.base.ops->start(&s.base, &config), 0);
+    CHECK_RC(s.base.ops->spawn(&s.base, &check_mask__type, NULL, &t), 0);
+    CHECK_RC(s.base.ops->run(&s.base, t), 0);
+    CHECK_RC(sley_task_result(t, &result), 0);
+    CHECK_INT(result, ==, 1);
+    sley_task_unref(t);
+    CHECK_RC(s.base.ops->fini(&s.base), 0);
 }
 
 SLEY_TEST(reactor_that_fails_on_any_worker_leaves_nothing, "SHUT-01") {

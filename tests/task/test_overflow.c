@@ -1,6 +1,8 @@
 /* A fiber that runs off its stack: the report names the task, then the process ends by the fault, or by whom it is chained to. */
 #include "bed.h"
 
+#include <sley/stealing.h>
+
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,13 +40,17 @@ static int wild(void *unused)
 }
 SLEY_FIBER(wild, void)
 
+static bool shared; /* tasks are, among workers with threads of their own */
+
 static void run(const struct sley_task_type *type)
 {
     static struct sley_local local;
+    static struct sley_stealing stealing;
     struct sley_task *t;
     sley_local_init(&local);
-    struct sley_executor *ex = &local.base;
-    if (ex->ops->start(ex, &(struct sley_executor_config){.report = report}) == 0 &&
+    sley_stealing_init(&stealing);
+    struct sley_executor *ex = shared ? &stealing.base : &local.base;
+    if (ex->ops->start(ex, &(struct sley_executor_config){.report = report, .worker_count = shared ? 2 : 1}) == 0 &&
         ex->ops->spawn(ex, type, NULL, &t) == 0) {
         (void)ex->ops->run(ex, NULL);
     }
@@ -95,6 +101,17 @@ SLEY_TEST(overflow_names_the_task_and_ends_by_the_fault, "")
 SLEY_TEST(overflow_reaches_the_handler_that_was_there_before, "")
 {
     char text[512];
+    const int status = child(&recurse__type, true, text, sizeof text);
+    CHECK(WIFEXITED(status));
+    CHECK_INT(WEXITSTATUS(status), ==, 42);
+    CHECK(strstr(text, "task recurse") != NULL);
+    CHECK(strstr(text, "|chained") != NULL);
+}
+
+SLEY_TEST(overflow_on_a_worker_that_shares_its_tasks_is_named_and_handled_too, "")
+{
+    char text[512];
+    shared = true;
     const int status = child(&recurse__type, true, text, sizeof text);
     CHECK(WIFEXITED(status));
     CHECK_INT(WEXITSTATUS(status), ==, 42);

@@ -10,8 +10,8 @@
 SLEY_EXTERN_C_BEGIN
 
 /**
- * Starts a thread that takes no signals: they are the program's. Its name is @p name, with @p index behind it unless that
- * is UINT32_MAX, cut behind 15 bytes.
+ * Starts a thread that takes no signals, which are the program's, but for its own faults, SIGPROF and SIGURG. Its name is @p name,
+ * with @p index behind it unless that is UINT32_MAX, cut behind 15 bytes.
  * Returns: 0; -EAGAIN, -ENOMEM. Owns: the caller joins it. Thread: any. Cost: a thread.
  */
 SLEY_API int sley_executor_start_thread(pthread_t *ret_thread, void *(*fn)(void *arg), void *arg, const char *name, uint32_t index);

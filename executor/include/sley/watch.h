@@ -7,9 +7,9 @@
 SLEY_EXTERN_C_BEGIN
 
 /**
- * A watchdog. Its thread ("sley-watch", all signals blocked) is made when a watched worker runs for the first time, looks every
- * half of the shortest time asked for, and sleeps for ever when all workers have been parked for a few looks; the next worker that
- * leaves its park wakes it. A worker is stalled when it has been in the same resume, or between two of them, for so long.
+ * A watchdog. Its thread ("sley-watch", which takes no signals of the program's) is made when a watched worker runs for the first
+ * time, looks every half of the shortest time asked for, and sleeps for ever when all workers have been parked for a few looks; the
+ * next worker that leaves its park wakes it. A worker is stalled when it has been in the same resume, or between two, for so long.
  * A thread that only waits for a processor is not reported: it computes or blocks first.
  */
 struct sley_watch;
