@@ -26,6 +26,9 @@ struct courier {
     struct sley_reactor *home;       /* when it was sent: in use there, compared here */
     const struct sley_reactor *from; /* the reactor of the home executor that has started it, or NULL */
     struct courier *next, *prev;     /* of all of them */
+    struct courier *later;           /* of those whose waiters are told later, */
+    struct sley_io_op *told;         /* who that is, */
+    int32_t result;                  /* and what it is told */
     uint32_t count;
     bool begun;                  /* the home's, changed with the lock: it has arrived, or was done before */
     bool evicted;                /* with the lock: by the home's end */
@@ -35,6 +38,7 @@ struct courier {
 static SLEY_ATOMIC(uint32_t) lock;
 static struct courier *couriers;
 static uint32_t unheard_count; /* of those that nobody has ever waited for */
+static SLEY__TLS struct courier **told_later; /* not NULL: where what ends on this thread goes, to be told when that is through */
 
 /** Has it called on the home's thread, in no task: by the inbox, or, if this is that thread, at once. Returns false: too late. */
 static bool deliver(struct sley_sched *worker, struct sley_post *post)
@@ -210,6 +214,14 @@ static struct courier *unheard_behind(const struct courier *c)
     return u;
 }
 
+static void tell(struct courier *c)
+{
+    if (c->told) {
+        sley_wait_complete(&c->told->wait, c->result);
+    }
+    unref(c); /* behind the last access to whoever has started it */
+}
+
 /** It is over; at home, or where it could not be sent. */
 static void finish(struct courier *c, int32_t result)
 {
@@ -228,9 +240,15 @@ static void finish(struct courier *c, int32_t result)
         op->next = NULL;
         c->op = NULL;
         sley_spin_unlock(&lock);
-        sley_wait_complete(&op->wait, result);
+        c->told = op;
+        c->result = result;
     }
-    unref(c); /* behind the last access to whoever has started it */
+    if (told_later) {
+        c->later = *told_later;
+        *told_later = c;
+    } else {
+        tell(c);
+    }
 }
 
 static void done(struct sley_wait_hook *hook, struct sley_wait *w)
@@ -249,6 +267,19 @@ static void refuse(struct courier *c, int32_t rc)
 
 /* ---- at home ------------------------------------------------------------------------------------------------------- */
 
+/** A close or abort that nobody waits for: those whose waiters keep the descriptor's memory for it are told when it is through. */
+static void start_unheard(struct courier *c)
+{
+    struct courier *ended = NULL, *next;
+    told_later = &ended;
+    c->start(&c->inner.io);
+    told_later = NULL;
+    for (; ended; ended = next) {
+        next = ended->later;
+        tell(ended);
+    }
+}
+
 static void arrived(struct sley_post *post)
 {
     struct courier *c = sley_container_of(post, struct courier, post);
@@ -266,8 +297,10 @@ static void arrived(struct sley_post *post)
         refuse(c, -ECANCELED);
         return;
     }
-    if (!over) {
+    if (!over && c->heard) {
         c->start(&c->inner.io);
+    } else if (!over) {
+        start_unheard(c);
     }
     c->hook.fn = done;
     sley_wait_hook(&c->inner.wait, &c->hook);

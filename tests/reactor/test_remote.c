@@ -401,6 +401,48 @@ SLEY_TEST(close_from_both_sides_closes_once, "REACT-24")
     from_everywhere(close_twice);
 }
 
+static SLEY_ATOMIC(uint32_t) given_back;
+
+/** Who waits for the op is told: the descriptor's memory is theirs again. */
+static void take_back(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    (void)hook;
+    CHECK_RC(w->result, -ECANCELED);
+    far.fd.number = 12345;
+    atomic_store_explicit(&given_back, 1, memory_order_release);
+}
+
+static void do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void abandon(void)
+{
+    struct sley_io_op op = {0}, close_op = {.fd = &far.fd, .code = SLEY_IO_CLOSE, .flags = SLEY_IO_UNHEARD};
+    struct sley_wait_hook hook = {.fn = take_back};
+    const int number = far.fd.number;
+    char byte;
+    atomic_store_explicit(&given_back, 0, memory_order_relaxed);
+    io_start(&op, &far.fd, SLEY_IO_RECV, &byte, 1);
+    while (!(sley__fd_state(&far.fd) & SLEY_FD_HOLD_MASK)) {
+        (void)sched_yield();
+    }
+    sley_wait_hook(&op.wait, &hook);
+    sley_io_submit(&close_op);
+    CHECK(sley_wait_done(&close_op.wait));
+    wait_for(&given_back);
+    at_home(&house, do_nothing, NULL);
+    CHECK_INT(far.fd.number, ==, 12345); /* nobody has touched it since */
+    CHECK_RC(fcntl(number, F_GETFD) < 0 ? -errno : 0, -EBADF);
+    (void)close(far.peer);
+}
+
+SLEY_TEST(close_that_nobody_waits_for_leaves_the_descriptor_alone_when_its_ops_are_told, "REACT-20")
+{
+    from_everywhere(abandon);
+}
+
 /** Readers at home and elsewhere take turns until it is closed under them, from a third place. */
 static SLEY_ATOMIC(uint32_t) reader_ended;
 
