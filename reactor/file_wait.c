@@ -122,14 +122,24 @@ static void close_next(struct sley_reactor *r)
     }
 }
 
-void sley__file_close(struct sley_reactor *r, struct sley_io_op *op)
+/** @p fd, if it is there, is closing, nothing is left on it, and nobody waits for that: it is closed before the last op is told. */
+static void close_unheard(struct sley_reactor *r, struct sley_fd *fd)
 {
-    const bool busy = r->files.closing;
-    struct sley_file_op *f;
-    if (!used(r, op->fd)) {
-        r->ops->submit(r, op);
+    if (!fd || fd->number < 0 || !(sley__fd_state(fd) & SLEY_FD_CLOSING) || used(r, fd)) {
         return;
     }
+    const struct sley_io_op *op = r->files.closers;
+    while (op && op->fd != fd) {
+        op = op->next;
+    }
+    if (!op) {
+        struct sley_io_op close = {.fd = fd, .code = SLEY_IO_CLOSE, .flags = SLEY_IO_UNHEARD};
+        r->ops->submit(r, &close);
+    }
+}
+
+static void wait_in_line(struct sley_reactor *r, struct sley_io_op *op)
+{
     struct sley_io_op **last = &r->files.closers;
     while (*last) {
         last = &(*last)->next;
@@ -138,8 +148,24 @@ void sley__file_close(struct sley_reactor *r, struct sley_io_op *op)
     op->stage = 0;
     *last = op;
     sley_wait_arm(&op->wait);
+}
+
+void sley__file_close(struct sley_reactor *r, struct sley_io_op *op)
+{
+    const struct sley_fd *fd = op->fd; /* compared: it may be gone when the last op has been asked */
+    const bool busy = r->files.closing;
+    struct sley_file_op *f;
+    if (!used(r, fd)) {
+        r->ops->submit(r, op);
+        return;
+    }
+    if (op->flags & SLEY_IO_UNHEARD) {
+        sley_io_finish(op, 0); /* the last of them closes it */
+    } else {
+        wait_in_line(r, op);
+    }
     r->files.closing = true; /* not before all of them have been asked */
-    while ((f = unasked(r, op->fd)) != NULL) {
+    while ((f = unasked(r, fd)) != NULL) {
         sley__file_ask(r, f);
     }
     r->files.closing = busy;
@@ -153,6 +179,8 @@ static void end(struct sley_reactor *r, struct sley_file_op *op, int32_t result)
     const bool armed = op->armed;
     list_remove(r, op);
     sley__file_release(op);
+    close_unheard(r, op->io.fd);
+    close_unheard(r, sley__file_to(op));
     if (op->io.code == SLEY_IO_SEND_ZC && op->a.sent) {
         op->a.sent(op, result);
     }

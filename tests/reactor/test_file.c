@@ -486,6 +486,42 @@ FIBER_TEST(splice_moves_from_file_to_pipe_to_socket_and_waits_for_each, "STREAM-
     drop_dir(dir);
 }
 
+static void SLEY_NOINLINE abandon(struct sley_fd *fd)
+{
+    struct sley_io_op op = {.fd = fd, .code = SLEY_IO_CLOSE, .flags = SLEY_IO_UNHEARD};
+    sley_io_submit(&op);
+    CHECK(sley_wait_done(&op.wait)); /* it is gone when this returns */
+}
+
+FIBER_TEST(close_that_nobody_waits_for_ends_what_goes_the_generic_way, "REACT-20")
+{
+    for (int side = 0; side < 2; side++) {
+        int n[2];
+        struct sley_fd out, sock;
+        char byte;
+        CHECK_INT(pipe2(n, O_NONBLOCK | O_CLOEXEC), ==, 0);
+        sley_fd_init(&out, n[0]);
+        const int peer = tcp_pair(&sock);
+        const int number = side ? sock.number : out.number;
+        struct sley_file_op on = {.io = {.fd = &out, .len = 9}, .offset = SLEY_FILE_HERE, .a.to = &sock, .b.to_offset = SLEY_FILE_HERE};
+        struct sley_io_op recv_op = {0};
+        io_start(&recv_op, &sock, SLEY_IO_RECV, &byte, 1);
+        file_start(&on, SLEY_IO_SPLICE);
+        CHECK(!sley_wait_done(&on.io.wait));
+        abandon(side ? &sock : &out);
+        CHECK_RC(sley_await(&on.io.wait), -ECANCELED);
+        if (side) {
+            CHECK_RC(sley_await(&recv_op.wait), -ECANCELED);
+        }
+        CHECK_INT(fcntl(number, F_GETFD), ==, -1);
+        abandon(side ? &sock : &out); /* again: nothing */
+        CHECK_RC(sley_fd_close(side ? &out : &sock), 0);
+        CHECK_RC(sley_await(&recv_op.wait), -ECANCELED);
+        CHECK_INT(close(peer), ==, 0);
+        CHECK_INT(close(n[1]), ==, 0);
+    }
+}
+
 FIBER_TEST(child_that_ends_is_told_and_reaped, "")
 {
     for (int i = 0; i < 10; i++) {
