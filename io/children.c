@@ -8,6 +8,7 @@
 
 static struct sley__child *watched, *spent; /* spent: reaped in a handler, which may not free */
 static bool heard_all; /* SIGCHLD is listened to */
+static uint32_t fork_count; /* between this process and the first */
 
 static struct sley_alloc *libc_alloc(void)
 {
@@ -78,6 +79,7 @@ static void forget_all(void)
 {
     watched = spent = NULL;
     heard_all = false;
+    fork_count++;
 }
 
 struct sley__child *sley__child_new(void)
@@ -90,7 +92,7 @@ struct sley__child *sley__child_new(void)
     struct sley_alloc *libc = libc_alloc();
     struct sley__child *c = libc ? sley_alloc_get(libc, sizeof *c, _Alignof(struct sley__child)) : NULL;
     if (c) {
-        *c = (struct sley__child){.bell = -1};
+        *c = (struct sley__child){.bell = -1, .fork_count = fork_count};
     }
     sley__signal_unlock(&mask);
     return c;
@@ -121,9 +123,14 @@ int sley__child_watch(struct sley__child *c)
 
 void sley__child_unwatch(struct sley__child *c)
 {
-    if (c->listed) {
+    if (c->listed && sley__child_is_ours(c)) {
         take_out(&watched, c);
-        c->listed = false;
         quiet();
     }
+    c->listed = false;
+}
+
+bool sley__child_is_ours(const struct sley__child *c)
+{
+    return c->fork_count == fork_count;
 }

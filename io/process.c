@@ -7,10 +7,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static void forget_child(struct sley_process *p)
+{
+    if (p->child) {
+        sley__child_free(p->child);
+        p->child = NULL;
+    }
+}
+
+/** Is its end known? So it is, as if others had reaped it, in the child of a fork, where it is nobody's child. With the lock. */
+static bool is_over(struct sley_process *p)
+{
+    if (!p->ended && p->child && !sley__child_is_ours(p->child)) {
+        p->ended = p->lost = true;
+        forget_child(p);
+    }
+    return p->ended;
+}
+
 bool sley__process_reap(struct sley_process *p)
 {
     siginfo_t info = {0};
-    if (p->ended) {
+    if (is_over(p)) {
         return true;
     }
     const int rc = waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG);
@@ -22,10 +40,7 @@ bool sley__process_reap(struct sley_process *p)
     p->code = info.si_code == CLD_EXITED ? info.si_status : 0;
     p->signo = info.si_code == CLD_EXITED ? 0 : info.si_status;
     p->dumped = info.si_code == CLD_DUMPED;
-    if (p->child) {
-        sley__child_free(p->child);
-        p->child = NULL;
-    }
+    forget_child(p);
     return true;
 }
 
@@ -108,7 +123,7 @@ int sley_process_kill(struct sley_process *p, int signo)
     }
     sley__signal_lock(&mask);
     /* nobody but us reaps it, and not now: the number is its own */
-    const int rc = p->pid == 0 || p->ended ? -ESRCH : kill(p->pid, signo) == 0 ? 0 : -errno;
+    const int rc = p->pid == 0 || is_over(p) ? -ESRCH : kill(p->pid, signo) == 0 ? 0 : -errno;
     sley__signal_unlock(&mask);
     return rc;
 }
@@ -117,13 +132,12 @@ int sley_process_kill(struct sley_process *p, int signo)
 
 static void disown(struct sley_process *p)
 {
-    struct sley__child *c = p->child;
-    if (p->kill_on_fini && !p->ended) {
+    if (p->kill_on_fini && !is_over(p)) {
         (void)kill(p->pid, SIGKILL);
     }
-    if (!sley__process_reap(p) && c) {
-        c->orphaned = true;
-        (void)sley__child_watch(c);
+    if (!sley__process_reap(p) && p->child) {
+        p->child->orphaned = true;
+        (void)sley__child_watch(p->child);
     }
 }
 

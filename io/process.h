@@ -14,6 +14,7 @@ struct sley__child {
     int bell;      /* without pidfd: an eventfd that says that it has ended; -1 */
     bool orphaned; /* its handle has gone: reap it */
     bool listed;
+    uint32_t fork_count; /* whose it is: children.c */
 };
 
 /* All with the lock of hear.h but for the first. */
@@ -25,6 +26,8 @@ void sley__child_free(struct sley__child *c);
 /** From now on each SIGCHLD looks at it, and so does this call. Returns: as sley_signal_init; then only later calls look. */
 int sley__child_watch(struct sley__child *c);
 void sley__child_unwatch(struct sley__child *c);
+/** Is it a child of this process? Not so of one that was inherited by fork. */
+bool sley__child_is_ours(const struct sley__child *c);
 
 /** Reaps what can be, and fills in how it ended. Returns whether it has ended. */
 bool sley__process_reap(struct sley_process *p);

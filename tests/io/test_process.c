@@ -488,3 +488,48 @@ KINDS_TEST(children_are_waited_for_without_pidfd, "PROC-01", kinds_with_reactor)
     await_no_child();
     return 0;
 }
+
+/* ---- fork -------------------------------------------------------------------------------------------------------------------------- */
+
+/** In the child of a fork: it has no such child, and does nothing to that of its parent. */
+static void check_not_mine(struct sley_process *p, bool given_up)
+{
+    if (!given_up) {
+        CHECK_RC(sley_process_kill(p, SIGKILL), -ESRCH);
+        CHECK_RC(sley_process_wait(p, NULL), -ECHILD);
+    }
+    CHECK_RC(sley_process_fini(p), 0);
+    CHECK_RC(sley_process_fini(p), 0);
+}
+
+static void check_forked(bool given_up)
+{
+    struct sley_process p[2];
+    struct sley_pipe in;
+    int status = -1;
+    const struct sley_process_opts o = {.file = "sh", .argv = SHELL("read x; exit 6"), .kill_on_fini = true,
+                                        .stdio[0] = {.kind = SLEY_STDIO_PIPE, .ret_pipe = &in}};
+    CHECK_RC(sley_process_spawn(&p[0], &o), 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        check_not_mine(&p[0], given_up);
+        CHECK_RC(sley_process_spawn(&p[1], &(struct sley_process_opts){.file = "true"}), 0); /* its own */
+        check_exit(&p[1], 0, 0);
+        CHECK_RC(sley_process_fini(&p[1]), 0);
+        _exit(0);
+    }
+    CHECK_INT(waitpid(pid, &status, 0), ==, pid);
+    CHECK_INT(status, ==, 0);
+    close_pipe(&in);
+    check_exit(&p[0], 6, 0);
+    CHECK_RC(sley_process_fini(&p[0]), 0);
+    check_no_child();
+}
+
+SLEY_TEST(child_of_a_fork_does_nothing_to_the_children_of_its_parent, "") {
+    check_forked(false);
+    check_forked(true);
+    forbid_pidfd();
+    check_forked(false);
+    check_forked(true);
+}
