@@ -352,12 +352,12 @@ static void event_polls(struct sley__poll *r, struct sley__slot *slot, uint32_t 
     }
 }
 
-/** Tries what waits in a direction until one has to wait on. */
+/** Tries what waits in a direction until one has to wait on. What hooks add has been tried by then, and has an event of its own. */
 static inline void event_ring(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t direction)
 {
-    struct sley_io_op **ring = direction == SLEY_IO_IN ? &slot->read : &slot->write;
+    struct sley_io_op **ring = direction == SLEY_IO_IN ? &slot->read : &slot->write, *const last = *ring;
     slot->marks &= (uint8_t)~direction;
-    while (*ring) {
+    for (bool more = true; more && *ring;) {
         struct sley_io_op *op = (*ring)->next;
         const int32_t n = attempt(slot, op, direction);
         if (SLEY_UNLIKELY(n == -EAGAIN)) {
@@ -369,7 +369,7 @@ static inline void event_ring(struct sley__poll *r, struct sley__slot *slot, int
             }
             continue;
         }
-        (void)ring_pop(ring);
+        more = ring_pop(ring) != last;
         sley_io_complete(&r->base, op, n);
     }
 }

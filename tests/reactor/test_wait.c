@@ -349,6 +349,46 @@ FIBER_TEST(poll_started_again_by_its_hook_does_not_loop_on_one_event, "")
     (void)close(peer);
 }
 
+enum { ANSWERS = 300 };
+
+struct answerer {
+    struct sley_wait_hook hook;
+    struct sley_io_op *op;
+    struct sley_fd *fd;
+    int peer, count;
+    char byte;
+};
+
+/** Waits again, and only then has the next byte sent: as an echo whose client is quicker than this thread. */
+static void answer(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    struct answerer *a = sley_container_of(hook, struct answerer, hook);
+    CHECK_RC(w->result, 1);
+    if (++a->count < ANSWERS) {
+        io_start(a->op, a->fd, SLEY_IO_RECV, &a->byte, 1);
+        CHECK(!sley_wait_done(&a->op->wait));
+        sley_wait_hook(&a->op->wait, &a->hook);
+        put(a->peer, "x");
+    }
+}
+
+FIBER_TEST(recv_started_again_by_its_hook_lets_the_look_end_and_loses_nothing, "")
+{
+    struct sley_fd fd;
+    struct sley_io_op op = {0};
+    struct answerer a = {.hook = {.fn = answer}, .op = &op, .fd = &fd, .peer = tcp_pair(&fd)};
+    io_start(&op, &fd, SLEY_IO_RECV, &a.byte, 1);
+    sley_wait_hook(&op.wait, &a.hook);
+    put(a.peer, "x");
+    while (a.count < ANSWERS) {
+        const int before = a.count;
+        CHECK_INT(look(SLEY_NEVER), >=, 0);
+        CHECK_INT(a.count - before, <=, ANSWERS / 2); /* others have had their turn */
+    }
+    CHECK_RC(sley_fd_close(&fd), 0);
+    (void)close(a.peer);
+}
+
 /* ---- wakes -------------------------------------------------------------------------------------------------------- */
 
 FIBER_TEST(wake_before_the_wait_ends_it_ten_times_without_events, "REACT-11")
