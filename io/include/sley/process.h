@@ -86,8 +86,8 @@ SLEY_API int sley_process_kill(struct sley_process *p, int signo);
 /**
  * Gives the child up: waits in flight end with -ECANCELED, it is killed if so arranged, else runs on. Either way it is reaped when it
  * ends, at its SIGCHLD (<sley/signal.h> says what that needs), and at the latest with the next spawn or fini. Twice, on a zeroed or
- * NULL one: 0. In the child of a fork nothing happens to it. Never cancelled. Returns: 0; away from where it is waited for as sley_fd_close: nothing has happened then. Thread: as
- * sley_fd_close.
+ * NULL one: 0. In the child of a fork nothing happens to it. Never cancelled. Returns: 0; away from where it is waited for as
+ * sley_fd_close: nothing has happened then. Thread: as sley_fd_close.
  */
 SLEY_API int sley_process_fini(struct sley_process *p);
 SLEY_API void sley_process_fini_start(struct sley_io_op *op, struct sley_process *p);
