@@ -12,7 +12,8 @@
 #ifdef SLEY__WITH_URING
 #include <sley/reactor_uring.h>
 static const struct sley_reactor_factory *const uring[] = {&sley_reactor_uring, NULL};
-#define URING_NAMED {"uring", uring},
+static const struct sley_reactor_factory *const uring_msg[] = {&sley_reactor_uring_msg, NULL};
+#define URING_NAMED {"uring", uring}, {"uring-msg", uring_msg},
 #else
 #define URING_NAMED
 #endif

@@ -9,6 +9,7 @@
 #endif
 
 enum { SLEY__URING_OP_FIXED_FD_INSTALL = 54 }; /* 6.8: a number for a file of the ring's table */
+enum { SLEY__URING_REGISTER_SEND_MSG_RING = 31 }; /* 6.13: IORING_OP_MSG_RING (5.18) by who has no ring */
 
 #include <errno.h>
 #include <sys/syscall.h>

@@ -30,6 +30,7 @@ const struct sley__uring_kind sley__uring_kinds[SLEY__URING_FEATURE_COUNT] = {
     [SLEY__URING_DIRECT] = {"direct", "5.19", .opcode = IORING_OP_SOCKET},
     [SLEY__URING_FD_INSTALL] = {"fd_install", "6.8", .opcode = SLEY__URING_OP_FIXED_FD_INSTALL, .needs = BIT(DIRECT)},
     [SLEY__URING_BUFFER_RING] = {"buffer_ring", "5.19", .opcode = IORING_OP_SOCKET},
+    [SLEY__URING_MSG_RING] = {"msg_ring", "6.13", .opcode = IORING_OP_MSG_RING},
 };
 
 static void say(const struct sley_reactor_opts *o, const char *text)
@@ -209,6 +210,9 @@ int sley__uring_open(struct sley__uring *r, const struct sley_reactor_opts *o)
             r->features &= ~(1u << i);
         }
     }
+    if (!r->opts.messages || (sley__uring_has(r, SLEY__URING_MSG_RING) && !sley__uring_message_works(r))) {
+        r->features &= ~BIT(MSG_RING);
+    }
     r->features = supported(r->features);
     r->blind = sley__uring_has(r, SLEY__URING_DEFER) && !sley__uring_has(r, SLEY__URING_COOP);
     r->bell_armed = false;
@@ -242,7 +246,8 @@ int sley__uring_describe(struct sley_reactor *self, char *ret_text, size_t bytes
     size_t at = 0;
     ret_text[0] = '\0';
     for (uint32_t i = 0; i < SLEY__URING_FEATURE_COUNT; i++) {
-        if (!(r->features & (1u << i)) && at + 1 < bytes) {
+        const bool wanted = i != SLEY__URING_MSG_RING || r->opts.messages;
+        if (wanted && !(r->features & (1u << i)) && at + 1 < bytes) {
             const int n = snprintf(ret_text + at, bytes - at, "%s%s", at ? ", " : "without ", sley__uring_kinds[i].name);
             at = n < 0 ? at : at + (size_t)n < bytes ? at + (size_t)n : bytes - 1;
         }
@@ -303,6 +308,7 @@ static uint32_t unsubmitted_ops(const struct sley__uring *r)
 /** A ring of this thread in place of another's, in which nothing is in flight. */
 static int take_over(struct sley__uring *r)
 {
+    sley__uring_shut_door(r);
     struct sley__uring before = *r;
     const struct io_uring_sq *sq = &before.ring.sq;
     int rc = sley__uring_open(r, NULL);
@@ -353,6 +359,7 @@ static int take(struct sley__uring *r)
         r->enter_flags = 0;
     }
     r->thread = this_thread();
+    sley__uring_open_door(r);
     return 0;
 }
 
@@ -478,4 +485,16 @@ const struct sley_reactor_factory sley_reactor_uring = {
     .version = SLEY_REACTOR_VERSION,
     .name = "uring",
     .create = create,
+};
+
+static int create_msg(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
+{
+    static const struct sley__uring_opts messages = {.messages = true};
+    return sley__uring_create(o, &messages, ret_reactor);
+}
+
+const struct sley_reactor_factory sley_reactor_uring_msg = {
+    .version = SLEY_REACTOR_VERSION,
+    .name = "uring-msg",
+    .create = create_msg,
 };

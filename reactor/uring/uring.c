@@ -317,6 +317,12 @@ static int adopt(struct sley_reactor *self, struct sley_fd *fd)
 
 /* ---- life ----------------------------------------------------------------------------------------------------------------- */
 
+void sley__uring_ring_bell(struct sley__uring *r)
+{
+    const uint64_t one = 1;
+    (void)!write(r->bell, &one, sizeof one); /* the counter holds more rings than there will ever be */
+}
+
 static void wake(struct sley_reactor *self)
 {
     struct sley__uring *r = uring_of(self);
@@ -324,7 +330,9 @@ static void wake(struct sley_reactor *self)
     if (!atomic_exchange_explicit(&r->rung, true, memory_order_release)) {
         const int saved = errno; /* of the code that a signal handler has interrupted */
         const uint64_t one = 1;
-        (void)!write(r->bell, &one, sizeof one); /* the counter holds more rings than there will ever be */
+        if (!r->opts.messages || !sley__uring_message(r)) {
+            sley__uring_ring_bell(r);
+        }
         const int tell = sley__uring_tell(r);
         if (SLEY_UNLIKELY(tell >= 0)) {
             (void)!write(tell, &one, sizeof one); /* after the bell: a look for this finds it */

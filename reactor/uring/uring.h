@@ -24,6 +24,7 @@ enum sley__uring_feature {
     SLEY__URING_DIRECT,        /* connections and files in a table of the ring's */
     SLEY__URING_FD_INSTALL,    /* what is there can have a number for a moment */
     SLEY__URING_BUFFER_RING,   /* the kernel takes the buffer for a receive when it has something to put there */
+    SLEY__URING_MSG_RING,      /* a wake is a completion that the waker posts; only for those that ask for messages */
     SLEY__URING_FEATURE_COUNT,
 };
 
@@ -47,6 +48,7 @@ struct sley__uring_opts {
     uint32_t result_count; /* of the completion queue, at least as many; 0: 16 times as many */
     uint32_t direct_count; /* places in its table of files; 0: RLIMIT_NOFILE */
     uint32_t without;      /* features that this kernel does not have, as bits; those that need them are not there either */
+    bool messages;         /* wakes by MSG_RING, where it is there, in place of the bell: not the default, see docs/performance.md */
     /** In place of the system call. */
     int (*enter)(struct sley__uring *r, unsigned submit_count, unsigned least, unsigned flags, void *arg, size_t bytes);
 };
@@ -90,6 +92,9 @@ struct sley__uring {
     bool bell_armed;
     SLEY_ATOMIC(bool) rung; /* set by wake, cleared by its completion: one ring at a time is under way */
     int bell;               /* an eventfd */
+    SLEY_ATOMIC(int) door;  /* the ring's number, for messages to it; 0: they are not taken, or not now */
+    SLEY_ATOMIC(uint32_t) waker_count; /* who may name it just now */
+    bool shut;              /* the door, for as long as another thread drives */
     SLEY_ATOMIC(int) tell;  /* an eventfd for foreign loops, written to by the kernel and by wake; -1: none has asked */
     uint64_t bell_count;    /* where it is read to, without POLL_MULTI */
     struct sley__chunks chunks[2]; /* of slots: by descriptor number, by place in the ring's table of files */
@@ -115,7 +120,7 @@ enum {
 };
 
 /* user_data of what is no op: ops are aligned */
-enum { SLEY__URING_NOTHING = 1, SLEY__URING_BELL, SLEY__URING_LOAN, SLEY__URING_MARK_LAST = SLEY__URING_LOAN };
+enum { SLEY__URING_NOTHING = 1, SLEY__URING_BELL, SLEY__URING_LOAN, SLEY__URING_MESSAGE, SLEY__URING_MARK_LAST = SLEY__URING_MESSAGE };
 
 SLEY_INLINE bool sley__uring_has(const struct sley__uring *r, enum sley__uring_feature f)
 {
@@ -244,6 +249,17 @@ int sley__uring_tell_again(struct sley__uring *r);
 /** The kernel refuses what is in the submission queue: its ops end with @p rc. */
 void sley__uring_refuse(struct sley__uring *r, int32_t rc);
 
+/* message.c: wakes by MSG_RING */
+
+/** Of a ring that is not enabled yet: does the kernel take messages? */
+bool sley__uring_message_works(const struct sley__uring *r);
+/** Returns: whether it wakes the ring; else ring the bell. Thread: any, signal. */
+bool sley__uring_message(struct sley__uring *r);
+/** The ring is this thread's: messages to it are heard from now on. */
+void sley__uring_open_door(struct sley__uring *r);
+/** They would not be any more. What is on its way is turned into a ring of the bell. */
+void sley__uring_shut_door(struct sley__uring *r);
+
 /* file.c */
 
 void sley__uring_submit_file(struct sley_reactor *self, struct sley_file_op *op);
@@ -276,6 +292,8 @@ void sley__uring_stock_free(struct sley__uring *r);
 /* uring.c: what goes in */
 
 extern const struct sley_reactor_ops sley__uring_ops;
+/** Thread: any, signal. */
+void sley__uring_ring_bell(struct sley__uring *r);
 /** Puts an armed op into the submission queue: from its start, or what is left of it. */
 void sley__uring_queue(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
 /** Works off what did not fit. */

@@ -183,6 +183,8 @@ static int reap(struct sley__uring *r)
             seen++;
         } else if (cqe->user_data == SLEY__URING_BELL) {
             bell_completed(r, cqe->res, cqe->flags);
+        } else if (cqe->user_data == SLEY__URING_MESSAGE) {
+            woken(r);
         } else if (cqe->user_data == SLEY__URING_LOAN) {
             r->loan_late = false;
             if (cqe->res >= 0) {
@@ -244,10 +246,14 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
     if (SLEY_UNLIKELY(rc == -EEXIST)) {
         const bool nothing = sley__uring_unsubmitted(r) == 0;
         sley__uring_refuse(r, rc);
+        sley__uring_shut_door(r); /* what is sent to the ring is heard by nobody now */
         if (nothing && wait) {
             wait_for_bell(r, timeout_ns);
         }
         return 0;
+    }
+    if (SLEY_UNLIKELY(r->shut)) {
+        sley__uring_open_door(r);
     }
     const int seen = rc < 0 ? rc : reap(r);
     if (SLEY_UNLIKELY(r->tells) && r->blind) {

@@ -481,9 +481,10 @@ WITHOUT(cqe_skip)
 WITHOUT(poll_multi)
 WITHOUT(poll_first)
 WITHOUT(buffer_ring)
+WITHOUT(msg_ring)
 
 SLEY_TEST(suites_pass_on_the_oldest_kernel, "URING-14")
 {
     suites_without("submit_all coop_taskrun single_issuer defer_taskrun no_sqarray ring_fd cqe_skip poll_multi poll_first "
-                  "buffer_ring");
+                  "buffer_ring msg_ring");
 }

@@ -15,7 +15,7 @@ uint32_t uring_without(const char *names)
 
 static int create(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
 {
-    const struct sley__uring_opts opts = {.without = uring_without(getenv("SLEY_TEST_URING_WITHOUT"))};
+    const struct sley__uring_opts opts = {.without = uring_without(getenv("SLEY_TEST_URING_WITHOUT")), .messages = true};
     return sley__uring_create(o, &opts, ret_reactor);
 }
 

@@ -15,7 +15,7 @@ SLEY_EXTERN_C_BEGIN
  */
 struct sley_runtime_opts {
     const char *executor_name; /**< "local" (default), "cores", "shares", "stealing" */
-    /** "auto" (default: the best that starts), "epoll", "poll", "uring" (if built in), "uv" (if linked), "none" */
+    /** "auto" (default: the best that starts), "epoll", "poll", "uring", "uring-msg" (if built in), "uv" (if linked), "none" */
     const char *reactor_name;
     uint32_t worker_count;     /**< 0: SLEY_WORKERS, else what the executor thinks best */
     const char *placement;     /**< "cores": where workers run, as in sley_cores_place; "unbound" (default). Borrowed until fini */

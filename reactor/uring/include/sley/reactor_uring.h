@@ -14,5 +14,12 @@ SLEY_EXTERN_C_BEGIN
  */
 SLEY_API extern const struct sley_reactor_factory sley_reactor_uring;
 
+/**
+ * "uring-msg": the same, woken by messages to its ring (MSG_RING without a ring of the sender's, Linux 6.13) in place of an eventfd
+ * that it polls; on older kernels, and where a message is refused, by the eventfd. A choice of its own, for it was not the better one
+ * where it was measured (docs/performance.md); whoever wakes between threads a lot may find it so elsewhere.
+ */
+SLEY_API extern const struct sley_reactor_factory sley_reactor_uring_msg;
+
 SLEY_EXTERN_C_END
 #endif
