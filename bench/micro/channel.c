@@ -1,7 +1,7 @@
 /* Channels: a round trip over two of capacity one; many messages through one of 1024. */
 #include <stdlib.h>
 
-#include "micro.h"
+#include "cross.h"
 
 #include <sley/mpsc.h>
 
@@ -98,6 +98,7 @@ SLEY_FIBER(pinger_fiber, struct player_args)
 struct match {
     struct sley_frame frame;
     uint64_t n;
+    bool apart; /* each on a core of its own */
     struct balls *ping, *pong;
     struct sley_task *tasks[2];
     struct micro_join join;
@@ -107,7 +108,8 @@ static enum sley_step match_frame(struct match *f)
 {
     int rc;
     SLEY_BEGIN(f);
-    rc = SLEY_SPAWN_TASK(&f->tasks[1], NULL, ponger_frame, .to = f->pong, .from = f->ping);
+    rc = f->apart ? micro_spawn_apart(&ponger_frame__type, &(struct player){.to = f->pong, .from = f->ping}, &f->tasks[1])
+                  : SLEY_SPAWN_TASK(&f->tasks[1], NULL, ponger_frame, .to = f->pong, .from = f->ping);
     if (rc == 0) {
         rc = SLEY_SPAWN_TASK(&f->tasks[0], NULL, pinger_frame, .to = f->ping, .from = f->pong, .n = f->n);
     }
@@ -124,7 +126,8 @@ SLEY_FRAME(match_frame, struct match)
 
 static int match_fiber(struct match *a)
 {
-    int rc = SLEY_SPAWN_TASK(&a->tasks[1], NULL, ponger_fiber, .to = a->pong, .from = a->ping);
+    int rc = a->apart ? micro_spawn_apart(&ponger_fiber__type, &(struct player_args){.to = a->pong, .from = a->ping}, &a->tasks[1])
+                      : SLEY_SPAWN_TASK(&a->tasks[1], NULL, ponger_fiber, .to = a->pong, .from = a->ping);
     if (rc == 0) {
         rc = SLEY_SPAWN_TASK(&a->tasks[0], NULL, pinger_fiber, .to = a->ping, .from = a->pong, .n = a->n);
     }
@@ -132,7 +135,7 @@ static int match_fiber(struct match *a)
 }
 SLEY_FIBER(match_fiber, struct match)
 
-int micro_ping_pong_chan(struct micro *m, uint64_t n)
+static int ping_pong(struct micro *m, uint64_t n, bool apart)
 {
     struct balls ping, pong;
     int rc = balls_init(&ping);
@@ -141,11 +144,21 @@ int micro_ping_pong_chan(struct micro *m, uint64_t n)
     }
     rc = balls_init(&pong);
     if (rc == 0) {
-        rc = micro_run(m, &match_frame__type, &match_fiber__type, &(struct match){.n = n, .ping = &ping, .pong = &pong});
+        rc = micro_run(m, &match_frame__type, &match_fiber__type, &(struct match){.n = n, .apart = apart, .ping = &ping, .pong = &pong});
         balls_fini(&pong, NULL);
     }
     balls_fini(&ping, NULL);
     return rc;
+}
+
+int micro_ping_pong_chan(struct micro *m, uint64_t n)
+{
+    return ping_pong(m, n, false);
+}
+
+int micro_cross_chan(struct micro *m, uint64_t n)
+{
+    return ping_pong(m, n, true);
 }
 
 /* ---- mpsc ---------------------------------------------------------------------------------------------------------- */

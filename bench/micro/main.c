@@ -27,6 +27,9 @@ static const struct micro_bench benches[] = {
     {"ping_pong_oneshot", 1000000, micro_ping_pong_oneshot, NULL},
     {"mpsc_1p", 10000000, micro_mpsc_1p, NULL},
     {"mpsc_4p", 10000000, micro_mpsc_4p, NULL},
+    {"cross_run_on", 50000, micro_cross_run_on, NULL},
+    {"cross_chan", 50000, micro_cross_chan, NULL},
+    {"cross_op", 50000, micro_cross_op, NULL},
     {"timer_poll_drop", 1000000, micro_timer_poll_drop, NULL},
     {"timer_bulk", 1000000, NULL, micro_timer_bulk},
     {"timer_fire", 1000000, micro_timer_fire, NULL},
@@ -45,7 +48,7 @@ static const struct micro_bench benches[] = {
 enum { BENCH_COUNT = sizeof benches / sizeof benches[0] };
 
 struct options {
-    const char *executor, *reactor;
+    const char *executor, *reactor, *placement;
     uint32_t workers;
     enum sley_task_style style;
     double scale;
@@ -118,6 +121,12 @@ static int measure(struct micro *m, const struct micro_bench *b, uint64_t n)
     return rc;
 }
 
+/** Between two cores. */
+static bool crosses(const struct micro_bench *b)
+{
+    return strncmp(b->name, "cross_", 6) == 0;
+}
+
 static const struct micro_bench *find(const char *name)
 {
     for (size_t i = 0; i < BENCH_COUNT; i++) {
@@ -160,6 +169,7 @@ static int assemble(struct micro *m, const struct options *o)
         .executor_name = o->executor,
         .reactor_name = o->reactor,
         .worker_count = o->workers,
+        .placement = o->placement,
         .report = report,
         .stall_ns = getenv("SLEY_STALL_MS") ? 0 : SLEY_NEVER, /* what is measured here keeps its worker on purpose */
         .ret_error = why,
@@ -194,7 +204,8 @@ static int run(const struct micro_bench *b, const struct options *o)
     if (status != 0) {
         return status;
     }
-    int rc = measure(&m, b, scaled(b->ops, o->scale));
+    const bool fits = !crosses(b) || (strcmp(m.rt.executor->ops->name, "cores") == 0 && o->workers > 1);
+    int rc = !fits ? -ENOTSUP : measure(&m, b, scaled(b->ops, o->scale));
     if (rc < 0) {
         fprintf(stderr, "micro: %s: %s\n", b->name, strerror(-rc));
         status = 1;
@@ -214,10 +225,11 @@ static int run(const struct micro_bench *b, const struct options *o)
 
 static void usage(FILE *to)
 {
-    fputs("usage: micro [OPTION]... [BENCH]...     (no BENCH: all of them; list: their names)\n"
+    fputs("usage: micro [OPTION]... [BENCH]...     (no BENCH: all of them but cross_*; list: their names)\n"
           "  --executor NAME   default: SLEY_EXECUTOR, else the runtime's\n"
           "  --reactor NAME    default: SLEY_REACTOR, else the runtime's\n"
-          "  --workers N       default: SLEY_WORKERS, else the executor's\n"
+          "  --workers N       default: SLEY_WORKERS, else the executor's; cross_* need 2 of `cores`\n"
+          "  --placement NAME  default: SLEY_PLACEMENT, else the runtime's; for `cores`\n"
           "  --style STYLE     frame (default) or fiber\n"
           "  --scale S         factor on the number of operations, default 1\n",
           to);
@@ -240,8 +252,8 @@ static int parse(int argc, char **argv, struct options *o)
     static const struct option known[] = {
         {"executor", required_argument, NULL, 'e'}, {"reactor", required_argument, NULL, 'r'},
         {"workers", required_argument, NULL, 'w'},  {"style", required_argument, NULL, 's'},
-        {"scale", required_argument, NULL, 'S'},    {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"scale", required_argument, NULL, 'S'},    {"placement", required_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     double value = 0;
     int c;
@@ -250,6 +262,8 @@ static int parse(int argc, char **argv, struct options *o)
             o->executor = optarg;
         } else if (c == 'r') {
             o->reactor = optarg;
+        } else if (c == 'p') {
+            o->placement = optarg;
         } else if (c == 'w' && number(optarg, 1, 1024, &value)) {
             o->workers = (uint32_t)value;
         } else if (c == 'S' && number(optarg, 1e-6, 1e3, &o->scale)) {
@@ -294,7 +308,7 @@ int main(int argc, char **argv)
         status = run(find(argv[i]), &o);
     }
     for (size_t b = 0; optind == argc && b < BENCH_COUNT && status == 0; b++) {
-        status = run(&benches[b], &o);
+        status = crosses(&benches[b]) ? 0 : run(&benches[b], &o);
     }
     return status;
 }

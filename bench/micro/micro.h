@@ -61,6 +61,10 @@ int micro_fiber_switch(struct micro *m, uint64_t n);
 int micro_ping_pong_chan(struct micro *m, uint64_t n);
 int micro_mpsc_1p(struct micro *m, uint64_t n);
 int micro_mpsc_4p(struct micro *m, uint64_t n);
+int micro_cross_chan(struct micro *m, uint64_t n);
+/* cross.c; these, and cross_chan, need two cores of `cores` */
+int micro_cross_run_on(struct micro *m, uint64_t n);
+int micro_cross_op(struct micro *m, uint64_t n);
 /* oneshot.c */
 int micro_ping_pong_oneshot(struct micro *m, uint64_t n);
 /* timer.c */

@@ -26,12 +26,15 @@ def check_micro(micro):
     tap.check('micro_list_names_the_benchmarks', {'spawn_join', 'skynet', 'mem_task', 'fiber_switch'} <= set(names), names)
     for style in ('frame', 'fiber'):
         for name in names:
-            done = run(micro, '--executor', 'local', '--reactor', 'epoll', '--style', style, '--scale', '0.001', name)
-            wanted = [rf'^bench={line} assembly=local\+epoll\+{style}\+1 '
+            executor, workers = ('cores', '2') if name.startswith('cross_') else ('local', '1')
+            done = run(micro, '--executor', executor, '--workers', workers, '--reactor', 'epoll', '--style', style, '--scale', '0.001', name)
+            wanted = [rf'^bench={line} assembly={executor}\+epoll\+{style}\+{workers} '
                       + (r'bytes_per_task=-?[\d.]+ tasks=\d+$' if line.startswith('mem') else r'ns_per_op=[\d.]+ cpu_ns_per_op=[\d.]+$')
                       for line in NAMES.get(name, [name])]
             good = done.returncode == 0 and not done.stderr and all(re.search(w, done.stdout, re.M) for w in wanted)
             tap.check(f'micro_{style}_{name}_prints_its_line', good, done)
+    done = run(micro, '--executor', 'local', 'cross_chan')
+    tap.check('micro_between_cores_needs_two', done.returncode == 1 and done.stderr.count('\n') == 1, done)
     for name, argv in {'bench': ['nothing'], 'style': ['--style', 'x'], 'scale': ['--scale', '-1'], 'reactor': ['--reactor', 'steam', 'yield_1'],
                        'option': ['--colour']}.items():
         done = run(micro, *argv)
