@@ -104,6 +104,37 @@ FIBER_TEST(file_written_and_synced_is_read_back_by_offset_and_by_position, "")
     drop_dir(dir);
 }
 
+FIBER_TEST(seek_relative_to_where_a_file_stands_starts_behind_what_was_read, "BLOCK-16")
+{
+    enum { BYTES = 1 << 16 }; /* which the kernel reads ahead */
+    static unsigned char bytes[BYTES], got[100];
+    struct sley_fd fd;
+    const int dir = make_dir();
+    for (size_t i = 0; i < BYTES; i++) {
+        bytes[i] = (unsigned char)(i * 31 + (i >> 8));
+    }
+    sley_fd_init(&fd, open_at(dir, "seek", O_RDWR | O_CREAT));
+    CHECK_RC(move_at(&fd, SLEY_IO_WRITE, bytes, BYTES, 0), BYTES);
+    off_t at = 0;
+    for (int i = 0; i < 60; i++) {
+        struct sley_file_op op = {.io = {.fd = &fd, .buf = got, .len = sizeof got}, .offset = SLEY_FILE_HERE};
+        file_start(&op, SLEY_IO_READ);
+        if (i % 3 == 2) {
+            sley_wait_cancel(&op.io.wait); /* nothing was read, or what the verdict says */
+        }
+        const int rc = sley_await(&op.io.wait);
+        CHECK(rc == (int)sizeof got || (rc == -ECANCELED && i % 3 == 2));
+        CHECK(rc < 0 || memcmp(got, bytes + at, sizeof got) == 0);
+        at += rc > 0 ? rc : 0;
+        CHECK_INT(lseek(fd.number, 0, SEEK_CUR), ==, at);
+        at += i % 2 ? 300 : -30;
+        CHECK_INT(lseek(fd.number, i % 2 ? 300 : -30, SEEK_CUR), ==, at);
+    }
+    CHECK_RC(sley_fd_close(&fd), 0);
+    CHECK_RC(unlink_at(dir, "seek", 0), 0);
+    drop_dir(dir);
+}
+
 FIBER_TEST(vectors_move_what_they_name_in_order, "")
 {
     const int dir = make_dir();
