@@ -1,46 +1,27 @@
-/* sley_stream_copy: a chain of reads, writes and flushes that goes on by callback, so that no task is needed to drive it. */
-#include <sley/stream_impl.h>
+/* sley_stream_copy: a chain of reads, writes and flushes. */
+#include "chain.h"
 
 /** What has been started last; when that is done, step() goes on from here. */
 enum stage { STAGE_READ, STAGE_FLUSH, STAGE_WRITE, STAGE_LAST_FLUSH };
 
-/* Rounds without waiting before others get their turn: 128 KiB, about what a task's budget lets it move. */
-enum { ROUNDS = 16 };
-
-/* In op->news. One at a time drives a copy; who comes meanwhile, on another worker perhaps, leaves word and goes. */
-enum {
-    DRIVEN = 1, /* somebody drives it: all but `news` is his. Set by whoever then does; cleared when there is nothing to do but wait */
-    FIRED = 2,  /* what it waits for is done. Set by the hook, cleared by the driver */
-    ASKED = 4,  /* it is to end early */
-};
-
-static void copy_cancel(struct sley_wait *w);
-
 static const struct sley_wait_ops copy_ops = {
     .version = SLEY_WAIT_VERSION,
     .name = "stream.copy",
-    .cancel = copy_cancel,
+    .cancel = sley__chain_cancel,
 };
-
-static bool asked(const struct sley_stream_copy_op *op)
-{
-    /* relaxed: a request, which nothing travels with */
-    return (atomic_load_explicit(&op->news, memory_order_relaxed) & ASKED) != 0;
-}
 
 static struct sley_wait *end(struct sley_stream_copy_op *op, int32_t result)
 {
     if (op->ret_bytes) {
         *op->ret_bytes = op->done_bytes;
     }
-    sley_wait_complete(&op->wait, result);
-    return NULL;
+    return sley__chain_end(&op->chain, result);
 }
 
 /** Reads the next piece; if that has to wait, what was written so far is flushed meanwhile. */
 static struct sley_wait *read_next(struct sley_stream_copy_op *op)
 {
-    if (asked(op)) {
+    if (sley__chain_asked(&op->chain)) {
         return end(op, -ECANCELED);
     }
     op->stage = STAGE_READ;
@@ -80,9 +61,9 @@ static struct sley_wait *have_read(struct sley_stream_copy_op *op)
     return &op->io.wait;
 }
 
-/** What was started last is done. Returns what to wait for next, or NULL when the copy has ended (and may be gone). */
-static struct sley_wait *step(struct sley_stream_copy_op *op)
+static struct sley_wait *step(struct sley__chain *c)
 {
+    struct sley_stream_copy_op *op = sley_container_of(c, struct sley_stream_copy_op, chain);
     switch ((enum stage)op->stage) {
     case STAGE_FLUSH:
         return flushed(op);
@@ -98,115 +79,13 @@ static struct sley_wait *step(struct sley_stream_copy_op *op)
     return end(op, op->flush.wait.result < 0 ? op->flush.wait.result : 0);
 }
 
-static struct sley_wait *waited_for(struct sley_stream_copy_op *op)
-{
-    return op->stage == STAGE_FLUSH || op->stage == STAGE_LAST_FLUSH ? &op->flush.wait : &op->io.wait;
-}
-
-/** There is nothing to do but wait: true when that has just come to its end. Else the op is no longer the caller's. */
-static bool hand_over(struct sley_stream_copy_op *op)
-{
-    /* acquire: observes what the hook's thread knows of the node; pairs with leave_word */
-    uint32_t news = atomic_load_explicit(&op->news, memory_order_acquire);
-    for (;;) {
-        if (news & FIRED) {
-            /* relaxed: only the driver clears it, and it is not set again before the next hook */
-            (void)atomic_fetch_and_explicit(&op->news, ~(uint32_t)FIRED, memory_order_relaxed);
-            return true;
-        }
-        if ((news & ASKED) && !op->told) {
-            op->told = true;
-            sley_wait_cancel(waited_for(op)); /* which may fire the hook, here */
-            /* acquire: as above */
-            news = atomic_load_explicit(&op->news, memory_order_acquire);
-            continue;
-        }
-        /* release: publishes what the driver has done to the next one; acquire: as above */
-        if (atomic_compare_exchange_weak_explicit(&op->news, &news, news & ~(uint32_t)DRIVEN, memory_order_release,
-                                                  memory_order_acquire)) {
-            return false;
-        }
-    }
-}
-
-/** Tells the driver; true when there is none, and the caller is it. */
-static bool leave_word(struct sley_stream_copy_op *op, uint32_t word)
-{
-    /* acq_rel: as a driver it observes what the one before has done; else its word is observed by hand_over */
-    return !(atomic_fetch_or_explicit(&op->news, word | DRIVEN, memory_order_acq_rel) & DRIVEN);
-}
-
-/** May calls on the streams be made from here? */
-static bool at_home(const struct sley_stream_copy_op *op, const struct sley_sched *s)
-{
-    return s && (s == op->home || (s->group && s->group == op->home->group));
-}
-
-/** Goes on later, out of whatever this thread is in the middle of. */
-static void put_off(struct sley_stream_copy_op *op)
-{
-    struct sley_sched *s = sley_sched_current();
-    (void)sley_sched_post(at_home(op, s) ? s : op->home, &op->post); /* never refused while the copy's own task is there */
-}
-
-/** As the driver, goes on until something has to be waited for. */
-static void run(struct sley_stream_copy_op *op, struct sley_wait *w)
-{
-    for (int rounds = 0; w != NULL; rounds++) {
-        if (!sley_wait_done(w)) {
-            op->told = false;
-            sley_wait_hook(w, &op->hook);
-            if (!hand_over(op)) {
-                return;
-            }
-        }
-        if (rounds >= ROUNDS * 2) {
-            put_off(op);
-            return;
-        }
-        w = step(op);
-    }
-}
-
-static void posted(struct sley_post *post)
-{
-    struct sley_stream_copy_op *op = sley_container_of(post, struct sley_stream_copy_op, post);
-    run(op, step(op));
-}
-
-static void copy_cancel(struct sley_wait *w)
-{
-    struct sley_stream_copy_op *op = sley_container_of(w, struct sley_stream_copy_op, wait);
-    if (leave_word(op, ASKED) && hand_over(op)) {
-        put_off(op);
-    }
-}
-
-static void hook_fired(struct sley_wait_hook *hook, struct sley_wait *w)
-{
-    struct sley_stream_copy_op *op = sley_container_of(hook, struct sley_stream_copy_op, hook);
-    struct sley_sched *s = sley_sched_current();
-    (void)w;
-    if (!leave_word(op, FIRED)) {
-        return;
-    }
-    /* relaxed: as in hand_over */
-    (void)atomic_fetch_and_explicit(&op->news, ~(uint32_t)FIRED, memory_order_relaxed);
-    if (!at_home(op, s) || s->current) {
-        /* in the middle of somebody else's task, whose cancellation is not ours, and whose stack may be deep; or not a worker */
-        put_off(op);
-    } else {
-        run(op, step(op));
-    }
-}
-
 void sley_stream_copy_start(struct sley_stream_copy_op *op, struct sley_stream *dst, struct sley_stream *src,
                             uint64_t *ret_bytes)
 {
     if (ret_bytes) {
         *ret_bytes = 0;
     }
-    if (!sley_wait_begin(&op->wait, &copy_ops)) {
+    if (!sley__chain_begin(&op->chain, &copy_ops, step)) {
         return;
     }
     if (!dst || !src || !sley_sched_current()) {
@@ -217,16 +96,9 @@ void sley_stream_copy_start(struct sley_stream_copy_op *op, struct sley_stream *
     op->src = src;
     op->ret_bytes = ret_bytes;
     op->done_bytes = 0;
-    op->hook.fn = hook_fired;
-    op->post.fn = posted;
     op->failed = 0;
-    op->told = false;
-    op->home = sley_sched_current();
     op->dirty = false;
-    /* relaxed: nobody else knows the op yet */
-    atomic_store_explicit(&op->news, DRIVEN, memory_order_relaxed);
-    sley_wait_arm(&op->wait);
-    run(op, read_next(op));
+    sley__chain_run(&op->chain, read_next(op));
 }
 
 /** A plain thread waits in each call. */

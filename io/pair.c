@@ -49,29 +49,46 @@ static size_t wanted(const struct sley_io_op *op)
     return all(op) ? left : least(left, INT32_MAX);
 }
 
+/** Where its byte @p at is or goes, which there is, and how many are in one piece from there on. */
+static unsigned char *place(const struct sley_io_op *op, size_t at, size_t *ret_bytes)
+{
+    if (op->code == SLEY_IO_RECV || op->code == SLEY_IO_SEND) {
+        *ret_bytes = op->len - at;
+        return (unsigned char *)op->buf + at;
+    }
+    const struct iovec *iov = ((const struct msghdr *)op->buf)->msg_iov;
+    for (; at >= iov->iov_len; iov++) {
+        at -= iov->iov_len;
+    }
+    *ret_bytes = iov->iov_len - at;
+    return (unsigned char *)iov->iov_base + at;
+}
+
 static size_t fill(struct sley_pair_ring *r, struct sley_io_op *op)
 {
     const size_t n = least(wanted(op), r->size - r->count);
-    const size_t at = (r->head + r->count) % r->size;
-    const size_t straight = least(n, r->size - at);
-    const unsigned char *from = (const unsigned char *)op->buf + op->done_bytes;
-    memcpy(r->buf + at, from, straight);
-    memcpy(r->buf, from + straight, n - straight);
-    r->count += n;
-    op->done_bytes += n;
+    for (size_t left = n, piece; left > 0; left -= piece) {
+        const size_t at = (r->head + r->count) % r->size;
+        const unsigned char *from = place(op, op->done_bytes, &piece);
+        piece = least(least(piece, left), r->size - at);
+        memcpy(r->buf + at, from, piece);
+        r->count += piece;
+        op->done_bytes += piece;
+    }
     return n;
 }
 
 static size_t drain(struct sley_pair_ring *r, struct sley_io_op *op)
 {
     const size_t n = least(wanted(op), r->count);
-    const size_t straight = least(n, r->size - r->head);
-    unsigned char *to = (unsigned char *)op->buf + op->done_bytes;
-    memcpy(to, r->buf + r->head, straight);
-    memcpy(to + straight, r->buf, n - straight);
-    r->head = (r->head + n) % r->size;
-    r->count -= n;
-    op->done_bytes += n;
+    for (size_t left = n, piece; left > 0; left -= piece) {
+        unsigned char *to = place(op, op->done_bytes, &piece);
+        piece = least(least(piece, left), r->size - r->head);
+        memcpy(to, r->buf + r->head, piece);
+        r->head = (r->head + piece) % r->size;
+        r->count -= piece;
+        op->done_bytes += piece;
+    }
     return n;
 }
 
@@ -287,6 +304,27 @@ static void pair_write_start(struct sley_io_op *op, struct sley_stream *s, const
     tell(&list);
 }
 
+static size_t bytes_of(const struct msghdr *m)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < m->msg_iovlen; i++) {
+        sum += least(m->msg_iov[i].iov_len, SIZE_MAX - sum);
+    }
+    return sum;
+}
+
+static void pair_readv_start(struct sley_io_op *op, struct sley_stream *s, struct msghdr *m)
+{
+    op->code = SLEY_IO_RECVMSG;
+    pair_read_start(op, s, m, bytes_of(m));
+}
+
+static void pair_writev_start(struct sley_io_op *op, struct sley_stream *s, struct msghdr *m)
+{
+    op->code = SLEY_IO_SENDMSG;
+    pair_write_start(op, s, m, bytes_of(m));
+}
+
 static void pair_shutdown_start(struct sley_io_op *op, struct sley_stream *s)
 {
     struct sley_pair_end *e = end_of(s);
@@ -372,6 +410,8 @@ static const struct sley_stream_ops pair_ops = {
     .shutdown_start = pair_shutdown_start,
     .close_start = pair_close_start,
     .abort = pair_abort,
+    .readv_start = pair_readv_start,
+    .writev_start = pair_writev_start,
 };
 
 /* ---- the pair ------------------------------------------------------------------------------------------------------- */

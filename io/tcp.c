@@ -200,6 +200,25 @@ static ssize_t tcp_write_now(struct sley_stream *s, const void *buf, size_t len,
     return n;
 }
 
+static void start_message(struct sley_io_op *op, struct sley_stream *s, struct msghdr *m, uint8_t code,
+                          int32_t (*end)(struct sley_io_op *op, int32_t result))
+{
+    op->fd = &tcp_of(s)->fd;
+    op->code = code;
+    op->end = end;
+    start(op, m, 1); /* a message: not a length */
+}
+
+static void tcp_readv_start(struct sley_io_op *op, struct sley_stream *s, struct msghdr *m)
+{
+    start_message(op, s, m, SLEY_IO_RECVMSG, end_read);
+}
+
+static void tcp_writev_start(struct sley_io_op *op, struct sley_stream *s, struct msghdr *m)
+{
+    start_message(op, s, m, SLEY_IO_SENDMSG, end_write);
+}
+
 /* ---- flush, shutdown, close, abort -------------------------------------------------------------------------------------- */
 
 static int32_t state_error(const struct sley_tcp *t)
@@ -350,6 +369,8 @@ static const struct sley_stream_ops tcp_ops = {
     .abort = tcp_abort,
     .write_now = tcp_write_now,
     .read_lent_start = tcp_read_lent_start,
+    .readv_start = tcp_readv_start,
+    .writev_start = tcp_writev_start,
 };
 
 int sley_tcp_move(struct sley_tcp *conn)

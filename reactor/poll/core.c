@@ -118,10 +118,8 @@ static void unwatch_now(struct sley__poll *r, struct sley__slot *slot, int numbe
     const uint32_t want = wanted(slot), needless = slot->watched & ~want & (SLEY_IO_IN | SLEY_IO_OUT);
     if (slot->watched && (!want || needless)) {
         (void)r->port->watch(r, slot, number, want);
-        if (r->port->edge) {
-            /* may become ready unseen; a try is cheaper than watching again to be told */
-            slot->marks &= (uint8_t)~(~want & (SLEY_IO_IN | SLEY_IO_OUT));
-        }
+        /* may become ready unseen; a try is cheaper than watching again to be told, and who gives up soon would never be told */
+        slot->marks &= (uint8_t)~(~want & (SLEY_IO_IN | SLEY_IO_OUT));
         open_way(slot);
     }
 }

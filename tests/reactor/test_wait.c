@@ -211,6 +211,42 @@ FIBER_TEST(cancel_racing_with_data_gives_one_verdict_and_loses_no_byte, "REACT-1
     (void)close(f.number);
 }
 
+/** Who only ever looks, and gives up before the reactor does: what is there is seen all the same. */
+FIBER_TEST(regress_ops_given_up_at_once_see_what_is_there, "")
+{
+    struct sley_fd fd;
+    char buf[4096] = {0};
+    const int peer = unix_pair(&fd);
+    for (int way = 0; way < 2; way++) {
+        const enum sley_io_code code = way ? SLEY_IO_SEND : SLEY_IO_RECV;
+        struct sley_io_op op = {0};
+        int32_t n;
+        do { /* until it would wait */
+            io_start(&op, &fd, code, buf, sizeof buf);
+            (void)done_now(&op.wait);
+            sley_wait_cancel(&op.wait);
+            n = until_done(&op.wait);
+        } while (n > 0);
+        CHECK_RC(n, -ECANCELED);
+        if (way == 0) {
+            put(peer, "there");
+        } else {
+            while (recv(peer, buf, sizeof buf, MSG_DONTWAIT) > 0) {
+            }
+        }
+        int tries = 0;
+        do {
+            CHECK_INT(look(0), >=, 0); /* as an executor does now and then */
+            io_start(&op, &fd, code, buf, 5);
+            sley_wait_cancel(&op.wait);
+            n = until_done(&op.wait);
+        } while (n == -ECANCELED && ++tries < 10);
+        CHECK_RC(n, 5);
+    }
+    CHECK_RC(sley_fd_close(&fd), 0);
+    (void)close(peer);
+}
+
 FIBER_TEST(accept_cancelled_leaves_the_connection_to_the_next, "REACT-21")
 {
     struct sockaddr_in addr;

@@ -6,9 +6,25 @@
 #include <sley/reactor.h>
 #include <sley/task_impl.h>
 
+#include <sys/socket.h>
+#include <sys/uio.h>
+
 SLEY_EXTERN_C_BEGIN
 
 struct sley_stream_ops;
+
+/** Private: what ops that are made of others have in common. */
+struct sley__chain {
+    struct sley_wait wait;
+    struct sley_wait_hook hook;
+    struct sley_post post;
+    struct sley_wait *(*step)(struct sley__chain *c);
+    struct sley_wait *waits_for;
+    struct sley_sched *home; /* where it was started */
+    SLEY_ATOMIC(uint32_t) news;
+    bool told;  /* what it waits for has been asked to end early */
+    bool armed; /* it has had to wait */
+};
 
 /**
  * Base and first member of every stream. One read and one write may be in flight at a time; a second is -EBUSY. May be copied
@@ -19,8 +35,8 @@ struct sley_stream_ops;
  * of descriptors; a pair in memory is for one executor). A stream that was never closed or aborted leaks its descriptor.
  *
  *   call while            a read is in flight   a write is in flight
- *   read, read_exact      -EBUSY                fine
- *   write, write_all      fine                  -EBUSY
+ *   read, readv, ...      -EBUSY                fine
+ *   write, writev, ...    fine                  -EBUSY
  *   flush                 fine                  fine
  *   shutdown              fine                  waits for the write, whatever becomes of it
  *   close, abort          ends both: -ECANCELED
@@ -71,6 +87,61 @@ SLEY_API int sley_stream_write_all(struct sley_stream *s, const void *buf, size_
 SLEY_API void sley_stream_write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len,
                                           size_t *ret_done);
 
+/** A read or write of several buffers. */
+struct sley_stream_vec_op {
+    union {
+        struct sley_wait wait;
+        struct sley_io_op io; /**< private */
+    };
+    struct msghdr vector; /**< private */
+};
+
+/**
+ * As sley_stream_read and _write, with @p count buffers, any number, in place of one: the first is filled, or taken, before the second.
+ * Some may be empty. One call of the system's (which knows 1,024 of them at most) where the stream can do that; else the first that
+ * is not empty moves alone. @p iov is borrowed, as the buffers are, and never changed. Returns: as those; 0 at once when there
+ * is not a byte in them.
+ */
+SLEY_API int sley_stream_readv(struct sley_stream *s, const struct iovec *iov, size_t count);
+SLEY_API void sley_stream_readv_start(struct sley_stream_vec_op *op, struct sley_stream *s, const struct iovec *iov, size_t count);
+SLEY_API int sley_stream_writev(struct sley_stream *s, const struct iovec *iov, size_t count);
+SLEY_API void sley_stream_writev_start(struct sley_stream_vec_op *op, struct sley_stream *s, const struct iovec *iov, size_t count);
+
+enum { SLEY_STREAM_WINDOW = 8 };
+
+/** Private: what is left of a vector, `count` buffers from `iov` on, the first without its first `skip_bytes`. */
+struct sley_stream_vec_rest {
+    const struct iovec *iov;
+    size_t count, skip_bytes, done_bytes;
+    struct iovec window[SLEY_STREAM_WINDOW]; /* where the first is one in part: what the next piece names */
+};
+
+/** A read or write of all of several buffers. */
+struct sley_stream_vec_all_op {
+    union {
+        struct sley_wait wait;
+        struct sley__chain chain; /**< private */
+    };
+    /* private */
+    struct sley_stream *stream;
+    size_t *ret_done;
+    struct sley_stream_vec_rest rest;
+    struct sley_stream_vec_op piece;
+    bool reading;
+};
+
+/**
+ * As sley_stream_read_exact and _write_all, with @p count buffers in place of one; a piece that ends inside a buffer is followed by the
+ * rest of that one, and what comes behind it. @p iov is borrowed, and never changed: `*ret_done` says how far it came. The direct
+ * forms work on plain threads, the starts in tasks alone (else -ENOTSUP). Returns: as those.
+ */
+SLEY_API int sley_stream_readv_exact(struct sley_stream *s, const struct iovec *iov, size_t count, size_t *ret_done);
+SLEY_API void sley_stream_readv_exact_start(struct sley_stream_vec_all_op *op, struct sley_stream *s, const struct iovec *iov,
+                                            size_t count, size_t *ret_done);
+SLEY_API int sley_stream_writev_all(struct sley_stream *s, const struct iovec *iov, size_t count, size_t *ret_done);
+SLEY_API void sley_stream_writev_all_start(struct sley_stream_vec_all_op *op, struct sley_stream *s, const struct iovec *iov,
+                                           size_t count, size_t *ret_done);
+
 /** Pushes on what the stream has buffered (nothing on a socket). Returns: 0; the stream's error; -ECANCELED. Thread: home. */
 SLEY_API int sley_stream_flush(struct sley_stream *s);
 SLEY_API void sley_stream_flush_start(struct sley_io_op *op, struct sley_stream *s);
@@ -100,21 +171,19 @@ enum { SLEY_STREAM_COPY_BYTES = 8192 };
 
 /** A copy in progress. */
 struct sley_stream_copy_op {
-    struct sley_wait wait;
+    union {
+        struct sley_wait wait;
+        struct sley__chain chain;
+    };
     /* private */
     struct sley_stream *dst, *src;
     uint64_t *ret_bytes;
     uint64_t done_bytes;
     size_t chunk_bytes; /* what the last write has taken */
-    struct sley_wait_hook hook;
-    struct sley_post post;
     struct sley_io_op io;    /* the read or the write */
     struct sley_io_op flush; /* while a read waits, and at the end */
-    struct sley_sched *home; /* where it was started */
-    SLEY_ATOMIC(uint32_t) news;
-    int32_t failed; /* a flush has, while a read was in flight */
+    int32_t failed;          /* a flush has, while a read was in flight */
     uint8_t stage;
-    bool told;  /* what it waits for has been asked to end early */
     bool dirty; /* written since the last flush */
     unsigned char buf[SLEY_STREAM_COPY_BYTES];
 };

@@ -9,7 +9,7 @@
 
 SLEY_EXTERN_C_BEGIN
 
-enum { SLEY_STREAM_VERSION = 2 };
+enum { SLEY_STREAM_VERSION = 3 };
 
 enum {
     /**
@@ -61,6 +61,13 @@ struct sley_stream_ops {
      * not called. `*ret_lent` is NULL at the start.
      */
     void (*read_lent_start)(struct sley_io_op *op, struct sley_stream *self, struct sley_lent **ret_lent);
+    /* since version 3 */
+    /**
+     * Optional (absent: read_start, of the first buffer). As read_start, without ALL, into the `msg_iovlen` buffers of @p m, 2 to 1,024,
+     * of which the first is not empty. @p m is the op's, the rest of it zeroed; the buffers' table is not to be changed.
+     */
+    void (*readv_start)(struct sley_io_op *op, struct sley_stream *self, struct msghdr *m);
+    void (*writev_start)(struct sley_io_op *op, struct sley_stream *self, struct msghdr *m);
 };
 
 /** Is the table complete? Returns: 0; -EINVAL. */
