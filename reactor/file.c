@@ -158,6 +158,7 @@ static int admit(struct sley_reactor *r, struct sley_fd *fd, uint32_t busy)
     }
     const int rc = r->ops->adopt ? r->ops->adopt(r, fd) : 0;
     if (rc == 0) {
+        r->fd_count++;
         /* relaxed: the home thread writes its own word, or its lock is held */
         atomic_store_explicit(&fd->home, r, memory_order_relaxed);
         if (s->group) {

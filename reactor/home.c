@@ -2,7 +2,8 @@
  *
  * Reactors that have ever been a home are in a list, by address, with the worker that drives them: who is not in the list has gone.
  * A reactor leaves it as the first step of its end, while its worker still takes posts; who has found it there holds the worker's
- * sched until the post is sent. What arrives behind that step is refused: -ENODEV. */
+ * sched until the post is sent. What arrives behind that step is refused: -ENODEV. Where one has been that descriptors have outlived
+ * no other is made for a while, so that an address is a name. */
 #include "home.h"
 
 #include <sley/group_impl.h>
@@ -16,8 +17,12 @@ struct home {
     struct home *next;
 };
 
+enum { GRAVES = 64 };
+
 static SLEY_ATOMIC(uint32_t) lock;
 static struct home *homes;
+static const void *graves[GRAVES]; /* where those were that descriptors have outlived: the last of them */
+static uint32_t grave_count;
 
 void *sley__home_alloc(size_t bytes, size_t align)
 {
@@ -113,11 +118,40 @@ void sley__home_leave(struct sley_reactor *r)
     if (h) {
         *at = h->next;
     }
+    if (r->fd_count > 0) {
+        graves[grave_count++ % GRAVES] = r;
+    }
     sley_spin_unlock(&lock);
     while (h && h->worker->group && sley_sched_held(h->worker)) {
         (void)sched_yield(); /* a group's inboxes are closed before this, so that nobody waits for these afterwards */
     }
     sley__home_free(h, sizeof *h);
+}
+
+static bool is_grave(const void *place)
+{
+    uint32_t i = 0;
+    sley_spin_lock(&lock);
+    while (i < GRAVES && graves[i] != place) {
+        i++;
+    }
+    sley_spin_unlock(&lock);
+    return i < GRAVES;
+}
+
+void *sley_reactor_alloc(struct sley_alloc *a, size_t bytes)
+{
+    void *kept[GRAVES + 1], *block = sley_alloc_zeroed(a, bytes, 64);
+    uint32_t n = 0;
+    while (block && is_grave(block) && n < GRAVES) {
+        kept[n++] = block; /* or it would be offered again */
+        block = sley_alloc_zeroed(a, bytes, 64);
+    }
+    block = block || n == 0 ? block : kept[--n]; /* there is no other place */
+    while (n > 0) {
+        sley_alloc_put(a, kept[--n], bytes);
+    }
+    return block;
 }
 
 /** Does it go on by itself? What stands still now nobody is to set going while a descriptor of its is closed: its user sees to that. */

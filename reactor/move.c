@@ -30,6 +30,7 @@ static int32_t give_up(struct sley_reactor *home, struct sley_fd *fd)
     if (home->ops->adopt && (!home->shared || (state & SLEY_FD_KNOWN))) {
         (void)home->ops->adopt(home, fd); /* to forget it: the number may be anybody's when it is seen here again */
     }
+    sley__home_lose(home, fd);
     without_home(fd);
     return 0;
 }

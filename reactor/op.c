@@ -86,6 +86,7 @@ static void submit_close(struct sley_io_op *op)
         sley_io_finish(op, 0);
     } else if (s && s->reactor && home == s->reactor && (!s->group || (state & SLEY_FD_KNOWN))) {
         sley__fd_set(fd, state | SLEY_FD_CLOSING);
+        sley__home_lose(home, fd);
         sley__lend_close(home, fd);
         if (state & SLEY_FD_WAY_MASK) {
             sley__file_close(home, op);
@@ -117,6 +118,7 @@ static int admit(struct sley_io_op *op, struct sley_reactor *r)
     }
     const int rc = !home && r->ops->adopt ? r->ops->adopt(r, fd) : 0;
     if (rc == 0) {
+        r->fd_count += !home;
         set_home(fd, r);
         sley__home_known(r, r->sched);
     }

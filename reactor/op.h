@@ -26,6 +26,11 @@ SLEY_INLINE void sley__home_known(struct sley_reactor *r, struct sley_sched *wor
         sley__home_begin(r, worker);
     }
 }
+/** It is @p fd's home no longer. Thread: as for an op on it. */
+SLEY_INLINE void sley__home_lose(struct sley_reactor *r, const struct sley_fd *fd)
+{
+    r->fd_count -= r->fd_count > 0 && !sley_fd_is_direct(fd); /* its home closes a direct one when it ends */
+}
 /** Is @p home, which is only compared, not to be reached any more? Not so of one that was inherited by fork: that one is the parent's. */
 bool sley__home_gone(const struct sley_reactor *home);
 /** In the child of a fork, where none is left. */

@@ -132,6 +132,7 @@ static int admit(struct sley_reactor *r, const struct sley_io_op *op)
     }
     const int rc = r->ops->adopt ? r->ops->adopt(r, fd) : 0;
     if (rc == 0) {
+        r->fd_count++;
         sley__fd_set(fd, state | SLEY_FD_KNOWN | SLEY_FD_FAR); /* there are no short ways to what is under a lock */
         sley__home_known(r, sley__apart(sley__self) ? sley__self : sley__self->group->scheds[r->index]);
     }
@@ -224,6 +225,7 @@ bool sley__shared_close(struct sley_sched *s, struct sley_io_op *op)
         sley_io_finish(op, 0);
     } else if (state & SLEY_FD_KNOWN) {
         sley__fd_set(fd, state | SLEY_FD_CLOSING);
+        sley__home_lose(r, fd);
         wait_for_senders(r, fd);
         sley__lend_close(r, fd);
         if (state & SLEY_FD_WAY_MASK) {

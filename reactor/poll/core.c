@@ -450,7 +450,7 @@ void sley__poll_woken(struct sley__poll *r)
 
 int sley__poll_create(const struct sley__port *port, const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
 {
-    struct sley__poll *r = sley_alloc_zeroed(o->alloc, port->bytes, 64);
+    struct sley__poll *r = sley_reactor_alloc(o->alloc, port->bytes);
     if (!r) {
         return -ENOMEM;
     }

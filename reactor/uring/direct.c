@@ -17,6 +17,7 @@ static int make_table(struct sley__uring *r)
     struct io_uring_rsrc_register table = {.nr = r->opts.direct_count ? r->opts.direct_count : size, .flags = IORING_RSRC_REGISTER_SPARSE};
     const int rc = sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_FILES2, &table, sizeof table);
     r->direct_size = rc < 0 ? 0 : table.nr;
+    r->base.fd_count += rc >= 0; /* for those that are named when it has ended, having closed all of them */
     return rc;
 }
 

@@ -436,7 +436,7 @@ struct io_uring_sqe *sley__uring_place(struct sley__uring *r)
 
 int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uring_opts *opts, struct sley_reactor **ret_reactor)
 {
-    struct sley__uring *r = sley_alloc_zeroed(o->alloc, sizeof *r, 64);
+    struct sley__uring *r = sley_reactor_alloc(o->alloc, sizeof *r);
     if (!r) {
         say(o, "no memory");
         return -ENOMEM;

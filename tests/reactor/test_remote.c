@@ -602,6 +602,99 @@ SLEY_TEST(homes_that_end_together_do_not_wait_for_each_other, "")
     (void)close(other.peer);
 }
 
+/** Gives large blocks that were freed out again at once, as malloc may. */
+static struct hasty {
+    struct sley_alloc base;
+    struct {
+        void *block;
+        size_t bytes;
+    } freed[16];
+} hasty;
+
+static void *hasty_get(struct sley_alloc *self, size_t bytes, size_t align)
+{
+    (void)self;
+    for (size_t i = 0; i < 16; i++) {
+        void *block = hasty.freed[i].block;
+        if (block && hasty.freed[i].bytes == bytes) {
+            hasty.freed[i].block = NULL;
+            return block;
+        }
+    }
+    return sley_alloc_get(harness_alloc(), bytes, align);
+}
+
+static void hasty_put(struct sley_alloc *self, void *block, size_t bytes)
+{
+    (void)self;
+    for (size_t i = 0; block && bytes >= 256 && i < 16; i++) {
+        if (!hasty.freed[i].block) {
+            memset(block, 0xa5, bytes);
+            hasty.freed[i].block = block;
+            hasty.freed[i].bytes = bytes;
+            return;
+        }
+    }
+    sley_alloc_put(harness_alloc(), block, bytes);
+}
+
+static void hasty_run(void (*fn)(void))
+{
+    static const struct sley_alloc_ops ops = {
+        .version = SLEY_ALLOC_VERSION, .caps = SLEY_ALLOC_CAP_THREADS, .alloc = hasty_get, .free = hasty_put};
+    static const struct sley_reactor_factory *const reactors[] = {&REACTOR, NULL};
+    struct bed b;
+    hasty.base.ops = &ops;
+    sley_local_init(&b.ex);
+    const struct sley_executor_config config = {.alloc = &hasty.base, .reactors = reactors};
+    CHECK_RC(b.ex.base.ops->start(&b.ex.base, &config), 0);
+    bed_run(&b, fn);
+    bed_end(&b);
+}
+
+static void settle_two(void)
+{
+    far.peer = tcp_pair(&far.fd);
+    settle(&far);
+    other.peer = tcp_pair(&other.fd);
+    settle(&other);
+}
+
+static void use_far(void)
+{
+    char byte;
+    CHECK_PTR(sley__fd_home(&far.fd), !=, reactor());
+    put(far.peer, "x");
+    CHECK_RC(io(&far.fd, SLEY_IO_RECV, &byte, 1), -ENODEV);
+    CHECK_RC(io(&far.fd, SLEY_IO_SEND, "x", 1), -ENODEV);
+    CHECK_RC(sley_fd_poll(&far.fd, SLEY_IO_OUT), -ENODEV);
+    far_close();
+}
+
+static void move_other(void)
+{
+    char byte;
+    CHECK_RC(sley_fd_move(&other.fd), 0);
+    put(other.peer, "x");
+    CHECK_RC(io(&other.fd, SLEY_IO_RECV, &byte, 1), 1);
+    CHECK_RC(sley_fd_close(&other.fd), 0);
+    (void)close(other.peer);
+}
+
+SLEY_TEST(descriptor_that_outlived_its_home_is_not_at_home_in_one_at_its_place, "REACT-25")
+{
+    const char *missing = MISSING();
+    if (missing) {
+        SKIP("%s", missing);
+    }
+    hasty_run(settle_two);
+    hasty_run(use_far);
+    hasty_run(move_other);
+    for (size_t i = 0; i < 16; i++) {
+        sley_alloc_put(harness_alloc(), hasty.freed[i].block, hasty.freed[i].bytes);
+    }
+}
+
 /* ---- moving ------------------------------------------------------------------------------------------------------------------ */
 
 static void move_it(void)

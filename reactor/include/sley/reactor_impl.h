@@ -99,6 +99,7 @@ struct sley_reactor {
     struct sley__files files;
     void (*leave)(struct sley_reactor *r); /* of one with ops from or at other executors: before its end, see remote.c */
     bool listed;                           /* it can be reached from elsewhere */
+    uint32_t fd_count;                     /* descriptors that are at home here, about: some are forgotten, or closed elsewhere */
     struct sley__lend lend;
 };
 
@@ -122,6 +123,12 @@ struct sley_reactor_factory {
  * of the number, and touches nothing that it shares with the parent. Its memory must stay. Thread: the only one.
  */
 SLEY_API void sley_reactor_orphan(struct sley_reactor *r);
+
+/**
+ * For factories: zeroed memory of @p bytes, aligned to 64, for a reactor, whose place is none where one has been that descriptors have
+ * outlived not long ago: they name it still, and are to be told -ENODEV. NULL: no memory. Owns: the caller, by sley_alloc_put.
+ */
+SLEY_API void *sley_reactor_alloc(struct sley_alloc *a, size_t bytes);
 
 /** Is the table complete? Returns: 0; -EINVAL. */
 SLEY_API int sley_reactor_check(const struct sley_reactor_ops *ops);
