@@ -61,9 +61,9 @@ void sley__report_left(struct sley_sched *s, struct sley_task *t, bool still)
     const uint32_t run = sley__task_run(t);
     const char *site;
     const struct sley_wait *w = run == SLEY__TASK_IDLE ? waits_for(t, still, &site) : NULL;
-    if (run == SLEY__TASK_RUNNING) {
-        PUT(&x, " is running");
-    } else if (run == SLEY__TASK_SCHEDULED) {
+    if (run == SLEY__TASK_RUNNING && !(still && sley__group(s))) {
+        PUT(&x, sley__group(s) ? " is running, or ready to run" : " is running");
+    } else if (run != SLEY__TASK_IDLE) {
         PUT(&x, sley__task_state(t) & SLEY__TASK_STARTED ? " is ready to run" : " has not run yet");
     } else if (!w) {
         PUT(&x, " is parked");

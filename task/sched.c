@@ -360,7 +360,6 @@ static void abandon_one(struct sley_sched *s, struct sley_task *t)
     }
     sley__task_set_result(t, -ECANCELED);
     if (sley__group(s)) {
-        sley__task_bits(t, SLEY__TASK_RUNNING, SLEY__TASK_SCHEDULED);
         sley__shared_finish(s, t);
     } else {
         sley__task_finish(s, t);

@@ -29,6 +29,28 @@ void sley_spin_wait(SLEY_ATOMIC(uint32_t) *lock)
     } while (atomic_exchange_explicit(lock, 1, memory_order_acquire) != 0);
 }
 
+bool sley_door_seize(struct sley_door *d)
+{
+    if (!d->plain) {
+        return true;
+    }
+    /* acquire: (1); what the one before did is seen; pairs with sley_door_yield */
+    if (atomic_exchange_explicit(&d->seized, 1, memory_order_acquire)) {
+        return false;
+    }
+    sley_group_barrier();
+    uint32_t turns = 0;
+    /* acquire: (3); pairs with the owner's release of held */
+    while (atomic_load_explicit(&d->held, memory_order_acquire)) {
+        if (++turns < SPINS_BEFORE_YIELD) {
+            SLEY__RELAX();
+        } else {
+            (void)sched_yield();
+        }
+    }
+    return true;
+}
+
 /* ---- the state's edges ------------------------------------------------------------------------------------------- */
 
 uint32_t sley__shared_set(struct sley_task *t, uint32_t set, uint32_t clear)
@@ -44,15 +66,14 @@ uint32_t sley__shared_set(struct sley_task *t, uint32_t set, uint32_t clear)
 
 bool sley__shared_wake(struct sley_task *t)
 {
-    /* relaxed: the CAS looks again. A task that is found SCHEDULED registers by a read-modify-write before it sleeps again, and so
-     * meets what its waker did to the node; other news is a bit of this very word */
+    /* relaxed: the CAS looks again */
     uint32_t state = atomic_load_explicit(&t->state, memory_order_relaxed);
     for (;;) {
         const uint32_t run = state & SLEY__TASK_RUN_MASK;
-        if (run == SLEY__TASK_SCHEDULED || run == SLEY__TASK_DONE) {
+        if (run == SLEY__TASK_DONE) {
             return false;
         }
-        const uint32_t next = state | (run == SLEY__TASK_IDLE ? (uint32_t)SLEY__TASK_SCHEDULED : SLEY__TASK_WOKEN);
+        const uint32_t next = state | (run == SLEY__TASK_IDLE ? (uint32_t)SLEY__TASK_RUNNING : SLEY__TASK_WOKEN);
         /* acq_rel, edge (5): releases what the waker did to whoever runs it; acquires what the task did before it slept */
         if (atomic_compare_exchange_weak_explicit(&t->state, &state, next, memory_order_acq_rel, memory_order_relaxed)) {
             return run == SLEY__TASK_IDLE;
@@ -66,14 +87,12 @@ void sley__shared_queue(struct sley_task *t, enum sley_ready why)
     s->ops->schedule(s, t, why);
 }
 
-/** Edge (2). Returns the state before. */
+/** Edge (2): it is run by who has it. Returns the state. */
 static uint32_t to_running(struct sley_task *t)
 {
-    /* relaxed: STARTED is set here alone */
-    const uint32_t started = atomic_load_explicit(&t->state, memory_order_relaxed) & SLEY__TASK_STARTED;
-    const uint32_t add = (SLEY__TASK_RUNNING - SLEY__TASK_SCHEDULED) + (started ? 0 : SLEY__TASK_STARTED);
-    /* acq_rel: observes what wakers, and the worker that ran it before, have done */
-    return atomic_fetch_add_explicit(&t->state, add, memory_order_acq_rel);
+    /* acquire: what came with WOKEN while it was queued; what was done before it was queued came through the queue */
+    const uint32_t state = atomic_load_explicit(&t->state, memory_order_acquire);
+    return SLEY_UNLIKELY(state & SLEY__TASK_WOKEN) ? sley__shared_set(t, 0, SLEY__TASK_WOKEN) : state;
 }
 
 /** Edges (3), (4), (4'). true: it is to be queued again. */
@@ -83,10 +102,11 @@ static bool after_step(struct sley_task *t, enum sley_step step)
     uint32_t state = atomic_load_explicit(&t->state, memory_order_relaxed);
     for (;;) {
         const bool again = step == SLEY_STEP_YIELD || (state & SLEY__TASK_WOKEN);
-        const uint32_t still = state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN);
-        const uint32_t next = still | (again ? SLEY__TASK_SCHEDULED : SLEY__TASK_IDLE);
-        /* acq_rel: releases what the task did to whoever wakes and runs it next; acquires what came with WOKEN */
-        if (atomic_compare_exchange_weak_explicit(&t->state, &state, next, memory_order_acq_rel, memory_order_relaxed)) {
+        const uint32_t gone = SLEY__TASK_WOKEN | (again ? 0 : SLEY__TASK_RUN_MASK);
+        const uint32_t next = (state & ~gone) | SLEY__TASK_STARTED;
+        /* acq_rel: releases what the task did to whoever wakes it next; acquires what came with WOKEN. A yield has mostly nothing to
+         * say: what the task did goes to who runs it next through the queue */
+        if (next == state || atomic_compare_exchange_weak_explicit(&t->state, &state, next, memory_order_acq_rel, memory_order_relaxed)) {
             return again;
         }
     }
@@ -470,6 +490,7 @@ int sley__shared_spawn(struct sley_sched *s, struct sley_scope *scope, const str
     scope = scope == scope->sched->root ? s->root : scope; /* the root is one scope in as many pieces as there are workers */
     /* made before it is known whether it may: making a task is too long for a lock */
     state |= sley__scope_flags(scope) & SLEY_SCOPE_COLLECT ? (uint32_t)SLEY__TASK_EXT : 0;
+    state ^= SLEY__TASK_SCHEDULED ^ SLEY__TASK_RUNNING;
     int rc = sley__task_make(s, type, stack_bytes, state, &t);
     if (rc < 0) {
         return rc;
@@ -495,7 +516,7 @@ int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sl
     sley_spin_lock(&root->lock);
     const bool closed = sley__scope_flags(root) & SLEY__SCOPE_CLOSED;
     if (!closed) {
-        sley__task_set(t, sley__task_state(t) | SLEY__TASK_SCHEDULED);
+        sley__task_set(t, sley__task_state(t) | SLEY__TASK_RUNNING);
         sley__scope_add(root, t);
         if (ret_task) {
             count_handles(s, 1);

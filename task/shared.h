@@ -1,13 +1,16 @@
 /* Tasks that several workers share: the edges of state.h as read-modify-writes, and the lock of scopes. For the files of task/.
  *
- * What differs from a home: nobody owns a task's run state, so that every edge is one CAS or one addition on `state`:
+ * What differs from a home: nobody owns a task's run state, so that each edge that others may take, too, is one CAS or one addition
+ * on `state`. A task is RUNNING from the wake that ends its wait to its next wait: queued, or being run, it belongs to who has it, and
+ * changes hands through queues, which release and acquire. There is no SCHEDULED. STARTED is set by the end of its first resume.
  *
  *   edge                                          taken by                          order
- *   (2)  SCHEDULED -> RUNNING, |= STARTED         sley_sched_resume, who popped it  acq_rel: what its wakers did is seen
- *   (3)  RUNNING -> SCHEDULED                     sley_sched_resume, a yield        acq_rel
+ *   (1)  new -> RUNNING                           spawn, under its scope's lock     the queue's
+ *   (2)  RUNNING, &= ~WOKEN                       sley_sched_resume, who popped it  a load, acquire; acq_rel if it was WOKEN
+ *   (3)  RUNNING stays, |= STARTED                sley_sched_resume, a yield        none; acq_rel when there is something to change
  *   (4)  RUNNING -> IDLE                          sley_sched_resume                 release: what the task did, for who wakes it
- *   (4') RUNNING|WOKEN -> SCHEDULED               sley_sched_resume                 acq_rel
- *   (5)  IDLE -> SCHEDULED, RUNNING -> |= WOKEN   sley__shared_wake                 acq_rel; whoever takes IDLE -> SCHEDULED queues
+ *   (4') RUNNING|WOKEN -> RUNNING                 sley_sched_resume                 acq_rel
+ *   (5)  IDLE -> RUNNING, RUNNING -> |= WOKEN     sley__shared_wake                 acq_rel; whoever takes IDLE -> RUNNING queues
  *   (6)  RUNNING -> DONE                          sley__shared_finish               acq_rel; only with handles out
  *        REF given back                           sley__shared_unref                acq_rel: the last one frees
  *

@@ -4,8 +4,16 @@
 /* What it costs to wake a worker, and what a task costs that goes into another one's cache. */
 enum { WAKE_NS = 50000, MOVE_NS = 500 };
 
-/* One look at the injection queue each 200 us or so, as tokio has it, whatever a resume costs. */
-enum { INJECT_TARGET_NS = 200000, INJECT_MIN = 2, INJECT_MAX = 127, RESUMES_PER_CLOCK = 64, HALF_RING = RING_CAPACITY / 2 - 2 };
+/* One look at the injection queue each 200 us or so, as tokio has it, whatever a resume costs. SHARE is what is taken from a queue at a
+ * time, under its lock: as many again, taken one by one, find room in the ring during their round. */
+enum { INJECT_TARGET_NS = 200000, INJECT_MIN = 2, INJECT_MAX = 127, RESUMES_PER_CLOCK = 64, SHARE = 126 };
+
+/** Counts what this thread alone counts. */
+static void add(SLEY_ATOMIC(uint64_t) *count, uint32_t n)
+{
+    /* relaxed: a statistic */
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + n, memory_order_relaxed);
+}
 
 void sley__worker_push(struct worker *w, struct sley_task *t)
 {
@@ -17,8 +25,7 @@ void sley__worker_push(struct worker *w, struct sley_task *t)
     if (n > 0) { /* else a thief makes room: only this one goes */
         last->link.next = t;
     }
-    /* relaxed: a statistic that this thread alone writes */
-    atomic_store_explicit(&w->overflows, atomic_load_explicit(&w->overflows, memory_order_relaxed) + 1, memory_order_relaxed);
+    add(&w->overflows, 1);
     sley__inject_append(&w->backlog, first, t, n + 1);
 }
 
@@ -104,10 +111,17 @@ static struct sley_task *take(struct worker *w, struct sley__inject *from, uint3
     return t;
 }
 
-/** A fair share of what was injected, or half a ring of a backlog: as many again, taken one by one, find room during their round. */
+static struct sley_task *counted(struct worker *w, struct sley_task *t, bool stolen)
+{
+    add(&w->steals, t && stolen);
+    return t;
+}
+
+/** Of what was injected each worker takes its part. */
 static struct sley_task *take_share(struct worker *w, struct sley__inject *from)
 {
-    return take(w, from, from == &w->pool->inject ? HALF_RING / w->pool->count + 1 : HALF_RING);
+    const bool injected = from == &w->pool->inject;
+    return counted(w, take(w, from, injected ? SHARE / w->pool->count + 1 : SHARE), !injected && from != &w->backlog);
 }
 
 /** Whose backlog to take from: its own, unless another's is so much longer that its tasks would wait for rounds of this one. */
@@ -115,7 +129,7 @@ static struct sley__inject *longest(struct worker *w)
 {
     struct sley__inject *q = &w->backlog;
     for (struct worker *o = w->pool->workers; o < w->pool->workers + w->pool->count; o++) {
-        q = sley__inject_count(&o->backlog) > 2 * sley__inject_count(q) + RING_CAPACITY ? &o->backlog : q;
+        q = sley__inject_count(&o->backlog) > 2 * (sley__inject_count(q) + SHARE) ? &o->backlog : q;
     }
     return q;
 }
@@ -211,15 +225,11 @@ struct sley_task *sley__worker_steal(struct worker *w)
     for (uint32_t i = 0; i < p->count && !t; i++) {
         struct worker *victim = &p->workers[(w->tick + i) % p->count];
         if (victim != w && sley__worker_left(victim) == WORK_WORTH) {
-            t = sley__steal_ring_steal(&victim->ring, &w->ring);
+            t = counted(w, sley__steal_ring_steal(&victim->ring, &w->ring), true);
             t = t ? t : take_share(w, &victim->backlog);
-            t = t ? t : sley__lifo_rob(&victim->lifo); /* it would wait for who is resumed now to end */
+            t = t ? t : counted(w, sley__lifo_rob(&victim->lifo), true); /* it would wait for who is resumed now to end */
         }
     }
-    if (t) {
-        w->round_left = sley__steal_ring_count(&w->ring);
-        /* relaxed: a statistic that this thread alone writes */
-        atomic_store_explicit(&w->steals, atomic_load_explicit(&w->steals, memory_order_relaxed) + 1, memory_order_relaxed);
-    }
+    w->round_left = sley__steal_ring_count(&w->ring);
     return t;
 }

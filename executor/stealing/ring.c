@@ -73,8 +73,12 @@ struct sley_task *sley__steal_ring_steal(struct sley__steal_ring *from, struct s
     if (tail - stolen > to->capacity / 2) {
         return NULL; /* somebody steals from us just now, so that we have work, or room soon */
     }
+    if (!sley_door_seize(&from->door)) {
+        return NULL;
+    }
     const uint32_t n = claim(from, &first);
     if (n == 0) {
+        sley_door_yield(&from->door);
         return NULL;
     }
     for (uint32_t i = 0; i < n - 1; i++) {
@@ -91,6 +95,7 @@ struct sley_task *sley__steal_ring_steal(struct sley__steal_ring *from, struct s
     while (!atomic_compare_exchange_weak_explicit(&from->head, &head, sley__ring_pack(sley__ring_taken(head), sley__ring_taken(head)),
                                                   memory_order_release, memory_order_relaxed)) {
     }
+    sley_door_yield(&from->door);
     if (n > 1) {
         /* release: as in push */
         atomic_store_explicit(&to->tail, tail + n - 1, memory_order_release);

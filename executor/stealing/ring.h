@@ -7,12 +7,12 @@
  *
  *   who     what           how
  *   owner   push           store the slot, then tail (release): thieves acquire tail
- *   owner   pop            CAS head: taken + 1 (both halves when nobody steals)
+ *   owner   pop            head: taken + 1 (both halves when nobody steals); a plain store inside the door (sley/group_impl.h), else CAS
  *   owner   overflow, chain CAS head: both halves + n, only while nobody steals; the tasks go to the backlog
- *   thief   claim          CAS head: taken + n, stolen stays: nobody else can steal, the slots cannot be overwritten
- *   thief   done           CAS head: stolen = taken
+ *   thief   claim          seizes the door. CAS head: taken + n, stolen stays: nobody else can steal, the slots cannot be overwritten
+ *   thief   done           CAS head: stolen = taken. Gives the door back
  *
- * Linearisation points: the store of tail, and the CAS on head. The counts wrap at 2^32, so that a CAS that succeeds after a
+ * Linearisation points: the store of tail, and the change of head. The counts wrap at 2^32, so that a CAS that succeeds after a
  * whole turn of the ring would need as many operations between its load and itself.
  * Source: tokio's multi-threaded scheduler (which follows Go's); the algorithm, not the code. */
 #ifndef SLEY_STEALING_RING_H
@@ -22,6 +22,7 @@
 
 struct sley__steal_ring {
     SLEY_ATOMIC(uint64_t) head;
+    struct sley_door door;
     SLEY_ATOMIC(uint32_t) tail __attribute__((aligned(64))); /* the owner's */
     uint32_t capacity;                                       /* a power of two, at least 2 */
     SLEY_ATOMIC(struct sley_task *) *slots;                  /* borrowed */
@@ -70,21 +71,26 @@ SLEY_INLINE struct sley_task *sley__steal_ring_pop(struct sley__steal_ring *q)
 {
     /* relaxed: only this thread writes it */
     const uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
-    /* relaxed: the slots are this thread's own writing; the CAS orders against thieves */
+    struct sley_task *t = NULL;
+    const bool alone = sley_door_enter(&q->door);
+    /* relaxed: the slots are this thread's own writing; the door, or the CAS, orders against thieves */
     uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
-    for (;;) {
-        const uint32_t taken = sley__ring_taken(head);
-        if (taken == tail) {
-            return NULL;
-        }
-        const uint32_t stolen = sley__ring_stolen(head);
+    while (!t && sley__ring_taken(head) != tail) {
+        const uint32_t taken = sley__ring_taken(head), stolen = sley__ring_stolen(head);
         const uint64_t next = sley__ring_pack(stolen == taken ? taken + 1 : stolen, taken + 1);
-        /* relaxed: the slot was read or written by this thread alone; only who gets it is decided here */
-        if (atomic_compare_exchange_weak_explicit(&q->head, &head, next, memory_order_relaxed, memory_order_relaxed)) {
-            /* relaxed: this thread has written it */
-            return atomic_load_explicit(sley__ring_slot(q, taken), memory_order_relaxed);
+        if (SLEY_LIKELY(alone)) {
+            atomic_store_explicit(&q->head, next, memory_order_relaxed); /* relaxed: published by the door */
+            /* relaxed: the slot was read or written by this thread alone; only who gets it is decided here */
+        } else if (!atomic_compare_exchange_weak_explicit(&q->head, &head, next, memory_order_relaxed, memory_order_relaxed)) {
+            continue;
         }
+        /* relaxed: this thread has written it */
+        t = atomic_load_explicit(sley__ring_slot(q, taken), memory_order_relaxed);
     }
+    if (SLEY_LIKELY(alone)) {
+        sley_door_leave(&q->door);
+    }
+    return t;
 }
 
 /**

@@ -11,7 +11,7 @@
 #include "lifo.h"
 
 enum {
-    RING_CAPACITY = 256, /* as Go and tokio: a burst that is larger is worth sharing */
+    RING_CAPACITY = 1024, /* what the backlog is for comes seldom: a task costs twice as much through it */
     LIFO_RUN_MAX = 3,    /* a pair that wake each other keeps others waiting no longer than this */
     LOOK_INTERVAL = 61,  /* resumes between two looks at timers and I/O: prime, so as not to beat with the program's own rhythm */
 };

@@ -11,6 +11,7 @@
 #include <sley/reactor.h>
 #include <sley/runtime.h>
 
+#include "executor/stealing/worker.h"
 #include "harness.h"
 
 enum { WORKERS_MAX = 8 };
@@ -147,14 +148,27 @@ struct one {
     struct crowd *c;
     uint32_t n;
     struct stamp last;
-    uint32_t where; /* its worker then, plus 1 */
+    uint32_t where;  /* its worker then, plus 1, */
+    uint64_t steals; /* and how often that one had taken from others */
 };
 
-/** A task that is where it was has waited for what that worker has done, whatever the others have. */
+/** How often this worker has taken from others. */
+static uint64_t steals(void)
+{
+    struct sley_sched *s = sley_sched_current();
+    /* relaxed: its own */
+    return s->group ? atomic_load_explicit(&sley_container_of(s, struct worker, sched)->steals, memory_order_relaxed) : 0;
+}
+
+/**
+ * A task that is where it was, on a worker that has taken nothing from others, has waited for what that worker has done, whatever the
+ * others have. One that was taken, or was taken and came back, may have been with a worker that has lost its processor.
+ */
 static void waited(struct one *f)
 {
     const uint32_t me = here();
-    const uint64_t gap = f->where == me + 1 ? stamp().at[me] - f->last.at[me] : since(kind, f->last);
+    const bool stayed = f->where == me + 1 && f->steals == steals();
+    const uint64_t gap = stayed ? stamp().at[me] - f->last.at[me] : since(kind, f->last);
     uint64_t longest = atomic_load_explicit(&f->c->longest, memory_order_relaxed);
     while (gap > longest && !atomic_compare_exchange_weak_explicit(&f->c->longest, &longest, gap, memory_order_relaxed,
                                                                    memory_order_relaxed)) {
@@ -162,6 +176,7 @@ static void waited(struct one *f)
     count();
     f->last = stamp();
     f->where = me + 1;
+    f->steals = steals();
 }
 
 static enum sley_step one(struct one *f)

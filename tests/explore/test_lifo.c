@@ -20,7 +20,7 @@ static void setup(void)
     memset(&queue, 0, sizeof queue);
     memset(tasks, 0, sizeof tasks);
     memset(taken, 0, sizeof taken);
-    slot.plain = plain;
+    slot.door.plain = plain;
 }
 
 /** What came before the task was handed over is seen: its link is the taker's now. */
@@ -78,8 +78,8 @@ static void rob_once(void)
 static void check_slot(void)
 {
     struct sley_task *left = atomic_load_explicit(&slot.task, memory_order_relaxed);
-    EXPLORE_CHECK(atomic_load_explicit(&slot.held, memory_order_relaxed) == 0);
-    EXPLORE_CHECK(atomic_load_explicit(&slot.seized, memory_order_relaxed) == 0);
+    EXPLORE_CHECK(atomic_load_explicit(&slot.door.held, memory_order_relaxed) == 0);
+    EXPLORE_CHECK(atomic_load_explicit(&slot.door.seized, memory_order_relaxed) == 0);
     for (unsigned i = 0; i < TASKS - 1; i++) {
         const unsigned n = count_of(i) + (left == &tasks[i]);
         EXPLORE_CHECK(n == 1 || (n == 0 && i == 2 && !all));
@@ -107,11 +107,11 @@ EXPLORE_TEST(lifo_slot_gives_each_task_once)
 static void owner_holds_late(void)
 {
     tasks[0].link.next = NULL;
-    if (!atomic_load_explicit(&slot.seized, memory_order_acquire)) {
-        atomic_store_explicit(&slot.held, 1, memory_order_relaxed);
+    if (!atomic_load_explicit(&slot.door.seized, memory_order_acquire)) {
+        atomic_store_explicit(&slot.door.held, 1, memory_order_relaxed);
         struct sley_task *before = atomic_load_explicit(&slot.task, memory_order_relaxed);
         atomic_store_explicit(&slot.task, &tasks[0], memory_order_relaxed);
-        atomic_store_explicit(&slot.held, 0, memory_order_release);
+        atomic_store_explicit(&slot.door.held, 0, memory_order_release);
         took(before);
     }
 }
@@ -119,12 +119,12 @@ static void owner_holds_late(void)
 /* As sley__lifo_rob, but that it is given back before it is emptied. */
 static void rob_after_giving_back(void)
 {
-    if (sley__lifo_full(&slot) && !atomic_exchange_explicit(&slot.seized, 1, memory_order_acq_rel)) {
+    if (sley__lifo_full(&slot) && !atomic_exchange_explicit(&slot.door.seized, 1, memory_order_acq_rel)) {
         sley_group_barrier();
-        while (atomic_load_explicit(&slot.held, memory_order_acquire)) {
+        while (atomic_load_explicit(&slot.door.held, memory_order_acquire)) {
             SLEY__RELAX();
         }
-        atomic_store_explicit(&slot.seized, 0, memory_order_release);
+        atomic_store_explicit(&slot.door.seized, 0, memory_order_release);
         took(atomic_exchange_explicit(&slot.task, NULL, memory_order_acq_rel));
     }
 }

@@ -12,6 +12,7 @@ static struct sley__steal_ring rings[RINGS]; /* of the threads, in their order *
 static SLEY_ATOMIC(struct sley_task *) slots[RINGS][SLOTS];
 static struct sley_task tasks[TASKS];
 static unsigned taken[EXPLORE_THREADS][TASKS], pushed;
+static bool plain; /* owners pass their door without a locked instruction */
 
 static void setup_of(uint32_t capacity, uint32_t start)
 {
@@ -21,6 +22,7 @@ static void setup_of(uint32_t capacity, uint32_t start)
     pushed = 0;
     for (unsigned i = 0; i < RINGS; i++) {
         sley__steal_ring_init(&rings[i], slots[i], capacity);
+        rings[i].door.plain = plain;
         atomic_store_explicit(&rings[i].head, (uint64_t)start << 32 | start, memory_order_relaxed);
         atomic_store_explicit(&rings[i].tail, start, memory_order_relaxed);
     }
@@ -151,12 +153,12 @@ static void each_once(void)
 
 /* ---- cases ------------------------------------------------------------------------------------------------------------ */
 
-/** With and without store buffers; with a bound without. */
+/** With and without store buffers; with a bound without. By locked instructions alone, and, with a bound, through the door. */
 static void exhaust(const char *name, struct explore_scenario s)
 {
     for (unsigned i = 0; i < 4; i += s.preemptions ? 2 : 1) { /* flushes count as no preemptions, and are too many */
         char full[96];
-        (void)snprintf(full, sizeof full, "%s, %u slots", name, i / 2 ? 4u : 2u);
+        (void)snprintf(full, sizeof full, "%s, %u slots%s", name, i / 2 ? 4u : 2u, plain ? ", a door" : "");
         s.setup = i / 2 ? setup_four_slots : setup_two_slots;
         s.tso = i % 2;
         s.check = each_once;
@@ -218,6 +220,39 @@ EXPLORE_CASE(ring_three_tries_under_store_buffers, "STEAL-05")
     explore_exhaust("owner of four, three tries", &s);
 }
 
+static void exhaust_door(const char *name, struct explore_scenario s)
+{
+    plain = true;
+    exhaust(name, s);
+    plain = false;
+}
+
+EXPLORE_CASE(ring_owner_behind_its_door_against_thieves, "STEAL-05 STEAL-06")
+{
+    exhaust_door("ring, one thief", (struct explore_scenario){.threads = {owner, steal_three_times}, .preemptions = 3});
+    exhaust_door("ring, two thieves", (struct explore_scenario){.threads = {owner_of_five, steal, steal}, .preemptions = 2});
+    exhaust_door("ring, chain of thieves",
+                 (struct explore_scenario){.threads = {owner_of_three, steal_and_keep, steal_from_the_thief}, .preemptions = 2});
+}
+
+static void owner_of_two(void)
+{
+    push();
+    push();
+    (void)took(sley__steal_ring_pop(&rings[0]));
+}
+
+EXPLORE_CASE(ring_door_under_store_buffers, "STEAL-05")
+{
+    struct explore_scenario s = {.setup = setup_two_slots, .threads = {owner_of_two, steal}, .check = each_once, .tso = true,
+                                 .barriers = true};
+    plain = true;
+    explore_exhaust("door, owner of two, one try", &s);
+    s.threads[0] = owner_of_three;
+    explore_exhaust("door, owner of three, one try", &s);
+    plain = false;
+}
+
 static void find(const char *name, void (*first)(void), struct explore_planted planted)
 {
     const struct explore_scenario s = {.setup = setup_two_slots, .threads = {first, steal_three_times}, .check = each_once,
@@ -231,4 +266,12 @@ EXPLORE_TEST(planted_bugs_of_the_ring_are_found)
     find("overflow by load and store", owner_of_five, (struct explore_planted){"sley__steal_ring_chain", EXPLORE_CAS, EXPLORE_SPLIT});
     find("claim by load and store", owner, (struct explore_planted){"claim", EXPLORE_CAS, EXPLORE_SPLIT});
     find("done by load and store", owner, (struct explore_planted){"sley__steal_ring_steal", EXPLORE_CAS, EXPLORE_SPLIT});
+    plain = true;
+    find("done by load and store, overflow behind the door", owner_of_five,
+         (struct explore_planted){"sley__steal_ring_chain", EXPLORE_CAS, EXPLORE_SPLIT});
+    struct explore_scenario s = {.setup = setup_two_slots, .threads = {owner_of_two, steal}, .check = each_once, .tso = true};
+    s.barriers = true;
+    s.planted = &(const struct explore_planted){"sley_group_barrier", EXPLORE_BARRIER, EXPLORE_DROP};
+    explore_find("a door without membarrier", &s, "");
+    plain = false;
 }

@@ -186,14 +186,14 @@ static void complete_second_and_join(void)
 EXPLORE_CASE(shared_wakes_by_two_threads_are_each_followed_by_a_resume, "WAKE-13")
 {
     const struct explore_scenario s = {.setup = setup_twice, .threads = {worker_a, complete_shown, complete_second_and_join},
-                                       .check = check_seven, .preemptions = 1};
+                                       .check = check_seven, .preemptions = 2};
     explore_exhaust("shared task woken twice", &s);
 }
 
 EXPLORE_TEST(shared_yield_and_cancel)
 {
     const struct explore_scenario s = {.setup = setup_yielding, .threads = {worker_a, worker_b, cancel_and_join},
-                                       .check = check_seven, .preemptions = 1};
+                                       .check = check_seven, .preemptions = 2};
     explore_exhaust("shared task yields and is cancelled", &s);
 }
 

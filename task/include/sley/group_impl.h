@@ -90,6 +90,60 @@ SLEY_INLINE void sley_spin_unlock(SLEY_ATOMIC(uint32_t) *lock)
     atomic_store_explicit(lock, 0, memory_order_release);
 }
 
+/**
+ * A lock between an owner, who comes often and without a locked instruction, and others, who come seldom, one at a time. Sections
+ * are short and call nobody.
+ *
+ *   held     1 while the owner is inside, or looks whether it may be; written by the owner alone
+ *   seized   1 while one of the others is inside: the owner then does by locked instructions, as the other does, what it comes for
+ *
+ *     owner: (a) held = 1                     other: (1) seized = 1 (an exchange: one at a time)
+ *            (b) compiler barrier                    (2) membarrier: a full barrier on each running thread of the process
+ *            (c) seized still 0? -> inside           (3) wait until held == 0 -> inside
+ *
+ * The proof is that of the lock that leans (sley/sync_impl.h), but for the end: the other one gives the door back (seized = 0,
+ * release). Where membarrier is not to be had (`plain` false) it keeps nobody apart, and everybody goes by locked instructions.
+ */
+struct sley_door {
+    SLEY_ATOMIC(uint32_t) held, seized;
+    bool plain; /**< constant: the scheds have SLEY__SCHED_BIAS */
+};
+
+SLEY_INLINE void sley_door_leave(struct sley_door *d)
+{
+    /* release: what the owner did inside is seen by who waits for 0 */
+    atomic_store_explicit(&d->held, 0, memory_order_release);
+}
+
+/** Returns: whether the owner is alone inside, until sley_door_leave. Thread: owner. Cost: with leaving, two plain stores and a load. */
+SLEY_INLINE bool sley_door_enter(struct sley_door *d)
+{
+    if (SLEY_UNLIKELY(!d->plain)) {
+        return false;
+    }
+    /* relaxed: (a); ordered before (c) by the other's membarrier */
+    atomic_store_explicit(&d->held, 1, memory_order_relaxed);
+    /* (b): the store-load pair (a) (c) keeps its order in the compiled code */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    /* acquire: (c); of one who has left it is seen what he did */
+    if (SLEY_LIKELY(!atomic_load_explicit(&d->seized, memory_order_acquire))) {
+        return true;
+    }
+    sley_door_leave(d); /* the other may go on */
+    return false;
+}
+
+/** Returns: whether this thread is inside, until sley_door_yield; false: another one is. Thread: any but the owner. Cost: a membarrier. */
+SLEY_API bool sley_door_seize(struct sley_door *d);
+
+SLEY_INLINE void sley_door_yield(struct sley_door *d)
+{
+    if (d->plain) {
+        /* release: the owner, which acquires, and the next of the others find things as they are now */
+        atomic_store_explicit(&d->seized, 0, memory_order_release);
+    }
+}
+
 /** Is it for its own sched alone? Thread: whoever queues it. */
 SLEY_INLINE bool sley_task_pinned(const struct sley_task *t)
 {
