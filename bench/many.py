@@ -7,6 +7,7 @@ Prints one table: connections, echoes per second, latencies as the loads have se
 each connection. Bounded in time; what was started is ended. Exit status 1: a connection failed, or not all were held at once."""
 import argparse
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ def options():
     p.add_argument('--rings', type=int, default=3)
     p.add_argument('--loads', type=int, default=3, help='processes that load (default: %(default)s)')
     p.add_argument('--seconds', type=float, default=8, help='measured (default: %(default)s)')
-    p.add_argument('--settle', type=float, default=8, help='from the last connection of a load to its measurement (default: %(default)s)')
+    p.add_argument('--settle', type=float, default=8, help='from the first message to the measurement (default: %(default)s)')
     p.add_argument('--interval', type=float, default=1, help='seconds between two messages of a connection (default: %(default)s)')
     p.add_argument('--reactor', default='uring', help="the server's (default: %(default)s)")
     return p.parse_args()
@@ -42,6 +43,19 @@ def share(total, parts):
     return [total // parts + (i < total % parts) for i in range(parts)]
 
 
+def line_by(process, until):
+    """A line of its output; empty: it has ended, or the time is over."""
+    ready, _, _ = select.select([process.stdout], [], [], max(0.1, until - time.monotonic()))
+    return process.stdout.readline() if ready else ''
+
+
+def tell(loads):
+    for p in loads:
+        if p.poll() is None:
+            p.stdin.write('\n')
+            p.stdin.flush()
+
+
 def run(o, limit_s):
     server = subprocess.Popen([f'{o.build}/bench/many', '--rings', str(o.rings), '--reactor', o.reactor],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
@@ -53,13 +67,16 @@ def run(o, limit_s):
         before = (kernel_bytes(), resident_bytes(server.pid))
         for i, count in enumerate(share(o.connections, o.loads)):
             loads.append(subprocess.Popen([f'{o.build}/bench/load', '--connections', str(count), '--interval', str(o.interval), '--seconds',
-                                           str(o.seconds), '--warmup', str(o.settle), '--pid', str(server.pid), addresses[i % o.rings]],
-                                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True))
-        held, until = before, time.monotonic() + limit_s
-        while any(p.poll() is None for p in loads) and time.monotonic() < until:
-            held = tuple(max(a, b) for a, b in zip(held, (kernel_bytes(), resident_bytes(server.pid))))
-            time.sleep(0.2)
-        texts = [p.communicate(timeout=max(0.1, until - time.monotonic()))[0] for p in loads]
+                                           str(o.seconds), '--warmup', str(o.settle), '--together', '--pid', str(server.pid),
+                                           addresses[i % o.rings]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        until = time.monotonic() + limit_s
+        for p in loads:
+            line_by(p, until)  # connected: opening or closing so many beside a measurement would disturb it
+        tell(loads)
+        figures = [line_by(p, until) for p in loads]
+        held = (kernel_bytes(), resident_bytes(server.pid))
+        tell(loads)
+        texts = [figure + p.communicate(timeout=max(0.1, until - time.monotonic()))[0] for figure, p in zip(figures, loads)]
         server.send_signal(signal.SIGTERM)
         said = server.communicate(timeout=40)[0]
     finally:
@@ -79,11 +96,13 @@ def main():
     if bad or not all(rows) or not found:
         sys.stderr.write(f'many: a process failed: {bad}\n{"".join(texts)}{said}')
         return 1
-    print('| load | connections | echoes/s | p50 us | p99 us | p99.9 us | max us |\n|---|---|---|---|---|---|---|')
+    print('| load | connections | echoes/s | missed | p50 us | p99 us | p99.9 us | max us |\n|---|---|---|---|---|---|---|---|')
     keys = ('p50_us', 'p99_us', 'p999_us', 'max_us')
     for i, r in enumerate(rows):
-        print(f'| {i + 1} | {r["connections"]} | {float(r["echoes_per_s"]):.0f} | ' + ' | '.join(f'{float(r[k]):.0f}' for k in keys) + ' |')
+        print(f'| {i + 1} | {r["connections"]} | {float(r["echoes_per_s"]):.0f} | {r["missed"]} | '
+              + ' | '.join(f'{float(r[k]):.0f}' for k in keys) + ' |')
     print(f'| all; latencies: the worst | {sum(int(r["connections"]) for r in rows)} | {sum(float(r["echoes_per_s"]) for r in rows):.0f} | '
+          f'{sum(int(r["missed"]) for r in rows)} | '
           + ' | '.join(f'{max(float(r[k]) for r in rows):.0f}' for k in keys) + ' |')
     print(f'\nserver: {found["rings"]} rings, one thread, {found["most"]} connections held at once, {found["direct"]} of them direct; '
           f'resident {resident:.0f} bytes for each, slabs of the kernel (both ends) {kernel:.0f} bytes for each')

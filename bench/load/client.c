@@ -82,6 +82,14 @@ static void give_up(struct client *c)
     free(c->sent_ns);
 }
 
+/** After a message was due: when the next one is. What was missed meanwhile is not made up for: that would be a burst of one's own. */
+static void make_due(struct client *c)
+{
+    const uint64_t interval = c->load->interval_ns, late = sley_now_ns() - c->due_ns;
+    c->load->missed_count += c->load->measuring ? late / interval : 0;
+    c->due_ns += (late / interval + 1) * interval;
+}
+
 static enum sley_step client(struct client *c)
 {
     int rc;
@@ -94,7 +102,7 @@ static enum sley_step client(struct client *c)
                 if (c->n < 0) {
                     break;
                 }
-                c->due_ns += c->load->interval_ns;
+                make_due(c);
             }
             stamp(c);
             SLEY_CALL(c, c->n, sley_stream_write_all, &c->op, &c->tcp.stream, c->ring + c->from, c->len, NULL);

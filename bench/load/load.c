@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "open.h"
 #include "server.h"
@@ -15,6 +16,7 @@ struct plan {
     double seconds, warmup_seconds;
     int pid; /* the server's; 0: unknown */
     bool progress;
+    bool together; /* with other loads: says when it is connected, and is told when to begin and when to end */
     const char **doing; /* what failed, if it did */
 };
 
@@ -89,12 +91,32 @@ static void print_figures(const struct plan *p, const struct figures *f)
     printf(" p50_us=%.1f p99_us=%.1f p999_us=%.1f max_us=%.1f", histogram_quantile(&l->latency_ns, 0.5) / 1e3,
            histogram_quantile(&l->latency_ns, 0.99) / 1e3, histogram_quantile(&l->latency_ns, 0.999) / 1e3,
            (double)l->latency_ns.max / 1e3);
+    if (l->interval_ns > 0) {
+        printf(" missed=%llu", (unsigned long long)l->missed_count);
+    }
     if (p->pid) {
         printf(" cpu_us_per_echo=%.3f resident_bytes=%lld bytes_per_connection=%lld",
                (double)f->cpu_ns / 1e3 / (double)(l->echo_count ? l->echo_count : 1), (long long)f->resident_bytes,
                (long long)f->connection_bytes);
     }
     (void)putchar('\n');
+    (void)fflush(stdout);
+}
+
+/** Waits for a line on standard input, or its end. */
+static int wait_for_line(void)
+{
+    struct sley_fd in;
+    char c = 0;
+    int rc = 0;
+    sley_fd_init(&in, STDIN_FILENO);
+    while (rc >= 0 && c != '\n') {
+        rc = sley_fd_poll(&in, SLEY_IO_IN);
+        if (rc >= 0 && read(STDIN_FILENO, &c, 1) <= 0) {
+            break;
+        }
+    }
+    return rc == -EPERM ? 0 : rc; /* a file: no need to wait */
 }
 
 /** Hands every connection to a client and measures them. @p conns: those that are not handed over are left in there. */
@@ -113,6 +135,10 @@ static int load_with(const struct plan *p, struct sley_tcp *conns, int64_t memor
     }
     if (rc == 0) {
         rc = measure(p, memory_before, ret_figures);
+    }
+    if (rc == 0 && p->together) {
+        print_figures(p, ret_figures);
+        rc = wait_for_line(); /* closing that many would disturb those that measure still */
     }
     const int ended = sley_scope_fini(&clients); /* cancels them; each closes its connection */
     return rc < 0 ? rc : ended;
@@ -134,14 +160,19 @@ static int drive(struct plan *p)
         if (p->progress) {
             fprintf(stderr, "   %u connections opened in %.2f s\n", count, (double)(sley_now_ns() - begin) / 1e9);
         }
-        rc = load_with(p, conns, memory_before, &figures);
+        if (p->together) {
+            (void)puts("connected");
+            (void)fflush(stdout);
+            rc = wait_for_line();
+        }
+        rc = rc < 0 ? rc : load_with(p, conns, memory_before, &figures);
     }
     for (uint32_t i = 0; i < count; i++) {
         const int closed = sley_stream_close(&conns[i].stream); /* nothing on one that was never opened, or moved */
         rc = rc < 0 ? rc : closed;
     }
     free(conns);
-    if (rc == 0) {
+    if (rc == 0 && !p->together) {
         print_figures(p, &figures);
     }
     return rc;
@@ -161,6 +192,7 @@ static void usage(FILE *to)
           "  --seconds N       default 3\n"
           "  --warmup N        seconds before that which do not count, default 0.5\n"
           "  --pid N           the server's process: its CPU time and memory are told, too\n"
+          "  --together        with other loads: print \"connected\", begin at a line on standard input, end at another\n"
           "  --progress        say on standard error how it goes\n"
           "  --help            this text\n"
           "SLEY_REACTOR chooses what the load itself runs on.\n",
@@ -186,7 +218,8 @@ static int parse(int argc, char **argv, struct plan *p)
         {"depth", required_argument, NULL, 'd'},       {"interval", required_argument, NULL, 'i'},
         {"seconds", required_argument, NULL, 's'},
         {"warmup", required_argument, NULL, 'w'},      {"pid", required_argument, NULL, 'p'},
-        {"progress", no_argument, NULL, 'v'},          {"help", no_argument, NULL, 'h'},
+        {"progress", no_argument, NULL, 'v'},          {"together", no_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     double connections = 1000, payload = 64, depth = 1, interval = 0, pid = 0;
@@ -198,6 +231,8 @@ static int parse(int argc, char **argv, struct plan *p)
         }
         if (c == 'v') {
             p->progress = true;
+        } else if (c == 't') {
+            p->together = true;
         } else if (c == '?') {
             return 2; /* getopt has said it */
         } else if (!(c == 'c'   ? number(optarg, 1, 1000000, &connections)

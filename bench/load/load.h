@@ -15,6 +15,7 @@ struct load {
     uint64_t interval_ns; /* between two messages of a connection; 0: the next one follows the answer */
     bool measuring; /* latencies count; before it is warm-up */
     uint64_t echo_count; /* while measuring */
+    uint64_t missed_count; /* the same: messages that were not sent, for the answer to the one before was not there when they were due */
     uint64_t error_count; /* connections that ended early or brought back something else */
     int first_error;
     struct histogram latency_ns;

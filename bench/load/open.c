@@ -8,7 +8,8 @@
 
 enum {
     OPENERS = 64,                /* that many connects wait at a time: less than any backlog */
-    CONNECTIONS_A_SOURCE = 20000, /* a source address has some 28,000 ports for one destination */
+    /* of some 28,000 ports for one destination: the kernel looks through one half first, for long when that is full */
+    CONNECTIONS_A_SOURCE = 12000,
 };
 
 /** Says what became of a connect that did not end at once. */
