@@ -177,7 +177,7 @@ static int reap(struct sley__uring *r)
     const unsigned head = *cq->khead;
     int seen = 0;
     for (unsigned i = 0; i < count; i++) {
-        const struct io_uring_cqe *cqe = &cq->cqes[(head + i) & cq->ring_mask];
+        struct io_uring_cqe *cqe = &cq->cqes[(head + i) & cq->ring_mask];
         if (SLEY_LIKELY(cqe->user_data > SLEY__URING_MARK_LAST)) {
             op_completed(r, (struct sley_io_op *)(uintptr_t)cqe->user_data, cqe->res, cqe->flags);
             seen++;
@@ -187,6 +187,7 @@ static int reap(struct sley__uring *r)
             woken(r);
         } else if (cqe->user_data == SLEY__URING_LOAN) {
             r->loan_late = false;
+            cqe->user_data = SLEY__URING_NOTHING; /* who borrows in a hook of this very look is not to find it */
             if (cqe->res >= 0) {
                 (void)close(cqe->res); /* nobody has waited for it */
             }

@@ -187,6 +187,65 @@ SLEY_TEST(direct_connection_lends_a_number_for_a_call, "")
     in_ring((struct sley__uring_opts){.direct_count = 4, .without = uring_without("fd_install")}, borrow);
 }
 
+static bool is_busy;
+
+/** The kernel takes nothing while it says so. */
+static int busy(struct sley__uring *r, unsigned count, unsigned least, unsigned flags, void *arg, size_t size)
+{
+    return is_busy ? -EBUSY : sley__uring_syscall_enter(r->enter_fd, count, least, flags | r->enter_flags, arg, size);
+}
+
+struct borrower {
+    struct sley_wait_hook hook;
+    const struct sley_fd *fd;
+    int number;
+};
+
+static void borrow_in_hook(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    struct borrower *b = sley_container_of(hook, struct borrower, hook);
+    CHECK_RC(w->result, 1);
+    b->number = sley_fd_borrow(b->fd);
+}
+
+static void borrow_late(void)
+{
+    struct sley_fd fd, plain;
+    char byte;
+    const int peer = direct_pair(&fd), other = unix_pair(&plain);
+    struct sley_io_op op = {0};
+    struct borrower b = {.hook = {.fn = borrow_in_hook}, .fd = &fd, .number = -1};
+    if (!sley__uring_has(ring(), SLEY__URING_FD_INSTALL)) {
+        SKIP("no fd_install");
+    }
+    is_busy = true;
+    CHECK_INT(sley_fd_borrow(&fd), ==, -EAGAIN); /* its number is yet to come */
+    is_busy = false;
+    put(other, "x");
+    io_start(&op, &plain, SLEY_IO_RECV, &byte, 1);
+    sley_wait_hook(&op.wait, &b.hook);
+    while (!sley_wait_done(&op.wait)) { /* the number that comes late, and then, in the same look, the one that is asked for */
+        CHECK_INT(look(0), >=, 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(look(0), >=, 0);
+    }
+    if (b.number >= 0) {
+        CHECK_INT(fcntl(b.number, F_GETFD), ==, FD_CLOEXEC); /* it is lent still */
+        sley_fd_give_back(&fd, b.number);
+    }
+    CHECK_INT(b.number, >=, 0);
+    CHECK_RC(sley_fd_close(&fd), 0);
+    CHECK_RC(sley_fd_close(&plain), 0);
+    (void)close(peer);
+    (void)close(other);
+}
+
+SLEY_TEST(number_that_comes_late_is_closed_once_and_is_not_the_one_lent_next, "")
+{
+    in_ring((struct sley__uring_opts){.direct_count = 4, .enter = busy}, borrow_late);
+}
+
 static void open_directly(void)
 {
     const char *tmp = getenv("TMPDIR");
