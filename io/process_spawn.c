@@ -171,7 +171,8 @@ static int attach(struct sley__child *c, pid_t pid)
     }
     if (rc < 0) {
         (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+        }
     }
     return rc < 0 ? rc : number;
 }

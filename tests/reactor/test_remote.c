@@ -179,6 +179,22 @@ SLEY_TEST(op_from_elsewhere_has_the_results_of_home, "")
     from_everywhere(transfer);
 }
 
+static void borrow_buffer(void)
+{
+    struct sley_lent *lent = (void *)&far;
+    char byte;
+    put(far.peer, "x");
+    CHECK_RC(sley_fd_recv_lent(&far.fd, &lent), -EXDEV);
+    CHECK_PTR(lent, ==, NULL);
+    CHECK_RC(io(&far.fd, SLEY_IO_RECV, &byte, 1), 1); /* it is there still */
+    far_close();
+}
+
+SLEY_TEST(home_lends_no_buffers_to_those_elsewhere, "")
+{
+    from_everywhere(borrow_buffer);
+}
+
 static void start_recv(void *arg)
 {
     static char byte;

@@ -34,7 +34,8 @@ SLEY_API int sley_lent_return(struct sley_lent *l);
  * As a receive (SLEY_IO_RECV) into a buffer that its home lends when there is something to receive. `*ret_lent`: the buffer, which is to
  * be given back; NULL when the result is not above 0. While all buffers are out it waits until one comes back; those that wait get
  * them in turn. Returns: bytes; 0 = end; -ENOBUFS: there is no memory for a pool (the bytes stay where they are); errors as a
- * receive's; -ECANCELED: no byte was taken. Thread: as sley_await; not on plain threads (-ENOTSUP).
+ * receive's; -EXDEV, and nothing has happened, where the home is elsewhere, and where workers share tasks but not their reactors;
+ * -ECANCELED: no byte was taken. Thread: as sley_await; not on plain threads (-ENOTSUP for one without a home).
  */
 SLEY_API int sley_fd_recv_lent(struct sley_fd *fd, struct sley_lent **ret_lent);
 SLEY_API void sley_fd_recv_lent_start(struct sley_io_op *op, struct sley_fd *fd, struct sley_lent **ret_lent);
