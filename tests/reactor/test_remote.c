@@ -9,6 +9,7 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 
 /* ---- a home: a thread that drives an executor, and does there what it is asked to ------------------------------------ */
 
@@ -621,19 +622,16 @@ SLEY_TEST(homes_that_end_together_do_not_wait_for_each_other, "")
 /** Gives large blocks that were freed out again at once, as malloc may. */
 static struct hasty {
     struct sley_alloc base;
-    struct {
-        void *block;
-        size_t bytes;
-    } freed[16];
+    struct iovec freed[16];
 } hasty;
 
 static void *hasty_get(struct sley_alloc *self, size_t bytes, size_t align)
 {
     (void)self;
     for (size_t i = 0; i < 16; i++) {
-        void *block = hasty.freed[i].block;
-        if (block && hasty.freed[i].bytes == bytes) {
-            hasty.freed[i].block = NULL;
+        void *block = hasty.freed[i].iov_base;
+        if (block && hasty.freed[i].iov_len == bytes) {
+            hasty.freed[i].iov_base = NULL;
             return block;
         }
     }
@@ -644,10 +642,8 @@ static void hasty_put(struct sley_alloc *self, void *block, size_t bytes)
 {
     (void)self;
     for (size_t i = 0; block && bytes >= 256 && i < 16; i++) {
-        if (!hasty.freed[i].block) {
-            memset(block, 0xa5, bytes);
-            hasty.freed[i].block = block;
-            hasty.freed[i].bytes = bytes;
+        if (!hasty.freed[i].iov_base) {
+            hasty.freed[i] = (struct iovec){memset(block, 0xa5, bytes), bytes};
             return;
         }
     }
@@ -707,7 +703,7 @@ SLEY_TEST(descriptor_that_outlived_its_home_is_not_at_home_in_one_at_its_place, 
     hasty_run(use_far);
     hasty_run(move_other);
     for (size_t i = 0; i < 16; i++) {
-        sley_alloc_put(harness_alloc(), hasty.freed[i].block, hasty.freed[i].bytes);
+        sley_alloc_put(harness_alloc(), hasty.freed[i].iov_base, hasty.freed[i].iov_len);
     }
 }
 
