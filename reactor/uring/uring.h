@@ -246,8 +246,8 @@ SLEY_INLINE int sley__uring_tell(const struct sley__uring *r)
 }
 /** The ring is a new one: it tells, too, if the one before did. Returns: 0; a negative errno. */
 int sley__uring_tell_again(struct sley__uring *r);
-/** The kernel refuses what is in the submission queue: its ops end with @p rc. */
-void sley__uring_refuse(struct sley__uring *r, int32_t rc);
+/** The kernel refuses what is in the submission queue: its ops end with @p rc; the rest is to be done again. Returns: how many ended. */
+uint32_t sley__uring_refuse(struct sley__uring *r, int32_t rc);
 
 /* message.c: wakes by MSG_RING */
 

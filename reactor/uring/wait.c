@@ -198,21 +198,39 @@ static int reap(struct sley__uring *r)
     return seen;
 }
 
-void sley__uring_refuse(struct sley__uring *r, int32_t rc)
+/** A request to end what is in flight was not taken. */
+static void ask_again(struct sley__uring *r, struct sley_io_op *op)
+{
+    if ((op->stage & SLEY__URING_CANCELLED) && !(op->stage & SLEY__URING_DUE)) {
+        op->stage |= SLEY__URING_CANCEL_DUE;
+        r->due = true;
+    }
+}
+
+uint32_t sley__uring_refuse(struct sley__uring *r, int32_t rc)
 {
     struct io_uring_sq *sq = &r->ring.sq;
+    uint32_t ended = 0;
+    bool asked = false;
     while (sq->sqe_tail != *sq->khead) { /* the newest first: each ends before its op may start another */
         sq->sqe_tail--;
         const struct io_uring_sqe *sqe = &sq->sqes[sq->sqe_tail & sq->ring_mask];
         r->loan_late &= sqe->user_data != SLEY__URING_LOAN;
+        r->bell_armed &= sqe->user_data != SLEY__URING_BELL;
+        asked |= sqe->opcode == IORING_OP_ASYNC_CANCEL;
         if (sqe->user_data > SLEY__URING_MARK_LAST) {
             struct sley_io_op *op = (struct sley_io_op *)(uintptr_t)sqe->user_data;
             r->flying_count--;
+            ended++;
             sley__uring_file_refused(op, rc);
             sley__uring_end(r, sley__uring_slot_of(r, op), op, rc);
         }
     }
     io_uring_smp_store_release(sq->ktail, sq->sqe_tail);
+    if (asked) {
+        sley__uring_each(r, ask_again); /* the ops that the requests name may be gone: those that are there say it themselves */
+    }
+    return ended;
 }
 
 /** The ring is another thread's: what that one has started goes on when it drives again. Here only the bell is heard. */
@@ -245,8 +263,7 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
     const bool wait = timeout_ns > 0 && sley__uring_results(r) == 0 && !r->due && r->bell_armed; /* what is missing comes first */
     const int rc = sley__uring_enter(r, wait ? timeout_ns : 0);
     if (SLEY_UNLIKELY(rc == -EEXIST)) {
-        const bool nothing = sley__uring_unsubmitted(r) == 0;
-        sley__uring_refuse(r, rc);
+        const bool nothing = sley__uring_refuse(r, rc) == 0;
         sley__uring_shut_door(r); /* what is sent to the ring is heard by nobody now */
         if (nothing && wait) {
             wait_for_bell(r, timeout_ns);

@@ -265,12 +265,14 @@ static void use_elsewhere(void)
     (void)close(peer);
 }
 
+static void (*elsewhere_fn)(void) = use_elsewhere;
+
 static void *drive_elsewhere(void *arg)
 {
     struct sley_executor *ex = &shared_bed.ex.base;
     struct sley_task *t;
     (void)arg;
-    CHECK_RC(ex->ops->spawn(ex, &bed_fiber__type, &(struct bed_args){use_elsewhere}, &t), 0);
+    CHECK_RC(ex->ops->spawn(ex, &bed_fiber__type, &(struct bed_args){elsewhere_fn}, &t), 0);
     CHECK_RC(ex->ops->run(ex, t), 0);
     sley_task_unref(t);
     return NULL;
@@ -308,6 +310,43 @@ SLEY_TEST(ring_of_another_thread_is_taken_over_when_idle_and_refuses_when_not, "
     CHECK_RC(gate_rc, 1);
     gate_rc = 0;
     drive_on_another_thread();
+    CHECK_RC(ex->ops->fini(ex), 0);
+    CHECK_RC(sley_fd_close(&gate), 0);
+    (void)close(gate_peer);
+}
+
+static struct sley_task *gate_task;
+
+static void cancel_at_gate(void)
+{
+    sley_task_cancel(gate_task);
+    for (int i = 0; i < 3; i++) {
+        CHECK_RC(sley_sleep(SLEY_MS / 10), 0); /* the task has asked, and the ring has been looked at */
+    }
+    CHECK_INT(gate_rc, ==, 77);
+}
+
+SLEY_TEST(cancel_on_a_thread_that_may_not_enter_the_ring_is_made_up_for_on_its_own, "URING-12")
+{
+    static const struct sley_reactor_factory *const reactors[] = {&small_rings, NULL};
+    struct sley_executor *ex = &shared_bed.ex.base;
+    const char *missing = uring_missing();
+    uint64_t next;
+    if (missing) {
+        SKIP("%s", missing);
+    }
+    sley_local_init(&shared_bed.ex);
+    CHECK_RC(ex->ops->start(ex, &(struct sley_executor_config){.alloc = harness_alloc(), .reactors = reactors}), 0);
+    gate_peer = unix_pair(&gate);
+    gate_rc = 77;
+    CHECK_RC(ex->ops->spawn(ex, &wait_at_gate__type, &(struct bed_args){NULL}, &gate_task), 0);
+    CHECK_INT(ex->ops->turn(ex, 0, &next), >=, 0);
+    CHECK_INT(ex->ops->turn(ex, 0, &next), >=, 0);
+    elsewhere_fn = cancel_at_gate;
+    drive_on_another_thread();
+    CHECK_RC(ex->ops->run(ex, gate_task), 0);
+    CHECK_RC(gate_rc, -ECANCELED);
+    sley_task_unref(gate_task);
     CHECK_RC(ex->ops->fini(ex), 0);
     CHECK_RC(sley_fd_close(&gate), 0);
     (void)close(gate_peer);
