@@ -80,9 +80,12 @@ struct sley__kit_suite {
 int sley__kit_run(const struct sley__kit_suite *suite, const struct sley_conformance_opts *o,
                   struct sley_conformance_count *ret_count);
 
+enum { SLEY__KIT_BYSTANDERS = 8 };
 /** What a clause's process tells the run, in memory that both see. */
 struct sley__kit_report {
     char why[1024], skip[256];
+    unsigned bystander_count;
+    long bystanders[SLEY__KIT_BYSTANDERS]; /* threads that are none of the clause's */
 };
 extern struct sley__kit_report *sley__kit_report;
 enum { SLEY__KIT_BROKEN = 1, SLEY__KIT_SKIPPED = 77 };

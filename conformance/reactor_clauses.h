@@ -66,7 +66,7 @@
     X(FIBER, second_description_is_eexist, "adopt of a number on which ops of another sley_fd wait is -EEXIST; those go on.")      \
     /* poll, wake */                                                                                                               \
     X(FIBER, poll_of_zero_only_looks, "poll(0) returns though nothing has happened, and sees what has.")                           \
-    X(FIBER, poll_waits_its_time_at_most, "poll returns when its time is up, before what comes later.")                            \
+    X(FIBER, poll_waits_its_time_at_most, "poll returns when its time is up, though nothing comes.")                            \
     X(FIBER, poll_waits_and_does_not_spin, "poll waits: with nothing to do it does not return at once over and over.")             \
     X(FIBER, poll_takes_any_timeout, "Timeouts from 1 ns to SLEY_NEVER are fine, and an event ends each.")                         \
     X(FIBER, poll_survives_signals, "A signal that interrupts poll is no error, and no result of an op.")                          \

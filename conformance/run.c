@@ -1,20 +1,19 @@
-/* The run: a process for each clause, its time limit, its verdict, the report in TAP. */
+/* The run: which clauses, how many at a time, the report in TAP. */
 #include "kit.h"
+#include "trial.h"
 
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { DEFAULT_TIMEOUT_MS = 30000 };
+enum { DEFAULT_TIMEOUT_MS = 30000, JOBS_MOST = 64 };
 
 static void say(const struct sley_conformance_opts *o, const char *fmt, ...) SLEY_PRINTF(2, 3);
 static void say(const struct sley_conformance_opts *o, const char *fmt, ...)
@@ -38,104 +37,13 @@ static bool chosen(const struct sley_conformance_opts *o, const char *name)
     return !p || *p;
 }
 
-static _Noreturn void run_child(const struct sley__kit_suite *suite, size_t index, uint64_t seed, uint32_t effort)
+static uint32_t jobs_of(const struct sley_conformance_opts *o)
 {
-    (void)setpgid(0, 0);                            /* so that one kill reaches what the clause starts */
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* and none outlives the run */
-    sley__kit_begin(seed, suite->clauses[index].name, effort);
-    (void)sley__kit_alloc();
-    sley__kit_settle();
-    suite->warm_up();
-    const unsigned fds = sley__kit_fd_count(), threads = sley__kit_thread_count(sley__kit_threads_before());
-    suite->run(suite, index);
-    const unsigned fds_left = sley__kit_fd_count();
-    if (fds_left != fds) {
-        FAIL("%u descriptors are open at the end, %u were at the start", fds_left, fds);
-    }
-    const unsigned threads_left = sley__kit_thread_count(threads);
-    if (threads_left > threads) {
-        FAIL("%u threads are there at the end, %u were at the start", threads_left, threads);
-    }
-    if (sley__kit_alloc_live() != 0) {
-        FAIL("%zu blocks are not given back at the end", sley__kit_alloc_live());
-    }
-    _exit(0);
-}
-
-static uint64_t now_ms(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-/** Until the clause's process has ended, which closes its end of the pipe, or its time is up. Returns: in time? */
-static bool wait_end(int pipe_end, pid_t pid, uint64_t limit_ms, int *ret_status)
-{
-    const uint64_t end = now_ms() + limit_ms;
-    bool in_time = true;
-    for (uint64_t now; waitpid(pid, ret_status, WNOHANG) == 0;) {
-        struct pollfd p = {.fd = pipe_end, .events = POLLIN};
-        if ((now = now_ms()) >= end) {
-            in_time = false;
-        } else if (poll(&p, 1, (int)(end - now)) <= 0) {
-            continue;
-        }
-        if (!in_time) {
-            (void)kill(-pid, SIGKILL);
-            (void)kill(pid, SIGKILL); /* in case it has not reached setpgid */
-        }
-        while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR) {
-        }
-        break;
-    }
-    (void)kill(-pid, SIGKILL); /* what the clause has left running */
-    return in_time;
-}
-
-static enum sley_verdict judge(bool in_time, int status, uint64_t limit_ms, char *ret_why, size_t bytes)
-{
-    struct sley__kit_report *r = sley__kit_report;
-    if (!in_time) {
-        (void)snprintf(ret_why, bytes, "it did not end within %" PRIu64 " ms", limit_ms);
-        return SLEY_VERDICT_BROKEN;
-    }
-    if (WIFSIGNALED(status)) {
-        (void)snprintf(ret_why, bytes, "the process died of signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
-        return SLEY_VERDICT_BROKEN;
-    }
-    if (WEXITSTATUS(status) == SLEY__KIT_SKIPPED && r->skip[0]) {
-        (void)snprintf(ret_why, bytes, "%s", r->skip);
-        return SLEY_VERDICT_SKIPPED;
-    }
-    if (WEXITSTATUS(status) != 0) {
-        (void)snprintf(ret_why, bytes, "%s", r->why[0] ? r->why : "the process ended by itself");
-        return SLEY_VERDICT_BROKEN;
-    }
-    ret_why[0] = '\0';
-    return SLEY_VERDICT_KEPT;
-}
-
-/** Returns: a verdict; negative errno when there is no process for it. */
-static int try_clause(const struct sley__kit_suite *suite, size_t index, uint64_t seed, const struct sley_conformance_opts *o,
-                      char *ret_why, size_t bytes)
-{
-    const uint64_t limit_ms = (uint64_t)(o->timeout_ms ? o->timeout_ms : DEFAULT_TIMEOUT_MS) * sley__kit_slowness();
-    int ends[2], status = 0;
-    memset(sley__kit_report, 0, sizeof *sley__kit_report);
-    if (pipe(ends) < 0) {
-        return -errno;
-    }
-    const pid_t pid = fork();
-    if (pid == 0) {
-        (void)close(ends[0]);
-        run_child(suite, index, seed, o->effort);
-    }
-    const int rc = pid < 0 ? -errno : 0;
-    (void)close(ends[1]);
-    const bool in_time = rc < 0 || wait_end(ends[0], pid, limit_ms, &status);
-    (void)close(ends[0]);
-    return rc < 0 ? rc : (int)judge(in_time, status, limit_ms, ret_why, bytes);
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    const int processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    const uint32_t jobs = o->jobs ? o->jobs : (uint32_t)processors;
+    return jobs < JOBS_MOST ? jobs : JOBS_MOST;
 }
 
 static void tell(const struct sley_conformance_opts *o, const struct sley_clause *c, unsigned number, enum sley_verdict verdict,
@@ -155,24 +63,59 @@ static void tell(const struct sley_conformance_opts *o, const struct sley_clause
     }
 }
 
-static int run_all(const struct sley__kit_suite *suite, const struct sley_conformance_opts *o, uint64_t seed,
-                   struct sley_conformance_count *ret_count)
+/** Until one of those that run may have ended, or is to be looked at again. */
+static void wait_for_one(const struct sley__kit_trial *trials, size_t from, size_t to)
 {
-    unsigned number = 0;
-    for (size_t i = 0; i < suite->count; i++) {
-        char why[1200];
-        if (chosen(o, suite->clauses[i].name)) {
-            const int verdict = try_clause(suite, i, seed, o, why, sizeof why);
-            if (verdict < 0) {
-                return verdict;
-            }
-            ret_count->kept += verdict == SLEY_VERDICT_KEPT;
-            ret_count->broken += verdict == SLEY_VERDICT_BROKEN;
-            ret_count->skipped += verdict == SLEY_VERDICT_SKIPPED;
-            tell(o, &suite->clauses[i], ++number, (enum sley_verdict)verdict, why);
+    struct pollfd p[JOBS_MOST];
+    nfds_t n = 0;
+    for (size_t i = from; i < to; i++) {
+        if (!trials[i].ended && n < JOBS_MOST) {
+            p[n++] = (struct pollfd){.fd = trials[i].pipe_end, .events = POLLIN};
         }
     }
-    return (int)ret_count->broken;
+    if (poll(p, n, SLEY__TRIAL_LOOK_MS) > 0) {
+        (void)poll(NULL, 0, 1); /* its end of the pipe goes a moment before itself */
+    }
+}
+
+/** Those in [told, ...) whose turn it is: in the order of the clauses, whichever ends first. Returns the next one. */
+static size_t tell_ended(const struct sley_conformance_opts *o, const struct sley__kit_trial *trials, size_t told, size_t to,
+                         struct sley_conformance_count *ret_count)
+{
+    for (; told < to && trials[told].ended; told++) {
+        const struct sley__kit_trial *t = &trials[told];
+        char why[1200];
+        const enum sley_verdict verdict = sley__kit_trial_judge(t, why, sizeof why);
+        ret_count->kept += verdict == SLEY_VERDICT_KEPT;
+        ret_count->broken += verdict == SLEY_VERDICT_BROKEN;
+        ret_count->skipped += verdict == SLEY_VERDICT_SKIPPED;
+        tell(o, &t->suite->clauses[t->index], (unsigned)told + 1, verdict, why);
+    }
+    return told;
+}
+
+static int run_all(const struct sley_conformance_opts *o, struct sley__kit_trial *trials, size_t count,
+                   struct sley_conformance_count *ret_count)
+{
+    const uint32_t jobs = jobs_of(o);
+    size_t begun = 0, told = 0;
+    uint32_t running = 0;
+    int rc = 0;
+    while (told < count && rc >= 0) {
+        for (; running < jobs && begun < count && rc >= 0; running++) {
+            rc = sley__kit_trial_start(&trials[begun]);
+            begun += rc == 0;
+        }
+        wait_for_one(trials, told, begun);
+        for (size_t i = told; i < begun && rc >= 0; i++) {
+            running -= !trials[i].ended && sley__kit_trial_look(&trials[i]);
+        }
+        told = tell_ended(o, trials, told, begun, ret_count);
+    }
+    for (size_t i = told; i < begun; i++) {
+        sley__kit_trial_stop(&trials[i]);
+    }
+    return rc < 0 ? rc : (int)ret_count->broken;
 }
 
 int sley__kit_run(const struct sley__kit_suite *suite, const struct sley_conformance_opts *o,
@@ -180,26 +123,33 @@ int sley__kit_run(const struct sley__kit_suite *suite, const struct sley_conform
 {
     static const struct sley_conformance_opts usual;
     struct sley_conformance_count count = {0};
-    unsigned plan = 0;
+    size_t plan = 0;
     o = o ? o : &usual;
-    for (size_t i = 0; i < suite->count; i++) {
-        plan += chosen(o, suite->clauses[i].name);
-    }
-    if (plan == 0) {
-        return -EINVAL;
-    }
+    const uint64_t limit_ms = (uint64_t)(o->timeout_ms ? o->timeout_ms : DEFAULT_TIMEOUT_MS) * sley__kit_slowness();
     const uint64_t seed = o->seed ? o->seed : (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
-    void *report = mmap(NULL, sizeof *sley__kit_report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (report == MAP_FAILED) {
-        return -errno;
+    const size_t bytes = suite->count * sizeof(struct sley__kit_report);
+    struct sley__kit_trial *trials = calloc(suite->count, sizeof *trials);
+    void *reports = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int rc = trials && reports != MAP_FAILED ? 0 : -ENOMEM;
+    for (size_t i = 0; i < suite->count && rc == 0; i++) {
+        if (chosen(o, suite->clauses[i].name)) {
+            struct sley__kit_report *report = (struct sley__kit_report *)reports + i;
+            trials[plan++] = (struct sley__kit_trial){
+                .suite = suite, .index = i, .report = report, .effort = o->effort, .seed = seed, .limit_ms = limit_ms};
+        }
     }
-    sley__kit_report = report;
-    say(o, "1..%u", plan);
-    say(o, "# %s, seed 0x%" PRIx64, suite->subject, seed);
-    const int rc = run_all(suite, o, seed, &count);
-    (void)munmap(report, sizeof *sley__kit_report);
-    sley__kit_report = NULL;
-    if (ret_count) {
+    rc = rc == 0 && plan == 0 ? -EINVAL : rc;
+    if (rc == 0) {
+        sley__kit_settle(); /* here, too: else each of the processes would get a thread of a sanitizer's more than there are */
+        say(o, "1..%zu", plan);
+        say(o, "# %s, seed 0x%" PRIx64, suite->subject, seed);
+        rc = run_all(o, trials, plan, &count);
+    }
+    if (reports != MAP_FAILED) {
+        (void)munmap(reports, bytes);
+    }
+    free(trials);
+    if (ret_count && rc != -EINVAL) {
         *ret_count = count;
     }
     return rc;

@@ -15,7 +15,8 @@ static const char usage[] =
     "sley_conformance_reactor, a struct sley_conformance_executor by that of sley_conformance_executor, or SYMBOL.\n"
     "  --list        print the clauses, each with what it demands\n"
     "  --seed N      repeat the random numbers of a run, which prints its own\n"
-    "  --timeout MS  for each clause; 30000 without it\n"
+    "  --timeout MS  of a processor for each clause; 30000 without it\n"
+    "  --jobs N      clauses at a time; as many as there are processors without it\n"
     "  --effort PCT  percent of the rounds that stress takes\n"
     "  --reactor NAME  what the executor has; epoll without it, none: nothing\n"
     "  --workers N   how many it has; as many as it thinks best without it\n"
@@ -168,6 +169,8 @@ static bool set_option(struct options *o, const char *name, const char *value)
         o->run.timeout_ms = (uint32_t)strtoul(value, NULL, 10);
     } else if (strcmp(name, "--effort") == 0) {
         o->run.effort = (uint32_t)strtoul(value, NULL, 10);
+    } else if (strcmp(name, "--jobs") == 0) {
+        o->run.jobs = (uint32_t)strtoul(value, NULL, 10);
     } else if (strcmp(name, "--reactor") == 0) {
         o->reactor = value;
     } else if (strcmp(name, "--workers") == 0) {

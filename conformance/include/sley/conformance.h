@@ -14,7 +14,7 @@ struct sley_clause {
 
 enum sley_verdict {
     SLEY_VERDICT_KEPT,
-    SLEY_VERDICT_BROKEN,  /**< a check failed, the process died, or it did not end in time */
+    SLEY_VERDICT_BROKEN,  /**< a check failed, the process died, or it did not end */
     SLEY_VERDICT_SKIPPED, /**< it does not apply, for the reason given: a capability that is not claimed, a limit of this machine */
 };
 
@@ -22,8 +22,13 @@ enum sley_verdict {
 struct sley_conformance_opts {
     const char *const *only; /**< NULL-terminated patterns of fnmatch(3) for names of clauses; NULL: all of them */
     uint64_t seed;           /**< of what is random; 0: another one each time. It is in the first lines of the report */
-    uint32_t timeout_ms;     /**< for each clause; 0: 30 s. Sanitizers get ten times as much */
-    uint32_t effort;         /**< percent of the rounds that stress takes; 0: 100 */
+    /**
+     * Of a processor for each clause; 0: 30 s. Sanitizers get ten times as much. One that sleeps, and that nothing wakes for seconds, does
+     * not get that long; one that goes on waking ten times as much of the clock.
+     */
+    uint32_t timeout_ms;
+    uint32_t effort; /**< percent of the rounds that stress takes; 0: 100 */
+    uint32_t jobs;   /**< how many clauses are tried at a time; 0: as many as there are processors. They are told in their order */
     /** What was found; @p why says where and what when it is broken or skipped, else it is empty. NULL: nothing. */
     void (*verdict)(void *arg, const struct sley_clause *clause, enum sley_verdict verdict, const char *why);
     /** The same as a report in TAP, line by line, without newlines. NULL: nothing. */

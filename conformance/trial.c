@@ -1,0 +1,230 @@
+/* A clause's process: what it runs, and when it is given up. A clock says little on a busy machine, so that is mostly asked of the
+ * kernel: who sleeps, all threads of it, and does not run at all for 40 looks in a row, waits for what does not come; who is not
+ * through after so much time of a processor's goes on for ever. */
+#include "trial.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ASLEEP_LOOKS = 40, CLOCK_FACTOR = 10 };
+
+/* ---- in the clause's process ------------------------------------------------------------------------------------- */
+
+/** Threads that are there before the clause begins, beside this one, are a sanitizer's: they wake by themselves now and then. */
+static void note_bystanders(struct sley__kit_report *r)
+{
+    DIR *dir = opendir("/proc/self/task");
+    for (const struct dirent *entry; dir && (entry = readdir(dir));) {
+        const long tid = strtol(entry->d_name, NULL, 10);
+        if (tid > 0 && tid != getpid() && r->bystander_count < SLEY__KIT_BYSTANDERS) {
+            r->bystanders[r->bystander_count++] = tid;
+        }
+    }
+    if (dir) {
+        (void)closedir(dir);
+    }
+}
+
+static _Noreturn void run_child(const struct sley__kit_trial *t)
+{
+    (void)setpgid(0, 0);                            /* so that one kill reaches what the clause starts */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* and none outlives the run */
+    sley__kit_report = t->report;
+    sley__kit_begin(t->seed, t->suite->clauses[t->index].name, t->effort);
+    (void)sley__kit_alloc();
+    sley__kit_settle();
+    t->suite->warm_up();
+    const unsigned fds = sley__kit_fd_count(), threads = sley__kit_thread_count(sley__kit_threads_before());
+    note_bystanders(t->report);
+    t->suite->run(t->suite, t->index);
+    const unsigned fds_left = sley__kit_fd_count();
+    if (fds_left != fds) {
+        FAIL("%u descriptors are open at the end, %u were at the start", fds_left, fds);
+    }
+    const unsigned threads_left = sley__kit_thread_count(threads);
+    if (threads_left > threads) {
+        FAIL("%u threads are there at the end, %u were at the start", threads_left, threads);
+    }
+    if (sley__kit_alloc_live() != 0) {
+        FAIL("%zu blocks are not given back at the end", sley__kit_alloc_live());
+    }
+    _exit(0);
+}
+
+/* ---- seen from outside ------------------------------------------------------------------------------------------- */
+
+static uint64_t now_ms(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+int sley__kit_trial_start(struct sley__kit_trial *t)
+{
+    int ends[2];
+    if (pipe(ends) < 0) {
+        return -errno;
+    }
+    t->pid = fork();
+    if (t->pid == 0) {
+        (void)close(ends[0]);
+        run_child(t);
+    }
+    const int rc = t->pid < 0 ? -errno : 0;
+    (void)close(ends[1]);
+    if (rc < 0) {
+        (void)close(ends[0]);
+        return rc;
+    }
+    t->pipe_end = ends[0];
+    t->started = true;
+    t->begun_ms = t->looked_ms = now_ms();
+    return 0;
+}
+
+static bool is_bystander(const struct sley__kit_report *r, long tid)
+{
+    unsigned i = 0;
+    while (i < r->bystander_count && r->bystanders[i] != tid) {
+        i++;
+    }
+    return i < r->bystander_count;
+}
+
+/** Does this thread sleep? Adds how often it has been switched. Unknown is awake. */
+static bool thread_sleeps(pid_t pid, long tid, uint64_t *ret_switches)
+{
+    char path[64], line[128], state = '?';
+    (void)snprintf(path, sizeof path, "/proc/%ld/task/%ld/status", (long)pid, tid);
+    FILE *f = fopen(path, "re");
+    if (!f) {
+        return false;
+    }
+    while (fgets(line, sizeof line, f)) {
+        const char *number = strstr(line, "ctxt_switches:");
+        if (strncmp(line, "State:", 6) == 0) {
+            state = line[6 + strspn(line + 6, " \t")];
+        } else if (number) {
+            *ret_switches += strtoull(strchr(number, ':') + 1, NULL, 10);
+        }
+    }
+    (void)fclose(f);
+    return state == 'S';
+}
+
+/** Do all of its threads sleep, without having run since the last time? Processes that it has started are no matter: they are short. */
+static bool sleeps_on(struct sley__kit_trial *t)
+{
+    char path[64];
+    uint64_t switches = 1;
+    bool sleeps = true;
+    (void)snprintf(path, sizeof path, "/proc/%ld/task", (long)t->pid);
+    DIR *dir = opendir(path);
+    if (!dir) {
+        return false; /* then the clock alone counts */
+    }
+    for (const struct dirent *entry; sleeps && (entry = readdir(dir));) {
+        const long tid = strtol(entry->d_name, NULL, 10);
+        if (tid > 0 && !is_bystander(t->report, tid)) {
+            sleeps = thread_sleeps(t->pid, tid, &switches);
+        }
+    }
+    (void)closedir(dir);
+    const bool on = sleeps && switches == t->switches;
+    t->switches = sleeps ? switches : 0;
+    return on;
+}
+
+static uint64_t processor_ms(pid_t pid)
+{
+    clockid_t clock;
+    struct timespec ts = {0};
+    if (clock_getcpuclockid(pid, &clock) == 0) {
+        (void)clock_gettime(clock, &ts);
+    }
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/** Has it had its time? */
+static void look_at_clocks(struct sley__kit_trial *t)
+{
+    const uint64_t now = now_ms();
+    if (now - t->looked_ms < SLEY__TRIAL_LOOK_MS) {
+        return;
+    }
+    t->looked_ms = now;
+    t->asleep = sleeps_on(t) ? t->asleep + 1 : 0;
+    if (t->asleep >= ASLEEP_LOOKS) {
+        t->late = "it slept, and nothing woke it any more";
+    } else if (processor_ms(t->pid) >= t->limit_ms) {
+        t->late = "it used up its time, and did not end";
+    } else if (now - t->begun_ms >= t->limit_ms * CLOCK_FACTOR) {
+        t->late = "it did not end";
+    }
+}
+
+bool sley__kit_trial_look(struct sley__kit_trial *t)
+{
+    if (t->ended || !t->started) {
+        return t->ended;
+    }
+    if (waitpid(t->pid, &t->status, WNOHANG) == 0) {
+        look_at_clocks(t);
+        if (!t->late) {
+            return false;
+        }
+        sley__kit_trial_stop(t);
+        return true;
+    }
+    t->ended = true;
+    (void)kill(-t->pid, SIGKILL); /* what the clause has left running */
+    (void)close(t->pipe_end);
+    return true;
+}
+
+void sley__kit_trial_stop(struct sley__kit_trial *t)
+{
+    if (!t->started || t->ended) {
+        return;
+    }
+    (void)kill(-t->pid, SIGKILL);
+    (void)kill(t->pid, SIGKILL); /* in case it has not reached setpgid */
+    while (waitpid(t->pid, &t->status, 0) < 0 && errno == EINTR) {
+    }
+    t->ended = true;
+    (void)close(t->pipe_end);
+}
+
+enum sley_verdict sley__kit_trial_judge(const struct sley__kit_trial *t, char *ret_why, size_t bytes)
+{
+    const struct sley__kit_report *r = t->report;
+    ret_why[0] = '\0';
+    if (t->late) {
+        (void)snprintf(ret_why, bytes, "%s", t->late);
+        return SLEY_VERDICT_BROKEN;
+    }
+    if (WIFSIGNALED(t->status)) {
+        const int signo = WTERMSIG(t->status);
+        (void)snprintf(ret_why, bytes, "the process died of signal %d, %s", signo, strsignal(signo));
+        return SLEY_VERDICT_BROKEN;
+    }
+    if (WEXITSTATUS(t->status) == SLEY__KIT_SKIPPED && r->skip[0]) {
+        (void)snprintf(ret_why, bytes, "%s", r->skip);
+        return SLEY_VERDICT_SKIPPED;
+    }
+    if (WEXITSTATUS(t->status) != 0) {
+        (void)snprintf(ret_why, bytes, "%s", r->why[0] ? r->why : "the process ended by itself");
+        return SLEY_VERDICT_BROKEN;
+    }
+    return SLEY_VERDICT_KEPT;
+}
