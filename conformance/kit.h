@@ -84,6 +84,7 @@ enum { SLEY__KIT_BYSTANDERS = 8 };
 /** What a clause's process tells the run, in memory that both see. */
 struct sley__kit_report {
     char why[1024], skip[256];
+    char scratch[256]; /* a directory, which the run removes with all that is in it; "": none */
     unsigned bystander_count;
     long bystanders[SLEY__KIT_BYSTANDERS]; /* threads that are none of the clause's */
 };

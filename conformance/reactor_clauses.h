@@ -3,7 +3,7 @@
 #define SLEY_CONFORMANCE_REACTOR_CLAUSES_H
 
 /* FIBER: in a fiber of an executor on the reactor; PLAIN: on the thread, which makes reactors itself */
-#define SLEY__REACTOR_CLAUSES(X)                                                                                                   \
+#define SLEY__CLAUSES_SOCKETS(X)                                                                                                   \
     /* life */                                                                                                                     \
     X(PLAIN, table_is_complete, "The factory and the table have a version, a name, every required slot, and what the capabilities" \
                                 " call for.")                                                                                      \
@@ -47,7 +47,9 @@
     X(FIBER, direction_is_taken_while_an_op_waits, "A second op in a direction is -EBUSY while one waits, and fine afterwards.")   \
     X(FIBER, op_is_the_callers_once_done, "What is done is not touched again: neither the op nor its buffer.")                     \
     X(FIBER, op_may_be_started_again_in_its_hook, "A hook may start ops, its own again too; one poll does not go on for ever.")    \
-    X(FIBER, descriptor_moves_while_nothing_is_in_flight, "A sley_fd may be copied to a new place while nothing is in flight.")    \
+    X(FIBER, descriptor_moves_while_nothing_is_in_flight, "A sley_fd may be copied to a new place while nothing is in flight.")
+
+#define SLEY__CLAUSES_WAITS(X)                                                                                                     \
     /* cancel */                                                                                                                   \
     X(FIBER, cancel_ends_a_waiting_op, "A cancel of an op that waits gives -ECANCELED, for every kind of op.")                     \
     X(FIBER, cancel_moves_nothing, "What was cancelled has not happened: no byte taken or sent, no connection lost.")              \
@@ -85,6 +87,56 @@
     X(FIBER, stolen_readiness_waits_on, "When somebody else takes the data, the op waits on: -EAGAIN is no result.")               \
     X(FIBER, memory_refused_while_running_disturbs_no_other, "An op that gets no memory gives -ENOMEM; the others go on.")         \
     X(FIBER, short_ways_are_the_long_ways, "With FAR cleared: what is sent and armed by the short ways goes on and completes.")
+
+#define SLEY__CLAUSES_FILES(X)                                                                                                     \
+    /* files, paths */                                                                                                             \
+    X(FIBER, file_written_is_read_back, "READ and WRITE, by offset and where the file stands: what was written, no more than"      \
+                                  " asked for, 0 at the end.")                                                                     \
+    X(FIBER, vectors_move_in_order, "READV and WRITEV move their pieces in order; more than IOV_MAX are -EINVAL.")                 \
+    X(FIBER, fixed_buffers_are_buffers, "READ_FIXED and WRITE_FIXED move what lies in registered memory; beyond it they are"       \
+                                  " -EFAULT.")                                                                                     \
+    X(FIBER, positional_ops_are_many, "Ops with an offset are many at a time on a descriptor, and each gets what is its own.")     \
+    X(FIBER, file_is_synced_grown_and_described, "FSYNC, FDATASYNC, FALLOCATE and STAT of a descriptor do what they say.")         \
+    X(FIBER, file_op_on_what_is_not_open_is_ebadf, "Every file op on a number that is not open, or on none, gives -EBADF and"      \
+                                  " holds nothing.")                                                                               \
+    X(FIBER, paths_are_made_moved_and_removed, "MKDIR, OPEN, RENAME, STAT and UNLINK of paths, and the errors of the calls.")      \
+    X(FIBER, open_gives_close_on_exec, "What OPEN gives is close-on-exec; with no descriptor left it is -EMFILE.")                 \
+    X(FIBER, cancelled_open_leaks_nothing, "An OPEN that is cancelled gives -ECANCELED, or the descriptor: none is lost.")         \
+    /* pipes, splices, children */                                                                                                 \
+    X(FIBER, pipe_read_waits_for_its_data, "A READ of an empty pipe waits and takes its direction; 0 at the end, -ESPIPE with"     \
+                                  " an offset.")                                                                                   \
+    X(FIBER, pipe_write_waits_for_room, "A WRITE into a full pipe waits; into one that nobody reads it is -EPIPE, and no signal.") \
+    X(FIBER, blocking_descriptor_blocks_nobody, "A READ of a descriptor that blocks waits as others do, and can be cancelled.")    \
+    X(FIBER, cancelled_file_op_moves_nothing, "A cancel of a READ that waits: -ECANCELED and nothing taken, or what it has read.") \
+    X(FIBER, close_ends_file_ops_before_itself, "CLOSE of either descriptor ends an op that waits, while the number is still"      \
+                                  " taken.")                                                                                       \
+    X(FIBER, destroy_ends_file_ops, "Destroy ends file ops with -ECANCELED, or their true result, once, before it returns.")       \
+    X(FIBER, splice_waits_for_either_side, "SPLICE waits for something to take, and for room to put it; 0 at the end.")            \
+    X(FIBER, shutdown_ends_a_direction, "SHUTDOWN ends one direction, and leaves what waits in the other.")                        \
+    X(FIBER, child_that_ends_is_told, "CHILD waits for the end of a process, and reaps it, unless it was cancelled or is told"     \
+                                  " not to.")                                                                                      \
+    X(FIBER, zero_copy_send_has_two_stages, "SEND_ZC: `sent` once, with the result, when the next may start; then done, when"      \
+                                  " the buffer is back.")
+
+#define SLEY__CLAUSES_LENT(X)                                                                                                      \
+    X(FIBER, lent_receive_gives_bytes_and_buffer, "A receive with LEND gives bytes and buffer together, no more than one buffer"   \
+                                                  " holds.")                                                                       \
+    X(FIBER, lent_receive_without_bytes_has_no_buffer, "At the end, after an error, a cancel or a close there is no buffer, and"   \
+                                                       " none is lost.")                                                           \
+    X(FIBER, waiting_receives_hold_no_buffer, "Receives that wait hold no buffer: many more may wait than there are.")             \
+    X(FIBER, lent_buffers_that_run_out_are_waited_for_in_turn, "While all are out a receive waits, and who waits longest gets"     \
+                                                               " the next.")                                                       \
+    X(FIBER, cancel_in_line_takes_nothing, "A cancel of one that waits for a buffer gives -ECANCELED, and leaves its bytes.")      \
+    X(FIBER, close_in_line_ends_it, "CLOSE ends one that waits for a buffer with -ECANCELED, and the buffer goes to others.")      \
+    X(FIBER, reset_in_line_is_told_at_its_turn, "What ends a connection while its receive waits for a buffer is told in turn,"     \
+                                                " after what came before.")                                                        \
+    X(FIBER, no_memory_to_lend_is_enobufs, "Without memory for buffers it is -ENOBUFS, and the bytes stay; later it works.")       \
+    X(FIBER, lent_buffer_outlives_its_reactor, "Destroy ends those that wait for a buffer; what is lent stays until it comes"      \
+                                               " back, and goes then.")
+
+/* in the order in which they are tried */
+#define SLEY__REACTOR_CLAUSES(X)                                                                                                   \
+    SLEY__CLAUSES_SOCKETS(X) SLEY__CLAUSES_WAITS(X) SLEY__CLAUSES_FILES(X) SLEY__CLAUSES_LENT(X)
 
 #define SLEY__CLAUSE_DECLARE(how, name, sentence) void sley__clause_##name(void);
 SLEY__REACTOR_CLAUSES(SLEY__CLAUSE_DECLARE)

@@ -4,13 +4,14 @@
 #include "trial.h"
 
 #include <dirent.h>
-#include <inttypes.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -173,6 +174,21 @@ static void look_at_clocks(struct sley__kit_trial *t)
     }
 }
 
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+static void end(struct sley__kit_trial *t)
+{
+    t->ended = true;
+    (void)close(t->pipe_end);
+    if (t->report->scratch[0]) {
+        (void)nftw(t->report->scratch, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
 bool sley__kit_trial_look(struct sley__kit_trial *t)
 {
     if (t->ended || !t->started) {
@@ -186,9 +202,8 @@ bool sley__kit_trial_look(struct sley__kit_trial *t)
         sley__kit_trial_stop(t);
         return true;
     }
-    t->ended = true;
     (void)kill(-t->pid, SIGKILL); /* what the clause has left running */
-    (void)close(t->pipe_end);
+    end(t);
     return true;
 }
 
@@ -201,8 +216,7 @@ void sley__kit_trial_stop(struct sley__kit_trial *t)
     (void)kill(t->pid, SIGKILL); /* in case it has not reached setpgid */
     while (waitpid(t->pid, &t->status, 0) < 0 && errno == EINTR) {
     }
-    t->ended = true;
-    (void)close(t->pipe_end);
+    end(t);
 }
 
 enum sley_verdict sley__kit_trial_judge(const struct sley__kit_trial *t, char *ret_why, size_t bytes)

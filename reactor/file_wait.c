@@ -443,6 +443,9 @@ static void end_all(struct sley_reactor *r)
             (void)sley_sched_drain(r->sched);
             collect(r);
         }
+        if (sley_reactor_armed(r)) {
+            (void)r->ops->poll(r, 0); /* a wait for readiness that was asked to end may need the system's word */
+        }
         sley_reactor_enter(r);
         ask_all(r);
     }
