@@ -134,9 +134,26 @@
     X(FIBER, lent_buffer_outlives_its_reactor, "Destroy ends those that wait for a buffer; what is lent stays until it comes"      \
                                                " back, and goes then.")
 
+#define SLEY__CLAUSES_HOMES(X)                                                                                                     \
+    X(PLAIN, op_from_elsewhere_is_done_at_home, "An op of a thread, or of another executor, has the results of home, `end`"        \
+                                  " included.")                                                                                    \
+    X(PLAIN, file_op_from_elsewhere_is_done_at_home, "The same of file ops, with their cancel.")                                   \
+    X(PLAIN, cancel_from_elsewhere_has_one_verdict, "A cancel from elsewhere gives -ECANCELED, and nothing has happened, or the"   \
+                                  " result: at any stage.")                                                                        \
+    X(PLAIN, close_from_elsewhere_ends_what_waits, "CLOSE from elsewhere ends what waits, at home and on its way, then gives"      \
+                                  " the number back.")                                                                             \
+    X(PLAIN, move_needs_nothing_in_flight, "sley_fd_move is -EBUSY while something waits; after it the next worker that uses it"   \
+                                  " is its home.")                                                                                 \
+    X(PLAIN, moved_descriptor_leaves_nothing_behind, "Of a moved descriptor nothing is left at its old home; its number, and"      \
+                                  " itself, may come there again.")                                                                \
+    X(PLAIN, home_that_ends_answers_all, "A reactor that ends answers all who wait there from elsewhere; later it is -ENODEV,"     \
+                                  " and CLOSE works.")                                                                             \
+    X(PLAIN, ops_and_cancels_of_threads_lose_nothing, "Ops and cancels of several threads race at a home: each has one verdict,"   \
+                                  " no byte is lost.")
+
 /* in the order in which they are tried */
 #define SLEY__REACTOR_CLAUSES(X)                                                                                                   \
-    SLEY__CLAUSES_SOCKETS(X) SLEY__CLAUSES_WAITS(X) SLEY__CLAUSES_FILES(X) SLEY__CLAUSES_LENT(X)
+    SLEY__CLAUSES_SOCKETS(X) SLEY__CLAUSES_WAITS(X) SLEY__CLAUSES_FILES(X) SLEY__CLAUSES_LENT(X) SLEY__CLAUSES_HOMES(X)
 
 #define SLEY__CLAUSE_DECLARE(how, name, sentence) void sley__clause_##name(void);
 SLEY__REACTOR_CLAUSES(SLEY__CLAUSE_DECLARE)
