@@ -151,9 +151,22 @@
     X(PLAIN, ops_and_cancels_of_threads_lose_nothing, "Ops and cancels of several threads race at a home: each has one verdict,"   \
                                   " no byte is lost.")
 
+/* of those with SLEY_REACTOR_CAP_SHARED */
+#define SLEY__CLAUSES_SHARED(X)                                                                                                    \
+    X(PLAIN, serve_completes_what_is_ready, "serve, by any worker, completes what is ready, without waiting.")                     \
+    X(PLAIN, serve_leaves_an_owner_that_waits_alone, "serve does nothing while the owner waits in poll.")                          \
+    X(PLAIN, serve_leaves_wakes_to_the_owner, "A wake stays the owner's: serve does not use it up.")                               \
+    X(PLAIN, op_started_while_the_owner_waits_is_seen, "An op that another worker starts while the owner waits is completed"       \
+                                  " when its time comes.")                                                                         \
+    X(PLAIN, any_worker_cancels_and_closes, "Any worker cancels and closes, under the lock, whatever the owner is doing.")         \
+    X(PLAIN, hooks_run_without_the_lock, "Whoever is told, by poll, serve, cancel or close, is told without the lock.")            \
+    X(PLAIN, workers_that_race_lose_nothing, "Workers that start, cancel and serve at once: each op has one verdict, no byte is"   \
+                                  " lost.")
+
 /* in the order in which they are tried */
 #define SLEY__REACTOR_CLAUSES(X)                                                                                                   \
-    SLEY__CLAUSES_SOCKETS(X) SLEY__CLAUSES_WAITS(X) SLEY__CLAUSES_FILES(X) SLEY__CLAUSES_LENT(X) SLEY__CLAUSES_HOMES(X)
+    SLEY__CLAUSES_SOCKETS(X) SLEY__CLAUSES_WAITS(X) SLEY__CLAUSES_FILES(X) SLEY__CLAUSES_LENT(X) SLEY__CLAUSES_HOMES(X)            \
+    SLEY__CLAUSES_SHARED(X)
 
 #define SLEY__CLAUSE_DECLARE(how, name, sentence) void sley__clause_##name(void);
 SLEY__REACTOR_CLAUSES(SLEY__CLAUSE_DECLARE)

@@ -468,7 +468,7 @@ CLAUSE(ops_and_cancels_of_threads_lose_nothing)
 {
     enum { THREADS = 2 };
     pthread_t threads[THREADS];
-    rounds = sley__kit_rounds(1000);
+    rounds = sley__kit_rounds(1000) + 20;
     up(&home);
     far_open();
     for (unsigned i = 0; i < rounds; i++) {
