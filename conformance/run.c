@@ -8,7 +8,6 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -118,6 +117,13 @@ static int run_all(const struct sley_conformance_opts *o, struct sley__kit_trial
     return rc < 0 ? rc : (int)ret_count->broken;
 }
 
+/** Zeroed; NULL: no memory. @p how: MAP_PRIVATE or MAP_SHARED. */
+static void *map(size_t bytes, int how)
+{
+    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, how | MAP_ANONYMOUS, -1, 0);
+    return block == MAP_FAILED ? NULL : block;
+}
+
 int sley__kit_run(const struct sley__kit_suite *suite, const struct sley_conformance_opts *o,
                   struct sley_conformance_count *ret_count)
 {
@@ -127,15 +133,14 @@ int sley__kit_run(const struct sley__kit_suite *suite, const struct sley_conform
     o = o ? o : &usual;
     const uint64_t limit_ms = (uint64_t)(o->timeout_ms ? o->timeout_ms : DEFAULT_TIMEOUT_MS) * sley__kit_slowness();
     const uint64_t seed = o->seed ? o->seed : (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
-    const size_t bytes = suite->count * sizeof(struct sley__kit_report);
-    struct sley__kit_trial *trials = calloc(suite->count, sizeof *trials);
-    void *reports = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    int rc = trials && reports != MAP_FAILED ? 0 : -ENOMEM;
+    const size_t own_bytes = suite->count * sizeof(struct sley__kit_trial), bytes = suite->count * sizeof(struct sley__kit_report);
+    struct sley__kit_trial *trials = map(own_bytes, MAP_PRIVATE);
+    struct sley__kit_report *reports = map(bytes, MAP_SHARED);
+    int rc = trials && reports ? 0 : -ENOMEM;
     for (size_t i = 0; i < suite->count && rc == 0; i++) {
         if (chosen(o, suite->clauses[i].name)) {
-            struct sley__kit_report *report = (struct sley__kit_report *)reports + i;
             trials[plan++] = (struct sley__kit_trial){
-                .suite = suite, .index = i, .report = report, .effort = o->effort, .seed = seed, .limit_ms = limit_ms};
+                .suite = suite, .index = i, .report = &reports[i], .effort = o->effort, .seed = seed, .limit_ms = limit_ms};
         }
     }
     rc = rc == 0 && plan == 0 ? -EINVAL : rc;
@@ -145,10 +150,12 @@ int sley__kit_run(const struct sley__kit_suite *suite, const struct sley_conform
         say(o, "# %s, seed 0x%" PRIx64, suite->subject, seed);
         rc = run_all(o, trials, plan, &count);
     }
-    if (reports != MAP_FAILED) {
+    if (trials) {
+        (void)munmap(trials, own_bytes);
+    }
+    if (reports) {
         (void)munmap(reports, bytes);
     }
-    free(trials);
     if (ret_count && rc != -EINVAL) {
         *ret_count = count;
     }

@@ -1,9 +1,10 @@
-/* A clause's process: what it runs, and when it is given up. A clock says little on a busy machine, so that is mostly asked of the
- * kernel: who sleeps, all threads of it, and does not run at all for 40 looks in a row, waits for what does not come; who is not
- * through after so much time of a processor's goes on for ever. */
+/* A clause's process: what it runs, and when it is given up. A clock says nothing on a busy machine, so the kernel is asked: who sleeps,
+ * all threads of it, and does not run at all for 40 looks in a row, waits for what does not come; who is not through after so much
+ * time of a processor's goes on for ever, and so does who is found asleep again and again. Who waits for a processor is late, no more. */
 #include "trial.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
 #include <signal.h>
@@ -16,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ASLEEP_LOOKS = 40, CLOCK_FACTOR = 10 };
+enum { ASLEEP_LOOKS = 40, SLEEP_FACTOR = 10 };
 
 /* ---- in the clause's process ------------------------------------------------------------------------------------- */
 
@@ -89,7 +90,7 @@ int sley__kit_trial_start(struct sley__kit_trial *t)
     }
     t->pipe_end = ends[0];
     t->started = true;
-    t->begun_ms = t->looked_ms = now_ms();
+    t->looked_ms = now_ms();
     return 0;
 }
 
@@ -105,26 +106,24 @@ static bool is_bystander(const struct sley__kit_report *r, long tid)
 /** Does this thread sleep? Adds how often it has been switched. Unknown is awake. */
 static bool thread_sleeps(pid_t pid, long tid, uint64_t *ret_switches)
 {
-    char path[64], line[128], state = '?';
-    (void)snprintf(path, sizeof path, "/proc/%ld/task/%ld/status", (long)pid, tid);
-    FILE *f = fopen(path, "re");
-    if (!f) {
-        return false;
+    char text[4096];
+    (void)snprintf(text, sizeof text, "/proc/%ld/task/%ld/status", (long)pid, tid);
+    const int number = open(text, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = number >= 0 ? read(number, text, sizeof text - 1) : -1;
+    if (number >= 0) {
+        (void)close(number);
     }
-    while (fgets(line, sizeof line, f)) {
-        const char *number = strstr(line, "ctxt_switches:");
-        if (strncmp(line, "State:", 6) == 0) {
-            state = line[6 + strspn(line + 6, " \t")];
-        } else if (number) {
-            *ret_switches += strtoull(strchr(number, ':') + 1, NULL, 10);
-        }
+    text[n > 0 ? n : 0] = '\0';
+    const char *state = strstr(text, "\nState:"), *count = text;
+    while ((count = strstr(count, "ctxt_switches:")) != NULL) { /* voluntary or not */
+        count += strlen("ctxt_switches:");
+        *ret_switches += strtoull(count, NULL, 10);
     }
-    (void)fclose(f);
-    return state == 'S';
+    return state && state[7 + strspn(state + 7, " \t")] == 'S';
 }
 
-/** Do all of its threads sleep, without having run since the last time? Processes that it has started are no matter: they are short. */
-static bool sleeps_on(struct sley__kit_trial *t)
+/** Counts whether all of its threads sleep, and whether without having run since the last time. Processes that it starts are short. */
+static void look_at_sleep(struct sley__kit_trial *t)
 {
     char path[64];
     uint64_t switches = 1;
@@ -132,7 +131,8 @@ static bool sleeps_on(struct sley__kit_trial *t)
     (void)snprintf(path, sizeof path, "/proc/%ld/task", (long)t->pid);
     DIR *dir = opendir(path);
     if (!dir) {
-        return false; /* then the clock alone counts */
+        t->slept++; /* nobody knows: then it is the clock that counts */
+        return;
     }
     for (const struct dirent *entry; sleeps && (entry = readdir(dir));) {
         const long tid = strtol(entry->d_name, NULL, 10);
@@ -141,9 +141,9 @@ static bool sleeps_on(struct sley__kit_trial *t)
         }
     }
     (void)closedir(dir);
-    const bool on = sleeps && switches == t->switches;
+    t->slept += sleeps;
+    t->asleep = sleeps && switches == t->switches ? t->asleep + 1 : 0;
     t->switches = sleeps ? switches : 0;
-    return on;
 }
 
 static uint64_t processor_ms(pid_t pid)
@@ -164,12 +164,12 @@ static void look_at_clocks(struct sley__kit_trial *t)
         return;
     }
     t->looked_ms = now;
-    t->asleep = sleeps_on(t) ? t->asleep + 1 : 0;
+    look_at_sleep(t);
     if (t->asleep >= ASLEEP_LOOKS) {
         t->late = "it slept, and nothing woke it any more";
     } else if (processor_ms(t->pid) >= t->limit_ms) {
         t->late = "it used up its time, and did not end";
-    } else if (now - t->begun_ms >= t->limit_ms * CLOCK_FACTOR) {
+    } else if ((uint64_t)t->slept * SLEY__TRIAL_LOOK_MS >= t->limit_ms * SLEEP_FACTOR) {
         t->late = "it did not end";
     }
 }

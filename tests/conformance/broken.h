@@ -2,7 +2,11 @@
 #ifndef SLEY_TESTS_CONFORMANCE_BROKEN_H
 #define SLEY_TESTS_CONFORMANCE_BROKEN_H
 
+#include <sley/file_impl.h>
 #include <sley/reactor_impl.h>
+
+#include <pthread.h>
+#include <sys/ioctl.h>
 
 /** What is done differently; NULL: nothing. */
 struct broken {
@@ -19,10 +23,15 @@ struct broken {
     int (*polled)(struct sley_reactor *r, uint64_t timeout_ns, int n);
     bool (*wake)(struct sley_reactor *r); /* before; true: that was all */
     void (*destroy)(struct sley_reactor *r);
+    bool (*file)(struct sley_reactor *r, struct sley_file_op *op);  /* before; true: that was all */
+    int32_t (*file_end)(struct sley_file_op *op, int32_t result);  /* the result that is told */
+    bool (*serve)(struct sley_reactor *r, int *ret_n);              /* before; true: that was all */
+    void (*cancelled)(struct sley_reactor *r);                      /* behind it */
 };
 
-extern const struct broken broken_reactors[];
-extern const size_t broken_count;
+/* in the order of the clauses */
+extern const struct broken broken_sockets[], broken_files[], broken_homes[];
+extern const size_t broken_sockets_count, broken_files_count, broken_homes_count;
 
 /** The factory of the one that is @p broken. One at a time. */
 const struct sley_reactor_factory *broken_factory(const struct broken *broken);
@@ -43,6 +52,10 @@ struct memory {
     SLEY_ATOMIC(unsigned) wakes;
     int number, spare; /* of its own; -1 */
     int32_t result;    /* in place of -ECANCELED, when not 0 */
+    struct sley_reactor *adopting;
+    SLEY_ATOMIC(bool) has_owner; /* of a shared one: another thread polls it */
+    SLEY_ATOMIC(bool) rung;
+    pthread_t creator;
 };
 extern struct memory mind;
 
@@ -61,6 +74,20 @@ static inline bool is_static(const void *p)
 static inline bool is_all(const struct sley_io_op *op)
 {
     return op->flags & SLEY_IO_ALL;
+}
+
+/** Bytes that wait to be received. */
+static inline int queued(int number)
+{
+    int n = 0;
+    return number >= 0 && ioctl(number, FIONREAD, &n) == 0 ? n : 0;
+}
+
+/** In no task: what is driven by its executor, not by a clause. */
+static inline bool in_no_task(void)
+{
+    const struct sley_sched *s = sley_sched_current();
+    return !s || !s->current;
 }
 
 #endif

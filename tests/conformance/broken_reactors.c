@@ -1,4 +1,4 @@
-/* One broken reactor for each clause, in the clauses' order: each does one thing wrong, in as few places as there are. */
+/* One broken reactor for each clause of sockets and waits: each does one thing wrong, in as few places as there are. */
 #include "broken.h"
 
 #include <fcntl.h>
@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -25,12 +24,6 @@ static bool readable(int number)
 {
     struct pollfd p = {.fd = number, .events = POLLIN};
     return number >= 0 && poll(&p, 1, 0) == 1;
-}
-
-static int queued(int number)
-{
-    int n = 0;
-    return number >= 0 && ioctl(number, FIONREAD, &n) == 0 ? n : 0;
 }
 
 /** Ends an armed op with another result. */
@@ -130,7 +123,7 @@ static int32_t swallow_a_datagram(struct sley_io_op *op, int32_t result)
 
 static int32_t second_end_is_an_error(struct sley_io_op *op, int32_t result)
 {
-    const bool end = op->code == SLEY_IO_RECV && result == 0 && !is_all(op);
+    const bool end = op->code == SLEY_IO_RECV && result == 0 && !op->flags;
     const bool again = end && mind.number == op->fd->number;
     mind.number = end ? op->fd->number : -1;
     return again ? -ENOTCONN : result;
@@ -138,7 +131,7 @@ static int32_t second_end_is_an_error(struct sley_io_op *op, int32_t result)
 
 static int32_t reset_is_the_end(struct sley_io_op *op, int32_t result)
 {
-    return op->code == SLEY_IO_RECV && !is_all(op) && result == -ECONNRESET ? 0 : result;
+    return op->code == SLEY_IO_RECV && !op->flags && result == -ECONNRESET ? 0 : result;
 }
 
 static int32_t raise_sigpipe(struct sley_io_op *op, int32_t result)
@@ -177,8 +170,7 @@ static int32_t refused_is_a_timeout(struct sley_io_op *op, int32_t result)
 
 static int32_t full_is_again(struct sley_io_op *op, int32_t result)
 {
-    (void)op;
-    return result == -ENOBUFS ? -EAGAIN : result;
+    return op->code == SLEY_IO_CONNECT && result == -ENOBUFS ? -EAGAIN : result;
 }
 
 static int32_t accept_blocking(struct sley_io_op *op, int32_t result)
@@ -221,7 +213,8 @@ static bool out_is_busy(struct sley_reactor *r, struct sley_io_op *op)
 static bool beside_a_recv_is_busy(struct sley_reactor *r, struct sley_io_op *op)
 {
     (void)r;
-    const bool refused = op->code == SLEY_IO_POLL && op->len == SLEY_IO_IN && (sley__fd_state(op->fd) & SLEY_FD_READING);
+    const bool beside = (sley__fd_state(op->fd) & SLEY_FD_READING) && mind.recv && mind.recv->fd == op->fd && !in_no_task();
+    const bool refused = op->code == SLEY_IO_POLL && op->len == SLEY_IO_IN && beside;
     if (refused) {
         sley_io_finish(op, -EBUSY);
     }
@@ -257,7 +250,7 @@ static bool wrap_length(struct sley_reactor *r, struct sley_io_op *op)
 
 static int32_t all_says_how_many(struct sley_io_op *op, int32_t result)
 {
-    return op->code == SLEY_IO_RECV && is_all(op) && result == 0 && op->len == 4 ? 4 : result;
+    return op->code == SLEY_IO_RECV && is_all(op) && result == 0 && op->len == 4 && !in_no_task() ? 4 : result;
 }
 
 static int32_t no_data_is_fine(struct sley_io_op *op, int32_t result)
@@ -415,7 +408,8 @@ static void lose_a_byte(struct sley_reactor *r, struct sley_io_op *op)
     (void)r;
     char byte;
     struct pollfd p = {.fd = op->fd->number, .events = POLLIN};
-    if (op->code == SLEY_IO_RECV && op->len == 1 && (sley__fd_state(op->fd) & SLEY_FD_STREAM) && poll(&p, 1, 5) == 1) {
+    if (op->code == SLEY_IO_RECV && op->len == 1 && (sley__fd_state(op->fd) & SLEY_FD_STREAM) && !in_no_task() &&
+        poll(&p, 1, 5) == 1) {
         (void)recv(op->fd->number, &byte, 1, MSG_DONTWAIT);
     }
 }
@@ -508,16 +502,14 @@ static bool seen[2048];
 
 static int known_numbers(struct sley_fd *fd, int rc)
 {
-    bool *known = &seen[fd->number % 2048];
-    rc = rc == 0 && *known && (sley__fd_state(fd) & SLEY_FD_STREAM) ? -EEXIST : rc;
-    *known = true;
-    return rc;
+    return rc == 0 && seen[fd->number % 2048] && (sley__fd_state(fd) & SLEY_FD_STREAM) ? -EEXIST : rc;
 }
 
+/** Those that a clause has waited for last. */
 static bool unknown_again(struct sley_reactor *r, struct sley_io_op *op)
 {
     (void)r;
-    seen[op->fd->number % 2048] = seen[op->fd->number % 2048] && op->code != SLEY_IO_CLOSE;
+    seen[op->fd->number % 2048] = op->code == SLEY_IO_POLL && !in_no_task();
     return false;
 }
 
@@ -715,7 +707,7 @@ static void send_on_drops(struct sley_reactor_ops *ops)
     ops->send_on = drop_the_rest;
 }
 
-const struct broken broken_reactors[] = {
+const struct broken broken_sockets[] = {
     {.clause = "table_is_complete", .table = unknown_capability},
     {.clause = "create_without_memory_is_enomem", .create = no_memory_is_again},
     {.clause = "create_without_descriptors_is_emfile", .create = no_descriptor_is_enfile},
@@ -790,4 +782,4 @@ const struct broken broken_reactors[] = {
     {.clause = "memory_refused_while_running_disturbs_no_other", .base = &sley_reactor_epoll, .adopt = no_memory_is_no_buffer},
     {.clause = "short_ways_are_the_long_ways", .base = &sley_reactor_epoll, .table = send_on_drops},
 };
-const size_t broken_count = sizeof broken_reactors / sizeof broken_reactors[0];
+const size_t broken_sockets_count = sizeof broken_sockets / sizeof broken_sockets[0];

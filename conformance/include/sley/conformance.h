@@ -23,8 +23,8 @@ struct sley_conformance_opts {
     const char *const *only; /**< NULL-terminated patterns of fnmatch(3) for names of clauses; NULL: all of them */
     uint64_t seed;           /**< of what is random; 0: another one each time. It is in the first lines of the report */
     /**
-     * Of a processor for each clause; 0: 30 s. Sanitizers get ten times as much. One that sleeps, and that nothing wakes for seconds, does
-     * not get that long; one that goes on waking ten times as much of the clock.
+     * Of a processor's time, for each clause; 0: 30 s. Sanitizers get ten times as much. One that sleeps for seconds though nothing wakes
+     * it does not get that long; one that goes on waking and sleeping ten times as much. Waiting for a processor does not count.
      */
     uint32_t timeout_ms;
     uint32_t effort; /**< percent of the rounds that stress takes; 0: 100 */
