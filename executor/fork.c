@@ -4,6 +4,7 @@
  * objects are the parent's, too. If that thread is in a task, its run loop stands below on the stack: it is made to end. */
 #include <sley/executor.h>
 #include <sley/group_impl.h>
+#include <sley/watch.h>
 
 #include <pthread.h>
 
@@ -144,6 +145,7 @@ static void in_parent(void)
 static void in_child(void)
 {
     inherited = sley_sched_current();
+    sley__watch_forked();
     while (started) {
         struct sley_executor *ex = started;
         started = ex->next;

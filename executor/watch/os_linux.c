@@ -16,30 +16,36 @@ uint64_t sley__watch_now_ns(void)
     return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec;
 }
 
+static SLEY__TLS uint32_t tid; /* a runtime that is driven by turns asks at each */
+
+void sley__watch_forked(void)
+{
+    tid = 0;
+}
+
 uint32_t sley__watch_tid(void)
 {
-    static SLEY__TLS uint32_t tid; /* a runtime that is driven by turns asks at each */
     if (tid == 0) {
         tid = (uint32_t)syscall(SYS_gettid);
     }
     return tid;
 }
 
-uint64_t sley__watch_cpu_ns(uint32_t tid)
+uint64_t sley__watch_cpu_ns(uint32_t of_tid)
 {
     struct timespec ts;
-    /* the kernel's own encoding of "the scheduler's clock of thread tid"; libc offers it only for a pthread_t, which may be gone */
-    const clockid_t clock = (clockid_t)(~tid << 3 | 6);
+    /* the kernel's own encoding of "the scheduler's clock of a thread"; libc offers it only for a pthread_t, which may be gone */
+    const clockid_t clock = (clockid_t)(~of_tid << 3 | 6);
     if (clock_gettime(clock, &ts) != 0) {
         return 0;
     }
     return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec;
 }
 
-bool sley__watch_runnable(uint32_t tid)
+bool sley__watch_runnable(uint32_t of_tid)
 {
     char path[48], text[128];
-    (void)snprintf(path, sizeof path, "/proc/self/task/%u/stat", (unsigned)tid);
+    (void)snprintf(path, sizeof path, "/proc/self/task/%u/stat", (unsigned)of_tid);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return false;

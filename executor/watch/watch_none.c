@@ -36,6 +36,10 @@ void sley_watch_remove(struct sley_watched *e)
     (void)e;
 }
 
+void sley__watch_forked(void)
+{
+}
+
 void sley__watch_rouse(struct sley__watch_entry *entry)
 {
     (void)entry;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -441,6 +442,46 @@ SLEY_TEST(fiber_that_blocks_in_a_system_call_is_named, "")
     CHECK(strstr(r.log.text, " block_here+0x") != NULL);
     (void)close(fds[0]);
     (void)close(fds[1]);
+}
+
+/* The thread sanitizer has no new threads in the child of a process that has had several. */
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+enum { HAS_THREADS = 0 };
+#else
+enum { HAS_THREADS = 1 };
+#endif
+
+static int do_nothing(struct log **l)
+{
+    (void)l;
+    return 0;
+}
+SLEY_FIBER(do_nothing, struct log *)
+
+SLEY_TEST(stall_in_the_child_of_a_fork_is_named_with_its_stack, "")
+{
+    struct rig r;
+    struct log *l = &r.log;
+    int status = -1;
+    if (!HAS_THREADS) {
+        SKIP("no threads behind a fork");
+    }
+    rig_start(&r);
+    rig_run(&r, &do_nothing__type, &l);
+    rig_end(&r);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        (void)alarm(20);
+        rig_start(&r);
+        rig_run(&r, &stall_fiber__type, &l);
+        rig_end(&r);
+        _exit(strstr(l->text, " stall_here+0x") ? 0 : 1);
+    }
+    CHECK_INT(waitpid(pid, &status, 0), ==, pid);
+    CHECK_INT(status, ==, 0);
 }
 
 static int stall_twice(struct log **l)

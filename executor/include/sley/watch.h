@@ -69,6 +69,8 @@ SLEY_API void sley_watch_remove(struct sley_watched *e);
 
 SLEY_API void sley__watch_rouse(struct sley__watch_entry *entry);
 SLEY_API void sley__watch_thread(struct sley__watch_entry *entry);
+/** In the child of a fork: this thread has another number. */
+void sley__watch_forked(void);
 
 #ifndef __cplusplus
 
