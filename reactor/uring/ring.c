@@ -240,16 +240,27 @@ bool sley__uring_knows(struct sley__uring *r, uint32_t opcode)
     return r->opcodes >> opcode & 1;
 }
 
+/** Appends to a text; what does not fit is cut. Returns: its length. */
+static size_t append(char *text, size_t bytes, size_t at, const char *before, const char *name)
+{
+    const int n = at + 1 < bytes ? snprintf(text + at, bytes - at, "%s%s", before, name) : 0;
+    return n < 0 ? at : at + (size_t)n < bytes ? at + (size_t)n : bytes - 1;
+}
+
 int sley__uring_describe(struct sley_reactor *self, char *ret_text, size_t bytes)
 {
     const struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
     size_t at = 0;
+    bool any = false;
     ret_text[0] = '\0';
+    if (sley__uring_has(r, SLEY__URING_MSG_RING)) {
+        at = append(ret_text, bytes, at, "", "woken by messages");
+    }
     for (uint32_t i = 0; i < SLEY__URING_FEATURE_COUNT; i++) {
         const bool wanted = i != SLEY__URING_MSG_RING || r->opts.messages;
-        if (wanted && !(r->features & (1u << i)) && at + 1 < bytes) {
-            const int n = snprintf(ret_text + at, bytes - at, "%s%s", at ? ", " : "without ", sley__uring_kinds[i].name);
-            at = n < 0 ? at : at + (size_t)n < bytes ? at + (size_t)n : bytes - 1;
+        if (wanted && !(r->features & (1u << i))) {
+            at = append(ret_text, bytes, at, any ? ", " : at ? ", without " : "without ", sley__uring_kinds[i].name);
+            any = true;
         }
     }
     return (int)at;

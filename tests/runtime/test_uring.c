@@ -74,6 +74,9 @@ SLEY_TEST(uring_by_name_runs_each_executor_of_single_workers, "")
     }
     const struct sley_runtime_opts one = {.executor_name = "stealing", .reactor_name = "uring", .worker_count = 1};
     CHECK(strstr(describe(&one), "reactor uring") != NULL);
+    CHECK_INT(setenv("SLEY_REACTOR", "uring-msg", 1), ==, 0); /* a kernel that takes no messages is told of */
+    const char *text = describe(&(struct sley_runtime_opts){.executor_name = "local"});
+    CHECK(strstr(text, "reactor uring (woken by messages") || strstr(text, "reactor uring (without msg_ring"));
     CHECK_INT(setenv("SLEY_REACTOR", "uring", 1), ==, 0);
     CHECK_STR(describe(&(struct sley_runtime_opts){.executor_name = "local"}), "executor local, reactor uring");
 }
