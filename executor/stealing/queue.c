@@ -190,10 +190,10 @@ struct sley_task *sley__worker_next(struct worker *w)
         if (SLEY_UNLIKELY(w->untold)) {
             tell(w);
         }
-        if (w->lifo_run++ < LIFO_RUN_MAX) {
+        if (w->lifo_run++ < LIFO_RUN_MAX || sley__steal_ring_count(&w->ring) + sley__inject_count(&w->backlog) == 0) {
             return t;
         }
-        sley__worker_push(w, t); /* it has had its run */
+        sley__worker_push(w, t); /* it has had its run, and others wait */
     }
     w->lifo_run = 0;
     if (w->round_left == 0) {
