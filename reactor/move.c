@@ -27,10 +27,23 @@ static int32_t give_up(struct sley_reactor *home, struct sley_fd *fd)
     if (state & IN_USE) {
         return -EBUSY;
     }
-    if (home->ops->adopt && (!home->shared || (state & SLEY_FD_KNOWN))) {
-        (void)home->ops->adopt(home, fd); /* to forget it: the number may be anybody's when it is seen here again */
+    if (home->ops->adopt && (!home->shared || (state & SLEY_FD_KNOWN)) && home->ops->adopt(home, fd) == -EEXIST) {
+        return -EBUSY; /* else it is forgotten: the number may be anybody's when it is seen here again */
     }
     sley__home_lose(home, fd);
+    without_home(fd);
+    return 0;
+}
+
+static int32_t take_from_gone(struct sley_fd *fd)
+{
+    const uint32_t state = sley__fd_state(fd);
+    if (state & IN_USE) {
+        return -EBUSY; /* its home is only ending, and what is in flight will be told */
+    }
+    if (fd->number < 0 || (state & SLEY_FD_AHEAD)) {
+        return fd->number < 0 ? -EBADF : -ENODEV; /* what the home had received ahead has gone with it */
+    }
     without_home(fd);
     return 0;
 }
@@ -56,11 +69,7 @@ void sley_fd_move_start(struct sley_io_op *op, struct sley_fd *fd)
     if (away && home) {
         op->buf = op->object = NULL;
         if (sley__home_gone(home)) {
-            const bool busy = sley__fd_state(fd) & IN_USE; /* it is only ending, and what is in flight will be told */
-            if (!busy) {
-                without_home(fd);
-            }
-            sley_wait_finish(&op->wait, busy ? -EBUSY : fd->number < 0 ? -EBADF : 0);
+            sley_wait_finish(&op->wait, take_from_gone(fd));
         } else {
             op->code = 0;
             const int rc = sley_io_call_home(op, fd, op, move_here);

@@ -64,6 +64,9 @@ void sley_fd_set_stream(struct sley_fd *fd)
 void sley__fd_close_idle(struct sley_fd *fd)
 {
     const int number = fd->number;
+    if (sley__fd_state(fd) & SLEY_FD_AHEAD) {
+        (void)shutdown(number, SHUT_RDWR); /* what its home has asked for keeps it open: until that ends, by this */
+    }
     sley__fd_set(fd, sley__fd_state(fd) | SLEY_FD_CLOSING);
     fd->number = -1;
     (void)close(number); /* nothing can be done about an error: the number is free on Linux whatever it says */

@@ -46,17 +46,27 @@ static int empty(struct sley__uring *r, uint32_t place)
     return sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_FILES_UPDATE, &up, 1);
 }
 
-int32_t sley__uring_direct_taken(struct sley__uring *r, struct sley_io_op *op, int32_t place)
+int sley__uring_direct_came(struct sley__uring *r, int32_t place, uint8_t kind)
 {
     const int number = SLEY_FD_DIRECT_FIRST + place;
     const int rc = sley__uring_make_slot(r, number);
     if (rc < 0) {
         (void)empty(r, (uint32_t)place);
-        return rc; /* the place is given back as that of any op that failed */
+        return rc;
     }
     struct sley__uring_slot *slot = sley__uring_find(r, number);
     slot->is_dry = false;
-    slot->kind = op->code == SLEY_IO_OPEN ? SLEY__URING_FILE : SLEY__URING_OTHER;
+    slot->standing = 0;
+    slot->kind = kind;
+    return number;
+}
+
+int32_t sley__uring_direct_taken(struct sley__uring *r, struct sley_io_op *op, int32_t place)
+{
+    const int number = sley__uring_direct_came(r, place, op->code == SLEY_IO_OPEN ? SLEY__URING_FILE : SLEY__URING_OTHER);
+    if (number < 0) {
+        return number; /* the place is given back as that of any op that failed */
+    }
     op->stage &= (uint8_t)~(uint32_t)SLEY__URING_PLACE;
     op->out_number = number;
     return 0;

@@ -165,11 +165,38 @@ static bool is_direct(struct sley_file_op *op)
     return (op->io.fd && sley_fd_is_direct(op->io.fd)) || (to && sley_fd_is_direct(to));
 }
 
+/** Would it take what comes to a connection? */
+static bool takes(const struct sley_file_op *op)
+{
+    switch (op->io.code) {
+    case SLEY_IO_READ:
+    case SLEY_IO_READV:
+    case SLEY_IO_READ_FIXED:
+    case SLEY_IO_SPLICE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/** Ends what stands there. Returns false: something has come ahead, or the kernel is yet to answer. */
+static bool may_take(struct sley__uring *r, struct sley_file_op *op)
+{
+    struct sley__uring_slot *slot = op->io.fd && takes(op) ? sley__uring_find(r, op->io.fd->number) : NULL;
+    if (!slot || !(slot->standing & SLEY__URING_SOMETHING)) {
+        return true;
+    }
+    slot->standing |= SLEY__URING_SHY;
+    return sley__uring_stand_down(r, slot) == 0 && !(slot->standing & SLEY__URING_SOMETHING);
+}
+
 void sley__uring_submit_file(struct sley_reactor *self, struct sley_file_op *op)
 {
     struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
     if (r->ending) {
         sley_file_finish(op, -ECANCELED);
+    } else if (SLEY_UNLIKELY(r->standing_count + r->stock.kept > 0) && !may_take(r, op)) {
+        sley_file_finish(op, -EBUSY);
     } else if (!is_native(r, op)) {
         if (is_direct(op)) {
             sley_file_finish(op, -ENOTSUP);

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-/* ---- in ------------------------------------------------------------------------------------------------------------------- */
+/* ---- in ---------------------------------------------------------------------------------------------------------------- */
 
 void sley__uring_lend_describe(const struct sley__uring_slot *slot, struct io_uring_sqe *sqe, struct sley_io_op *op)
 {
@@ -31,18 +31,29 @@ static bool take_buffer(struct sley__uring *r, struct sley_io_op *op)
     return op->buf != NULL;
 }
 
+/** By itself, or as one that stands. */
+static void queue(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
+{
+    if (op->buf || (op->stage & SLEY__URING_POLLING) || !sley__uring_receive_stands(r, slot, op)) {
+        sley__uring_queue(r, slot, op);
+    }
+}
+
 void sley__uring_lend_submit(struct sley__uring *r, struct sley_io_op *op)
 {
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
+    if (SLEY_UNLIKELY(slot->standing & SLEY__URING_SOMETHING) && sley__uring_ahead(r, slot, op)) {
+        return;
+    }
     /* one that has waited for a buffer takes it now: whoever is behind it waits for the next */
     const bool now = ((op->flags & SLEY__LEND_FED) && take_buffer(r, op)) || sley__uring_has_stock(r);
     sley_io_arm(&r->base, op);
     sley__uring_push(slot, op);
     op->stage = now ? 0 : SLEY__URING_POLLING;
-    sley__uring_queue(r, slot, op);
+    queue(r, slot, op);
 }
 
-/* ---- back ----------------------------------------------------------------------------------------------------------------- */
+/* ---- back -------------------------------------------------------------------------------------------------------------- */
 
 /** Once more, at once or (POLLING) when it is ready. */
 static void again(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, uint32_t stage)
@@ -52,8 +63,13 @@ static void again(struct sley__uring *r, struct sley__uring_slot *slot, struct s
     if (op->stage & SLEY__URING_CANCELLED) {
         sley__uring_end(r, slot, op, -ECANCELED);
     } else {
-        sley__uring_queue(r, slot, op);
+        queue(r, slot, op);
     }
+}
+
+void sley__uring_lend_anew(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
+{
+    again(r, slot, op, sley__uring_has_stock(r) ? 0 : SLEY__URING_POLLING);
 }
 
 static void ready(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res)
@@ -93,6 +109,7 @@ static void chosen(struct sley__uring *r, struct sley__uring_slot *slot, struct 
         sley__uring_filled(l->data, (size_t)res);
         slot->is_dry = !(flags & IORING_CQE_F_SOCK_NONEMPTY) && sley__uring_has(r, SLEY__URING_POLL_FIRST);
         op->buf = l;
+        slot->standing |= SLEY__URING_LOOPS; /* if there is a next one */
         sley__uring_restock(r);
         sley__uring_end(r, slot, op, res);
         return;

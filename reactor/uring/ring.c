@@ -31,6 +31,8 @@ const struct sley__uring_kind sley__uring_kinds[SLEY__URING_FEATURE_COUNT] = {
     [SLEY__URING_FD_INSTALL] = {"fd_install", "6.8", .opcode = SLEY__URING_OP_FIXED_FD_INSTALL, .needs = BIT(DIRECT)},
     [SLEY__URING_BUFFER_RING] = {"buffer_ring", "5.19", .opcode = IORING_OP_SOCKET},
     [SLEY__URING_MSG_RING] = {"msg_ring", "6.13", .opcode = IORING_OP_MSG_RING},
+    [SLEY__URING_ACCEPT_MULTI] = {"accept_multi", "5.19", .opcode = IORING_OP_SOCKET},
+    [SLEY__URING_RECV_MULTI] = {"recv_multi", "6.0", .opcode = IORING_OP_SEND_ZC, .needs = BIT(BUFFER_RING)},
 };
 
 static void say(const struct sley_reactor_opts *o, const char *text)
@@ -474,6 +476,7 @@ int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uri
 
 void sley__uring_close(struct sley__uring *r)
 {
+    sley__uring_each_slot(r, sley__uring_drop_ahead);
     exit_ring(&r->ring, r);
     (void)close(r->bell);
     const int tell = sley__uring_tell(r);

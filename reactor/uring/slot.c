@@ -15,12 +15,29 @@ void sley__uring_free_slots(struct sley__uring *r)
     }
 }
 
-void sley__uring_each(struct sley__uring *r, void (*fn)(struct sley__uring *r, struct sley_io_op *op))
+static struct sley__uring_slot *next_slot(struct sley__uring *r, uint32_t *at)
 {
     const uint32_t plain = r->chunks[0].count * SLEY__URING_SLOT_CHUNK, direct = r->chunks[1].count * SLEY__URING_SLOT_CHUNK;
-    for (uint32_t i = 0; i < plain + direct; i++) {
-        const struct sley__uring_slot *slot = sley__uring_find(r, (int)(i < plain ? i : i - plain + SLEY_FD_DIRECT_FIRST));
-        for (struct sley_io_op *op = slot ? slot->armed : NULL; op; op = op->next) {
+    struct sley__uring_slot *slot = NULL;
+    for (; !slot && *at < plain + direct; ++*at) {
+        slot = sley__uring_find(r, (int)(*at < plain ? *at : *at - plain + SLEY_FD_DIRECT_FIRST));
+    }
+    return slot;
+}
+
+void sley__uring_each_slot(struct sley__uring *r, void (*fn)(struct sley__uring *r, struct sley__uring_slot *slot))
+{
+    struct sley__uring_slot *slot;
+    for (uint32_t at = 0; (slot = next_slot(r, &at)) != NULL;) {
+        fn(r, slot);
+    }
+}
+
+void sley__uring_each(struct sley__uring *r, void (*fn)(struct sley__uring *r, struct sley_io_op *op))
+{
+    struct sley__uring_slot *slot;
+    for (uint32_t at = 0; (slot = next_slot(r, &at)) != NULL;) {
+        for (struct sley_io_op *op = slot->armed; op; op = op->next) {
             fn(r, op);
         }
     }

@@ -1,8 +1,9 @@
 /* The kernel's stock: a ring of buffers of the pool, from which it takes one for a receive when it has something to put there.
  *
- * A pool's buffer is free, in somebody's hands, or in stock (`count`, at most half of the pool's: what is in stock, or has been taken
- * from there for who does not come for it, must not keep all others waiting). Invariant: while somebody is in line at the pool nothing
- * is put into stock. Few, used again and again, are in the cache: so there are 16 to begin with, and twice as many when they ran out. */
+ * A pool's buffer is free, in somebody's hands, in stock (`count`), or has been filled from there for somebody who has not asked yet
+ * (`kept`, see ahead.c). Invariant: count + kept <= most, half of the pool, so that they do not keep all others waiting. While somebody
+ * is in line at the pool nothing is put into stock. Few, used again and again, are in the cache: so there are 16 to begin with, and
+ * twice as many when they ran out. */
 #include "uring.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ void sley__uring_restock(struct sley__uring *r)
 {
     struct sley__uring_stock *s = &r->stock;
     struct sley__lender *p = r->base.lend.pool;
-    while (s->count < s->wanted && !p->first && sley__lender_has(p)) {
+    while (s->count + s->kept < s->wanted && !p->first && sley__lender_has(p)) {
         put(s, sley__lender_take(p));
     }
 }
@@ -41,9 +42,11 @@ static int announce(struct sley__uring *r)
     return sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_PBUF_RING, &reg, 1);
 }
 
-static void unmap(struct sley__uring_stock *s)
+static void unmap(struct sley__uring *r)
 {
+    struct sley__uring_stock *s = &r->stock;
     (void)munmap(s->at, ring_bytes(s));
+    sley_alloc_put(r->alloc, s->pieces, s->piece_count * sizeof *s->pieces);
     s->at = NULL;
 }
 
@@ -62,11 +65,19 @@ static bool prepare(struct sley__uring *r, const struct sley__lender *p)
         return false;
     }
     s->at = at;
+    s->piece_count = p->count;
+    s->pieces = sley_alloc_zeroed(r->alloc, p->count * sizeof *s->pieces, _Alignof(struct sley__uring_piece));
+    if (!s->pieces) {
+        (void)munmap(at, ring_bytes(s));
+        s->at = NULL;
+        return false;
+    }
     s->wanted = s->most < FIRST ? s->most : FIRST;
     const int rc = announce(r);
     if (rc < 0) {
-        unmap(s);
-        r->features &= rc == -EEXIST ? ~0U : ~(1u << SLEY__URING_BUFFER_RING); /* another thread's ring: the op will be told the same */
+        unmap(r);
+        /* when the ring is another thread's the op will be told so */
+        r->features &= rc == -EEXIST ? ~0U : ~(1u << SLEY__URING_BUFFER_RING);
     }
     return rc == 0;
 }
@@ -76,6 +87,9 @@ bool sley__uring_has_stock(struct sley__uring *r)
     const struct sley__lender *p = sley__lender_of(&r->base);
     if (!p || !sley__uring_has(r, SLEY__URING_BUFFER_RING) || (!r->stock.at && !prepare(r, p))) {
         return false;
+    }
+    if (r->stock.count == 0 && r->stock.kept > 0) {
+        sley__uring_stock_ran_out(r); /* into what is not asked for */
     }
     sley__uring_restock(r);
     return r->stock.count > 0;
@@ -122,7 +136,7 @@ void sley__uring_stock_again(struct sley__uring *r)
         sley__uring_restock(r);
     } else { /* what is in the queue is told -ENOBUFS, and goes the other way */
         r->features &= ~(1u << SLEY__URING_BUFFER_RING);
-        unmap(&r->stock);
+        unmap(r);
     }
 }
 
@@ -130,6 +144,6 @@ void sley__uring_stock_free(struct sley__uring *r)
 {
     if (r->stock.at) {
         take_all_back(r);
-        unmap(&r->stock);
+        unmap(r);
     }
 }

@@ -103,19 +103,26 @@ void sley__uring_queue(struct sley__uring *r, struct sley__uring_slot *slot, str
     }
 }
 
-/** The op's own completion has the verdict; what the request itself says (found, not found, too late) is of no use. */
-static void queue_cancel(struct sley__uring *r, struct sley_io_op *op)
+/** Its own completion has the verdict; what the request itself says (found, not found, too late) is of no use. */
+bool sley__uring_queue_end_of(struct sley__uring *r, uint64_t tag)
 {
     struct io_uring_sqe *sqe = sley__uring_place(r);
     if (SLEY_UNLIKELY(!sqe)) {
-        op->stage |= SLEY__URING_CANCEL_DUE;
-        r->due = true;
-        return;
+        return false;
     }
-    io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)op, 0);
+    io_uring_prep_cancel64(sqe, tag, 0);
     io_uring_sqe_set_data64(sqe, SLEY__URING_NOTHING);
     if (sley__uring_has(r, SLEY__URING_CQE_SKIP)) {
         sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    }
+    return true;
+}
+
+static void queue_cancel(struct sley__uring *r, struct sley_io_op *op)
+{
+    if (SLEY_UNLIKELY(!sley__uring_queue_end_of(r, (uint64_t)(uintptr_t)op))) {
+        op->stage |= SLEY__URING_CANCEL_DUE;
+        r->due = true;
     }
 }
 
@@ -123,7 +130,9 @@ void sley__uring_ask(struct sley__uring *r, struct sley_io_op *op)
 {
     if (!(op->stage & SLEY__URING_CANCELLED)) {
         op->stage |= SLEY__URING_CANCELLED;
-        if (!(op->stage & SLEY__URING_DUE)) {
+        if (op->stage & SLEY__URING_BEHIND) {
+            sley__uring_dismiss(r, sley__uring_find(r, op->fd->number));
+        } else if (!(op->stage & SLEY__URING_DUE)) {
             queue_cancel(r, op);
         }
     }
@@ -147,14 +156,20 @@ void sley__uring_queue_due(struct sley__uring *r)
 {
     r->due = false;
     sley__uring_each(r, queue_if_due);
+    if (r->standing_count > 0) {
+        sley__uring_each_slot(r, sley__uring_dismiss_if_due);
+    }
 }
 
 /* ---- ops ------------------------------------------------------------------------------------------------------------------ */
 
-/** Nothing is armed. Returns: whether @p op, the CLOSE (NULL: nobody waits for it), is under way now. */
-static bool close_now(struct sley__uring *r, struct sley_fd *fd, struct sley_io_op *op)
+/** Nothing is armed, and nothing stands. Returns: whether @p op, the CLOSE (NULL: nobody waits for it), is under way now. */
+static bool close_now(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_fd *fd, struct sley_io_op *op)
 {
     const int number = fd->number;
+    if (slot) {
+        sley__uring_drop_ahead(r, slot);
+    }
     if (SLEY_UNLIKELY(sley_fd_is_direct(fd))) {
         return sley__uring_direct_close(r, fd, op);
     }
@@ -175,12 +190,45 @@ static int32_t direct_closed(struct sley__uring *r, struct sley_fd *fd, int32_t 
     return 0;
 }
 
+/** Nothing is armed on what nobody waits to see closed. The sley_fd may be gone when this returns. */
+static void let_go(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_fd *fd)
+{
+    if (slot->standing & SLEY__URING_STANDS) {
+        sley__uring_drop_ahead(r, slot);
+        slot->link = fd->number;
+        fd->number = -1;
+    } else {
+        slot->is_abandoned = false;
+        (void)close_now(r, slot, fd, NULL);
+    }
+}
+
+void sley__uring_close_due(struct sley__uring *r, struct sley__uring_slot *slot)
+{
+    if (slot->armed || (slot->standing & SLEY__URING_STANDS)) {
+        return;
+    }
+    if (slot->is_abandoned) {
+        struct sley_fd fd;
+        sley_fd_init(&fd, slot->link);
+        let_go(r, slot, &fd);
+    }
+    if (slot->closer) {
+        struct sley_io_op *closer = slot->closer;
+        slot->closer = NULL;
+        if (close_now(r, slot, closer->fd, closer)) {
+            sley__uring_push(slot, closer);
+        } else {
+            sley_io_complete(&r->base, closer, 0);
+        }
+    }
+}
+
 void sley__uring_end(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t result)
 {
     sley__uring_remove(slot, op);
     if (SLEY_UNLIKELY(slot->is_abandoned) && !slot->armed) {
-        slot->is_abandoned = false;
-        (void)close_now(r, op->fd, NULL); /* before this one is told: its waiter may give the memory back */
+        let_go(r, slot, op->fd); /* before this one is told: its waiter may give the memory back */
     }
     if (SLEY_UNLIKELY(op->stage & SLEY__URING_PLACE)) {
         r->direct_count--; /* nothing has come there */
@@ -190,22 +238,16 @@ void sley__uring_end(struct sley__uring *r, struct sley__uring_slot *slot, struc
     } else {
         sley_io_complete(&r->base, op, SLEY_LIKELY(op->code != SLEY_IO_CLOSE) ? result : direct_closed(r, op->fd, result));
     }
-    if (SLEY_UNLIKELY(slot->closer != NULL) && !slot->armed) {
-        struct sley_io_op *closer = slot->closer;
-        slot->closer = NULL;
-        if (close_now(r, closer->fd, closer)) {
-            sley__uring_push(slot, closer);
-        } else {
-            sley_io_complete(&r->base, closer, 0);
-        }
+    if (SLEY_UNLIKELY(slot->closer != NULL)) {
+        sley__uring_close_due(r, slot);
     }
 }
 
 static void submit_close(struct sley__uring *r, struct sley_io_op *op)
 {
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
-    if (!slot || !slot->armed) {
-        if (!close_now(r, op->fd, op->flags & SLEY_IO_UNHEARD ? NULL : op)) {
+    if (!slot || (!slot->armed && !(slot->standing & SLEY__URING_STANDS))) {
+        if (!close_now(r, slot, op->fd, op->flags & SLEY_IO_UNHEARD ? NULL : op)) {
             sley_io_finish(op, 0);
         } else {
             sley_io_arm(&r->base, op);
@@ -222,7 +264,11 @@ static void submit_close(struct sley__uring *r, struct sley_io_op *op)
     for (struct sley_io_op *armed = slot->armed; armed; armed = armed->next) {
         sley__uring_ask(r, armed);
     }
+    sley__uring_dismiss(r, slot);
     if (slot->is_abandoned) {
+        if (!slot->armed) {
+            let_go(r, slot, op->fd);
+        }
         sley_io_finish(op, 0);
     }
 }
@@ -232,10 +278,6 @@ static int32_t try_here(struct sley__uring *r, struct sley_io_op *op)
 {
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
     struct stat st;
-    if (op->code == SLEY_IO_ACCEPT && (op->flags & SLEY_IO_DIRECT)) {
-        const int32_t rc = sley__uring_direct_reserve(r, op);
-        return rc < 0 ? rc : -EINPROGRESS;
-    }
     if (op->code == SLEY_IO_POLL && slot->kind != SLEY__URING_OTHER) {
         if (sley_fd_is_direct(op->fd)) {
             return -EPERM;
@@ -256,6 +298,13 @@ static int32_t try_here(struct sley__uring *r, struct sley_io_op *op)
     return -EINPROGRESS;
 }
 
+/** Something stands, or lies there: then the op is over, or waits, when this returns true. */
+static bool is_ahead(struct sley__uring *r, struct sley_io_op *op)
+{
+    struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
+    return (slot->standing & SLEY__URING_SOMETHING) && !r->ending && sley__uring_ahead(r, slot, op);
+}
+
 static SLEY_NOINLINE void submit_other(struct sley__uring *r, struct sley_io_op *op)
 {
     if (op->code == SLEY_IO_CLOSE) {
@@ -264,6 +313,13 @@ static SLEY_NOINLINE void submit_other(struct sley__uring *r, struct sley_io_op 
     }
     if ((op->flags & SLEY_IO_LEND) && op->code == SLEY_IO_RECV && !r->ending) {
         sley__uring_lend_submit(r, op);
+        return;
+    }
+    if (op->code == SLEY_IO_ACCEPT && !r->ending) {
+        sley__uring_accept(r, op);
+        return;
+    }
+    if ((op->code == SLEY_IO_RECVMSG || op->code == SLEY_IO_POLL) && is_ahead(r, op)) {
         return;
     }
     const int32_t n = r->ending ? -ECANCELED : try_here(r, op);
@@ -286,6 +342,9 @@ static void submit(struct sley_reactor *self, struct sley_io_op *op)
         return;
     }
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
+    if (SLEY_UNLIKELY(slot->standing & SLEY__URING_SOMETHING) && op->code == SLEY_IO_RECV && sley__uring_ahead(r, slot, op)) {
+        return;
+    }
     sley_io_arm(self, op);
     sley__uring_push(slot, op);
     sley__uring_queue(r, slot, op);
@@ -293,7 +352,10 @@ static void submit(struct sley_reactor *self, struct sley_io_op *op)
 
 static void cancel(struct sley_reactor *self, struct sley_io_op *op)
 {
-    sley__uring_ask(uring_of(self), op);
+    struct sley__uring *r = uring_of(self);
+    if (SLEY_LIKELY(!(op->stage & SLEY__URING_BEHIND)) || !sley__uring_leave(r, op)) {
+        sley__uring_ask(r, op);
+    }
 }
 
 static int adopt(struct sley_reactor *self, struct sley_fd *fd)
@@ -310,6 +372,14 @@ static int adopt(struct sley_reactor *self, struct sley_fd *fd)
     if (slot->armed) {
         return -EEXIST;
     }
+    if (SLEY_UNLIKELY(slot->standing & SLEY__URING_SOMETHING)) {
+        const bool moves = sley__fd_home(fd) == self; /* else it was closed elsewhere, and the number is another's now */
+        if (sley__uring_stand_down(r, slot) < 0 || (moves && (slot->standing & SLEY__URING_SOMETHING))) {
+            return -EEXIST;
+        }
+        sley__uring_drop_ahead(r, slot);
+    }
+    slot->standing = 0;
     slot->is_dry = false;
     slot->kind = SLEY__URING_UNKNOWN;
     return 0;
@@ -346,7 +416,8 @@ static void destroy(struct sley_reactor *self)
     struct sley__uring *r = uring_of(self);
     r->ending = true;
     sley__uring_each(r, sley__uring_ask);
-    while (self->armed_count > 0 && (r->flying_count > 0 || r->due)) {
+    sley__uring_each_slot(r, sley__uring_dismiss);
+    while ((self->armed_count > 0 || r->standing_count > 0) && (r->flying_count > 0 || r->due)) {
         if (sley__uring_drain(r) < 0) {
             return; /* the kernel does not answer: what it may still write to stays */
         }

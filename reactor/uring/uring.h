@@ -25,6 +25,8 @@ enum sley__uring_feature {
     SLEY__URING_FD_INSTALL,    /* what is there can have a number for a moment */
     SLEY__URING_BUFFER_RING,   /* the kernel takes the buffer for a receive when it has something to put there */
     SLEY__URING_MSG_RING,      /* a wake is a completion that the waker posts; only for those that ask for messages */
+    SLEY__URING_ACCEPT_MULTI,  /* an accept stays, and tells of each connection */
+    SLEY__URING_RECV_MULTI,    /* a receive stays, and tells each time what has come */
     SLEY__URING_FEATURE_COUNT,
 };
 
@@ -59,9 +61,35 @@ enum sley__uring_number { SLEY__URING_UNKNOWN, SLEY__URING_FILE, SLEY__URING_OTH
 struct sley__uring_slot {
     struct sley_io_op *armed;  /* the newest; each names one that is older. Without `closer` */
     struct sley_io_op *closer; /* the CLOSE that waits until nothing is armed */
-    bool is_abandoned;         /* a CLOSE without anybody who waits for it */
+    uint16_t standing;         /* SLEY__URING_STANDS and so on: see standing.c */
     uint8_t kind;              /* enum sley__uring_number: asked when an op wants to know */
-    bool is_dry;               /* the last receive has left nothing behind */
+    bool is_abandoned : 1;     /* a CLOSE without anybody who waits for it */
+    bool is_dry : 1;           /* the last receive has left nothing behind */
+    uint32_t ahead_count;      /* KEPT: how many lie there */
+    int32_t ahead_last;        /* the newest of them: its number, or its buffer's place */
+    int32_t link;              /* of a connection that lies at a listener: the next one; FAILED: the error; abandoned: the number */
+};
+#ifdef __LP64__
+SLEY_STATIC_ASSERT(sizeof(struct sley__uring_slot) == 32, "every connection has one");
+#endif
+
+/* in slot->standing */
+enum {
+    SLEY__URING_STANDS = 1,       /* a request stays in the kernel, or in the submission queue */
+    SLEY__URING_DISMISSED = 2,    /* it has been asked to end */
+    SLEY__URING_DISMISS_DUE = 4,  /* that did not fit into the submission queue */
+    SLEY__URING_ACCEPTS = 8,      /* what it brings, or has brought, are connections; else bytes */
+    SLEY__URING_TO_TABLE = 16,    /* connections in the ring's table of files */
+    SLEY__URING_KEPT = 32,        /* something lies there that nobody has asked for yet */
+    SLEY__URING_FAILED = 64,      /* an error that nobody has been told yet; behind what lies there */
+    SLEY__URING_LOOPS = 128,      /* has been asked before: the next time a request may stand */
+    SLEY__URING_SHY = 256,        /* may not: it was asked for otherwise, or not soon enough */
+    SLEY__URING_SOMETHING = SLEY__URING_STANDS | SLEY__URING_KEPT | SLEY__URING_FAILED,
+};
+
+/* Bytes in a buffer that nobody has asked for yet. */
+struct sley__uring_piece {
+    uint32_t from, bytes;
 };
 
 /* Buffers of the pool that the kernel may take: a ring in memory that both sides see. See stock.c. */
@@ -72,6 +100,9 @@ struct sley__uring_stock {
     uint32_t wanted;              /* how many are to be there; grows when they run out */
     uint32_t most;                /* how far */
     uint16_t tail;
+    uint32_t kept;                      /* taken from it for who has not asked yet */
+    uint32_t piece_count;               /* as many as the pool has buffers */
+    struct sley__uring_piece *pieces;   /* by a buffer's place in the pool: of those that are kept */
 };
 
 enum { SLEY__URING_SLOT_BITS = 7, SLEY__URING_SLOT_CHUNK = 1 << SLEY__URING_SLOT_BITS };
@@ -106,6 +137,7 @@ struct sley__uring {
     uint32_t direct_count;         /* taken, or about to be */
     bool loan_late;                /* a number that was asked for is yet to come, and is to be closed then */
     bool tells;                    /* the kernel writes to `tell` */
+    uint32_t standing_count;       /* requests that stand */
     struct sley__uring_stock stock;
 };
 
@@ -117,9 +149,11 @@ enum {
     SLEY__URING_DUE = 8,        /* did not fit into the submission queue */
     SLEY__URING_CANCEL_DUE = 16, /* the request to end it did not */
     SLEY__URING_PLACE = 32,      /* a place in the ring's table of files is kept for what it brings */
+    SLEY__URING_BEHIND = 64,     /* it waits for the slot's request that stands, and is not in the kernel itself */
 };
 
-/* user_data of what is no op: ops are aligned */
+/* user_data of what is no op: ops are aligned; with STANDING, the last bits: a slot's request that stands */
+enum { SLEY__URING_STANDING = 7 };
 enum { SLEY__URING_NOTHING = 1, SLEY__URING_BELL, SLEY__URING_LOAN, SLEY__URING_MESSAGE, SLEY__URING_MARK_LAST = SLEY__URING_MESSAGE };
 
 SLEY_INLINE bool sley__uring_has(const struct sley__uring *r, enum sley__uring_feature f)
@@ -205,6 +239,8 @@ bool sley__uring_knows(struct sley__uring *r, uint32_t opcode);
 
 int sley__uring_make_slot(struct sley__uring *r, int number);
 void sley__uring_free_slots(struct sley__uring *r);
+/** Calls @p fn with every slot. */
+void sley__uring_each_slot(struct sley__uring *r, void (*fn)(struct sley__uring *r, struct sley__uring_slot *slot));
 /** Calls @p fn with every armed op; it may change the op, and nothing else. */
 void sley__uring_each(struct sley__uring *r, void (*fn)(struct sley__uring *r, struct sley_io_op *op));
 
@@ -228,6 +264,8 @@ SLEY_INLINE bool sley__uring_is_fixed(const struct sley__uring *r, const struct 
 int32_t sley__uring_direct_reserve(struct sley__uring *r, struct sley_io_op *op);
 /** Such an op has brought it. Returns: 0, and op->out_number is set; -ENOMEM: it is closed again. */
 int32_t sley__uring_direct_taken(struct sley__uring *r, struct sley_io_op *op, int32_t place);
+/** Something has come to a place that is counted, or about to be. Returns: its number; -ENOMEM: the place is empty again. */
+int sley__uring_direct_came(struct sley__uring *r, int32_t place, uint8_t kind);
 /** Closes; nothing is armed on it. Returns: whether @p op, a CLOSE, flies now; else it is over. @p op NULL: nobody waits. */
 bool sley__uring_direct_close(struct sley__uring *r, struct sley_fd *fd, struct sley_io_op *op);
 int sley__uring_lend_number(struct sley_reactor *self, const struct sley_fd *fd);
@@ -274,6 +312,51 @@ void sley__uring_lend_submit(struct sley__uring *r, struct sley_io_op *op);
 void sley__uring_lend_describe(const struct sley__uring_slot *slot, struct io_uring_sqe *sqe, struct sley_io_op *op);
 void sley__uring_lend_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res, uint32_t flags);
 
+/** Submits an armed one that has got nothing yet. */
+void sley__uring_lend_anew(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
+
+/* standing.c */
+
+/** From now on something stands, and the armed @p op waits for it. Returns: the place that is to be described; NULL: there is none. */
+struct io_uring_sqe *sley__uring_stand(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
+void sley__uring_describe_standing(const struct sley__uring_slot *slot, struct io_uring_sqe *sqe);
+/** Arms an op that waits for what stands. */
+void sley__uring_wait_behind(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
+/** Such an op is cancelled: it ends. Returns false: it is none. */
+bool sley__uring_leave(struct sley__uring *r, struct sley_io_op *op);
+/** Asks what stands, if something does, to end. */
+void sley__uring_dismiss(struct sley__uring *r, struct sley__uring_slot *slot);
+void sley__uring_dismiss_if_due(struct sley__uring *r, struct sley__uring_slot *slot);
+/** A completion of what stands. */
+void sley__uring_stood(struct sley__uring *r, struct sley__uring_slot *slot, int32_t res, uint32_t flags);
+/** Nobody is armed: ends what stands, now. Returns: 0: nothing does any more; -EEXIST: the kernel has not answered yet. */
+int sley__uring_stand_down(struct sley__uring *r, struct sley__uring_slot *slot);
+/** Nobody will ask for what lies there. */
+void sley__uring_drop_ahead(struct sley__uring *r, struct sley__uring_slot *slot);
+/** A request to end what stands was refused: the ring is another thread's. Returns: whether a close that has waited for it is over. */
+bool sley__uring_dismissal_refused(struct sley__uring *r, struct sley__uring_slot *slot);
+
+/* accept.c */
+
+void sley__uring_accept(struct sley__uring *r, struct sley_io_op *op);
+/** Of an armed op that waits for nothing yet. */
+void sley__uring_accept_anew(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
+/** One that was alone has brought a connection. */
+void sley__uring_accepted_alone(struct sley__uring_slot *slot, uint32_t flags);
+void sley__uring_accepted(struct sley__uring *r, struct sley__uring_slot *slot, int32_t res, uint32_t flags);
+void sley__uring_drop_connections(struct sley__uring *r, struct sley__uring_slot *slot);
+
+/* ahead.c */
+
+/** For a receive or a poll where SOMETHING is: returns true when it is over, or waits for what stands; false: it is to be submitted. */
+bool sley__uring_ahead(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
+/** Of an armed op that waits for nothing yet. */
+void sley__uring_receive_anew(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
+/** For an armed lent receive, with stock: may it be one that stands? Then it waits for that. */
+bool sley__uring_receive_stands(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
+void sley__uring_received(struct sley__uring *r, struct sley__uring_slot *slot, int32_t res, uint32_t flags);
+void sley__uring_drop_bytes(struct sley__uring *r, struct sley__uring_slot *slot);
+
 /* stock.c */
 
 /** Has the kernel buffers to take? It gets some here, if it may have more. */
@@ -298,6 +381,10 @@ void sley__uring_ring_bell(struct sley__uring *r);
 void sley__uring_queue(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
 /** Works off what did not fit. */
 void sley__uring_queue_due(struct sley__uring *r);
+/** A request to end what has this tag. Returns false: there is no place for it. */
+bool sley__uring_queue_end_of(struct sley__uring *r, uint64_t tag);
+/** A close that waits goes on if nothing is armed, and nothing stands. */
+void sley__uring_close_due(struct sley__uring *r, struct sley__uring_slot *slot);
 /** Asks an armed op to end. */
 void sley__uring_ask(struct sley__uring *r, struct sley_io_op *op);
 /** An armed op ends; a close that has waited for it, too. */

@@ -158,6 +158,8 @@ static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t r
         res = res < 0 ? res : -EINTR; /* it is ready: once more */
     } else if (op->code == SLEY_IO_RECV) {
         slot->is_dry = res > 0 && !(flags & IORING_CQE_F_SOCK_NONEMPTY) && sley__uring_has(r, SLEY__URING_POLL_FIRST);
+    } else if (op->code == SLEY_IO_ACCEPT && res >= 0) {
+        sley__uring_accepted_alone(slot, flags);
     }
     res = verdict(r, op, res);
     if (SLEY_LIKELY(res != -EINPROGRESS && res != -EAGAIN)) {
@@ -169,6 +171,11 @@ static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t r
     sley__uring_queue(r, slot, op);
 }
 
+static struct sley__uring_slot *standing_slot(uint64_t user_data)
+{
+    return (struct sley__uring_slot *)(uintptr_t)(user_data & ~(uint64_t)SLEY__URING_STANDING);
+}
+
 /** Returns: how many were ops'. */
 static int reap(struct sley__uring *r)
 {
@@ -178,7 +185,12 @@ static int reap(struct sley__uring *r)
     int seen = 0;
     for (unsigned i = 0; i < count; i++) {
         struct io_uring_cqe *cqe = &cq->cqes[(head + i) & cq->ring_mask];
-        if (SLEY_LIKELY(cqe->user_data > SLEY__URING_MARK_LAST)) {
+        if (SLEY_LIKELY(cqe->user_data > SLEY__URING_MARK_LAST) && (cqe->user_data & SLEY__URING_STANDING)) {
+            struct sley__uring_slot *slot = standing_slot(cqe->user_data);
+            cqe->user_data = SLEY__URING_NOTHING; /* who ends what stands in a hook of this very look is not to find it */
+            sley__uring_stood(r, slot, cqe->res, cqe->flags);
+            seen++;
+        } else if (SLEY_LIKELY(cqe->user_data > SLEY__URING_MARK_LAST)) {
             op_completed(r, (struct sley_io_op *)(uintptr_t)cqe->user_data, cqe->res, cqe->flags);
             seen++;
         } else if (cqe->user_data == SLEY__URING_BELL) {
@@ -201,7 +213,7 @@ static int reap(struct sley__uring *r)
 /** A request to end what is in flight was not taken. */
 static void ask_again(struct sley__uring *r, struct sley_io_op *op)
 {
-    if ((op->stage & SLEY__URING_CANCELLED) && !(op->stage & SLEY__URING_DUE)) {
+    if ((op->stage & SLEY__URING_CANCELLED) && !(op->stage & (SLEY__URING_DUE | SLEY__URING_BEHIND))) {
         op->stage |= SLEY__URING_CANCEL_DUE;
         r->due = true;
     }
@@ -218,7 +230,12 @@ uint32_t sley__uring_refuse(struct sley__uring *r, int32_t rc)
         r->loan_late &= sqe->user_data != SLEY__URING_LOAN;
         r->bell_armed &= sqe->user_data != SLEY__URING_BELL;
         asked |= sqe->opcode == IORING_OP_ASYNC_CANCEL;
-        if (sqe->user_data > SLEY__URING_MARK_LAST) {
+        if (sqe->opcode == IORING_OP_ASYNC_CANCEL && (sqe->addr & SLEY__URING_STANDING)) {
+            ended += sley__uring_dismissal_refused(r, standing_slot(sqe->addr));
+        } else if (sqe->user_data > SLEY__URING_MARK_LAST && (sqe->user_data & SLEY__URING_STANDING)) {
+            ended++;
+            sley__uring_stood(r, standing_slot(sqe->user_data), rc, 0);
+        } else if (sqe->user_data > SLEY__URING_MARK_LAST) {
             struct sley_io_op *op = (struct sley_io_op *)(uintptr_t)sqe->user_data;
             r->flying_count--;
             ended++;

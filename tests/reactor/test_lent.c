@@ -23,7 +23,7 @@ static uint32_t out(void)
 {
 #ifdef BED_URING
     const struct sley__uring *r = sley_container_of(reactor(), struct sley__uring, base);
-    return pool()->out_count - r->stock.count;
+    return pool()->out_count - r->stock.count - r->stock.kept;
 #else
     return pool()->out_count;
 #endif

@@ -505,10 +505,10 @@ static void suites_without(const char *names)
     }
 }
 
-#define WITHOUT(feature)                                   \
-    SLEY_TEST(suites_pass_without_##feature, "URING-14")   \
-    {                                                      \
-        suites_without(#feature);                          \
+#define WITHOUT(feature)                                              \
+    SLEY_TEST_SECONDS(suites_pass_without_##feature, "URING-14", 120) \
+    {                                                                 \
+        suites_without(#feature);                                     \
     }
 WITHOUT(submit_all)
 WITHOUT(coop_taskrun)
@@ -521,9 +521,11 @@ WITHOUT(poll_multi)
 WITHOUT(poll_first)
 WITHOUT(buffer_ring)
 WITHOUT(msg_ring)
+WITHOUT(accept_multi)
+WITHOUT(recv_multi)
 
-SLEY_TEST(suites_pass_on_the_oldest_kernel, "URING-14")
+SLEY_TEST_SECONDS(suites_pass_on_the_oldest_kernel, "URING-14", 120)
 {
     suites_without("submit_all coop_taskrun single_issuer defer_taskrun no_sqarray ring_fd cqe_skip poll_multi poll_first "
-                  "buffer_ring msg_ring");
+                  "buffer_ring accept_multi recv_multi msg_ring");
 }

@@ -383,17 +383,6 @@ SLEY_TEST(direct_close_ends_what_is_armed_and_then_gives_the_place_back, "REACT-
     in_ring((struct sley__uring_opts){.direct_count = 1, .without = uring_without("cqe_skip")}, close_busy);
 }
 
-static int refusals[] = {-EAGAIN, -EBUSY, -EINTR, -ENOMEM};
-
-static int moody(struct sley__uring *r, unsigned count, unsigned least, unsigned flags, void *arg, size_t size)
-{
-    const unsigned some = count > 1 ? 1 + (unsigned)harness_rand_below(count) : count;
-    if (harness_rand_below(3) == 0) {
-        return refusals[harness_rand_below(sizeof refusals / sizeof refusals[0])];
-    }
-    return io_uring_enter2((unsigned)r->enter_fd, some, some == count ? least : 0, flags | r->enter_flags, arg, size);
-}
-
 /** Connections come and go at random, at the table's bound; each byte arrives at its own. */
 static void churn(void)
 {

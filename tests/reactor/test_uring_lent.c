@@ -3,15 +3,6 @@
 
 #include <errno.h>
 
-static unsigned submitted; /* to the kernel, by `counted` */
-
-static int counted(struct sley__uring *r, unsigned count, unsigned least, unsigned flags, void *arg, size_t size)
-{
-    const int rc = sley__uring_syscall_enter(r->enter_fd, count, least, flags | r->enter_flags, arg, size);
-    submitted += rc > 0 && count > 0 ? (unsigned)rc : 0;
-    return rc;
-}
-
 static bool without(enum sley__uring_feature f)
 {
     if (!sley__uring_has(ring(), f)) {
@@ -57,10 +48,10 @@ static void close_both(struct sley_fd *fd, int peer)
 /** In users' hands. */
 static uint32_t out(void)
 {
-    return reactor()->lend.pool->out_count - ring()->stock.count;
+    return reactor()->lend.pool->out_count - ring()->stock.count - ring()->stock.kept;
 }
 
-/* ---- the stock ------------------------------------------------------------------------------------------------------------ */
+/* ---- the stock --------------------------------------------------------------------------------------------------------- */
 
 static void one_submission(void)
 {

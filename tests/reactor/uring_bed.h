@@ -4,6 +4,8 @@
 
 #include "bed.h"
 
+#include <errno.h>
+
 static struct sley__uring_opts ring_opts;
 
 static int create_ring(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
@@ -37,6 +39,26 @@ static inline void in_ring(struct sley__uring_opts opts, void (*fn)(void))
 static inline struct sley__uring *ring(void)
 {
     return sley_container_of(reactor(), struct sley__uring, base);
+}
+
+static unsigned submitted; /* to the kernel, by `counted` */
+
+static inline int counted(struct sley__uring *r, unsigned count, unsigned least, unsigned flags, void *arg, size_t size)
+{
+    const int rc = sley__uring_syscall_enter(r->enter_fd, count, least, flags | r->enter_flags, arg, size);
+    submitted += rc > 0 && count > 0 ? (unsigned)rc : 0;
+    return rc;
+}
+
+/** A kernel that refuses for a moment, or takes only some. */
+static inline int moody(struct sley__uring *r, unsigned count, unsigned least, unsigned flags, void *arg, size_t size)
+{
+    static const int refusals[] = {-EAGAIN, -EBUSY, -EINTR, -ENOMEM};
+    const unsigned some = count > 1 ? 1 + (unsigned)harness_rand_below(count) : count;
+    if (harness_rand_below(3) == 0) {
+        return refusals[harness_rand_below(sizeof refusals / sizeof refusals[0])];
+    }
+    return sley__uring_syscall_enter(r->enter_fd, some, some == count ? least : 0, flags | r->enter_flags, arg, size);
 }
 
 #endif

@@ -78,7 +78,8 @@ SLEY_API int sley_tcp_listen(struct sley_tcp_listener *ret_listener, const char 
 /**
  * Waits for a connection. Many may wait on one listener; each connection goes to the one that has waited longest. Connections
  * that broke before they could be taken are passed over. While descriptors or memory run out (-EMFILE, -ENFILE, -ENOBUFS,
- * -ENOMEM) it looks again after 5 ms, then ever more rarely, at most 1 s; meanwhile connections wait in the backlog.
+ * -ENOMEM) it looks again after 5 ms, then ever more rarely, at most 1 s; meanwhile connections wait in the backlog. On uring a listener
+ * that is accepted from in a loop may have its connections taken from the backlog before they are asked for.
  * `*ret_conn` is written on success only; the connection has no home yet, so that another executor may take it (a direct one is at
  * home where it was accepted).
  * Returns: 0; -ECANCELED (no connection is lost: the next accept gets it), also when the listener is closed; -EBADF once it is;
@@ -133,7 +134,7 @@ SLEY_API int sley_tcp_listener_local(const struct sley_tcp_listener *l, struct s
 
 /**
  * As sley_fd_move: where the connection is used next is its home from then on. It keeps its options, and what it knows of how it ends.
- * Returns: 0; -EBUSY: a read, a write or a shutdown is in flight; else as sley_fd_move. Thread: any.
+ * Returns: 0; -EBUSY: a read, a write or a shutdown is in flight, or bytes have come ahead; else as sley_fd_move. Thread: any.
  */
 SLEY_API int sley_tcp_move(struct sley_tcp *conn);
 SLEY_API void sley_tcp_move_start(struct sley_io_op *op, struct sley_tcp *conn);

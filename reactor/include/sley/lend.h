@@ -36,6 +36,10 @@ SLEY_API int sley_lent_return(struct sley_lent *l);
  * them in turn. Returns: bytes; 0 = end; -ENOBUFS: there is no memory for a pool (the bytes stay where they are); errors as a
  * receive's; -EXDEV, and nothing has happened, where the home is elsewhere, and where workers share tasks but not their reactors;
  * -ECANCELED: no byte was taken. Thread: as sley_await; not on plain threads (-ENOTSUP for one without a home).
+ *
+ * Of a stream of bytes that is read so in a loop, a home may take what comes before it is asked for (uring does). That is what the next
+ * ops get, of whatever kind, but for READ, READV and SPLICE, which are -EBUSY until it has been received; so is sley_fd_move. What
+ * nobody has received when the descriptor is closed, or when its home ends, is gone: -ENODEV is then what a move says.
  */
 SLEY_API int sley_fd_recv_lent(struct sley_fd *fd, struct sley_lent **ret_lent);
 SLEY_API void sley_fd_recv_lent_start(struct sley_io_op *op, struct sley_fd *fd, struct sley_lent **ret_lent);

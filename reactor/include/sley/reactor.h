@@ -145,7 +145,8 @@ SLEY_API void sley_fd_close_start(struct sley_io_op *op, struct sley_fd *fd);
 /**
  * Takes it out of its home, where nothing may be in flight on it: the worker where its next op is started is its home from then on.
  * A connection that was accepted and has not been used needs no move. Returns: 0, also when it has no home, or one that is gone;
- * -EBUSY: something is in flight, and nothing has happened; -EBADF once closed; -ENOTSUP: it is direct; -EOWNERDEAD; -ENOMEM; -ECANCELED.
+ * -EBUSY: something is in flight, or has come ahead (<sley/lend.h>; of a listener: connections), and is not lost; -ENODEV: such a one of a
+ * home that is gone; -EBADF once closed; -ENOTSUP: it is direct; -EOWNERDEAD; -ENOMEM; -ECANCELED.
  * Thread: any.
  */
 SLEY_API int sley_fd_move(struct sley_fd *fd);

@@ -25,7 +25,8 @@ struct sley_reactor_ops {
     const char *name;
     /**
      * Optional (absent: 0). A descriptor comes home: forget what was known about its number, which may have been closed and
-     * reused without this reactor's knowledge. Returns: 0; -EEXIST when ops of another sley_fd are armed on the number; -ENOMEM.
+     * reused without this reactor's knowledge. Returns: 0; -EEXIST when ops of another sley_fd are armed on the number, or when it is at
+     * home here already (a move), and something that has come ahead would be lost; -ENOMEM.
      * A reactor of readiness may open the short ways here: it sets fd->slot and clears SLEY_FD_FAR. Thread: owner.
      */
     int (*adopt)(struct sley_reactor *self, struct sley_fd *fd);
@@ -144,6 +145,7 @@ SLEY_API int sley_reactor_check(const struct sley_reactor_ops *ops);
  *   bits 22-23 WAY: how ops of struct sley_file_op are done the generic way; 0: not known yet. A close looks for such ops then
  *   bits 24-29 SENDING: sends that are tried outside the lock of a home that is shared; close waits until this is 0
  *   bit 30     BLOCKS: a call on it may wait for ever, so that it has to wait for readiness first
+ *   bit 31     AHEAD: its home has asked for what comes before anybody wants it, and may have some of it
  * The home thread's alone, or changed under the lock of a home that is shared; plain threads, which use a descriptor without a
  * home, change it by atomic read-modify-write. */
 enum {
@@ -160,6 +162,7 @@ enum {
     SLEY_FD_WAY_MASK = 3 << 22,
     SLEY_FD_BLOCKS = 1 << 30,
 };
+#define SLEY_FD_AHEAD (1U << 31)
 
 enum { SLEY_IO_UNHEARD = 0x80 }; /* in op->flags of a CLOSE: nobody waits, and the op is gone when submit returns */
 

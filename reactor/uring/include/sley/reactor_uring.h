@@ -7,8 +7,9 @@
 SLEY_EXTERN_C_BEGIN
 
 /**
- * "uring": one ring, of one thread: the first that drives it. Another thread may take over while nothing is in flight, or where
- * the kernel has no SINGLE_ISSUER (before 6.0); else ops that it starts are -EEXIST. Not for workers that share their tasks.
+ * "uring": one ring, of one thread: the first that drives it. Another thread may take over while nothing is in flight (nor waits in the
+ * kernel for a listener that has been accepted from in a loop, or a connection that is read so into lent buffers), or where the
+ * kernel has no SINGLE_ISSUER (before 6.0); else ops that it starts are -EEXIST. Not for workers that share their tasks.
  * Needs Linux 5.11; uses what newer ones have, each feature for itself. Create returns beside what a factory may: -EPERM:
  * io_uring is forbidden here; -ENOMEM also when RLIMIT_MEMLOCK does not allow for the smallest ring.
  */

@@ -1,0 +1,195 @@
+/* Requests that stand: an accept or a lent receive that is asked for in a loop stays with the kernel, which tells each time what has
+ * come (multishot). What comes with nobody there is kept in the slot, and is the next one's, whatever that asks for.
+ *
+ * States of a slot, by bits of `standing`; BEHIND (an op's): it is armed, and waits for what stands, instead of being in the kernel.
+ *
+ *                     | nothing                | STANDS                        | STANDS, DISMISSED
+ *   an op comes that  |                        |                               |
+ *     asks for more   | goes alone; or STANDS, | BEHIND                        | BEHIND
+ *                     | if asked for in a loop |                               |
+ *     asks otherwise  | goes alone             | BEHIND, dismisses             | BEHIND
+ *   ... KEPT, FAILED  | is given it at once    | is given it at once           | is given it at once
+ *   something came    |                        | the oldest BEHIND's, or KEPT; | the same
+ *                     |                        | too much: dismisses           |
+ *   it was the last   |                        | nothing; those BEHIND begin   | the same
+ *                     |                        | anew; an error is the         |
+ *                     |                        | oldest's, or FAILED           |
+ *   an op is cancelled|                        | ends; the last dismisses      | ends
+ *   a close comes     | closes, drops KEPT     | dismisses, waits for the end  | waits for the end
+ *   the number comes  | drops KEPT             | dismisses, in one call: then  | the same
+ *   home anew         |                        | nothing, or -EEXIST           |
+ *   a move            | KEPT, FAILED: -EEXIST  | as above, then KEPT: -EEXIST  | the same
+ *
+ * Asking otherwise: a receive into memory of its own, a message, a poll; an accept that wants its connection in the other table. That is
+ * what DISMISSED is for as well; the kernel answers with the last completion. A request that stands counts in flying_count until then,
+ * and nobody's op is armed for it. */
+#include "uring.h"
+
+#include <errno.h>
+
+static uint64_t tag(const struct sley__uring_slot *slot)
+{
+    return (uint64_t)(uintptr_t)slot | SLEY__URING_STANDING;
+}
+
+/* ---- begin and end ----------------------------------------------------------------------------------------------------- */
+
+struct io_uring_sqe *sley__uring_stand(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
+{
+    struct io_uring_sqe *sqe = sley__uring_place(r);
+    if (sqe) {
+        op->stage |= SLEY__URING_BEHIND;
+        slot->standing |= SLEY__URING_STANDS;
+        sley__fd_set(op->fd, sley__fd_state(op->fd) | SLEY_FD_AHEAD);
+        r->standing_count++;
+        r->flying_count++;
+    }
+    return sqe;
+}
+
+void sley__uring_describe_standing(const struct sley__uring_slot *slot, struct io_uring_sqe *sqe)
+{
+    if (sqe->fd >= SLEY_FD_DIRECT_FIRST) {
+        sqe->fd -= SLEY_FD_DIRECT_FIRST;
+        sqe->flags |= IOSQE_FIXED_FILE;
+    }
+    io_uring_sqe_set_data64(sqe, tag(slot));
+}
+
+void sley__uring_dismiss(struct sley__uring *r, struct sley__uring_slot *slot)
+{
+    if ((slot->standing & (SLEY__URING_STANDS | SLEY__URING_DISMISSED)) != SLEY__URING_STANDS) {
+        return;
+    }
+    slot->standing |= SLEY__URING_DISMISSED;
+    if (!sley__uring_queue_end_of(r, tag(slot))) {
+        slot->standing |= SLEY__URING_DISMISS_DUE;
+        r->due = true;
+    }
+}
+
+void sley__uring_dismiss_if_due(struct sley__uring *r, struct sley__uring_slot *slot)
+{
+    if (slot->standing & SLEY__URING_DISMISS_DUE) {
+        slot->standing &= (uint16_t)~(SLEY__URING_DISMISS_DUE | SLEY__URING_DISMISSED);
+        sley__uring_dismiss(r, slot);
+    }
+}
+
+/** Of those that wait for what stands the oldest; NULL: none does. */
+static struct sley_io_op *oldest_behind(const struct sley__uring_slot *slot)
+{
+    struct sley_io_op *found = NULL;
+    for (struct sley_io_op *op = slot->armed; op; op = op->next) {
+        found = op->stage & SLEY__URING_BEHIND ? op : found;
+    }
+    return found;
+}
+
+/** It stands no more. */
+static void fallen(struct sley__uring *r, struct sley__uring_slot *slot)
+{
+    struct sley_io_op *op;
+    slot->standing &= (uint16_t)~(SLEY__URING_STANDS | SLEY__URING_DISMISSED | SLEY__URING_DISMISS_DUE);
+    r->standing_count--;
+    r->flying_count--;
+    while (!(slot->standing & SLEY__URING_STANDS) && (op = oldest_behind(slot)) != NULL) {
+        op->stage &= (uint8_t)~(uint32_t)SLEY__URING_BEHIND;
+        if (op->stage & SLEY__URING_CANCELLED) {
+            sley__uring_end(r, slot, op, -ECANCELED);
+        } else if (op->code == SLEY_IO_ACCEPT) {
+            sley__uring_accept_anew(r, slot, op);
+        } else {
+            sley__uring_receive_anew(r, slot, op);
+        }
+    }
+    sley__uring_close_due(r, slot);
+}
+
+void sley__uring_stood(struct sley__uring *r, struct sley__uring_slot *slot, int32_t res, uint32_t flags)
+{
+    if (slot->standing & SLEY__URING_ACCEPTS) {
+        sley__uring_accepted(r, slot, res, flags);
+    } else {
+        sley__uring_received(r, slot, res, flags);
+    }
+    if (!(flags & IORING_CQE_F_MORE)) {
+        fallen(r, slot);
+    }
+}
+
+/* ---- ops that wait for it ---------------------------------------------------------------------------------------------- */
+
+void sley__uring_wait_behind(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
+{
+    op->stage = SLEY__URING_BEHIND;
+    sley_io_arm(&r->base, op);
+    sley__uring_push(slot, op);
+}
+
+bool sley__uring_leave(struct sley__uring *r, struct sley_io_op *op)
+{
+    struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
+    if (!(op->stage & SLEY__URING_BEHIND)) {
+        return false;
+    }
+    op->stage &= (uint8_t)~(uint32_t)SLEY__URING_BEHIND;
+    if (!oldest_behind(slot)) {
+        sley__uring_dismiss(r, slot);
+    }
+    sley__uring_end(r, slot, op, -ECANCELED);
+    return true;
+}
+
+/* ---- the number goes --------------------------------------------------------------------------------------------------- */
+
+void sley__uring_drop_ahead(struct sley__uring *r, struct sley__uring_slot *slot)
+{
+    if (slot->standing & SLEY__URING_KEPT) {
+        if (slot->standing & SLEY__URING_ACCEPTS) {
+            sley__uring_drop_connections(r, slot);
+        } else {
+            sley__uring_drop_bytes(r, slot);
+        }
+    }
+    slot->standing &= SLEY__URING_STANDS | SLEY__URING_DISMISSED | SLEY__URING_DISMISS_DUE | SLEY__URING_ACCEPTS | SLEY__URING_TO_TABLE;
+}
+
+/** Works off what has come of it, wherever it stands in the queue of completions. */
+static void hear(struct sley__uring *r, struct sley__uring_slot *slot)
+{
+    const struct io_uring_cq *cq = &r->ring.cq;
+    const unsigned head = *cq->khead, count = sley__uring_results(r);
+    for (unsigned i = 0; i < count && (slot->standing & SLEY__URING_STANDS); i++) {
+        struct io_uring_cqe *cqe = &cq->cqes[(head + i) & cq->ring_mask];
+        if (cqe->user_data == tag(slot)) {
+            cqe->user_data = SLEY__URING_NOTHING;
+            sley__uring_stood(r, slot, cqe->res, cqe->flags);
+        }
+    }
+}
+
+int sley__uring_stand_down(struct sley__uring *r, struct sley__uring_slot *slot)
+{
+    if (slot->standing & SLEY__URING_STANDS) {
+        sley__uring_dismiss(r, slot);
+        (void)sley__uring_submit_now(r);
+        hear(r, slot);
+    }
+    return slot->standing & SLEY__URING_STANDS ? -EEXIST : 0;
+}
+
+bool sley__uring_dismissal_refused(struct sley__uring *r, struct sley__uring_slot *slot)
+{
+    struct sley_io_op *closer = slot->closer;
+    if (closer && !slot->armed) {
+        slot->standing &= (uint16_t)~SLEY__URING_DISMISSED;
+        slot->closer = NULL;
+        sley__fd_set(closer->fd, sley__fd_state(closer->fd) & ~(uint32_t)SLEY_FD_CLOSING);
+        sley_io_complete(&r->base, closer, -EXDEV);
+        return true;
+    }
+    slot->standing |= SLEY__URING_DISMISS_DUE; /* its own thread says it again */
+    r->due = true;
+    return false;
+}
