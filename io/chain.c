@@ -84,7 +84,7 @@ static void put_off(struct sley__chain *c)
 
 void sley__chain_run(struct sley__chain *c, struct sley_wait *w)
 {
-    for (int rounds = 0; w != NULL; rounds++) {
+    for (int rounds = 0; w != NULL; rounds += c->weight) {
         if (!sley_wait_done(w)) {
             arm(c);
             c->told = false;
@@ -145,6 +145,7 @@ bool sley__chain_begin(struct sley__chain *c, const struct sley_wait_ops *ops, s
     c->step = step;
     c->home = sley_sched_current();
     c->armed = c->told = false;
+    c->weight = 1;
     /* relaxed: nobody else knows the chain yet */
     atomic_store_explicit(&c->news, DRIVEN, memory_order_relaxed);
     return true;

@@ -2,6 +2,7 @@
  * the home thread's, as the descriptor is; where several workers share it, it is read and changed under its home's lock. */
 #include "tcp.h"
 
+#include <sley/file_impl.h>
 #include <sley/lend_impl.h>
 #include <sley/near_impl.h>
 
@@ -219,6 +220,39 @@ static void tcp_writev_start(struct sley_io_op *op, struct sley_stream *s, struc
     start_message(op, s, m, SLEY_IO_SENDMSG, end_write);
 }
 
+static int32_t end_splice_to(struct sley_io_op *op, int32_t result)
+{
+    if (SLEY_UNLIKELY(result == -EXDEV)) {
+        return result; /* the connection is at home elsewhere: none of this is ours to touch */
+    }
+    struct sley_tcp *t = sley_container_of(sley_file_of(op)->a.to, struct sley_tcp, fd);
+    return SLEY_LIKELY(result >= 0) && SLEY_LIKELY(!t->shutdowns) ? result : end_write_slow(t, result);
+}
+
+static void splice(struct sley_file_op *op, struct sley_fd *from, struct sley_fd *to, size_t len,
+                   int32_t (*end)(struct sley_io_op *op, int32_t result))
+{
+    op->io.fd = from;
+    op->io.len = len;
+    op->io.code = SLEY_IO_SPLICE;
+    op->io.flags = 0;
+    op->io.end = end;
+    op->a.to = to;
+    op->offset = op->b.to_offset = SLEY_FILE_HERE;
+    op->how = 0;
+    sley_io_submit(&op->io);
+}
+
+static void tcp_splice_from_start(struct sley_file_op *op, struct sley_stream *s, struct sley_fd *pipe, size_t len)
+{
+    splice(op, &tcp_of(s)->fd, pipe, len, end_read);
+}
+
+static void tcp_splice_to_start(struct sley_file_op *op, struct sley_stream *s, struct sley_fd *pipe, size_t len)
+{
+    splice(op, pipe, &tcp_of(s)->fd, len, end_splice_to);
+}
+
 /* ---- flush, shutdown, close, abort -------------------------------------------------------------------------------------- */
 
 static int32_t state_error(const struct sley_tcp *t)
@@ -371,6 +405,8 @@ static const struct sley_stream_ops tcp_ops = {
     .read_lent_start = tcp_read_lent_start,
     .readv_start = tcp_readv_start,
     .writev_start = tcp_writev_start,
+    .splice_from_start = tcp_splice_from_start,
+    .splice_to_start = tcp_splice_to_start,
 };
 
 int sley_tcp_move(struct sley_tcp *conn)

@@ -334,6 +334,78 @@ FIBER_TEST(receive_on_a_unix_socket_cancelled_as_data_comes_loses_none, "REACT-1
     }
 }
 
+/* ---- splicing ------------------------------------------------------------------------------------------------------------- */
+
+static int splice_once(struct sley_fd *from, struct sley_fd *to, size_t len)
+{
+    struct sley_file_op op = {.io = {.fd = from, .len = len, .code = SLEY_IO_SPLICE}, .offset = SLEY_FILE_HERE, .a.to = to,
+        .b.to_offset = SLEY_FILE_HERE};
+    return sley_io_run(&op.io);
+}
+
+static void *send_pattern(void *arg)
+{
+    const int number = *(const int *)arg;
+    unsigned char buf[7000];
+    for (size_t at = 0; at < 300000; at += 3000) {
+        for (size_t i = 0; i < 3000; i++) {
+            buf[i] = (unsigned char)((at + i) * 7 + ((at + i) >> 9));
+        }
+        CHECK_INT(send(number, buf, 3000, MSG_NOSIGNAL), ==, 3000);
+    }
+    CHECK_INT(shutdown(number, SHUT_WR), ==, 0);
+    return NULL;
+}
+
+static void *check_pattern(void *arg)
+{
+    const int number = *(const int *)arg;
+    static unsigned char buf[5000];
+    size_t at = 0;
+    ssize_t n;
+    while ((n = recv(number, buf, sizeof buf, 0)) > 0) {
+        for (size_t i = 0; i < (size_t)n; i++, at++) {
+            CHECK_INT(buf[i], ==, (unsigned char)(at * 7 + (at >> 9)));
+        }
+    }
+    CHECK_INT(n, ==, 0);
+    CHECK_UINT(at, ==, 300000);
+    return NULL;
+}
+
+FIBER_TEST(splices_between_unix_sockets_count_every_byte_until_the_end, "STREAM-08")
+{
+    struct sley_fd from, to, in, out;
+    int n[2];
+    pthread_t sender, checker;
+    size_t moved = 0;
+    const int source = unix_pair(&from), sink = unix_pair(&to);
+    CHECK_INT(pipe2(n, O_NONBLOCK | O_CLOEXEC), ==, 0);
+    sley_fd_init(&out, n[0]);
+    sley_fd_init(&in, n[1]);
+    CHECK_INT(pthread_create(&sender, NULL, send_pattern, (void *)(uintptr_t)&source), ==, 0);
+    CHECK_INT(pthread_create(&checker, NULL, check_pattern, (void *)(uintptr_t)&sink), ==, 0);
+    for (int got; (got = splice_once(&from, &in, 1 << 20)) != 0;) {
+        CHECK_INT(got, >, 0);
+        for (int put = 0; got > 0; got -= put) {
+            put = splice_once(&out, &to, (size_t)got);
+            CHECK_INT(put, >, 0);
+            moved += (size_t)put;
+        }
+    }
+    CHECK_UINT(moved, ==, 300000);
+    CHECK_RC(splice_once(&from, &in, 1 << 20), 0);
+    CHECK_INT(shutdown(to.number, SHUT_WR), ==, 0);
+    CHECK_INT(pthread_join(sender, NULL), ==, 0);
+    CHECK_INT(pthread_join(checker, NULL), ==, 0);
+    CHECK_RC(sley_fd_close(&in), 0);
+    CHECK_RC(sley_fd_close(&out), 0);
+    CHECK_RC(sley_fd_close(&from), 0);
+    CHECK_RC(sley_fd_close(&to), 0);
+    CHECK_INT(close(source), ==, 0);
+    CHECK_INT(close(sink), ==, 0);
+}
+
 /* ---- FIFOs ----------------------------------------------------------------------------------------------------------------- */
 
 static int open_path(const char *path, int flags, int *ret_number)

@@ -2,6 +2,7 @@
 #ifndef SLEY_STREAM_H
 #define SLEY_STREAM_H
 
+#include <sley/file_ops.h>
 #include <sley/lend.h>
 #include <sley/reactor.h>
 #include <sley/task_impl.h>
@@ -22,8 +23,9 @@ struct sley__chain {
     struct sley_wait *waits_for;
     struct sley_sched *home; /* where it was started */
     SLEY_ATOMIC(uint32_t) news;
-    bool told;  /* what it waits for has been asked to end early */
-    bool armed; /* it has had to wait */
+    bool told;      /* what it waits for has been asked to end early */
+    bool armed;     /* it has had to wait */
+    uint8_t weight; /* of a step, when it is asked whether it is others' turn */
 };
 
 /**
@@ -181,10 +183,18 @@ struct sley_stream_copy_op {
     uint64_t done_bytes;
     size_t chunk_bytes; /* what the last write has taken */
     struct sley_io_op io;    /* the read or the write */
-    struct sley_io_op flush; /* while a read waits, and at the end */
+    struct sley_io_op other; /* a flush, while a read waits and at the end; closes of the pipe */
     int32_t failed;          /* a flush has, while a read was in flight */
+    int32_t result;          /* to be told when the pipe is closed */
     uint8_t stage;
-    bool dirty; /* written since the last flush */
+    uint8_t streak; /* how many pieces in a row speak for the other way */
+    bool dirty;     /* written since the last flush */
+    bool spliced;   /* by the pipe; else by the buffer */
+    bool never;     /* the pipe will not do */
+    bool ending;
+    struct sley_fd in, out; /* of the pipe */
+    size_t piped_bytes;     /* in it */
+    struct sley_file_op file;
     unsigned char buf[SLEY_STREAM_COPY_BYTES];
 };
 
@@ -192,7 +202,8 @@ struct sley_stream_copy_op {
  * Copies from @p src to @p dst until @p src ends. Flushes @p dst before it waits for @p src, and at the end; shuts nothing down.
  * `*ret_bytes` (may be NULL) is always written: how many bytes @p dst has taken. Returns: 0; the error of either; -ECANCELED:
  * bytes that @p src had given and @p dst not yet taken are lost (none while it waited for @p src). Thread: home of both.
- * Cost: no allocation; the op holds an 8 KiB buffer.
+ * Cost: no allocation; the op holds an 8 KiB buffer. From socket to socket what has filled that 16 times in a row goes on by a pipe,
+ * uncopied, until it trickles: two more descriptors, if there are any, and up to 256 KiB on their way.
  */
 SLEY_API int sley_stream_copy(struct sley_stream *dst, struct sley_stream *src, uint64_t *ret_bytes);
 SLEY_API void sley_stream_copy_start(struct sley_stream_copy_op *op, struct sley_stream *dst, struct sley_stream *src,

@@ -68,6 +68,13 @@ struct sley_stream_ops {
      */
     void (*readv_start)(struct sley_io_op *op, struct sley_stream *self, struct msghdr *m);
     void (*writev_start)(struct sley_io_op *op, struct sley_stream *self, struct msghdr *m);
+    /**
+     * Optional (absent: copies go by buffers), for streams that buffer nothing themselves. Moves at most @p len bytes from the stream into
+     * @p pipe, or out of it into the stream, as a SLEY_IO_SPLICE: sets all of @p op but its node, and submits it. Ends as read_start and
+     * write_start do; -EXDEV, -ENOTSUP, -EINVAL, -ENODEV: not here, and nothing has moved.
+     */
+    void (*splice_from_start)(struct sley_file_op *op, struct sley_stream *self, struct sley_fd *pipe, size_t len);
+    void (*splice_to_start)(struct sley_file_op *op, struct sley_stream *self, struct sley_fd *pipe, size_t len);
 };
 
 /** Is the table complete? Returns: 0; -EINVAL. */
