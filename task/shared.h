@@ -31,6 +31,9 @@
 /* state: the task is to move to the root scope by itself (sley_task_detach) */
 enum { SLEY__TASK_DETACH = 1 << 13 };
 
+/* Sections take some ten nanoseconds; one that takes longer than so many turns of waiting has lost its processor. */
+enum { SLEY__SPINS = 64 };
+
 /* ---- hooks in code for a home: one compare with NULL, unless the executor has several workers --------------------- */
 
 #if __STDC_HOSTED__
@@ -67,6 +70,25 @@ SLEY_INLINE bool sley__task_shares(const struct sley_sched *a, const struct sley
     return a && sley__group(a) && sley__group(a) == sley__group(b);
 }
 
+/** Enters the group of @p s when this thread is none of its workers; NULL: it is one, and the group stays anyway. */
+SLEY_INLINE struct sley_group *sley__group_visit(const struct sley_sched *s)
+{
+    struct sley_group *g = sley__task_shares(sley__self, s) ? NULL : s->group;
+    if (g) {
+        /* relaxed: only a count that sley_group_close waits for; the task that is visited keeps the group until it ends */
+        atomic_fetch_add_explicit(&g->inside, 1, memory_order_relaxed);
+    }
+    return g;
+}
+
+SLEY_INLINE void sley__group_leave(struct sley_group *visited)
+{
+    if (visited) {
+        /* release: the last access to the group; pairs with the wait in sley_group_close */
+        atomic_fetch_sub_explicit(&visited->inside, 1, memory_order_release);
+    }
+}
+
 /** Changes state bits of a task that others may change, too. Returns the state before. */
 uint32_t sley__shared_set(struct sley_task *t, uint32_t set, uint32_t clear);
 
@@ -80,7 +102,7 @@ SLEY_INLINE void sley__task_bits(struct sley_task *t, uint32_t set, uint32_t cle
     }
 }
 
-/* ---- the edges, and what else is done otherwise in a group: shared.c ----------------------------------------------- */
+/* ---- the edges, and what else is done otherwise in a group: shared.c, shared_end.c, shared_group.c ---------------- */
 
 /** Edge (5). true: the caller has to queue it (sley__shared_queue). */
 SLEY_MUST_USE bool sley__shared_wake(struct sley_task *t);
@@ -96,6 +118,8 @@ bool sley__shared_settle(const struct sley_wait *w, struct sley_task *t);
 bool sley__shared_poll(struct sley_sched *s, struct sley_task *t);
 void sley__shared_finish(struct sley_sched *s, struct sley_task *t);
 void sley__shared_unref(struct sley_task *t); /* a handle is given back */
+/** Counts handles that users have got (+) or given back (-). The last one that is given back after the end ends the group. */
+void sley__shared_count(const struct sley_sched *s, int32_t change);
 /** The rest of a join's start. */
 void sley__shared_join(struct sley_task *t, struct sley_wait *joiner, int *ret_result);
 /** Takes a waiting join back; false: the task has ended, its verdict comes. */
