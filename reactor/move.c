@@ -24,7 +24,7 @@ static int32_t give_up(struct sley_reactor *home, struct sley_fd *fd)
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         return -EBADF;
     }
-    if (state & IN_USE) {
+    if ((state & IN_USE) || sley__remote_expected(fd, home)) {
         return -EBUSY;
     }
     if (home->ops->adopt && (!home->shared || (state & SLEY_FD_KNOWN)) && home->ops->adopt(home, fd) == -EEXIST) {

@@ -204,6 +204,17 @@ static bool in_use(const struct sley_fd *fd, const struct sley_reactor *home)
     return c != NULL;
 }
 
+bool sley__remote_expected(const struct sley_fd *fd, const struct sley_reactor *home)
+{
+    sley_spin_lock(&lock);
+    const struct courier *c = couriers;
+    while (c && !(c->op && !c->begun && c->inner.io.fd == fd && c->home == home)) {
+        c = c->next;
+    }
+    sley_spin_unlock(&lock);
+    return c != NULL;
+}
+
 /** With the lock. A close or abort that nobody waits for, behind @p c, whose waiter keeps the descriptor's memory for it; or NULL. */
 static struct courier *unheard_behind(const struct courier *c)
 {

@@ -9,7 +9,6 @@
 
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/uio.h>
 
 /* ---- a home: a thread that drives an executor, and does there what it is asked to ------------------------------------ */
 
@@ -619,94 +618,6 @@ SLEY_TEST(homes_that_end_together_do_not_wait_for_each_other, "")
     (void)close(other.peer);
 }
 
-/** Gives large blocks that were freed out again at once, as malloc may. */
-static struct hasty {
-    struct sley_alloc base;
-    struct iovec freed[16];
-} hasty;
-
-static void *hasty_get(struct sley_alloc *self, size_t bytes, size_t align)
-{
-    (void)self;
-    for (size_t i = 0; i < 16; i++) {
-        void *block = hasty.freed[i].iov_base;
-        if (block && hasty.freed[i].iov_len == bytes) {
-            hasty.freed[i].iov_base = NULL;
-            return block;
-        }
-    }
-    return sley_alloc_get(harness_alloc(), bytes, align);
-}
-
-static void hasty_put(struct sley_alloc *self, void *block, size_t bytes)
-{
-    (void)self;
-    for (size_t i = 0; block && bytes >= 256 && i < 16; i++) {
-        if (!hasty.freed[i].iov_base) {
-            hasty.freed[i] = (struct iovec){memset(block, 0xa5, bytes), bytes};
-            return;
-        }
-    }
-    sley_alloc_put(harness_alloc(), block, bytes);
-}
-
-static void hasty_run(void (*fn)(void))
-{
-    static const struct sley_alloc_ops ops = {
-        .version = SLEY_ALLOC_VERSION, .caps = SLEY_ALLOC_CAP_THREADS, .alloc = hasty_get, .free = hasty_put};
-    static const struct sley_reactor_factory *const reactors[] = {&REACTOR, NULL};
-    struct bed b;
-    hasty.base.ops = &ops;
-    sley_local_init(&b.ex);
-    const struct sley_executor_config config = {.alloc = &hasty.base, .reactors = reactors};
-    CHECK_RC(b.ex.base.ops->start(&b.ex.base, &config), 0);
-    bed_run(&b, fn);
-    bed_end(&b);
-}
-
-static void settle_two(void)
-{
-    far.peer = tcp_pair(&far.fd);
-    settle(&far);
-    other.peer = tcp_pair(&other.fd);
-    settle(&other);
-}
-
-static void use_far(void)
-{
-    char byte;
-    CHECK_PTR(sley__fd_home(&far.fd), !=, reactor());
-    put(far.peer, "x");
-    CHECK_RC(io(&far.fd, SLEY_IO_RECV, &byte, 1), -ENODEV);
-    CHECK_RC(io(&far.fd, SLEY_IO_SEND, "x", 1), -ENODEV);
-    CHECK_RC(sley_fd_poll(&far.fd, SLEY_IO_OUT), -ENODEV);
-    far_close();
-}
-
-static void move_other(void)
-{
-    char byte;
-    CHECK_RC(sley_fd_move(&other.fd), 0);
-    put(other.peer, "x");
-    CHECK_RC(io(&other.fd, SLEY_IO_RECV, &byte, 1), 1);
-    CHECK_RC(sley_fd_close(&other.fd), 0);
-    (void)close(other.peer);
-}
-
-SLEY_TEST(descriptor_that_outlived_its_home_is_not_at_home_in_one_at_its_place, "REACT-25")
-{
-    const char *missing = MISSING();
-    if (missing) {
-        SKIP("%s", missing);
-    }
-    hasty_run(settle_two);
-    hasty_run(use_far);
-    hasty_run(move_other);
-    for (size_t i = 0; i < 16; i++) {
-        sley_alloc_put(harness_alloc(), hasty.freed[i].iov_base, hasty.freed[i].iov_len);
-    }
-}
-
 /* ---- moving ------------------------------------------------------------------------------------------------------------------ */
 
 static void move_it(void)
@@ -740,6 +651,37 @@ static void move_it(void)
 SLEY_TEST(move_takes_a_descriptor_to_where_it_is_used_next, "TCP-21")
 {
     from_everywhere(move_it);
+}
+
+static int move_rc;
+
+static void keep_and_move(void *arg)
+{
+    keep(arg);
+    move_rc = sley_fd_move(&far.fd);
+}
+
+static void move_beside_what_comes(void)
+{
+    SLEY_ATOMIC(uint32_t) done = 0;
+    struct sley_io_op op = {0};
+    char byte;
+    atomic_store_explicit(&is_kept, 0, memory_order_relaxed);
+    atomic_store_explicit(&may_go, 0, memory_order_relaxed);
+    CHECK_RC(sley_mpsc_send(&house.jobs, &(struct job){keep_and_move, NULL, &done}), 0);
+    wait_for(&is_kept);
+    io_start(&op, &far.fd, SLEY_IO_RECV, &byte, 1);
+    let_home_go(&done);
+    CHECK_RC(move_rc, -EBUSY); /* it is in flight, though not there yet */
+    put(far.peer, "x");
+    CHECK_RC(sley_await(&op.wait), 1);
+    CHECK_RC(sley_fd_move(&far.fd), 0);
+    far_close();
+}
+
+SLEY_TEST(move_is_busy_beside_an_op_that_is_on_its_way, "TCP-21")
+{
+    from_everywhere(move_beside_what_comes);
 }
 
 static void move_after_the_end(void)
