@@ -2,6 +2,7 @@
 #include "rig_file.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -151,9 +152,12 @@ CLAUSE(file_op_on_what_is_not_open_is_ebadf)
                                     SLEY_IO_STAT,  SLEY_IO_FALLOCATE, SLEY_IO_SPLICE,  SLEY_IO_SHUTDOWN, SLEY_IO_CHILD,
                                     SLEY_IO_READV, SLEY_IO_WRITEV};
     struct sley_fd fd, to;
-    struct statx st;
-    char byte = 0;
-    struct iovec iov = {&byte, 1};
+    union { /* what any of them may write */
+        struct statx st;
+        siginfo_t info;
+        char byte;
+    } room = {.byte = 0};
+    struct iovec iov = {&room, 1};
     for (size_t i = 0; i < sizeof codes; i++) {
         const bool vector = codes[i] == SLEY_IO_READV || codes[i] == SLEY_IO_WRITEV;
         for (int closed = 0; closed < 2; closed++) {
@@ -162,8 +166,7 @@ CLAUSE(file_op_on_what_is_not_open_is_ebadf)
             if (closed) {
                 file_close(&fd);
             }
-            struct sley_file_op op = {.io = {.fd = &fd, .buf = vector ? (void *)&iov : codes[i] == SLEY_IO_STAT ? (void *)&st : &byte}};
-            op.io.len = 1;
+            struct sley_file_op op = {.io = {.fd = &fd, .buf = vector ? (void *)&iov : (void *)&room, .len = 1}};
             op.a.to = codes[i] == SLEY_IO_SPLICE ? &to : NULL;
             op.mode = STATX_SIZE;
             const int rc = file_run(&op, (enum sley_io_code)codes[i]);
@@ -173,7 +176,7 @@ CLAUSE(file_op_on_what_is_not_open_is_ebadf)
             CHECK_UINT(sley__fd_state(&to) & SLEY_FD_HOLD_MASK, ==, 0);
             file_close(&to);
         }
-        struct sley_file_op none = {.io = {.buf = &byte, .len = 1}};
+        struct sley_file_op none = {.io = {.buf = &room, .len = 1}};
         none.a.to = codes[i] == SLEY_IO_SPLICE ? &to : NULL;
         CHECK_RC(file_run(&none, (enum sley_io_code)codes[i]), -EBADF);
     }
