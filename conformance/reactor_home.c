@@ -327,6 +327,13 @@ static int32_t move_away(void)
     return driven(&op.wait);
 }
 
+static void poll_at_home(void)
+{
+    memset(&home_op, 0, sizeof home_op);
+    sley_fd_poll_start(&home_op, &far.fd, SLEY_IO_IN | SLEY_IO_ERR);
+    (void)sley_await(&home_op.wait);
+}
+
 CLAUSE(move_needs_nothing_in_flight)
 {
     up(&home);
@@ -336,8 +343,17 @@ CLAUSE(move_needs_nothing_in_flight)
     sley_fd_poll_start(&op, &far.fd, SLEY_IO_IN);
     CHECK(!driven_soon(&op.wait));
     CHECK_RC(move_away(), -EBUSY);
+    sley_wait_cancel(&op.wait);
+    CHECK_RC(driven(&op.wait), -ECANCELED);
+    struct sley_task *t = spawn(&home, poll_at_home); /* the same of one of its own */
+    turn_all();
+    CHECK_RC(move_away(), -EBUSY);
     put(far.peer, "y");
-    CHECK_RC(driven(&op.wait), SLEY_IO_IN); /* nothing has happened to it */
+    CHECK_RC(driven(&home_op.wait), SLEY_IO_IN); /* nothing has happened to it */
+    while (!sley_task_done(t)) {
+        turn_all();
+    }
+    sley_task_unref(t);
     char byte;
     io_start(&op, &far.fd, SLEY_IO_RECV, &byte, 1);
     CHECK_RC(driven(&op.wait), 1);

@@ -55,7 +55,7 @@ static int32_t closed_is_readable(struct sley_io_op *op, int32_t result)
 static void hold_nothing(struct sley_reactor *r, struct sley_io_op *op)
 {
     (void)r;
-    if (op->code == SLEY_IO_POLL && is_far(op)) {
+    if (op->code == SLEY_IO_POLL && op->len == (SLEY_IO_IN | SLEY_IO_ERR)) {
         sley__fd_set(op->fd, sley__fd_state(op->fd) - SLEY_FD_HOLD);
         op->kind = 77;
     }
@@ -67,6 +67,11 @@ static int32_t held_nothing(struct sley_io_op *op, int32_t result)
         sley__fd_set(op->fd, sley__fd_state(op->fd) + SLEY_FD_HOLD);
     }
     return result;
+}
+
+static int moved_anyway(struct sley_fd *fd, int rc)
+{
+    return rc == -EEXIST && sley__fd_home(fd) ? 0 : rc;
 }
 
 static int once_in_a_life(struct sley_fd *fd, int rc)
@@ -169,7 +174,8 @@ const struct broken broken_homes[] = {
     {.clause = "file_op_from_elsewhere_is_done_at_home", .file = files_are_for_tasks},
     {.clause = "cancel_from_elsewhere_has_one_verdict", .end = cancelled_with_data_is_the_end},
     {.clause = "close_from_elsewhere_ends_what_waits", .end = closed_is_readable},
-    {.clause = "move_needs_nothing_in_flight", .submitted = hold_nothing, .end = held_nothing},
+    {.clause = "move_needs_nothing_in_flight", .submitted = hold_nothing, .end = held_nothing,
+     .adopt = moved_anyway},
     {.clause = "moved_descriptor_leaves_nothing_behind", .adopt = once_in_a_life},
     {.clause = "home_that_ends_answers_all", .end = ending_is_readable},
     {.clause = "ops_and_cancels_of_threads_lose_nothing", .end = received_is_cancelled},
