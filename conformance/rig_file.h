@@ -47,4 +47,37 @@ void sley__rig_pipe(int flags, int *ret_out, int *ret_in);
 /** A fresh directory, and its number; nothing of it is left, however the clause ends. */
 int sley__rig_dir(void);
 
+/** An op where the file stands. */
+static inline struct sley_file_op here(struct sley_fd *fd, const void *buf, size_t len)
+{
+    return (struct sley_file_op){.io = {.fd = fd, .buf = (void *)(uintptr_t)buf, .len = len}, .offset = SLEY_FILE_HERE};
+}
+
+static inline void write_text(int number, const char *text)
+{
+    CHECK_INT(write(number, text, strlen(text)), ==, (intmax_t)strlen(text));
+}
+
+/** Until it has no room; returns how many bytes that took. */
+static inline size_t fill_pipe(int in)
+{
+    static const char block[4096];
+    size_t bytes = 0;
+    CHECK_INT(fcntl(in, F_SETPIPE_SZ, 4096), >=, 0);
+    for (ssize_t n; (n = write(in, block, sizeof block)) > 0;) {
+        bytes += (size_t)n;
+    }
+    return bytes;
+}
+
+static inline void empty_pipe(int out, size_t bytes)
+{
+    static char block[65536];
+    while (bytes > 0) {
+        const ssize_t n = read(out, block, bytes < sizeof block ? bytes : sizeof block);
+        CHECK_INT(n, >, 0);
+        bytes -= (size_t)n;
+    }
+}
+
 #endif
