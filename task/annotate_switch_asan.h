@@ -20,14 +20,17 @@ SLEY_INLINE void sley__annotate_fini(struct sley__context *c)
     c->asan_fake = NULL;
 }
 
-/* ASan knows the thread's stack, but wants to hear of it again at each switch back. */
+/* ASan knows the thread's stack, but wants to hear of it again at each switch back. Asked for once: libc reads /proc/self/maps for it. */
 SLEY_INLINE void sley__annotate_adopt_thread(struct sley__context *c)
 {
+    static SLEY__TLS struct sley__context own;
     pthread_attr_t attr;
-    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
-        (void)pthread_attr_getstack(&attr, &c->stack_low, &c->stack_bytes);
+    if (!own.stack_low && pthread_getattr_np(pthread_self(), &attr) == 0) {
+        (void)pthread_attr_getstack(&attr, &own.stack_low, &own.stack_bytes);
         (void)pthread_attr_destroy(&attr);
     }
+    c->stack_low = own.stack_low;
+    c->stack_bytes = own.stack_bytes;
 }
 
 SLEY_INLINE void sley__annotate_leave(struct sley__context *from, const struct sley__context *to)
