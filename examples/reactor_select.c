@@ -233,7 +233,7 @@ static const struct sley_reactor_ops ops = {
 
 static int create(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
 {
-    struct reactor *r = sley_alloc_zeroed(o->alloc, sizeof *r, _Alignof(struct reactor));
+    struct reactor *r = sley_reactor_alloc(o->alloc, sizeof *r);
     if (!r) {
         return -ENOMEM;
     }
