@@ -262,7 +262,8 @@ static const struct broken *find(const char *clause)
 static void try_broken(const char *clause)
 {
     struct found f = {.clause = clause};
-    const struct sley_conformance_opts o = {.verdict = judge, .arg = &f, .timeout_ms = 1500, .effort = EFFORT};
+    const uint32_t timeout_ms = harness_slowness() > 1 ? 400 : 1500; /* sanitizers get ten times as much */
+    const struct sley_conformance_opts o = {.verdict = judge, .arg = &f, .timeout_ms = timeout_ms, .effort = EFFORT};
     const struct broken *broken = find(clause);
     if (!broken) {
         FAIL("nothing breaks %s", clause);
