@@ -42,7 +42,7 @@ struct sley_sched_ops {
     /** Optional. Lane @p lane (> 0) was empty and has a ready task now. Thread: owner. Must not run tasks. */
     void (*lane_ready)(struct sley_sched *self, uint32_t lane);
     /**
-     * Required without CAP_HOME. @p t, a task of the group of @p self, is SCHEDULED and is to be resumed (sley_sched_resume) once
+     * Required without CAP_HOME. @p t, a task of the group of @p self, is ready, and is to be resumed (sley_sched_resume) once
      * by any worker. Timers of a group are armed on the current worker, and taken back on any. Thread: any, signal.
      */
     void (*schedule)(struct sley_sched *self, struct sley_task *t, enum sley_ready why);
