@@ -419,6 +419,9 @@ static void destroy(struct sley_reactor *self)
     sley__uring_each_slot(r, sley__uring_dismiss);
     while ((self->armed_count > 0 || r->standing_count > 0) && (r->flying_count > 0 || r->due)) {
         if (sley__uring_drain(r) < 0) {
+            if (self->armed_count == 0 && sley__uring_has(r, SLEY__URING_DEFER)) {
+                break; /* what stands gets nothing for a thread that does not enter any more, and ends with the ring */
+            }
             return; /* the kernel does not answer: what it may still write to stays */
         }
     }

@@ -2,6 +2,7 @@
 #include "uring_bed.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -361,6 +362,72 @@ SLEY_TEST(ring_that_ends_closes_what_lies_at_a_listener, "")
     (void)close(left_listener);
     for (int i = 0; i < 4; i++) {
         CHECK(has_ended(left_peer[i]));
+    }
+}
+
+/* ---- other threads ------------------------------------------------------------------------------------------------------ */
+
+static struct bed threads_bed;
+static struct sley_fd threads_listener;
+
+static void stand_for_nobody(void)
+{
+    struct sley_io_op op = {0};
+    listen_at(&threads_listener);
+    warm_up(&threads_listener, &op);
+    const int peer = dial(3);
+    CHECK_RC(until_done(&op.wait), 0);
+    check_mine(&op, peer, 3);
+    CHECK(stands(&threads_listener) == can_stand());
+}
+
+static void take_and_close(void)
+{
+    take_one(&threads_listener, dial(4), 4);
+    take_one(&threads_listener, dial(5), 5);
+    CHECK_RC(sley_fd_close(&threads_listener), 0);
+    CHECK_UINT(ring()->standing_count, ==, 0);
+}
+
+static void *run_standing(void *unused)
+{
+    bed_run(&threads_bed, stand_for_nobody);
+    return unused;
+}
+
+static void *end_bed(void *unused)
+{
+    bed_end(&threads_bed);
+    return unused;
+}
+
+static void on_a_thread(void *(*fn)(void *))
+{
+    pthread_t t;
+    CHECK_INT(pthread_create(&t, NULL, fn, NULL), ==, 0);
+    CHECK_INT(pthread_join(t, NULL), ==, 0);
+}
+
+SLEY_TEST(what_stands_for_a_thread_that_has_ended_keeps_nobody_from_the_ring, "URING-12")
+{
+    ring_start(&threads_bed, (struct sley__uring_opts){0});
+    on_a_thread(run_standing);
+    bed_run(&threads_bed, take_and_close);
+    bed_end(&threads_bed);
+}
+
+SLEY_TEST(ring_in_which_something_stands_ends_on_another_thread, "URING-12")
+{
+    for (int beside = 0; beside < 2; beside++) { /* the thread for which it stands has ended, or not */
+        ring_start(&threads_bed, (struct sley__uring_opts){0});
+        if (beside) {
+            (void)run_standing(NULL);
+            on_a_thread(end_bed);
+        } else {
+            on_a_thread(run_standing);
+            bed_end(&threads_bed);
+        }
+        CHECK_RC(sley_fd_close(&threads_listener), 0);
     }
 }
 

@@ -5,12 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <sley/fiber.h>
 #include <sley/reactor_poll.h>
 #include <sley/reactor_uring.h>
 #include <sley/runtime.h>
+#include <sley/tcp.h>
 
 #include "harness.h"
 
@@ -113,4 +117,67 @@ SLEY_TEST(kernel_without_uring_falls_back_and_the_reason_is_told, "URING-14")
     forbid(ENOSYS);
     CHECK_STR(describe(&lenient),
               "executor local, reactor epoll; reactor uring did not start (errno 95: the kernel has no io_uring, or a filter hides it)");
+}
+
+/* ---- a listener that is accepted from in a loop: the kernel goes on with nobody there ------------------------------------- */
+
+static int accept_some(struct sley_tcp_listener *const *l)
+{
+    struct sley_addr addr;
+    char text[SLEY_ADDR_TEXT_BYTES];
+    CHECK_RC(sley_tcp_listener_local(*l, &addr), 0);
+    CHECK_INT(sley_addr_format(&addr, text, sizeof text), >, 0);
+    for (int i = 0; i < 5; i++) {
+        struct sley_tcp ours, theirs;
+        CHECK_RC(sley_tcp_connect(&theirs, text, NULL), 0);
+        CHECK_RC(sley_tcp_accept(*l, &ours), 0);
+        CHECK_RC(sley_fd_close(&ours.fd), 0);
+        CHECK_RC(sley_fd_close(&theirs.fd), 0);
+    }
+    return 0;
+}
+SLEY_FIBER(accept_some, struct sley_tcp_listener *)
+
+static void accept_in(struct sley_runtime *rt, struct sley_tcp_listener *l)
+{
+    int result = -1;
+    CHECK_RC(sley_runtime_run(rt, &accept_some__type, &l, &result), 0);
+    CHECK_RC(result, 0);
+}
+
+static void close_in_a_child(struct sley_tcp_listener *l)
+{
+    int status = -1;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        _exit(sley_tcp_listener_close(l) == 0 ? 0 : 1);
+    }
+    CHECK_INT(pid, >, 0);
+    CHECK_INT(waitpid(pid, &status, 0), ==, pid);
+    CHECK_INT(status, ==, 0);
+}
+
+SLEY_TEST_SECONDS(child_that_closes_a_listener_leaves_it_to_its_parent, "FORK-02", 60)
+{
+    static const char *const executors[] = {"local", "cores", "stealing"};
+    skip_without_uring();
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct sley_runtime_opts o = {.executor_name = executors[i], .reactor_name = "uring", .worker_count = i > 0 ? 2 : 1};
+        struct sley_runtime rt;
+        struct sley_tcp_listener l;
+        int on = 0;
+        socklen_t len = sizeof on;
+        harness_note("%s", executors[i]);
+        CHECK_RC(sley_tcp_listen(&l, "127.0.0.1:0", NULL), 0);
+        CHECK_RC(sley_runtime_init(&rt, &o), 0);
+        accept_in(&rt, &l);
+        close_in_a_child(&l);
+        accept_in(&rt, &l);
+        CHECK_RC(sley_runtime_stop(&rt, SLEY_NEVER), 0);
+        CHECK_RC(sley_runtime_fini(&rt), 0); /* the workers that have accepted have ended, and so does what stands for them */
+        close_in_a_child(&l);
+        CHECK_INT(getsockopt(l.fd.number, SOL_SOCKET, SO_ACCEPTCONN, &on, &len), ==, 0);
+        CHECK_INT(on, ==, 1);
+        CHECK_RC(sley_tcp_listener_close(&l), 0);
+    }
 }
