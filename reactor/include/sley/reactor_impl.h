@@ -34,7 +34,7 @@ struct sley_reactor_ops {
      * Required. Does the op or arms it. It has begun (sley_wait_begin) and is admitted; the reactor either finishes it here
      * (sley_io_finish) or arms it (sley_io_arm) and completes it later (sley_io_complete), each once. SLEY_IO_CLOSE: the
      * descriptor says CLOSING; cancel what is armed, and close(2) when nothing holds it any more. With SLEY_IO_UNHEARD the op is
-     * finished here in any case, and the number given back before the last of what was armed is told.
+     * finished here in any case, and the descriptor's memory not touched once this has returned.
      * Must not block. Thread: owner. Must not run tasks.
      */
     void (*submit)(struct sley_reactor *self, struct sley_io_op *op);
