@@ -1,4 +1,6 @@
 /* Local executors, many times: the table. What the workers do is in core.c. */
+#include <sley/thread_impl.h>
+
 #include "core.h"
 
 #include <stdio.h>
@@ -257,13 +259,12 @@ static void open_gate(struct sley_cores_state *st, enum sley__gate gate)
 /** Starts core @p i up to the gate. */
 static int start_core(struct sley_cores_state *st, uint32_t i)
 {
-    char name[16];
     struct sley_core *c = &st->cores[i];
     c->all = st;
     c->index = i;
     c->cpu = st->plan.cpus ? (int32_t)st->plan.cpus[i] : -1;
-    (void)snprintf(name, sizeof name, "sley-core-%u", i % 10000);
-    int rc = sley__cores_thread(&c->thread, name, st->ex->opts.stack_bytes, sley__core_main, c);
+    const struct sley_thread_opts o = {sley__core_main, c, "sley-core-", i, st->ex->opts.stack_bytes};
+    int rc = sley_executor_start_thread(&c->thread, &o);
     if (rc < 0) {
         sley__why_say(&(struct sley__why){st->why, sizeof st->why}, "there is no thread for it (errno %d)", -rc);
         return rc;

@@ -1,4 +1,4 @@
-/* What the cores need of the system: threads, their CPUs, waiting. One file per platform (sys_linux.c). */
+/* What the cores need of the system: CPUs of threads, waiting. One file per platform (sys_linux.c). */
 #ifndef SLEY_CORES_SYS_H
 #define SLEY_CORES_SYS_H
 
@@ -17,12 +17,5 @@ void sley__cores_wake(SLEY_ATOMIC(uint32_t) *word);
 int sley__cores_allowed(struct sley__cpus *ret_set);
 /** Where the calling thread runs from now on. Returns: 0; a negative errno. */
 int sley__cores_pin(const struct sley__cpus *set);
-
-/**
- * Starts a thread called @p name that blocks signals but for those that a thread raises itself (faults, traps: somebody may
- * handle them), SIGPROF (or a profiler does not see it) and SIGURG (by which the stall detector asks for a stack).
- * Returns: 0; a negative errno.
- */
-int sley__cores_thread(pthread_t *ret_thread, const char *name, size_t stack_bytes, void *(*fn)(void *arg), void *arg);
 
 #endif

@@ -1,9 +1,8 @@
-/* Threads, affinity, futex. */
+/* Affinity and futex. */
 #include "sys.h"
 
 #include <linux/futex.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,30 +40,3 @@ int sley__cores_pin(const struct sley__cpus *set)
     return syscall(SYS_sched_setaffinity, 0, sizeof *set, set) < 0 ? -errno : 0;
 }
 
-int sley__cores_thread(pthread_t *ret_thread, const char *name, size_t stack_bytes, void *(*fn)(void *arg), void *arg)
-{
-    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT, SIGPROF, SIGURG};
-    sigset_t blocked, before;
-    pthread_attr_t attr;
-    int rc = pthread_attr_init(&attr);
-    if (rc != 0) {
-        return -rc;
-    }
-    if (stack_bytes > 0) {
-        rc = pthread_attr_setstacksize(&attr, stack_bytes);
-    }
-    (void)sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
-        (void)sigdelset(&blocked, open[i]);
-    }
-    if (rc == 0) {
-        (void)pthread_sigmask(SIG_SETMASK, &blocked, &before); /* inherited: there is no moment without it */
-        rc = pthread_create(ret_thread, &attr, fn, arg);
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
-    (void)pthread_attr_destroy(&attr);
-    if (rc == 0) {
-        (void)pthread_setname_np(*ret_thread, name);
-    }
-    return -rc;
-}

@@ -231,7 +231,7 @@ static void destroy_reactors(struct sley_stealing_pool *p, uint32_t started)
 static int start_thread(struct worker *w)
 {
     struct sley_stealing_pool *p = w->pool;
-    const int rc = sley_executor_start_thread(&w->thread, sley__worker_main, w, "sley-", w->index);
+    const int rc = sley_executor_start_thread(&w->thread, &(struct sley_thread_opts){sley__worker_main, w, "sley-", w->index, 0});
     /* acquire: pairs with rest; the worker's start_rc is seen */
     while (rc == 0 && atomic_load_explicit(&p->resting, memory_order_acquire) != w->index + 1) {
         sley_thread_wait(&p->news, SLEY_NEVER);

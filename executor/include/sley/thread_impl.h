@@ -3,18 +3,27 @@
 #define SLEY_THREAD_IMPL_H
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <sley/base.h>
 
 SLEY_EXTERN_C_BEGIN
 
+/** A thread as executors and pools have them. */
+struct sley_thread_opts {
+    void *(*fn)(void *arg);
+    void *arg;
+    const char *name;   /**< cut behind 15 bytes, with the index; NULL: that of who starts it */
+    uint32_t index;     /**< stands behind the name; UINT32_MAX: nothing does */
+    size_t stack_bytes; /**< 0: the system's default */
+};
 /**
- * Starts a thread that takes no signals, which are the program's, but for its own faults, SIGPROF and SIGURG. Its name is @p name,
- * with @p index behind it unless that is UINT32_MAX, cut behind 15 bytes.
- * Returns: 0; -EAGAIN, -ENOMEM. Owns: the caller joins it. Thread: any. Cost: a thread.
+ * Starts a thread that takes no signals, which are the program's, but for its own faults, SIGPROF and SIGURG. With a name it must not
+ * be joined before this returns.
+ * Returns: 0; -EAGAIN, -ENOMEM; -EINVAL (the stack). Owns: the caller joins it. Thread: any. Cost: a thread.
  */
-SLEY_API int sley_executor_start_thread(pthread_t *ret_thread, void *(*fn)(void *arg), void *arg, const char *name, uint32_t index);
+SLEY_API int sley_executor_start_thread(pthread_t *ret_thread, const struct sley_thread_opts *o);
 
 /** How many processors this process may use; 1 when nobody knows. Thread: any. Cost: a system call. */
 SLEY_API uint32_t sley_executor_processors(void);

@@ -122,7 +122,8 @@ struct sley_blocking_opts {
  * Makes a pool. Shape: one FIFO under a lock, idle threads in a stack, so that the same few work and the others may end. At most
  * one thread is on its way to the queue at a time; it calls the next when it leaves something there.
  * Returns: 0; -ENOMEM; -EINVAL (minimum above the maximum; an allocator for one thread); -EAGAIN when the minimum of threads
- * cannot be made (nothing is left then). Owns: the caller, who gives it back with sley_blocking_destroy. Thread: any.
+ * cannot be made (nothing is left then). Owns: the caller, who gives it back with sley_blocking_destroy. Thread: any. The child of a
+ * fork inherits it without its threads, and maybe locked: there it is not to be used.
  */
 SLEY_API int sley_blocking_create(const struct sley_blocking_opts *o, struct sley_blocking_pool **ret_pool);
 /**
