@@ -66,7 +66,7 @@ void sley__fd_close_idle(struct sley_fd *fd)
     const struct sley_reactor *home = sley__fd_home(fd);
     const int number = fd->number;
     if ((sley__fd_state(fd) & SLEY_FD_AHEAD) && !sley__home_orphaned(home) && !sley__home_gone(home)) {
-        /* what its home has asked for keeps it open: until that ends, by this. The socket may be another process's, too: not for nothing */
+        /* what its home has asked for keeps it open: until that ends, by this; but another process may have it, too */
         (void)shutdown(number, SHUT_RDWR);
     }
     sley__fd_set(fd, sley__fd_state(fd) | SLEY_FD_CLOSING);

@@ -137,6 +137,10 @@ void sley__uring_accept(struct sley__uring *r, struct sley_io_op *op)
 {
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
     const bool alike = is_alike(r, slot, op);
+    if ((slot->standing & SLEY__URING_SOMETHING) && !(slot->standing & SLEY__URING_ACCEPTS)) {
+        sley_io_finish(op, -EINVAL); /* as the kernel says: it is a connection */
+        return;
+    }
     if ((slot->standing & SLEY__URING_KEPT) && alike) {
         op->out_number = take_oldest(r, slot);
         sley_io_finish(op, 0);

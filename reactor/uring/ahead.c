@@ -159,8 +159,9 @@ static int32_t give_all(struct sley__uring *r, struct sley__uring_slot *slot, st
 
 bool sley__uring_ahead(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
 {
-    if (op->code == SLEY_IO_POLL && !(op->len & SLEY_IO_IN)) {
-        return false;
+    const bool polls = op->code == SLEY_IO_POLL;
+    if (polls ? !(op->len & SLEY_IO_IN) : (slot->standing & SLEY__URING_ACCEPTS) != 0) {
+        return false; /* to receive from a listener is a mistake, which the kernel tells */
     }
     if (slot->standing & SOMETHING) {
         const int32_t n = give_all(r, slot, op);

@@ -280,9 +280,6 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
     const bool wait = timeout_ns > 0 && sley__uring_results(r) == 0 && !r->due && r->bell_armed; /* what is missing comes first */
     const int rc = sley__uring_enter(r, wait ? timeout_ns : 0);
     if (SLEY_UNLIKELY(rc == -EEXIST)) {
-        if (sley__uring_results(r) > 0) {
-            return reap(r); /* of what a thread that has ended had started: perhaps that was all, and the ring can be taken over */
-        }
         const bool nothing = sley__uring_refuse(r, rc) == 0;
         sley__uring_shut_door(r); /* what is sent to the ring is heard by nobody now */
         if (nothing && wait) {
@@ -310,6 +307,5 @@ int sley__uring_drain(struct sley__uring *r)
         sley__uring_queue_due(r);
     }
     const int rc = sley__uring_enter(r, sley__uring_results(r) > 0 || r->due ? 0 : SLEY_NEVER);
-    /* of what a thread that has ended had started the kernel has told by then: that can be read from here, too */
-    return rc < 0 && (rc != -EEXIST || sley__uring_results(r) == 0) ? rc : reap(r);
+    return rc < 0 ? rc : reap(r);
 }

@@ -135,6 +135,8 @@ static void unasked(void)
         CHECK(stands(&l));
         CHECK_UINT(lying(&l), >, 0);
         CHECK_RC(sley_fd_move(&l), -EBUSY); /* they are at home here */
+        char byte;
+        CHECK_RC(io(&l, SLEY_IO_RECV, &byte, 1), -ENOTCONN); /* and no bytes */
     }
     for (uint32_t i = 0; i < CONNS / 2; i++) {
         take_one(&l, peers[i], i);
@@ -381,14 +383,6 @@ static void stand_for_nobody(void)
     CHECK(stands(&threads_listener) == can_stand());
 }
 
-static void take_and_close(void)
-{
-    take_one(&threads_listener, dial(4), 4);
-    take_one(&threads_listener, dial(5), 5);
-    CHECK_RC(sley_fd_close(&threads_listener), 0);
-    CHECK_UINT(ring()->standing_count, ==, 0);
-}
-
 static void *run_standing(void *unused)
 {
     bed_run(&threads_bed, stand_for_nobody);
@@ -406,14 +400,6 @@ static void on_a_thread(void *(*fn)(void *))
     pthread_t t;
     CHECK_INT(pthread_create(&t, NULL, fn, NULL), ==, 0);
     CHECK_INT(pthread_join(t, NULL), ==, 0);
-}
-
-SLEY_TEST(what_stands_for_a_thread_that_has_ended_keeps_nobody_from_the_ring, "URING-12")
-{
-    ring_start(&threads_bed, (struct sley__uring_opts){0});
-    on_a_thread(run_standing);
-    bed_run(&threads_bed, take_and_close);
-    bed_end(&threads_bed);
 }
 
 SLEY_TEST(ring_in_which_something_stands_ends_on_another_thread, "URING-12")
