@@ -244,7 +244,9 @@ static void sip_move(struct sley_io_op *op, struct sley_stream *s, const struct 
     p->first = iov->iov_base;
     for (size_t i = 0; i < count && left > 0; i++) {
         const size_t n = iov[i].iov_len < left ? iov[i].iov_len : left;
-        memcpy(reading ? iov[i].iov_base : p->bytes + p->at, reading ? p->bytes + p->at : iov[i].iov_base, n);
+        if (n > 0) { /* an empty buffer may be NULL, which memcpy may not be given */
+            memcpy(reading ? iov[i].iov_base : p->bytes + p->at, reading ? p->bytes + p->at : iov[i].iov_base, n);
+        }
         p->at += n;
         left -= n;
         moved += n;
