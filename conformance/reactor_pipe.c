@@ -155,7 +155,7 @@ static int32_t note_number(struct sley_io_op *io, int32_t result)
 /** A READ of a pipe, or a SPLICE to @p to, which waits; @p closed is closed then. */
 static void close_under(struct sley_fd *fd, struct sley_fd *to, struct sley_fd *closed, bool looked)
 {
-    char buf[4];
+    char buf[4] = {0};
     struct noted n = {.op = here(fd, buf, sizeof buf), .number = closed->number};
     n.op.io.end = note_number;
     n.op.a.to = to;
