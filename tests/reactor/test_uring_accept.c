@@ -14,21 +14,6 @@ static void listen_at(struct sley_fd *ret_fd)
     sley_fd_init(ret_fd, tcp_listener(&addr, 2048));
 }
 
-static const struct sley__uring_slot *slot_of(const struct sley_fd *fd)
-{
-    return sley__uring_find(ring(), fd->number);
-}
-
-static bool stands(const struct sley_fd *fd)
-{
-    return slot_of(fd)->standing & SLEY__URING_STANDS;
-}
-
-static uint32_t lying(const struct sley_fd *fd)
-{
-    return slot_of(fd)->standing & SLEY__URING_KEPT ? slot_of(fd)->ahead_count : 0;
-}
-
 static void ask(struct sley_io_op *op, struct sley_fd *listener)
 {
     op->fd = listener;

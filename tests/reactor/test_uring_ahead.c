@@ -1,54 +1,12 @@
 /* Lent receives that stand: what comes unasked is the next one's, whatever that asks for; every byte once and in order, whatever is
  * cancelled, closed or taken away meanwhile. */
-#include "uring_bed.h"
+#include "uring_lent_bed.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 
 static uint32_t pool_count;
-
-static void lend(uint32_t bytes, uint32_t count)
-{
-    reactor()->lend.opts = (struct sley_lend_opts){.buffer_bytes = bytes, .buffer_count = count};
-}
-
-struct receive {
-    struct sley_io_op op;
-    struct sley_lent *lent;
-};
-
-static void start(struct receive *x, struct sley_fd *fd)
-{
-    sley_fd_recv_lent_start(&x->op, fd, &x->lent);
-}
-
-static void keep(struct receive *x, const char *text)
-{
-    CHECK_RC(until_done(&x->op.wait), (int)strlen(text));
-    CHECK(x->lent != NULL && memcmp(x->lent->data, text, strlen(text)) == 0);
-}
-
-static void expect(struct receive *x, const char *text)
-{
-    keep(x, text);
-    CHECK_RC(sley_lent_return(x->lent), 0);
-}
-
-static const struct sley__uring_slot *slot_of(const struct sley_fd *fd)
-{
-    return sley__uring_find(ring(), fd->number);
-}
-
-static bool stands(const struct sley_fd *fd)
-{
-    return slot_of(fd)->standing & SLEY__URING_STANDS;
-}
-
-static uint32_t lying(const struct sley_fd *fd)
-{
-    return slot_of(fd)->standing & SLEY__URING_KEPT ? slot_of(fd)->ahead_count : 0;
-}
 
 static void check_idle(void)
 {

@@ -1,5 +1,5 @@
 /* Receives into lent buffers over a ring: the kernel's stock of them. */
-#include "uring_bed.h"
+#include "uring_lent_bed.h"
 
 #include <errno.h>
 
@@ -10,33 +10,6 @@ static bool without(enum sley__uring_feature f)
         return true;
     }
     return false;
-}
-
-static void lend(uint32_t bytes, uint32_t count)
-{
-    reactor()->lend.opts = (struct sley_lend_opts){.buffer_bytes = bytes, .buffer_count = count};
-}
-
-struct receive {
-    struct sley_io_op op;
-    struct sley_lent *lent;
-};
-
-static void start(struct receive *x, struct sley_fd *fd)
-{
-    sley_fd_recv_lent_start(&x->op, fd, &x->lent);
-}
-
-static void keep(struct receive *x, const char *text)
-{
-    CHECK_RC(until_done(&x->op.wait), (int)strlen(text));
-    CHECK(x->lent != NULL && memcmp(x->lent->data, text, strlen(text)) == 0);
-}
-
-static void expect(struct receive *x, const char *text)
-{
-    keep(x, text);
-    CHECK_RC(sley_lent_return(x->lent), 0);
 }
 
 static void close_both(struct sley_fd *fd, int peer)

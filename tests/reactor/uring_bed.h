@@ -61,4 +61,21 @@ static inline int moody(struct sley__uring *r, unsigned count, unsigned least, u
     return sley__uring_syscall_enter(r->enter_fd, some, some == count ? least : 0, flags | r->enter_flags, arg, size);
 }
 
+/* ---- what stands in the kernel for a descriptor ---------------------------------------------------------------------- */
+
+static inline const struct sley__uring_slot *slot_of(const struct sley_fd *fd)
+{
+    return sley__uring_find(ring(), fd->number);
+}
+
+static inline bool stands(const struct sley_fd *fd)
+{
+    return slot_of(fd)->standing & SLEY__URING_STANDS;
+}
+
+static inline uint32_t lying(const struct sley_fd *fd)
+{
+    return slot_of(fd)->standing & SLEY__URING_KEPT ? slot_of(fd)->ahead_count : 0;
+}
+
 #endif
