@@ -25,7 +25,7 @@ int sley_executor_start_thread(pthread_t *ret_thread, const struct sley_thread_o
     rc = rc == 0 ? pthread_create(ret_thread, &attr, o->fn, o->arg) : rc;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attr);
-    if (rc == 0 && o->name) {
+    if (rc == 0) {
         (void)snprintf(numbered, sizeof numbered, o->index == UINT32_MAX ? "%s" : "%s%u", o->name, (unsigned)o->index % 1000000);
         (void)pthread_setname_np(*ret_thread, numbered);
     }
