@@ -84,7 +84,7 @@ static void put_off(struct sley__chain *c)
 
 void sley__chain_run(struct sley__chain *c, struct sley_wait *w)
 {
-    for (int rounds = 0; w != NULL; rounds += c->weight) {
+    for (int rounds = 0; w != NULL;) {
         if (!sley_wait_done(w)) {
             arm(c);
             c->told = false;
@@ -99,7 +99,8 @@ void sley__chain_run(struct sley__chain *c, struct sley_wait *w)
             put_off(c);
             return;
         }
-        w = c->step(c);
+        rounds += c->weight;
+        w = c->step(c); /* NULL: it has ended, and may be gone */
     }
 }
 

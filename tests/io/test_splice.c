@@ -3,7 +3,10 @@
 
 #include <sley/file_impl.h>
 
+#include <sley/task_impl.h>
+
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -133,6 +136,47 @@ IO_TEST(copy_of_much_between_sockets_counts_every_byte_until_the_end, "STREAM-08
         CHECK_UINT(pipe_count(before), ==, 0);
         line_close(&l);
     }
+    return 0;
+}
+
+/** A copy in a page of its own, which its owner gives back as soon as it is told. */
+struct paged {
+    struct sley_wait_hook hook;
+    struct sley_stream_copy_op *op;
+    size_t bytes;
+    bool gone;
+};
+
+static void unmap(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    struct paged *p = sley_container_of(hook, struct paged, hook);
+    CHECK_RC(w->result, 0);
+    CHECK_RC(munmap(p->op, p->bytes), 0);
+    p->gone = true;
+}
+
+IO_TEST(copy_that_is_done_is_not_touched_again, "STREAM-08")
+{
+    static struct paged p;
+    static struct io_pair near, far;
+    uint64_t copied = 0;
+    memset(&p, 0, sizeof p);
+    p.hook.fn = unmap;
+    p.bytes = sizeof *p.op;
+    io_pair(&near, NULL);
+    io_pair(&far, NULL);
+    p.op = mmap(NULL, p.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(p.op != MAP_FAILED);
+    sley_stream_copy_start(p.op, &far.a.stream, &near.b.stream, &copied);
+    sley_wait_hook(&p.op->wait, &p.hook);
+    CHECK_RC(sley_stream_write_all(&near.a.stream, "last words", 10, NULL), 0);
+    CHECK_RC(sley_stream_shutdown(&near.a.stream), 0);
+    while (!p.gone) {
+        CHECK_RC(sley_yield(), 0);
+    }
+    CHECK_UINT(copied, ==, 10);
+    io_pair_close(&near);
+    io_pair_close(&far);
     return 0;
 }
 
