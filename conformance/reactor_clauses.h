@@ -151,6 +151,27 @@
     X(PLAIN, ops_and_cancels_of_threads_lose_nothing, "Ops and cancels of several threads race at a home: each has one verdict,"   \
                                   " no byte is lost.")
 
+#define SLEY__CLAUSES_DIRECT(X)                                                                                                    \
+    X(FIBER, direct_is_asked_for_not_demanded, "What ACCEPT and OPEN give for DIRECT is direct, or, where that cannot be, as ever.") \
+    X(FIBER, direct_descriptor_takes_no_number, "A direct descriptor takes no number of the process's; its own is -EBADF for"      \
+                                  " the system, and for who guesses it.")                                                          \
+    X(FIBER, direct_connection_is_a_connection, "Receives, lent ones, too, sends, messages, POLL, SHUTDOWN and cancels are as"     \
+                                  " ever on a direct connection.")                                                                 \
+    X(FIBER, direct_file_is_a_file, "A direct file is read, written by offset, and synced; POLL of it is -EPERM.")                 \
+    X(FIBER, direct_refusals_are_enotsup, "What cannot be done with a direct descriptor, a move always, is -ENOTSUP, and"          \
+                                  " nothing has happened.")                                                                        \
+    X(FIBER, direct_table_that_is_full_is_enfile, "With no place left ACCEPT and OPEN for DIRECT give -ENFILE, and no connection"  \
+                                  " is lost.")                                                                                     \
+    X(FIBER, direct_close_ends_what_waits, "CLOSE of a direct descriptor ends what waits, and then the connection; ops are -EBADF" \
+                                  " then.")                                                                                        \
+    X(FIBER, direct_places_are_exact, "Cancels, errors and closes lose no place: as many fit as before.")                          \
+    X(FIBER, direct_place_starts_clean, "A place that is taken again starts clean: nothing of its old life reaches the new one.")  \
+    X(FIBER, direct_descriptor_lends_a_number, "lend_number, if it is there, gives a number of the same, close-on-exec; away"      \
+                                  " from home -EXDEV.")                                                                            \
+    X(FIBER, direct_descriptors_end_with_their_reactor, "Destroy closes direct descriptors; ops are -ENODEV then, and CLOSE works.") \
+    X(PLAIN, direct_op_from_elsewhere_is_done_at_home, "An op of a thread, or of another executor, on a direct descriptor is done" \
+                                  " at its home.")
+
 /* of those with SLEY_REACTOR_CAP_SHARED */
 #define SLEY__CLAUSES_SHARED(X)                                                                                                    \
     X(PLAIN, serve_completes_what_is_ready, "serve, by any worker, completes what is ready, without waiting.")                     \
@@ -166,7 +187,7 @@
 /* in the order in which they are tried */
 #define SLEY__REACTOR_CLAUSES(X)                                                                                                   \
     SLEY__CLAUSES_SOCKETS(X) SLEY__CLAUSES_WAITS(X) SLEY__CLAUSES_FILES(X) SLEY__CLAUSES_LENT(X) SLEY__CLAUSES_HOMES(X)            \
-    SLEY__CLAUSES_SHARED(X)
+    SLEY__CLAUSES_DIRECT(X) SLEY__CLAUSES_SHARED(X)
 
 #define SLEY__CLAUSE_DECLARE(how, name, sentence) void sley__clause_##name(void);
 SLEY__REACTOR_CLAUSES(SLEY__CLAUSE_DECLARE)

@@ -30,8 +30,8 @@ struct broken {
 };
 
 /* in the order of the clauses */
-extern const struct broken broken_sockets[], broken_files[], broken_homes[];
-extern const size_t broken_sockets_count, broken_files_count, broken_homes_count;
+extern const struct broken broken_sockets[], broken_files[], broken_homes[], broken_direct[];
+extern const size_t broken_sockets_count, broken_files_count, broken_homes_count, broken_direct_count;
 
 /** The factory of the one that is @p broken. One at a time. */
 const struct sley_reactor_factory *broken_factory(const struct broken *broken);
