@@ -227,8 +227,17 @@ int sley_runtime_run(struct sley_runtime *rt, const struct sley_task_type *type,
 int sley_runtime_spawn(struct sley_runtime *rt, const struct sley_task_type *type, const void *args,
                        struct sley_task **ret_task)
 {
-    const int rc = rt->executor ? rt->executor->ops->spawn(rt->executor, type, args, ret_task) : -ESHUTDOWN;
-    sley__attach_again(rt);
+    struct sley_executor *ex = rt->executor;
+    /* the task may end, and the runtime behind it, before this has returned: one that is looked at afterwards stays */
+    struct sley_sched *held = ex && rt->attach.ops ? ex->ops->sched(ex) : NULL;
+    if (held) {
+        sley_sched_hold(held);
+    }
+    const int rc = ex ? ex->ops->spawn(ex, type, args, ret_task) : -ESHUTDOWN;
+    if (held) {
+        sley__attach_again(rt);
+        sley_sched_unhold(held);
+    }
     return rc;
 }
 

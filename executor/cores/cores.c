@@ -37,9 +37,9 @@ static void leave(struct sley_cores_state *st)
 
 static bool take_halt(struct sley_cores_state *st)
 {
-    /* relaxed: only a request; nothing travels with it */
+    /* relaxed: a hint. acquire: who halts holds a core; pairs with cores_halt */
     return atomic_load_explicit(&st->halted, memory_order_relaxed) &&
-           atomic_exchange_explicit(&st->halted, 0, memory_order_relaxed);
+           atomic_exchange_explicit(&st->halted, 0, memory_order_acquire);
 }
 
 /** Before the driver looks: takes in every ring up to here, so that what comes after the look ends the wait. */
@@ -194,9 +194,11 @@ static void cores_halt(struct sley_executor *ex)
 {
     struct sley_cores_state *st = of(ex)->state;
     if (st) {
-        /* relaxed: only a request; the ring makes the driver look */
-        atomic_store_explicit(&st->halted, 1, memory_order_relaxed);
+        sley_sched_hold(st->cores[0].sched); /* who is halted may end all at once, and then waits until this thread has rung */
+        /* release: that it is held; pairs with take_halt. The ring makes the driver look */
+        atomic_store_explicit(&st->halted, 1, memory_order_release);
         sley__cores_ring(st);
+        sley_sched_unhold(st->cores[0].sched);
     }
 }
 
@@ -406,10 +408,12 @@ static int spawn_on(struct sley_core *c, const struct sley_task_type *type, cons
     if (atomic_load_explicit(&c->all->refuses, memory_order_relaxed)) {
         return -ESHUTDOWN;
     }
+    sley_sched_hold(c->sched); /* the task may be the last one, and have ended before it is counted: the core stays until then */
     const int rc = sley_sched_spawn(c->sched, type, args, ret_task);
     if (rc == 0) {
         sley__core_moved(c);
     }
+    sley_sched_unhold(c->sched);
     return rc;
 }
 

@@ -167,9 +167,9 @@ static void leave(struct sley_local_worker *w)
 
 static bool take_halt(struct sley_local_worker *w)
 {
-    /* relaxed: only a request; nothing travels with it */
+    /* relaxed: a hint. acquire: who halts holds the sched; pairs with sley_local_halt */
     return atomic_load_explicit(&w->halted, memory_order_relaxed) &&
-           atomic_exchange_explicit(&w->halted, 0, memory_order_relaxed);
+           atomic_exchange_explicit(&w->halted, 0, memory_order_acquire);
 }
 
 /** Nothing is left to run for; what others have posted meanwhile may change that. */
@@ -369,9 +369,11 @@ void sley_local_halt(struct sley_executor *ex)
 {
     struct sley_local_worker *w = worker_of(ex);
     if (w) {
-        /* relaxed: only a request; the ring makes the worker look */
-        atomic_store_explicit(&w->halted, 1, memory_order_relaxed);
+        sley_sched_hold(&w->sched); /* whoever is halted may end it at once, and then waits until this thread has rung */
+        /* release: that it is held; pairs with take_halt. The ring makes the worker look */
+        atomic_store_explicit(&w->halted, 1, memory_order_release);
         ring(&w->sched);
+        sley_sched_unhold(&w->sched);
     }
 }
 

@@ -92,8 +92,8 @@ static int wait_for(struct sley_stealing_pool *p, const struct sley_task *until,
     /* seq_cst: sley_task_done's load only acquires (aarch64: stlr, then ldapr) */
     atomic_thread_fence(memory_order_seq_cst);
     for (;;) {
-        /* relaxed: only a request; nothing travels with it */
-        if (haltable && atomic_exchange_explicit(&p->halted, 0, memory_order_relaxed)) {
+        /* acquire: who halts holds a sched; pairs with stealing_halt */
+        if (haltable && atomic_exchange_explicit(&p->halted, 0, memory_order_acquire)) {
             rc = -ECANCELED;
             break;
         }
@@ -128,9 +128,11 @@ static void stealing_halt(struct sley_executor *ex)
 {
     struct sley_stealing_pool *p = pool_of(ex);
     if (p) {
-        /* relaxed: only a request */
-        atomic_store_explicit(&p->halted, 1, memory_order_relaxed);
+        sley_sched_hold(p->scheds[0]); /* who is halted may end the pool at once, and then waits until this thread has rung */
+        /* release: that it is held; pairs with wait_for */
+        atomic_store_explicit(&p->halted, 1, memory_order_release);
         sley_thread_ring(&p->news);
+        sley_sched_unhold(p->scheds[0]);
     }
 }
 
@@ -198,11 +200,9 @@ static void pool_free(struct sley_stealing_pool *p)
 static void group_release(struct sley_group *g)
 {
     for (uint32_t i = 0; i < g->count; i++) {
-        (void)sley_sched_enter(g->scheds[i]);
+        struct sley_sched *outer = sley_sched_enter(g->scheds[i]); /* the last handle may be another executor's task's */
         sley_sched_collect(g->scheds[i]);
-        (void)sley_sched_enter(NULL);
-    }
-    for (uint32_t i = 0; i < g->count; i++) {
+        (void)sley_sched_enter(outer);
         sley_sched_destroy(g->scheds[i]);
     }
     pool_free(sley_container_of(g, struct sley_stealing_pool, group));
@@ -317,13 +317,10 @@ static int stealing_start(struct sley_executor *ex, const struct sley_executor_c
     if (!p) {
         return -ENOMEM;
     }
-    memset(p, 0, sizeof *p);
-    p->libc = libc;
-    p->alloc = config->alloc ? config->alloc : &p->libc;
-    p->clock = config->clock;
+    *p = (struct sley_stealing_pool){.libc = libc, .clock = config->clock, .count = count};
     p->before_park = config->before_park;
     p->hook_arg = config->hook_arg;
-    p->count = count;
+    p->alloc = config->alloc ? config->alloc : &p->libc;
     p->workers = sley_alloc_get(p->alloc, count * (sizeof *p->workers + sizeof *p->scheds), _Alignof(struct worker));
     const int rc = p->workers ? pool_start(p, config) : -ENOMEM;
     if (rc < 0) {

@@ -1,8 +1,10 @@
 /* Assembly: names, the environment, what is said when something is not there; a runtime's life as a user sees it. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <sley/fiber.h>
 #include <sley/frame.h>
@@ -349,4 +351,51 @@ SLEY_TEST(runtime_in_a_thread_specific_slot, "SHUT-10")
     CHECK_INT(pthread_join(thread, NULL), ==, 0);
     CHECK_UINT(destroyed, ==, 1);
     CHECK_INT(pthread_key_delete(slot), ==, 0);
+}
+
+/* ---- a runtime that goes while who has spawned its last task is about to return ------------------------------------------- */
+
+static struct sley_executor_ops slow_ops; /* local's, whose spawn returns when everything is over */
+static SLEY_ATOMIC(int) stage;
+
+static void wait_for_stage(int n)
+{
+    while (atomic_load_explicit(&stage, memory_order_acquire) < n) { /* acquire: pairs with the stores */
+        (void)sched_yield();
+    }
+}
+
+static int spawn_slowly(struct sley_executor *ex, const struct sley_task_type *type, const void *args, struct sley_task **ret_task)
+{
+    const int rc = sley_local_ops.spawn(ex, type, args, ret_task);
+    atomic_store_explicit(&stage, 1, memory_order_release); /* release: as above */
+    wait_for_stage(2);
+    return rc;
+}
+
+static void *spawn_last(void *arg)
+{
+    CHECK_RC(sley_runtime_spawn(arg, &forty_two__type, NULL, NULL), 0);
+    return NULL;
+}
+
+SLEY_TEST(runtime_may_go_when_its_last_task_has_ended_whoever_returns_from_spawning_it, "SHUT-13")
+{
+    struct sley_local local;
+    pthread_t thread;
+    struct sley_runtime *rt = mmap(NULL, sizeof *rt, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK_PTR(rt, !=, MAP_FAILED);
+    clear_environment();
+    sley_local_init(&local);
+    slow_ops = sley_local_ops;
+    slow_ops.spawn = spawn_slowly;
+    local.base.ops = &slow_ops;
+    CHECK_RC(sley_runtime_init(rt, &(struct sley_runtime_opts){.alloc = harness_alloc(), .executor = &local.base}), 0);
+    CHECK_INT(pthread_create(&thread, NULL, spawn_last, rt), ==, 0);
+    wait_for_stage(1);
+    CHECK_RC(sley_runtime_run_all(rt), 0);
+    CHECK_RC(sley_runtime_fini(rt), 0);
+    CHECK_INT(munmap(rt, sizeof *rt), ==, 0);
+    atomic_store_explicit(&stage, 2, memory_order_release); /* release: as above */
+    CHECK_INT(pthread_join(thread, NULL), ==, 0);
 }
