@@ -298,15 +298,16 @@ static int32_t shutdown_now(struct sley_tcp *t)
     return rc;
 }
 
-/** The write in flight is over. Its op no longer holds the descriptor. */
+/** The write in flight is over. Its op no longer holds the descriptor: a hook of the first that is told may close it, and let it go. */
 static void end_shutdowns(struct sley_tcp *t)
 {
     struct sley_io_op *op = t->shutdowns;
+    struct sley_reactor *home = sley__fd_home(&t->fd);
+    const int32_t result = op ? shutdown_now(t) : 0;
     t->shutdowns = NULL;
     while (op) {
         struct sley_io_op *next = op->next;
-        const int32_t result = shutdown_now(t);
-        sley_io_tell(sley__fd_home(&t->fd), op, result == -EBADF ? -ECANCELED : result); /* closed under it */
+        sley_io_tell(home, op, result == -EBADF ? -ECANCELED : result); /* closed under it */
         op = next;
     }
 }

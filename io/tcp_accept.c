@@ -122,25 +122,6 @@ static void drop_spare(struct sley_tcp_listener *l)
     l->spare_number = -1;
 }
 
-/** Nothing of a listener that is being closed is in anybody's hands any more. It may be gone when the lock is free again. */
-static void close_now(struct sley_tcp_listener *l)
-{
-    struct sley_io_op *closer = l->closer, close = {0};
-    l->closer = NULL;
-    drop_spare(l); /* the op that was asked to end may have brought a connection instead */
-    sley_fd_close_start(&close, &l->fd); /* nothing is in flight, so that it is over when this returns */
-    tell(l, closer, 0);
-}
-
-/** What was waited for has come: `accepting` or `resting` is over. */
-static void go_on(struct sley_tcp_listener *l)
-{
-    look(l);
-    if (l->closer && !l->accepting && !l->resting) {
-        close_now(l);
-    }
-}
-
 /** While somebody is at the listener: the lock of its home (NULL: none), and the task in whose middle this happens. */
 struct visit {
     struct sley_reactor *home;
@@ -164,6 +145,46 @@ static void step_out(struct visit v)
         sley_sched_current()->current = v.task;
     }
     sley_reactor_leave(v.home);
+}
+
+/** It may be gone when the lock is free again. */
+static void tell_closer(struct sley_tcp_listener *l)
+{
+    struct sley_io_op *closer = l->closer;
+    l->closer = NULL;
+    tell(l, closer, l->inner.wait.result);
+}
+
+static void closed(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    struct sley_tcp_listener *l = sley_container_of(hook, struct sley_tcp_listener, hook);
+    const struct visit v = step_in(l);
+    (void)w;
+    tell_closer(l);
+    step_out(v);
+}
+
+/** Nothing of a listener that is being closed is in anybody's hands any more; but a reactor may have asked ahead, and wait for that. */
+static void close_now(struct sley_tcp_listener *l)
+{
+    drop_spare(l); /* the op that was asked to end may have brought a connection instead */
+    l->accepting = true; /* the inner op is in use */
+    sley_fd_close_start(&l->inner, &l->fd);
+    if (sley_wait_done(&l->inner.wait)) {
+        tell_closer(l);
+    } else {
+        l->hook.fn = closed;
+        sley_wait_hook(&l->inner.wait, &l->hook);
+    }
+}
+
+/** What was waited for has come: `accepting` or `resting` is over. */
+static void go_on(struct sley_tcp_listener *l)
+{
+    look(l);
+    if (l->closer && !l->accepting && !l->resting) {
+        close_now(l);
+    }
 }
 
 static void rested(struct sley_tcp_listener *l)
@@ -190,16 +211,15 @@ static void timer_fired(struct sley_wait_hook *hook, struct sley_wait *w)
     }
 }
 
-/** The inner op is done, after it had to wait or at once. */
+/** The inner op is done, after it had to wait or at once. Whoever is told may close the listener, which stays while it says accepting. */
 static void take_verdict(struct sley_tcp_listener *l, bool waited)
 {
     const int32_t rc = l->inner.wait.result;
-    l->accepting = false;
     if (rc == 0) {
         l->rest = (struct sley_tcp_rest){0};
         deliver(l, l->inner.out_number);
     } else if (!l->first || (waited && rc == -ECANCELED)) {
-        return; /* the last one that waited had gone; whoever has come since is looked after next */
+        /* the last one that waited had gone; whoever has come since is looked after next */
     } else if (must_rest(&l->rest, rc)) {
         l->resting = true;
         sley_sleep_start(&l->timer, next_rest_ns(&l->rest));
@@ -208,6 +228,7 @@ static void take_verdict(struct sley_tcp_listener *l, bool waited)
     } else if (!is_odd(rc)) {
         tell(l, take_first(l), rc); /* the others each look for themselves */
     }
+    l->accepting = false;
 }
 
 static void hook_fired(struct sley_wait_hook *hook, struct sley_wait *w)
@@ -224,13 +245,14 @@ static void hook_fired(struct sley_wait_hook *hook, struct sley_wait *w)
 static void look(struct sley_tcp_listener *l)
 {
     while (l->first && !l->accepting && !l->resting) {
+        l->accepting = true;
         if (l->spare_number >= 0) {
             const int number = l->spare_number;
             l->spare_number = -1;
             deliver(l, number);
+            l->accepting = false;
             continue;
         }
-        l->accepting = true;
         l->inner.fd = &l->fd;
         l->inner.code = SLEY_IO_ACCEPT;
         l->inner.flags = l->direct ? SLEY_IO_DIRECT : 0;
@@ -315,7 +337,7 @@ void sley_tcp_accept_start(struct sley_io_op *op, struct sley_tcp_listener *l, s
             l->first = op;
         }
         l->last = op;
-        look(l);
+        go_on(l);
     }
     step_out(v);
 }

@@ -34,13 +34,13 @@ struct sley_tcp_listener {
     struct sley_fd fd;
     int spare_number; /* accepted for somebody who had gone by then; -1: none */
     bool open;        /* false: zeroed; there is nothing to close */
-    bool accepting;   /* `inner` is in flight */
+    bool accepting;   /* `inner` is in flight, or who it was for is being told */
     bool resting;     /* `timer` is armed */
     bool closing;
     bool direct; /* the option */
     struct sley_tcp_rest rest;
     struct sley_io_op *first, *last; /* accepts that wait */
-    struct sley_io_op *closer;       /* the close, while it waits for what another worker has in hand */
+    struct sley_io_op *closer;       /* the close, while it waits for what others have in hand */
     struct sley_io_op inner;         /* the one that the reactor sees */
     struct sley_wait_hook hook;
     struct sley_timer timer;
