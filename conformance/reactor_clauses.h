@@ -21,6 +21,7 @@
     X(FIBER, recv_after_a_reset_is_econnreset, "A waiting RECV of a connection that is reset completes with -ECONNRESET.")         \
     X(FIBER, send_to_nobody_is_epipe_without_sigpipe, "SEND and SENDMSG to a peer that is gone give -EPIPE, and no signal.")       \
     X(FIBER, messages_carry_descriptors, "SENDMSG and RECVMSG carry descriptors, which are close-on-exec.")                        \
+    X(FIBER, peek_leaves_what_it_gives, "RECVMSG with PEEK waits and gives as without it, and what it gives is there still.")       \
     X(FIBER, connect_reaches_a_listener, "CONNECT to a listener gives 0, once connected -EISCONN.")                                \
     X(FIBER, connect_refused_is_said, "CONNECT to where nobody listens gives -ECONNREFUSED.")                                      \
     X(FIBER, connect_to_a_full_unix_listener_is_enobufs, "CONNECT to a Unix listener whose queue is full gives -ENOBUFS.")         \

@@ -190,6 +190,37 @@ CLAUSE(messages_carry_descriptors)
 
 /* ---- connections ------------------------------------------------------------------------------------------------- */
 
+CLAUSE(peek_leaves_what_it_gives)
+{
+    for (int kind = 0; kind < PAIRS; kind++) {
+        struct sley_fd fd;
+        struct sley_io_op op = {0};
+        char buf[16];
+        struct iovec iov = {buf, sizeof buf};
+        struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+        const int peer = sley__rig_pair((enum pair)kind, &fd);
+        for (int round = 0; round < 6; round++) {
+            memset(buf, '?', sizeof buf);
+            io_set(&op, &fd, SLEY_IO_RECVMSG, &m, 0);
+            op.flags = SLEY_IO_PEEK;
+            sley_io_submit(&op);
+            if (round % 3 == 0) { /* else it is there */
+                CHECK(!soon(&op.wait));
+                CHECK_RC(until_cancelled(&op.wait), -ECANCELED);
+                sley_io_submit(&op);
+                put(peer, "peeked");
+            }
+            CHECK_RC(until_done(&op.wait), 6);
+            CHECK(memcmp(buf, "peeked", 6) == 0);
+            if (round % 3 == 2) {
+                CHECK_RC(io(&fd, SLEY_IO_RECV, buf, sizeof buf), 6);
+            }
+        }
+        shut(&fd);
+        (void)close(peer);
+    }
+}
+
 CLAUSE(connect_reaches_a_listener)
 {
     struct sockaddr_in addr;

@@ -80,7 +80,7 @@ static size_t fill(struct sley_pair_ring *r, struct sley_io_op *op)
 
 static size_t drain(struct sley_pair_ring *r, struct sley_io_op *op)
 {
-    const size_t n = least(wanted(op), r->count);
+    const size_t n = least(wanted(op), r->count), head = r->head, count = r->count;
     for (size_t left = n, piece; left > 0; left -= piece) {
         unsigned char *to = place(op, op->done_bytes, &piece);
         piece = least(least(piece, left), r->size - r->head);
@@ -88,6 +88,10 @@ static size_t drain(struct sley_pair_ring *r, struct sley_io_op *op)
         r->head = (r->head + piece) % r->size;
         r->count -= piece;
         op->done_bytes += piece;
+    }
+    if (op->flags & SLEY_IO_PEEK) {
+        r->head = head;
+        r->count = count;
     }
     return n;
 }
@@ -176,6 +180,46 @@ static void pump(struct ended *list, struct sley_pair_ring *r)
     }
 }
 
+/* ---- who waits until something can be moved -------------------------------------------------------------------------- */
+
+static uint32_t readiness(const struct sley_pair_end *e)
+{
+    const struct sley_pair_ring *in = e->in, *out = e->out;
+    const bool reset = in->reset || out->reset;
+    uint32_t set = in->count > 0 || in->ended || reset ? SLEY_IO_IN : 0;
+    set |= out->count < out->size || out->ended || out->deaf || reset ? SLEY_IO_OUT : 0;
+    set |= in->ended && out->deaf ? SLEY_IO_HUP : 0;
+    return set | (reset ? SLEY_IO_ERR : 0);
+}
+
+/** What of it concerns who waits for @p events. */
+static uint32_t ready_for(const struct sley_pair_end *e, size_t events)
+{
+    return readiness(e) & ((uint32_t)events | SLEY_IO_ERR | SLEY_IO_HUP);
+}
+
+static void notice(struct ended *list, struct sley_pair_end *e)
+{
+    for (struct sley_io_op **at = &e->watchers; *at;) {
+        struct sley_io_op *op = *at;
+        const uint32_t set = ready_for(e, op->len);
+        if (set) {
+            *at = op->next;
+            end_op(list, op, (int32_t)set);
+        } else {
+            at = &op->next;
+        }
+    }
+}
+
+/** The rings have changed. Gives the lock back. */
+static void leave_lock(struct ended *list, struct sley_stream_pair *p)
+{
+    notice(list, &p->a);
+    notice(list, &p->b);
+    pthread_mutex_unlock(&p->lock);
+}
+
 /* ---- the slots ------------------------------------------------------------------------------------------------------ */
 
 /** Takes the op out of a place where it waits; false: it has ended, and its waiter is being told. */
@@ -200,10 +244,10 @@ static void pair_cancel(struct sley_wait *w)
         end_reader(&list, e->in, failure(op, -ECANCELED));
     } else if (e->out->writer == op) {
         end_writer(&list, e->out, failure(op, -ECANCELED));
-    } else if (take_out(&e->out->shutdowns, op)) {
+    } else if (take_out(&e->out->shutdowns, op) || take_out(&e->watchers, op)) {
         end_op(&list, op, -ECANCELED);
     }
-    pthread_mutex_unlock(&e->pair->lock);
+    leave_lock(&list, e->pair);
     tell(&list);
 }
 
@@ -211,12 +255,13 @@ static void pair_cancel(struct sley_wait *w)
 static const struct sley_wait_ops read_ops = KIND("read");
 static const struct sley_wait_ops write_ops = KIND("write");
 static const struct sley_wait_ops shutdown_ops = KIND("shutdown");
+static const struct sley_wait_ops ready_ops = KIND("ready");
 static const struct sley_wait_ops close_ops = {.version = SLEY_WAIT_VERSION, .name = "pair.close"};
 
-/** Ends an op that never waited. */
-static void finish(struct sley_pair_end *e, struct sley_io_op *op, int32_t result)
+/** Ends an op that never waited, and gives the lock back. */
+static void finish(struct ended *list, struct sley_pair_end *e, struct sley_io_op *op, int32_t result)
 {
-    pthread_mutex_unlock(&e->pair->lock);
+    leave_lock(list, e->pair);
     sley_wait_finish(&op->wait, result);
 }
 
@@ -235,9 +280,9 @@ static void pair_read_start(struct sley_io_op *op, struct sley_stream *s, void *
     }
     pthread_mutex_lock(&e->pair->lock);
     if (e->closed || r->reader) {
-        finish(e, op, e->closed ? -EBADF : -EBUSY);
+        finish(&list, e, op, e->closed ? -EBADF : -EBUSY);
     } else if (len == 0) {
-        finish(e, op, 0);
+        finish(&list, e, op, 0);
     } else {
         if (!r->reset) {
             (void)drain(r, op);
@@ -247,13 +292,13 @@ static void pair_read_start(struct sley_io_op *op, struct sley_stream *s, void *
             sley_wait_arm(&op->wait);
             r->reader = op;
             pump(&list, r);
-            pthread_mutex_unlock(&e->pair->lock);
+            leave_lock(&list, e->pair);
         } else {
             pump(&list, r); /* there is room now: a writer goes on */
-            finish(e, op, satisfied(op) ? verdict : failure(op, verdict));
+            finish(&list, e, op, satisfied(op) ? verdict : failure(op, verdict));
         }
-        tell(&list);
     }
+    tell(&list);
 }
 
 /** Why a write cannot start, or 0. */
@@ -288,18 +333,19 @@ static void pair_write_start(struct sley_io_op *op, struct sley_stream *s, const
     pthread_mutex_lock(&e->pair->lock);
     const int32_t verdict = write_verdict(e);
     if (verdict < 0 || len == 0) {
-        finish(e, op, len == 0 && verdict == -EBUSY ? 0 : verdict);
+        finish(&list, e, op, len == 0 && verdict == -EBUSY ? 0 : verdict);
+        tell(&list);
         return;
     }
     (void)fill(r, op);
     if (satisfied(op)) {
         pump(&list, r);
-        finish(e, op, success(op));
+        finish(&list, e, op, success(op));
     } else {
         sley_wait_arm(&op->wait);
         r->writer = op;
         pump(&list, r);
-        pthread_mutex_unlock(&e->pair->lock);
+        leave_lock(&list, e->pair);
     }
     tell(&list);
 }
@@ -336,7 +382,8 @@ static void pair_shutdown_start(struct sley_io_op *op, struct sley_stream *s)
     }
     pthread_mutex_lock(&e->pair->lock);
     if (e->closed || r->reset) {
-        finish(e, op, e->closed ? -EBADF : -ECONNRESET);
+        finish(&list, e, op, e->closed ? -EBADF : -ECONNRESET);
+        tell(&list);
         return;
     }
     if (r->writer) {
@@ -348,9 +395,80 @@ static void pair_shutdown_start(struct sley_io_op *op, struct sley_stream *s)
     }
     r->ended = true;
     pump(&list, r);
-    finish(e, op, 0);
+    finish(&list, e, op, 0);
     tell(&list);
 }
+
+/* ---- looking ---------------------------------------------------------------------------------------------------------- */
+
+static void pair_peek_start(struct sley_io_op *op, struct sley_stream *s, struct msghdr *m)
+{
+    op->flags = SLEY_IO_PEEK;
+    pair_readv_start(op, s, m);
+}
+
+static void pair_ready_start(struct sley_io_op *op, struct sley_stream *s, uint32_t events)
+{
+    struct sley_pair_end *e = end_of(s);
+    struct ended list = {0};
+    op->object = e;
+    op->len = events;
+    if (!sley_wait_begin(&op->wait, &ready_ops)) {
+        return;
+    }
+    pthread_mutex_lock(&e->pair->lock);
+    const uint32_t set = ready_for(e, events);
+    if (e->closed || set) {
+        finish(&list, e, op, e->closed ? -EBADF : (int32_t)set);
+    } else {
+        sley_wait_arm(&op->wait);
+        op->next = e->watchers;
+        e->watchers = op;
+        leave_lock(&list, e->pair);
+    }
+    tell(&list);
+}
+
+static int pair_try_read(struct sley_stream *s, void *buf, size_t len)
+{
+    struct sley_pair_end *e = end_of(s);
+    struct sley_pair_ring *r = e->in;
+    struct sley_io_op op = {.buf = buf, .len = len, .code = SLEY_IO_RECV};
+    struct ended list = {0};
+    pthread_mutex_lock(&e->pair->lock);
+    int32_t n = e->closed ? -EBADF : r->reader ? -EBUSY : 0;
+    if (n == 0 && len > 0) {
+        n = r->reset ? 0 : (int32_t)drain(r, &op);
+        if (n == 0) {
+            n = read_verdict(r, &op);
+            n = n == 1 ? -EAGAIN : n;
+        }
+        pump(&list, r);
+    }
+    leave_lock(&list, e->pair);
+    tell(&list);
+    return n;
+}
+
+static int pair_try_write(struct sley_stream *s, const void *buf, size_t len)
+{
+    struct sley_pair_end *e = end_of(s);
+    struct sley_io_op op = {.buf = (void *)(uintptr_t)buf, .len = len, .code = SLEY_IO_SEND};
+    struct ended list = {0};
+    pthread_mutex_lock(&e->pair->lock);
+    int32_t n = write_verdict(e);
+    if (n == 0 && len > 0) {
+        n = (int32_t)fill(e->out, &op);
+        n = n > 0 ? n : -EAGAIN;
+        pump(&list, e->out);
+    }
+    leave_lock(&list, e->pair);
+    tell(&list);
+    return n;
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------------------- */
+
 
 /** Both directions end, seen from this end. */
 static void leave(struct ended *list, struct sley_pair_end *e, bool reset)
@@ -374,6 +492,11 @@ static void leave(struct ended *list, struct sley_pair_end *e, bool reset)
     if (e->out->writer) {
         end_writer(list, e->out, failure(e->out->writer, -ECANCELED));
     }
+    while (e->watchers) {
+        struct sley_io_op *op = e->watchers;
+        e->watchers = op->next;
+        end_op(list, op, -ECANCELED);
+    }
     e->out->ended = true;
     pump(list, e->in);
     pump(list, e->out);
@@ -386,7 +509,7 @@ static void pair_close_start(struct sley_io_op *op, struct sley_stream *s)
     sley_wait_begin_always(&op->wait, &close_ops);
     pthread_mutex_lock(&e->pair->lock);
     leave(&list, e, false);
-    pthread_mutex_unlock(&e->pair->lock);
+    leave_lock(&list, e->pair);
     tell(&list);
     sley_wait_finish(&op->wait, 0);
 }
@@ -397,7 +520,7 @@ static void pair_abort(struct sley_stream *s)
     struct ended list = {0};
     pthread_mutex_lock(&e->pair->lock);
     leave(&list, e, true);
-    pthread_mutex_unlock(&e->pair->lock);
+    leave_lock(&list, e->pair);
     tell(&list);
 }
 
@@ -412,6 +535,10 @@ static const struct sley_stream_ops pair_ops = {
     .abort = pair_abort,
     .readv_start = pair_readv_start,
     .writev_start = pair_writev_start,
+    .peek_start = pair_peek_start,
+    .ready_start = pair_ready_start,
+    .try_read = pair_try_read,
+    .try_write = pair_try_write,
 };
 
 /* ---- the pair ------------------------------------------------------------------------------------------------------- */

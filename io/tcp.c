@@ -28,7 +28,7 @@ static uint32_t fd_state(const struct sley_fd *fd)
  * The system tells such an error once, and from then on end of file, which it is not: a reader would take a torn message for a
  * whole one. So it is kept. A write may be the one that is told; what was received before can still be read.
  */
-static void note_error(struct sley_tcp *t, int32_t result)
+void sley__tcp_note_error(struct sley_tcp *t, int32_t result)
 {
     switch (result) {
     case -ECONNRESET:
@@ -46,7 +46,7 @@ static void note_error(struct sley_tcp *t, int32_t result)
 static SLEY_NOINLINE int32_t end_read_slow(struct sley_io_op *op, int32_t result)
 {
     struct sley_tcp *t = tcp_of_op(op);
-    note_error(t, result);
+    sley__tcp_note_error(t, result);
     return (result == 0 || result == -ENODATA) && t->error ? t->error : result;
 }
 
@@ -70,7 +70,7 @@ static SLEY_NOINLINE int32_t end_write_slow(struct sley_tcp *t, int32_t result)
     if (sley_fd_away(&t->fd)) {
         return result; /* it did not get home: none of this is ours to touch */
     }
-    note_error(t, result);
+    sley__tcp_note_error(t, result);
     if (!(fd_state(&t->fd) & SLEY_FD_WRITING)) { /* else this one was refused, and the one in flight is yet to end */
         end_shutdowns(t);
     }
@@ -201,13 +201,19 @@ static ssize_t tcp_write_now(struct sley_stream *s, const void *buf, size_t len,
     return n;
 }
 
+void sley__tcp_start_other(struct sley_io_op *op, struct sley_tcp *t, uint8_t code, int32_t (*end)(struct sley_io_op *op, int32_t result),
+                           void *buf, size_t len)
+{
+    op->fd = &t->fd;
+    op->code = code;
+    op->end = end;
+    start(op, buf, len);
+}
+
 static void start_message(struct sley_io_op *op, struct sley_stream *s, struct msghdr *m, uint8_t code,
                           int32_t (*end)(struct sley_io_op *op, int32_t result))
 {
-    op->fd = &tcp_of(s)->fd;
-    op->code = code;
-    op->end = end;
-    start(op, m, 1); /* a message: not a length */
+    sley__tcp_start_other(op, tcp_of(s), code, end, m, 1); /* a message: not a length */
 }
 
 static void tcp_readv_start(struct sley_io_op *op, struct sley_stream *s, struct msghdr *m)
@@ -408,6 +414,10 @@ static const struct sley_stream_ops tcp_ops = {
     .writev_start = tcp_writev_start,
     .splice_from_start = tcp_splice_from_start,
     .splice_to_start = tcp_splice_to_start,
+    .peek_start = sley__tcp_peek_start,
+    .ready_start = sley__tcp_ready_start,
+    .try_read = sley__tcp_try_read,
+    .try_write = sley__tcp_try_write,
 };
 
 int sley_tcp_move(struct sley_tcp *conn)

@@ -10,6 +10,16 @@
 int sley__tcp_socket(const struct sley_addr *addr, const struct sley_tcp_opts *opts);
 /** sley_stream_read_lent_start into a block that is allocated for it, and read by read_start (lent.c). */
 void sley__stream_read_block_start(struct sley_io_op *op, struct sley_stream *s, struct sley_lent **ret_lent);
+/** What it says may be what ends the connection: then it is kept. Home, under its lock. */
+void sley__tcp_note_error(struct sley_tcp *t, int32_t result);
+/** Starts an op of the connection that is none of the usual; its flags and kind are set. */
+void sley__tcp_start_other(struct sley_io_op *op, struct sley_tcp *t, uint8_t code, int32_t (*end)(struct sley_io_op *op, int32_t result),
+                           void *buf, size_t len);
+/* tcp_look.c: slots */
+void sley__tcp_peek_start(struct sley_io_op *op, struct sley_stream *s, struct msghdr *m);
+void sley__tcp_ready_start(struct sley_io_op *op, struct sley_stream *s, uint32_t events);
+int sley__tcp_try_read(struct sley_stream *s, void *buf, size_t len);
+int sley__tcp_try_write(struct sley_stream *s, const void *buf, size_t len);
 /** Makes a connection of an open, non-blocking socket. */
 void sley__tcp_init(struct sley_tcp *t, int number);
 /** The address of one side of a socket; @p get is getsockname or getpeername. */

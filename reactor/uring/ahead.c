@@ -110,6 +110,30 @@ static int32_t give_message(struct sley__uring *r, struct sley__uring_slot *slot
     return (int32_t)done;
 }
 
+/** What lies there, and stays there. */
+static int32_t show_message(struct sley__uring *r, const struct sley__uring_slot *slot, const struct msghdr *m)
+{
+    const struct sley_lent *l = oldest(r, slot);
+    size_t done = 0, from = 0;
+    uint32_t left = slot->ahead_count;
+    for (size_t i = 0; i < m->msg_iovlen; i++) {
+        for (size_t at = 0, n; left > 0 && at < m->msg_iov[i].iov_len && done < SLEY_IO_CALL_BYTES; at += n) {
+            const struct sley__uring_piece *p = piece_of(r, l);
+            const size_t room = m->msg_iov[i].iov_len - at;
+            n = room < p->bytes - from ? room : p->bytes - from;
+            memcpy((char *)m->msg_iov[i].iov_base + at, l->data + p->from + from, n);
+            done += n;
+            from += n;
+            if (from == p->bytes) {
+                l = l->at.next;
+                from = 0;
+                left--;
+            }
+        }
+    }
+    return (int32_t)done;
+}
+
 static int32_t give_own(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
 {
     const size_t left = op->len - op->done_bytes, n = copy_out(r, slot, (char *)op->buf + op->done_bytes, left);
@@ -135,8 +159,11 @@ static int32_t give(struct sley__uring *r, struct sley__uring_slot *slot, struct
         return give_readiness(slot, op);
     }
     if (!(slot->standing & SLEY__URING_KEPT)) {
-        slot->standing &= (uint16_t)~SLEY__URING_FAILED;
+        slot->standing &= op->flags & SLEY_IO_PEEK ? UINT16_MAX : (uint16_t)~SLEY__URING_FAILED;
         return slot->link;
+    }
+    if (op->flags & SLEY_IO_PEEK) {
+        return show_message(r, slot, op->buf);
     }
     if (op->flags & SLEY_IO_LEND) {
         return give_lent(r, slot, op);
@@ -179,6 +206,20 @@ bool sley__uring_ahead(struct sley__uring *r, struct sley__uring_slot *slot, str
         sley__uring_dismiss(r, slot);
     }
     return true;
+}
+
+int32_t sley__uring_take_ahead(struct sley_reactor *self, struct sley_fd *fd, void *buf, size_t len)
+{
+    struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
+    struct sley__uring_slot *slot = sley__uring_find(r, fd->number);
+    struct sley_io_op op = {.fd = fd, .buf = buf, .len = len < SLEY_IO_CALL_BYTES ? len : SLEY_IO_CALL_BYTES, .code = SLEY_IO_RECV};
+    if (slot->standing & SLEY__URING_ACCEPTS) {
+        return -EINPROGRESS;
+    }
+    if (slot->standing & SOMETHING) {
+        return give(r, slot, &op);
+    }
+    return slot->standing & SLEY__URING_STANDS ? -EAGAIN : -EINPROGRESS;
 }
 
 void sley__uring_receive_anew(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)

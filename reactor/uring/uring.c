@@ -56,7 +56,7 @@ static void describe_other(struct sley__uring *r, struct io_uring_sqe *sqe, stru
         io_uring_prep_close_direct(sqe, (unsigned)(number - SLEY_FD_DIRECT_FIRST));
         break;
     case SLEY_IO_RECVMSG:
-        io_uring_prep_recvmsg(sqe, number, op->buf, MSG_CMSG_CLOEXEC);
+        io_uring_prep_recvmsg(sqe, number, op->buf, MSG_CMSG_CLOEXEC | (op->flags & SLEY_IO_PEEK ? MSG_PEEK : 0));
         break;
     case SLEY_IO_SENDMSG:
         io_uring_prep_sendmsg(sqe, number, op->buf, MSG_NOSIGNAL);
@@ -443,4 +443,5 @@ const struct sley_reactor_ops sley__uring_ops = {
     .fixed_remove = sley__uring_fixed_remove,
     .lend_number = sley__uring_lend_number,
     .describe = sley__uring_describe,
+    .take_ahead = sley__uring_take_ahead,
 };

@@ -350,6 +350,8 @@ void sley__uring_drop_connections(struct sley__uring *r, struct sley__uring_slot
 
 /** For a receive or a poll where SOMETHING is: returns true when it is over, or waits for what stands; false: it is to be submitted. */
 bool sley__uring_ahead(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
+/** As a table's. */
+int32_t sley__uring_take_ahead(struct sley_reactor *self, struct sley_fd *fd, void *buf, size_t len);
 /** Of an armed op that waits for nothing yet. */
 void sley__uring_receive_anew(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
 /** For an armed lent receive, with stock: may it be one that stands? Then it waits for that. */

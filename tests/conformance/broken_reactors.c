@@ -34,6 +34,13 @@ static void end_with(struct sley_reactor *r, struct sley_io_op *op, int32_t resu
     mind.result = 0;
 }
 
+static bool peek_takes(struct sley_reactor *r, struct sley_io_op *op)
+{
+    (void)r;
+    op->flags &= op->code == SLEY_IO_RECVMSG ? (uint8_t)~(uint32_t)SLEY_IO_PEEK : UINT8_MAX;
+    return false;
+}
+
 /* ---- life ---------------------------------------------------------------------------------------------------------------- */
 
 static void unknown_capability(struct sley_reactor_ops *ops)
@@ -723,6 +730,7 @@ const struct broken broken_sockets[] = {
     {.clause = "recv_after_a_reset_is_econnreset", .end = reset_is_the_end},
     {.clause = "send_to_nobody_is_epipe_without_sigpipe", .end = raise_sigpipe},
     {.clause = "messages_carry_descriptors", .end = keep_on_exec},
+    {.clause = "peek_leaves_what_it_gives", .submit = peek_takes},
     {.clause = "connect_reaches_a_listener", .end = connected_is_fine},
     {.clause = "connect_refused_is_said", .end = refused_is_a_timeout},
     {.clause = "connect_to_a_full_unix_listener_is_enobufs", .end = full_is_again},

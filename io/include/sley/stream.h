@@ -39,7 +39,8 @@ struct sley__chain {
  *   call while            a read is in flight   a write is in flight
  *   read, readv, ...      -EBUSY                fine
  *   write, writev, ...    fine                  -EBUSY
- *   flush                 fine                  fine
+ *   peek                  -EBUSY                fine
+ *   ready, flush          fine                  fine
  *   shutdown              fine                  waits for the write, whatever becomes of it
  *   close, abort          ends both: -ECANCELED
  */
@@ -143,6 +144,40 @@ SLEY_API void sley_stream_readv_exact_start(struct sley_stream_vec_all_op *op, s
 SLEY_API int sley_stream_writev_all(struct sley_stream *s, const struct iovec *iov, size_t count, size_t *ret_done);
 SLEY_API void sley_stream_writev_all_start(struct sley_stream_vec_all_op *op, struct sley_stream *s, const struct iovec *iov,
                                            size_t count, size_t *ret_done);
+
+/** A peek in progress. */
+struct sley_stream_peek_op {
+    union {
+        struct sley_wait wait;
+        struct sley_io_op io; /**< private */
+    };
+    struct msghdr message; /**< private */
+    struct iovec iov;      /**< private */
+};
+
+/**
+ * As sley_stream_read, but what it gives stays: the next read or peek has it again, with what has come since. It is a read in the table
+ * above. Returns: as sley_stream_read; -ENOTSUP: not of this kind (of TCP and of pairs it is).
+ */
+SLEY_API int sley_stream_peek(struct sley_stream *s, void *buf, size_t len);
+SLEY_API void sley_stream_peek_start(struct sley_stream_peek_op *op, struct sley_stream *s, void *buf, size_t len);
+
+/**
+ * Waits until a read (SLEY_IO_IN) or a write (SLEY_IO_OUT), whichever of @p events comes first, would not wait: for bytes, for room, or
+ * because of the end or an error. Any number may wait so at once, beside a read and a write; others may take what each is told of.
+ * Returns: the set that is ready (> 0; ERR and HUP may be there unasked); -EINVAL: no such set; -EBADF; -ECANCELED, also by a close;
+ * -ENOTSUP: as sley_stream_peek; else as sley_stream_read.
+ */
+SLEY_API int sley_stream_ready(struct sley_stream *s, uint32_t events);
+SLEY_API void sley_stream_ready_start(struct sley_io_op *op, struct sley_stream *s, uint32_t events);
+
+/**
+ * A read, or a write, of what goes at once; neither waits, nor lets others run, and no task is needed. Returns: as sley_stream_read and
+ * _write; -EAGAIN: there is nothing now, or no room; -EBUSY: one is in flight; -EXDEV: at home elsewhere, where a task's are everybody's
+ * and reactors are not (stealing on uring) always; of a direct connection what sley_fd_borrow says; -ENOTSUP. Thread: home.
+ */
+SLEY_API int sley_stream_try_read(struct sley_stream *s, void *buf, size_t len);
+SLEY_API int sley_stream_try_write(struct sley_stream *s, const void *buf, size_t len);
 
 /** Pushes on what the stream has buffered (nothing on a socket). Returns: 0; the stream's error; -ECANCELED. Thread: home. */
 SLEY_API int sley_stream_flush(struct sley_stream *s);

@@ -9,7 +9,7 @@
 
 SLEY_EXTERN_C_BEGIN
 
-enum { SLEY_STREAM_VERSION = 3 };
+enum { SLEY_STREAM_VERSION = 4 };
 
 enum {
     /**
@@ -75,6 +75,14 @@ struct sley_stream_ops {
      */
     void (*splice_from_start)(struct sley_file_op *op, struct sley_stream *self, struct sley_fd *pipe, size_t len);
     void (*splice_to_start)(struct sley_file_op *op, struct sley_stream *self, struct sley_fd *pipe, size_t len);
+    /* since version 4 */
+    /** Optional (-ENOTSUP). As readv_start, of one buffer, but the bytes stay. Takes the read's direction. */
+    void (*peek_start)(struct sley_io_op *op, struct sley_stream *self, struct msghdr *m);
+    /** Optional (-ENOTSUP). As sley_stream_ready; @p events are some of IN and OUT. The op as in read_start; any number at a time. */
+    void (*ready_start)(struct sley_io_op *op, struct sley_stream *self, uint32_t events);
+    /** Optional (-ENOTSUP). As sley_stream_try_read and _write. Never waits, on no thread. */
+    int (*try_read)(struct sley_stream *self, void *buf, size_t len);
+    int (*try_write)(struct sley_stream *self, const void *buf, size_t len);
 };
 
 /** Is the table complete? Returns: 0; -EINVAL. */

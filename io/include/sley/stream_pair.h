@@ -29,6 +29,7 @@ struct sley_pair_end {
     struct sley_stream stream;
     struct sley_stream_pair *pair;
     struct sley_pair_ring *in, *out;
+    struct sley_io_op *watchers; /* wait until it is ready */
     bool closed;
 };
 

@@ -75,6 +75,7 @@ enum {
      * one: -ENFILE, and no connection is lost. Of an opened path only regular files are of use there.
      */
     SLEY_IO_DIRECT = 2,
+    SLEY_IO_PEEK = 4,  /**< RECVMSG: what it gives stays there for the next receive; nothing but bytes is to be attached */
     SLEY_IO_LEND = 32, /**< RECV: into a buffer that the home lends; see <sley/lend.h> */
 };
 
@@ -95,7 +96,7 @@ struct sley_io_op {
     int32_t (*end)(struct sley_io_op *op, int32_t result); /* the layer above's last word; see reactor_impl.h */
     int out_number;
     uint8_t code;  /* enum sley_io_code */
-    uint8_t flags; /* SLEY_IO_ALL, SLEY_IO_LEND */
+    uint8_t flags; /* SLEY_IO_ALL and so on */
     uint8_t stage; /* 0 at submit; sley_io_try's: a connect is under way */
     uint8_t kind;  /* the layer above's */
 };

@@ -8,7 +8,7 @@
 
 SLEY_EXTERN_C_BEGIN
 
-enum { SLEY_REACTOR_VERSION = 2 };
+enum { SLEY_REACTOR_VERSION = 3 };
 enum {
     SLEY_REACTOR_CAP_READINESS = 1, /**< tries first, waits for readiness: a transfer happens in submit or poll, in user time */
     /**
@@ -74,6 +74,12 @@ struct sley_reactor_ops {
     int (*lend_number)(struct sley_reactor *self, const struct sley_fd *fd);
     /** Optional (""). What sley_runtime_describe says beside the name: "without poll_first". Returns: its length. Thread: any. */
     int (*describe)(struct sley_reactor *self, char *ret_text, size_t bytes);
+    /* since version 3 */
+    /**
+     * Required of those that set SLEY_FD_AHEAD. Receives of what has come ahead; @p fd has no receive in flight. Returns: bytes; the error
+     * that it is; -EAGAIN: nothing has, and what comes comes there; -EINPROGRESS: nothing does, the system is to be asked. Thread: owner.
+     */
+    int32_t (*take_ahead)(struct sley_reactor *self, struct sley_fd *fd, void *buf, size_t len);
 };
 
 /**
@@ -200,6 +206,12 @@ SLEY_API int sley_io_run(struct sley_io_op *op);
 SLEY_API int32_t sley_io_try(struct sley_io_op *op);
 /** The same for a RECV or SEND whose first call has been made, with the result @p n (or a negative errno). */
 SLEY_API int32_t sley_io_try_on(struct sley_io_op *op, int32_t n);
+
+/**
+ * Receives, or sends (@p code is SLEY_IO_RECV or _SEND), what goes at once: without a node, and without waiting. Returns: as a RECV or
+ * SEND; -EAGAIN; -EXDEV: at home elsewhere, or where all is done in no task; of a direct descriptor what sley_fd_borrow says. Thread: any.
+ */
+SLEY_API int32_t sley_io_now(struct sley_fd *fd, uint32_t code, void *buf, size_t len);
 
 #ifndef __cplusplus
 
