@@ -14,13 +14,16 @@
 static const struct sley_reactor_factory *const uring[] = {&sley_reactor_uring, NULL};
 static const struct sley_reactor_factory *const uring_msg[] = {&sley_reactor_uring_msg, NULL};
 #define URING_NAMED {"uring", uring}, {"uring-msg", uring_msg},
+#define URING_FIRST &sley_reactor_uring,
 #else
 #define URING_NAMED
+#define URING_FIRST
 #endif
 /* who links sley-reactor-uv has it; others are not to load libuv */
 SLEY_API extern const struct sley_reactor_factory sley_reactor_uv __attribute__((weak));
 
-static const struct sley_reactor_factory *const automatic[] = {&sley_reactor_epoll, &sley_reactor_poll2, NULL};
+/* Of several workers the first that they can share: a worker that is stuck has its descriptors served by others there. */
+static const struct sley_reactor_factory *const automatic[] = {URING_FIRST &sley_reactor_epoll, &sley_reactor_poll2, NULL};
 static const struct sley_reactor_factory *const epoll[] = {&sley_reactor_epoll, NULL};
 static const struct sley_reactor_factory *const poll2[] = {&sley_reactor_poll2, NULL};
 static const struct sley_reactor_factory *const uv[] = {&sley_reactor_uv, NULL};

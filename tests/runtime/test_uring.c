@@ -85,6 +85,16 @@ SLEY_TEST(uring_by_name_runs_each_executor_of_single_workers, "")
     CHECK_STR(describe(&(struct sley_runtime_opts){.executor_name = "local"}), "executor local, reactor uring");
 }
 
+SLEY_TEST(automatic_reactor_is_uring_unless_workers_would_have_to_share_it, "")
+{
+    skip_without_uring();
+    CHECK_STR(describe(&(struct sley_runtime_opts){.executor_name = "local", .reactor_name = "auto"}), "executor local, reactor uring");
+    CHECK_STR(describe(&(struct sley_runtime_opts){.executor_name = "cores", .reactor_name = "auto", .worker_count = 2}),
+              "executor cores (2 workers), reactor uring");
+    CHECK_STR(describe(&(struct sley_runtime_opts){.executor_name = "stealing", .reactor_name = "auto", .worker_count = 2}),
+              "executor stealing (2 workers), reactor epoll; reactor uring cannot be shared by several workers");
+}
+
 SLEY_TEST(workers_that_share_tasks_prefer_a_reactor_that_can_be_shared_and_say_so, "")
 {
     skip_without_uring();

@@ -15,7 +15,10 @@ SLEY_EXTERN_C_BEGIN
  */
 struct sley_runtime_opts {
     const char *executor_name; /**< "local" (default), "cores", "shares", "stealing" */
-    /** "auto" (default: the best that starts), "epoll", "poll", "uring", "uring-msg" (if built in), "uv" (if linked), "none" */
+    /**
+     * "epoll", "poll", "uring", "uring-msg" (if built in), "uv" (if linked), "none"; "auto" (default): uring where it starts and no
+     * workers are to share it, else epoll, else poll. sley_runtime_describe says which, and why not the one before.
+     */
     const char *reactor_name;
     uint32_t worker_count;     /**< 0: SLEY_WORKERS, else what the executor thinks best */
     const char *placement;     /**< "cores": where workers run, as in sley_cores_place; "unbound" (default). Borrowed until fini */
