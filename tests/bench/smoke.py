@@ -9,6 +9,7 @@ import sys
 from tap import Tap
 
 LIMIT_S = 600  # sanitizers; a run of all takes seconds otherwise
+SECONDS = (0.4, 4, 40)  # in which some echoes come, also where others have the processors
 NAMES = {'timer_bulk': ['timer_bulk_insert', 'timer_bulk_cancel']}
 tap = Tap()
 
@@ -46,8 +47,11 @@ def check_load(load, echo):
     try:
         address = server.stdout.readline().split()[2]
         for name, options in {'one_message': [], 'depth': ['--depth', '16', '--payload', '100']}.items():
-            done = run(load, '--connections', '50', '--seconds', '0.3', '--warmup', '0.1', '--pid', str(server.pid), *options, address)
-            found = dict(re.findall(r'(\w+)=(\S+)', done.stdout))
+            for seconds in SECONDS:
+                done = run(load, '--connections', '50', '--seconds', str(seconds), '--warmup', '0.1', '--pid', str(server.pid), *options, address)
+                found = dict(re.findall(r'(\w+)=(\S+)', done.stdout))
+                if done.returncode != 0 or int(found.get('echoes', 0)) > 0:
+                    break
             good = done.returncode == 0 and int(found.get('echoes', 0)) > 0 and found.get('errors') == '0'
             good = good and 0 < float(found['p50_us']) <= float(found['p99_us']) <= float(found['p999_us']) <= float(found['max_us'])
             tap.check(f'load_{name}', good and float(found['cpu_us_per_echo']) > 0, done)
@@ -64,8 +68,11 @@ def check_load(load, echo):
 
 def check_many(script, build, reactors):
     for reactor in reactors.split():
-        done = run(sys.executable, script, '--build', build, '--reactor', reactor, '--connections', '300', '--seconds', '0.5', '--settle', '0.5',
-                   '--interval', '0.2')
+        for seconds in SECONDS:
+            done = run(sys.executable, script, '--build', build, '--reactor', reactor, '--connections', '300', '--seconds', str(seconds),
+                       '--settle', '0.5', '--interval', '0.2')
+            if done.returncode != 0 or re.search(r'^\| all; .* 300 \| [1-9]', done.stdout, re.M):
+                break
         if done.returncode != 0 and 'many: cannot start' in done.stderr:
             tap.skip(f'many_{reactor}_holds_all_at_once', done.stderr.splitlines()[0])
             continue

@@ -192,33 +192,52 @@ def trouble(server, kind, *numbers, **options):
 STRACE_TEXT = re.compile(r'^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$', re.M)
 
 
+class Tracer:
+    """strace at a server, from where it has attached on; or `missing`, why not."""
+
+    def __init__(self, server, *options):
+        self.process, self.text = None, b''
+        try:
+            self.process = subprocess.Popen(['strace', '-f', *options, '-p', str(server.pid)], stdin=subprocess.DEVNULL,
+                                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        except FileNotFoundError:
+            self.missing = 'no strace'
+            return
+        os.set_blocking(self.process.stderr.fileno(), False)
+        wait_for(lambda: b'attached' in self.read() or self.process.poll() is not None, 60)
+        self.missing = None if b'attached' in self.read() else 'strace may not attach'
+
+    def read(self):
+        """All that it has said."""
+        self.text += self.process.stderr.read() or b''
+        return self.text
+
+    def stop(self):
+        if self.process:
+            self.process.send_signal(signal.SIGINT)
+            os.set_blocking(self.process.stderr.fileno(), True)
+            self.text += self.process.communicate(timeout=60)[1] or b''
+        return self.text.decode(errors='replace')
+
+
 def calls_of(server, seconds):
     """What system calls strace sees: a dictionary of counts, or a text that says why it saw nothing."""
-    try:
-        tracer = subprocess.Popen(['strace', '-f', '-c', '-p', str(server.pid)], stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        return 'no strace'
-    time.sleep(seconds)
-    tracer.send_signal(signal.SIGINT)
-    text = tracer.communicate(timeout=60)[1]
-    if 'attached' not in text:
-        return 'strace may not attach'
-    return {name: int(count) for count, name in STRACE_TEXT.findall(text) if name != 'total'}
+    tracer = Tracer(server, '-c')
+    if not tracer.missing:
+        time.sleep(seconds)
+    text = tracer.stop()
+    return tracer.missing or {name: int(count) for count, name in STRACE_TEXT.findall(text) if name != 'total'}
 
 
-def calls_while_idle(server, seconds, settle_s=1):
-    """The system calls that strace sees once its own attaching, which interrupts every wait, is over: a list, or why there is none."""
-    try:
-        tracer = subprocess.Popen(['strace', '-f', '-p', str(server.pid)], stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    except FileNotFoundError:
-        return 'no strace'
-    os.set_blocking(tracer.stderr.fileno(), False)
-    time.sleep(settle_s)
-    before = tracer.stderr.read() or b''
-    time.sleep(seconds)
-    during = tracer.stderr.read() or b''
-    tracer.send_signal(signal.SIGINT)
-    tracer.communicate(timeout=60)
-    return during.decode(errors='replace').splitlines() if b'attached' in before else 'strace may not attach'
+def calls_while_idle(server, seconds, looks):
+    """The system calls that strace sees in the last of so many looks, at most, or in the first that sees none: a list, or why there is
+    none. Its own attaching interrupts every wait."""
+    tracer, calls = Tracer(server), b''
+    for _ in range(0 if tracer.missing else looks):
+        seen = len(tracer.read())
+        time.sleep(seconds)
+        calls = tracer.read()[seen:]
+        if not calls:
+            break
+    tracer.stop()
+    return tracer.missing or calls.decode(errors='replace').splitlines()

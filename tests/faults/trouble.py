@@ -254,12 +254,15 @@ def hold(port, count, net):
     order()
 
 
-def slow(port, count, interval_ms):
-    """One byte per interval on each connection, until told to leave; each comes back."""
+def slow(port, count, interval_ms, least=0):
+    """One byte per interval on each connection, so many at least, until told to leave; each comes back."""
     conns = [connect(port) for _ in range(count)]
     tell('ready')
-    sent = 0
-    while not select.select([sys.stdin], [], [], interval_ms / 1000)[0]:
+    sent, told = 0, []
+    while True:
+        told = told or select.select([sys.stdin], [], [], interval_ms / 1000)[0]
+        if told and sent >= least:
+            break
         byte = bytes([sent % 256])
         for s in conns:
             s.sendall(byte)
