@@ -103,10 +103,14 @@ static void echo(struct sley_fd *fd, int peer, char sent)
 
 /* ---- what they are --------------------------------------------------------------------------------------------------- */
 
-/** Direct, or plain: with what flags is another clause's. */
-static void check_plain_or_direct(const struct sley_fd *fd)
+static void check_plain_or_direct(const struct sley_fd *fd, int status)
 {
-    CHECK(system_knows(fd->number) != sley_fd_is_direct(fd));
+    if (sley_fd_is_direct(fd)) {
+        CHECK(!system_knows(fd->number));
+    } else {
+        CHECK_INT(fcntl(fd->number, F_GETFD) & FD_CLOEXEC, ==, FD_CLOEXEC);
+        CHECK_INT(fcntl(fd->number, F_GETFL) & status, ==, status);
+    }
 }
 
 CLAUSE(direct_is_asked_for_not_demanded)
@@ -116,12 +120,12 @@ CLAUSE(direct_is_asked_for_not_demanded)
     listen_here();
     const int peer = dial(), dir = sley__rig_dir();
     CHECK_RC(accept_one(&fd), 0);
-    check_plain_or_direct(&fd);
+    check_plain_or_direct(&fd, O_NONBLOCK);
     echo(&fd, peer, 'a');
     shut(&fd);
     CHECK(has_ended(peer));
     CHECK_RC(open_file(dir, "f", O_RDWR | O_CREAT, &fd), 0);
-    check_plain_or_direct(&fd);
+    check_plain_or_direct(&fd, 0);
     CHECK_RC(move_at(&fd, SLEY_IO_WRITE, "abc", 3, 0), 3);
     CHECK_RC(move_at(&fd, SLEY_IO_READ, buf, sizeof buf, 0), 3);
     CHECK(memcmp(buf, "abc", 3) == 0);

@@ -70,7 +70,7 @@ static int32_t missing_is_moved(struct sley_file_op *op, int32_t result)
 
 static int32_t open_on_exec(struct sley_file_op *op, int32_t result)
 {
-    if (op->io.code == SLEY_IO_OPEN && result == 0) {
+    if (op->io.code == SLEY_IO_OPEN && !(op->io.flags & SLEY_IO_DIRECT) && result == 0) {
         (void)fcntl(op->io.out_number, F_SETFD, 0);
     }
     return result;

@@ -182,7 +182,7 @@ static int32_t full_is_again(struct sley_io_op *op, int32_t result)
 
 static int32_t accept_blocking(struct sley_io_op *op, int32_t result)
 {
-    if (op->code == SLEY_IO_ACCEPT && result == 0) {
+    if (op->code == SLEY_IO_ACCEPT && !(op->flags & SLEY_IO_DIRECT) && result == 0) {
         (void)fcntl(op->out_number, F_SETFL, 0);
     }
     return result;
