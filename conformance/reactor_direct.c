@@ -256,8 +256,12 @@ CLAUSE(direct_file_is_a_file)
     struct sley_fd fd;
     struct sley_file_op op;
     char buf[8] = "", first[2], second[3];
-    const int dir = sley__rig_dir();
     struct iovec in[] = {{first, 2}, {second, 3}};
+    listen_here();
+    const int peer = open_pair(&fd), dir = sley__rig_dir(); /* is there a table? Without making a call on another thread */
+    shut(&fd);
+    shut(&listener);
+    (void)close(peer);
     CHECK_RC(open_file(dir, "f", O_RDWR | O_CREAT | O_EXCL, &fd), 0);
     if (!sley_fd_is_direct(&fd)) {
         SKIP(NO_TABLE);
