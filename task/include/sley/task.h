@@ -146,7 +146,7 @@ SLEY_API void sley_task_cancel(struct sley_task *t);
 SLEY_API bool sley_task_done(const struct sley_task *t);
 /** What an ended task's body returned, without joining it. Returns: 0; -EBUSY when it has not ended. Thread: any (with a handle). */
 SLEY_API int sley_task_result(const struct sley_task *t, int *ret_result);
-/** Gives the handle back; the task runs on, its scope still waits for it. NULL is fine. Thread: any. */
+/** Gives the handle back, by which no join waits any more; the task runs on, its scope still waits for it. NULL is fine. Thread: any. */
 SLEY_API void sley_task_unref(struct sley_task *t);
 /** Moves it to the executor's root scope, which nobody waits for until shutdown. Returns: 0; -EINVAL. Thread: its executor's. */
 SLEY_API int sley_task_detach(struct sley_task *t);

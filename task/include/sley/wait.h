@@ -67,7 +67,8 @@ SLEY_API int sley_await_until(struct sley_wait *w, uint64_t deadline_ns);
 
 enum {
     SLEY_SELECT_FAIR = 1, /**< start looking at a rotating position; without it the first in order wins */
-    SLEY_SELECT_KEEP = 2, /**< leave the losers armed; else they are cancelled, and done when select returns */
+    SLEY_SELECT_KEEP = 2, /**< leave the losers armed; else they are cancelled, and done when select returns. They name the task: it
+                               does not end before they are done, or another waits for them */
 };
 
 /**
