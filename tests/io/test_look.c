@@ -386,6 +386,78 @@ LOOK_TEST(looks_find_what_has_come_ahead, "STREAM-09 STREAM-10 STREAM-11")
     CHECK_RC(sley_stream_peek(l->b, buf, 1), 0);
 }
 
+/* ---- frames ----------------------------------------------------------------------------------------------------------- */
+
+/** A message is a length and as many bytes: it is taken whole, or not at all. */
+struct whole {
+    struct sley_frame frame;
+    struct sley_stream *s;
+    union {
+        struct sley_io_op io;
+        struct sley_stream_peek_op peek;
+    } op;
+    unsigned char buf[16];
+    int rc;
+    unsigned peeks;
+};
+
+static enum sley_step whole(struct whole *f)
+{
+    SLEY_BEGIN(f);
+    do {
+        memset(&f->op, 0, sizeof f->op);
+        SLEY_CALL(f, f->rc, sley_stream_ready, &f->op.io, f->s, SLEY_IO_IN);
+        CHECK_INT(f->rc & SLEY_IO_IN, ==, SLEY_IO_IN);
+        memset(&f->op, 0, sizeof f->op);
+        SLEY_CALL(f, f->rc, sley_stream_peek, &f->op.peek, f->s, f->buf, sizeof f->buf);
+        CHECK_INT(f->rc, >, 0);
+        f->peeks++;
+        if (f->rc <= f->buf[0]) {
+            SLEY_YIELD(f, f->rc);
+        }
+    } while (f->rc <= f->buf[0]);
+    memset(&f->op, 0, sizeof f->op);
+    SLEY_CALL(f, f->rc, sley_stream_read, &f->op.io, f->s, f->buf, (size_t)(f->buf[0] + 1));
+    CHECK_RC(f->rc, 6);
+    CHECK_INT(memcmp(f->buf, "\5hello", 6), ==, 0);
+    CHECK_UINT(f->peeks, >, 1);
+    SLEY_RETURN(f, 0);
+    SLEY_END(f);
+}
+SLEY_FRAME(whole, struct whole)
+
+LOOK_TEST(frame_looks_until_a_message_is_whole, "STREAM-09 STREAM-10")
+{
+    struct sley_task *t;
+    IO_SPAWN(&t, whole, .s = l->b);
+    write_text(l->a, "\5he");
+    io_settle();
+    CHECK(!sley_task_done(t));
+    write_text(l->a, "llo");
+    CHECK_RC(io_join(t), 0);
+}
+
+static int look_in_vain(struct who *w)
+{
+    const int rc = sley_stream_ready(w->s, SLEY_IO_IN);
+    return rc == -ECANCELED ? 0 : -EIO;
+}
+SLEY_FIBER(look_in_vain, struct who)
+
+LOOK_TEST(look_that_is_cancelled_leaves_the_stream_as_it_was, "STREAM-10")
+{
+    struct sley_task *t;
+    for (int i = 0; i < 5; i++) {
+        IO_SPAWN(&t, look_in_vain, .s = l->b);
+        io_settle();
+        sley_task_cancel(t);
+        CHECK_RC(io_join(t), 0);
+    }
+    write_text(l->a, "x");
+    CHECK_RC(ready(l->b, SLEY_IO_IN), SLEY_IO_IN);
+    read_text(l->b, "x");
+}
+
 #ifndef IO_DIRECT /* these have listeners and runtimes of their own */
 
 /* ---- kinds that know nothing of it ------------------------------------------------------------------------------------- */
