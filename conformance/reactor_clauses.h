@@ -132,6 +132,8 @@
     X(FIBER, reset_in_line_is_told_at_its_turn, "What ends a connection while its receive waits for a buffer is told in turn,"     \
                                                 " after what came before.")                                                        \
     X(FIBER, no_memory_to_lend_is_enobufs, "Without memory for buffers it is -ENOBUFS, and the bytes stay; later it works.")       \
+    X(FIBER, bytes_that_come_ahead_are_there_for_all, "After lent receives in a loop what comes unasked is seen by PEEK, POLL, RECV"   \
+                                                      " and sley_io_now, in its order.")                                           \
     X(FIBER, lent_buffer_outlives_its_reactor, "Destroy ends those that wait for a buffer; what is lent stays until it comes"      \
                                                " back, and goes then.")
 

@@ -289,6 +289,56 @@ CLAUSE(no_memory_to_lend_is_enobufs)
     receive_close(&r);
 }
 
+/** What stands for the next, if anything does. */
+static void receive_in_a_loop(struct receive *r)
+{
+    for (int i = 0; i < 8; i++) {
+        receive_start(r);
+        CHECK(!soon(&r->op.wait));
+        put(r->peer, "loop");
+        expect(r, "loop");
+    }
+}
+
+CLAUSE(bytes_that_come_ahead_are_there_for_all)
+{
+    struct receive r;
+    char buf[16];
+    struct iovec iov = {buf, sizeof buf};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct sley_io_op op = {0};
+    lend(16, 4);
+    receive_open(&r);
+    for (int round = 0; round < 4; round++) {
+        receive_in_a_loop(&r);
+        put(r.peer, "ahead");
+        settle();
+        io_set(&op, &r.fd, SLEY_IO_RECVMSG, &m, 0);
+        op.flags = SLEY_IO_PEEK;
+        sley_io_submit(&op);
+        CHECK_RC(until_done(&op.wait), 5);
+        CHECK(memcmp(buf, "ahead", 5) == 0);
+        CHECK_INT(io_poll(&r.fd, SLEY_IO_IN) & SLEY_IO_IN, ==, SLEY_IO_IN);
+        CHECK_RC(sley_io_now(&r.fd, SLEY_IO_RECV, buf, 2), 2);
+        CHECK(memcmp(buf, "ah", 2) == 0);
+        if (round % 2) {
+            CHECK_RC(sley_io_now(&r.fd, SLEY_IO_RECV, buf, sizeof buf), 3);
+        } else {
+            CHECK_RC(io(&r.fd, SLEY_IO_RECV, buf, sizeof buf), 3);
+        }
+        CHECK(memcmp(buf, "ead", 3) == 0);
+        CHECK_RC(sley_io_now(&r.fd, SLEY_IO_RECV, buf, 1), -EAGAIN);
+    }
+    CHECK_RC(sley_io_now(&r.fd, SLEY_IO_SEND, buf, 2), 2);
+    receive_start(&r);
+    CHECK_RC(sley_io_now(&r.fd, SLEY_IO_RECV, buf, 1), -EBUSY);
+    (void)until_cancelled(&r.op.wait);
+    expect_none(&r, -ECANCELED);
+    shut(&r.fd);
+    CHECK_RC(sley_io_now(&r.fd, SLEY_IO_RECV, buf, 1), -EBADF);
+    receive_close(&r);
+}
+
 /* ---- the end ------------------------------------------------------------------------------------------------------- */
 
 CLAUSE(lent_buffer_outlives_its_reactor)

@@ -229,6 +229,11 @@ static int32_t no_buffer_is_again(struct sley_io_op *op, int32_t result)
     return is_lent(op) && result == -ENOBUFS ? -EAGAIN : result;
 }
 
+static int32_t peek_one_less(struct sley_io_op *op, int32_t result)
+{
+    return op->code == SLEY_IO_RECVMSG && (op->flags & SLEY_IO_PEEK) && result == 5 ? 4 : result;
+}
+
 static int32_t destroyed_in_line_is_the_end(struct sley_io_op *op, int32_t result)
 {
     const struct sley_reactor *home = sley__fd_home(op->fd);
@@ -263,6 +268,7 @@ const struct broken broken_files[] = {
     {.clause = "close_in_line_ends_it", .end = closed_in_line_is_the_end},
     {.clause = "reset_in_line_is_told_at_its_turn", .end = reset_behind_data_is_the_end},
     {.clause = "no_memory_to_lend_is_enobufs", .end = no_buffer_is_again},
+    {.clause = "bytes_that_come_ahead_are_there_for_all", .end = peek_one_less},
     {.clause = "lent_buffer_outlives_its_reactor", .end = destroyed_in_line_is_the_end},
 };
 const size_t broken_files_count = sizeof broken_files / sizeof broken_files[0];
