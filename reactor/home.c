@@ -21,7 +21,10 @@ enum { GRAVES = 64 };
 
 static SLEY_ATOMIC(uint32_t) lock;
 static struct home *homes;
-static const void *graves[GRAVES]; /* where those were that descriptors have outlived: the last of them */
+static struct grave {
+    const void *place;
+    uint64_t lost; /* bit n: a connection whose number is n modulo 64 has lost what was received ahead */
+} graves[GRAVES];  /* where those were that descriptors have outlived: the last of them */
 static uint32_t grave_count;
 
 void *sley__home_alloc(size_t bytes, size_t align)
@@ -119,7 +122,7 @@ void sley__home_leave(struct sley_reactor *r)
         *at = h->next;
     }
     if (r->fd_count > 0) {
-        graves[grave_count++ % GRAVES] = r;
+        graves[grave_count++ % GRAVES] = (struct grave){r, 0};
     }
     sley_spin_unlock(&lock);
     while (h && h->worker->group && sley_sched_held(h->worker)) {
@@ -128,15 +131,41 @@ void sley__home_leave(struct sley_reactor *r)
     sley__home_free(h, sizeof *h);
 }
 
-static bool is_grave(const void *place)
+/** With the lock. NULL: there is none, or no longer. */
+static struct grave *find_grave(const void *place)
 {
     uint32_t i = 0;
-    sley_spin_lock(&lock);
-    while (i < GRAVES && graves[i] != place) {
+    while (i < GRAVES && graves[i].place != place) {
         i++;
     }
+    return i < GRAVES ? &graves[i] : NULL;
+}
+
+static bool is_grave(const void *place)
+{
+    sley_spin_lock(&lock);
+    const bool yes = find_grave(place) != NULL;
     sley_spin_unlock(&lock);
-    return i < GRAVES;
+    return yes;
+}
+
+void sley__home_lost(const struct sley_reactor *r, int number)
+{
+    sley_spin_lock(&lock);
+    struct grave *g = find_grave(r);
+    if (g) {
+        g->lost |= UINT64_C(1) << (number & 63);
+    }
+    sley_spin_unlock(&lock);
+}
+
+bool sley__home_has_lost(const struct sley_reactor *home, int number)
+{
+    sley_spin_lock(&lock);
+    const struct grave *g = find_grave(home);
+    const bool yes = !g || (g->lost >> (number & 63) & 1);
+    sley_spin_unlock(&lock);
+    return yes;
 }
 
 void *sley_reactor_alloc(struct sley_alloc *a, size_t bytes)

@@ -41,8 +41,11 @@ static int32_t take_from_gone(struct sley_fd *fd)
     if (state & IN_USE) {
         return -EBUSY; /* its home is only ending, and what is in flight will be told */
     }
-    if (fd->number < 0 || (state & SLEY_FD_AHEAD)) {
-        return fd->number < 0 ? -EBADF : -ENODEV; /* what the home had received ahead has gone with it */
+    if (fd->number < 0) {
+        return -EBADF;
+    }
+    if ((state & SLEY_FD_AHEAD) && (state & SLEY_FD_STREAM) && sley__home_has_lost(sley__fd_home(fd), fd->number)) {
+        return -ENODEV; /* what the home had received ahead has gone with it */
     }
     without_home(fd);
     return 0;

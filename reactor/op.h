@@ -33,6 +33,8 @@ SLEY_INLINE void sley__home_lose(struct sley_reactor *r, const struct sley_fd *f
 }
 /** Is @p home, which is only compared, not to be reached any more? Not so of one that was inherited by fork: that one is the parent's. */
 bool sley__home_gone(const struct sley_reactor *home);
+/** Has @p home, which has gone, taken with it what it had received from @p number? True also where that is not known any more. */
+bool sley__home_has_lost(const struct sley_reactor *home, int number);
 /** In the child of a fork, where none is left. */
 void sley__homes_forget(void);
 /** An op that has begun; @p home is only compared, and may be gone. */

@@ -159,6 +159,7 @@ static int enter(struct sley_local_worker *w)
 
 static void leave(struct sley_local_worker *w)
 {
+    (void)sley_reactor_rest(w->reactor); /* another thread may be the next */
     sley_watch_park(&w->watched);
     (void)sley_sched_enter(NULL);
     /* release: pairs with enter */
@@ -329,9 +330,8 @@ int sley_local_fini(struct sley_executor *ex)
         return rc;
     }
     (void)sley_sched_drain(&w->sched);
-    rc = sley_sched_abandon(&w->sched) ? -EBUSY : 0;
+    rc = sley_sched_abandon(&w->sched) ? -EBUSY : sley_reactor_end(w->reactor);
     if (rc == 0) {
-        sley_reactor_end(w->reactor);
         sley_sched_close(&w->sched); /* whoever posts from now on does not ring the reactor */
         sley_watch_remove(&w->watched);
         sley_reactor_destroy(w->reactor);

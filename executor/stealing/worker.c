@@ -205,7 +205,7 @@ void *sley__worker_main(void *arg)
         }
     }
     if (w->reactor && !w->reactor->shared) {
-        sley_reactor_end(w->reactor); /* here: a ring takes nothing from another thread while ops are in flight */
+        (void)sley_reactor_end(w->reactor); /* here: a ring takes nothing from another thread while ops are in flight */
     }
     sley_watch_park(&w->watched);
     (void)sley_sched_enter(NULL);

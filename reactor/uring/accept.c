@@ -2,8 +2,10 @@
  * a ring through their own slots: `link` is the next one's number, `ahead_last` of the listener's slot the newest's.
  *
  * The kernel takes all that the listener's queue holds when it takes one. That is no harm where somebody asks for them soon; where
- * they lie, they use up numbers. So when many lie unasked, accepts go alone again (SHY) until one has emptied the queue. A request has
- * the RLIMIT_NOFILE of when it began. */
+ * they lie, they use up numbers, and others that share the listener go without. So nothing stands while the worker waits and nobody
+ * asks, and after that, or when many lie unasked, accepts go alone again (SHY) until one has emptied the queue. What lies there cannot
+ * be given back: it is the next one's to ask, of whichever kind, or is closed with the listener or the ring. A request has the
+ * RLIMIT_NOFILE of when it began. */
 #include "uring.h"
 
 #include <errno.h>
@@ -62,6 +64,17 @@ static int take_oldest(struct sley__uring *r, struct sley__uring_slot *slot)
     return number;
 }
 
+/** As the oldest: it was taken in vain. */
+static void put_back(struct sley__uring *r, struct sley__uring_slot *slot, int number)
+{
+    const bool others = slot->standing & SLEY__URING_KEPT;
+    const int32_t newest = slot->ahead_last;
+    keep(r, slot, number);
+    if (others) { /* in the ring it is between the newest and the oldest already */
+        slot->ahead_last = newest;
+    }
+}
+
 void sley__uring_drop_connections(struct sley__uring *r, struct sley__uring_slot *slot)
 {
     while (slot->standing & SLEY__URING_KEPT) {
@@ -101,7 +114,7 @@ static bool may_stand(const struct sley__uring *r, const struct sley__uring_slot
 {
     const uint32_t wont = SLEY__URING_STANDS | SLEY__URING_KEPT | SLEY__URING_SHY;
     return sley__uring_has(r, SLEY__URING_ACCEPT_MULTI) && (slot->standing & (wont | SLEY__URING_LOOPS)) == SLEY__URING_LOOPS &&
-           (!to_table(r, op) || has_room(r, TABLE_SPARE)) && !has_one_alone(slot, op);
+           (!to_table(r, op) || (sley__uring_has(r, SLEY__URING_FD_INSTALL) && has_room(r, TABLE_SPARE))) && !has_one_alone(slot, op);
 }
 
 static void stand(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
@@ -121,11 +134,23 @@ static void stand(struct sley__uring *r, struct sley__uring_slot *slot, struct s
     sley__uring_describe_standing(slot, sqe);
 }
 
+/** The oldest that lies there is @p op's. Returns: whether it can be told so: else it is direct, and is to have a number first. */
+static bool give_oldest(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
+{
+    op->out_number = take_oldest(r, slot);
+    const bool suits = op->out_number < SLEY_FD_DIRECT_FIRST || to_table(r, op);
+    op->stage = suits ? op->stage : SLEY__URING_INSTALLS;
+    return suits;
+}
+
 void sley__uring_accept_anew(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
 {
-    if ((slot->standing & SLEY__URING_KEPT) && is_alike(r, slot, op)) {
-        op->out_number = take_oldest(r, slot);
-        sley__uring_end(r, slot, op, 0);
+    if (slot->standing & SLEY__URING_KEPT) {
+        if (give_oldest(r, slot, op)) {
+            sley__uring_end(r, slot, op, 0);
+        } else {
+            sley__uring_queue(r, slot, op);
+        }
     } else if (may_stand(r, slot, op)) {
         stand(r, slot, op);
     } else {
@@ -141,15 +166,20 @@ void sley__uring_accept(struct sley__uring *r, struct sley_io_op *op)
         sley_io_finish(op, -EINVAL); /* as the kernel says: it is a connection */
         return;
     }
-    if ((slot->standing & SLEY__URING_KEPT) && alike) {
-        op->out_number = take_oldest(r, slot);
-        sley_io_finish(op, 0);
+    if ((slot->standing & SLEY__URING_STANDS) && !alike) {
+        slot->standing |= SLEY__URING_SHY; /* else the next one would stand in its way */
+        sley__uring_dismiss(r, slot);
+    }
+    if (slot->standing & SLEY__URING_KEPT) {
+        if (give_oldest(r, slot, op)) {
+            sley_io_finish(op, 0);
+        } else {
+            sley_io_arm(&r->base, op);
+            sley__uring_push(slot, op);
+            sley__uring_queue(r, slot, op);
+        }
     } else if (slot->standing & SLEY__URING_STANDS) {
         sley__uring_wait_behind(r, slot, op);
-        if (!alike) {
-            slot->standing |= SLEY__URING_SHY; /* else the next one would stand in its way */
-            sley__uring_dismiss(r, slot);
-        }
     } else if ((op->flags & SLEY_IO_DIRECT) && !may_stand(r, slot, op)) {
         const int32_t rc = sley__uring_direct_reserve(r, op);
         if (rc < 0) {
@@ -168,19 +198,43 @@ void sley__uring_accept(struct sley__uring *r, struct sley_io_op *op)
 
 /* ---- back -------------------------------------------------------------------------------------------------------------- */
 
-void sley__uring_accepted_alone(struct sley__uring_slot *slot, uint32_t flags)
+/** A connection that lay there has a number of the process, or cannot have one: then it lies there again. */
+static void installed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res)
 {
-    slot->standing |= SLEY__URING_LOOPS; /* if there is a next one */
-    if (!(flags & IORING_CQE_F_SOCK_NONEMPTY)) {
-        slot->standing &= (uint16_t)~SLEY__URING_SHY;
+    if (res >= 0) {
+        struct sley_fd fd;
+        sley_fd_init(&fd, op->out_number);
+        (void)sley__uring_direct_close(r, &fd, NULL);
+        op->stage &= (uint8_t)~(uint32_t)SLEY__URING_INSTALLS;
+        op->out_number = res;
     }
+    sley__uring_end(r, slot, op, res < 0 ? res : 0);
+}
+
+void sley__uring_accept_put_back(struct sley__uring *r, struct sley__uring_slot *slot, const struct sley_io_op *op)
+{
+    put_back(r, slot, op->out_number);
+}
+
+bool sley__uring_accept_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res, uint32_t flags)
+{
+    if (SLEY_UNLIKELY(op->stage & SLEY__URING_INSTALLS)) {
+        installed(r, slot, op, res);
+        return true;
+    }
+    if (res >= 0) {
+        slot->standing |= SLEY__URING_LOOPS; /* if there is a next one */
+        slot->standing &= (uint16_t)(flags & IORING_CQE_F_SOCK_NONEMPTY ? ~0 : ~SLEY__URING_SHY);
+    }
+    return false;
 }
 
 static struct sley_io_op *oldest_waiter(const struct sley__uring *r, const struct sley__uring_slot *slot)
 {
     struct sley_io_op *found = NULL;
     for (struct sley_io_op *op = slot->armed; op; op = op->next) {
-        if (op->code == SLEY_IO_ACCEPT && (op->stage & SLEY__URING_BEHIND) && is_alike(r, slot, op)) {
+        const bool suits = !(slot->standing & SLEY__URING_TO_TABLE) || to_table(r, op);
+        if (op->code == SLEY_IO_ACCEPT && (op->stage & SLEY__URING_BEHIND) && suits) {
             found = op;
         }
     }
@@ -223,6 +277,7 @@ static void connection(struct sley__uring *r, struct sley__uring_slot *slot, int
     if ((slot->standing & SLEY__URING_TO_TABLE) && !has_room(r, TABLE_SPARE / 2)) {
         sley__uring_dismiss(r, slot);
     }
+    sley__uring_unasked(r, slot);
 }
 
 void sley__uring_accepted(struct sley__uring *r, struct sley__uring_slot *slot, int32_t res, uint32_t flags)

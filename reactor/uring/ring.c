@@ -349,13 +349,22 @@ static int take_over(struct sley__uring *r)
     return 0;
 }
 
+bool sley__uring_is_mine(const struct sley__uring *r)
+{
+    return r->thread == 0 || !sley__uring_has(r, SLEY__URING_SINGLE_ISSUER) || r->thread == this_thread();
+}
+
+bool sley__uring_is_idle(const struct sley__uring *r)
+{
+    return r->flying_count == unsubmitted_ops(r) && r->direct_count == 0 && sley__uring_results(r) == 0 &&
+           sley__uring_unsubmitted(r) < r->ring.sq.ring_entries;
+}
+
 /** This thread drives it from now on. Returns: 0; -EEXIST: it is another's, with ops in flight. */
 static int take(struct sley__uring *r)
 {
-    if (r->thread != 0 && sley__uring_has(r, SLEY__URING_SINGLE_ISSUER)) {
-        const bool idle = r->flying_count == unsubmitted_ops(r) && r->direct_count == 0 &&
-                          sley__uring_unsubmitted(r) < r->ring.sq.ring_entries;
-        const int rc = idle ? take_over(r) : -EEXIST;
+    if (!sley__uring_is_mine(r)) {
+        const int rc = sley__uring_is_idle(r) ? take_over(r) : -EEXIST;
         if (rc < 0) {
             return rc;
         }
@@ -476,6 +485,7 @@ int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uri
 
 void sley__uring_close(struct sley__uring *r)
 {
+    sley__uring_tell_lost(r);
     sley__uring_each_slot(r, sley__uring_drop_ahead);
     exit_ring(&r->ring, r);
     (void)close(r->bell);

@@ -25,6 +25,17 @@ static struct sley__uring_slot *next_slot(struct sley__uring *r, uint32_t *at)
     return slot;
 }
 
+void sley__uring_tell_lost(struct sley__uring *r)
+{
+    const int count = (int)(r->chunks[0].count * SLEY__URING_SLOT_CHUNK);
+    for (int number = 0; number < count; number++) {
+        const struct sley__uring_slot *slot = sley__uring_find(r, number);
+        if (slot && !(slot->standing & SLEY__URING_ACCEPTS) && (slot->standing & (SLEY__URING_KEPT | SLEY__URING_FAILED))) {
+            sley__home_lost(&r->base, number);
+        }
+    }
+}
+
 void sley__uring_each_slot(struct sley__uring *r, void (*fn)(struct sley__uring *r, struct sley__uring_slot *slot))
 {
     struct sley__uring_slot *slot;

@@ -15,14 +15,19 @@
  *                     |                        | anew; an error is the         |
  *                     |                        | oldest's, or FAILED           |
  *   an op is cancelled|                        | ends; the last dismisses      | ends
+ *   a listener brings,|                        | dismisses, unless somebody is | the same
+ *     then a wait     |                        | BEHIND; alone for a while     |
+ *   the thread stops  |                        | if nothing is armed at all:   | the same
+ *     to drive (rest) |                        | dismisses, hears the end      |
  *   a close comes     | closes, drops KEPT     | dismisses, waits for the end  | waits for the end
  *   the number comes  | drops KEPT             | dismisses, in one call: then  | the same
  *   home anew         |                        | nothing, or -EEXIST           |
  *   a move            | KEPT, FAILED: -EEXIST  | as above, then KEPT: -EEXIST  | the same
  *
- * Asking otherwise: a receive into memory of its own, a message, a poll; an accept that wants its connection in the other table. That is
- * what DISMISSED is for as well; the kernel answers with the last completion. A request that stands counts in flying_count until then,
- * and nobody's op is armed for it. */
+ * Asking otherwise: a receive into memory of its own, a message, a poll; an accept that wants its connection in the other table (what lies
+ * there is its own nevertheless: a direct one is given a number, INSTALLS, and where the kernel has no FD_INSTALL none stands that would
+ * bring direct ones). That is what DISMISSED is for as well; the kernel answers with the last completion. A request that stands counts in
+ * flying_count until then, and nobody's op is armed for it. */
 #include "uring.h"
 
 #include <errno.h>
@@ -64,7 +69,7 @@ void sley__uring_dismiss(struct sley__uring *r, struct sley__uring_slot *slot)
     slot->standing |= SLEY__URING_DISMISSED;
     if (!sley__uring_queue_end_of(r, tag(slot))) {
         slot->standing |= SLEY__URING_DISMISS_DUE;
-        r->due = true;
+        r->due |= SLEY__URING_AGAIN;
     }
 }
 
@@ -115,6 +120,38 @@ void sley__uring_stood(struct sley__uring *r, struct sley__uring_slot *slot, int
     }
     if (!(flags & IORING_CQE_F_MORE)) {
         fallen(r, slot);
+    }
+}
+
+/* ---- for nobody ---------------------------------------------------------------------------------------------------------- */
+
+enum { UNASKED_LOOKS = 8 }; /* of a worker that has always something ready */
+
+void sley__uring_unasked(struct sley__uring *r, struct sley__uring_slot *slot)
+{
+    r->unasked = !(r->due & SLEY__URING_UNASKED) || r->unasked == slot ? slot : NULL;
+    r->due |= SLEY__URING_UNASKED;
+}
+
+static void dismiss_if_unasked(struct sley__uring *r, struct sley__uring_slot *slot)
+{
+    if ((slot->standing & SLEY__URING_STANDS) && (slot->standing & SLEY__URING_ACCEPTS) && !oldest_behind(slot)) {
+        slot->standing |= SLEY__URING_SHY;
+        sley__uring_dismiss(r, slot);
+    }
+}
+
+void sley__uring_dismiss_unasked(struct sley__uring *r, bool waits)
+{
+    if (!waits && ++r->unasked_looks < UNASKED_LOOKS) {
+        return;
+    }
+    r->due &= (uint8_t)~SLEY__URING_UNASKED;
+    r->unasked_looks = 0;
+    if (r->unasked) {
+        dismiss_if_unasked(r, r->unasked);
+    } else {
+        sley__uring_each_slot(r, dismiss_if_unasked);
     }
 }
 
@@ -179,6 +216,24 @@ int sley__uring_stand_down(struct sley__uring *r, struct sley__uring_slot *slot)
     return slot->standing & SLEY__URING_STANDS ? -EEXIST : 0;
 }
 
+int sley__uring_rest(struct sley_reactor *self)
+{
+    struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
+    if (!sley__uring_is_mine(r)) {
+        const bool ends_with_it = self->armed_count == 0 && sley__uring_has(r, SLEY__URING_DEFER); /* see destroy */
+        return r->flying_count == 0 || ends_with_it || sley__uring_is_idle(r) ? 0 : -EBUSY;
+    }
+    if (r->standing_count > 0 && self->armed_count == 0) {
+        uint32_t before;
+        sley__uring_each_slot(r, sley__uring_dismiss);
+        do {
+            before = r->standing_count;
+            (void)sley__uring_drain_now(r);
+        } while (r->standing_count > 0 && r->standing_count < before);
+    }
+    return 0;
+}
+
 bool sley__uring_dismissal_refused(struct sley__uring *r, struct sley__uring_slot *slot)
 {
     struct sley_io_op *closer = slot->closer;
@@ -190,6 +245,6 @@ bool sley__uring_dismissal_refused(struct sley__uring *r, struct sley__uring_slo
         return true;
     }
     slot->standing |= SLEY__URING_DISMISS_DUE; /* its own thread says it again */
-    r->due = true;
+    r->due |= SLEY__URING_AGAIN;
     return false;
 }

@@ -44,7 +44,10 @@ static void describe_other(struct sley__uring *r, struct io_uring_sqe *sqe, stru
     switch (op->code) {
     case SLEY_IO_ACCEPT:
         io_uring_prep_accept(sqe, number, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (op->stage & SLEY__URING_PLACE) {
+        if (op->stage & SLEY__URING_INSTALLS) {
+            io_uring_prep_rw(SLEY__URING_OP_FIXED_FD_INSTALL, sqe, op->out_number - SLEY_FD_DIRECT_FIRST, NULL, 0, 0); /* close-on-exec */
+            sqe->flags = IOSQE_FIXED_FILE;
+        } else if (op->stage & SLEY__URING_PLACE) {
             sqe->accept_flags = SOCK_NONBLOCK;
             sqe->file_index = IORING_FILE_INDEX_ALLOC;
         }
@@ -99,7 +102,7 @@ void sley__uring_queue(struct sley__uring *r, struct sley__uring_slot *slot, str
         r->flying_count++;
     } else {
         op->stage |= SLEY__URING_DUE;
-        r->due = true;
+        r->due |= SLEY__URING_AGAIN;
     }
 }
 
@@ -122,7 +125,7 @@ static void queue_cancel(struct sley__uring *r, struct sley_io_op *op)
 {
     if (SLEY_UNLIKELY(!sley__uring_queue_end_of(r, (uint64_t)(uintptr_t)op))) {
         op->stage |= SLEY__URING_CANCEL_DUE;
-        r->due = true;
+        r->due |= SLEY__URING_AGAIN;
     }
 }
 
@@ -152,9 +155,15 @@ static void queue_if_due(struct sley__uring *r, struct sley_io_op *op)
     }
 }
 
-void sley__uring_queue_due(struct sley__uring *r)
+void sley__uring_queue_due(struct sley__uring *r, bool waits)
 {
-    r->due = false;
+    if (r->due & SLEY__URING_UNASKED) {
+        sley__uring_dismiss_unasked(r, waits);
+    }
+    if (!(r->due & SLEY__URING_AGAIN)) {
+        return;
+    }
+    r->due &= (uint8_t)~SLEY__URING_AGAIN;
     sley__uring_each(r, queue_if_due);
     if (r->standing_count > 0) {
         sley__uring_each_slot(r, sley__uring_dismiss_if_due);
@@ -227,6 +236,9 @@ void sley__uring_close_due(struct sley__uring *r, struct sley__uring_slot *slot)
 void sley__uring_end(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t result)
 {
     sley__uring_remove(slot, op);
+    if (SLEY_UNLIKELY(op->stage & SLEY__URING_INSTALLS)) {
+        sley__uring_accept_put_back(r, slot, op);
+    }
     if (SLEY_UNLIKELY(slot->is_abandoned) && !slot->armed) {
         let_go(r, slot, op->fd); /* before this one is told: its waiter may give the memory back */
     }
@@ -444,4 +456,5 @@ const struct sley_reactor_ops sley__uring_ops = {
     .lend_number = sley__uring_lend_number,
     .describe = sley__uring_describe,
     .take_ahead = sley__uring_take_ahead,
+    .rest = sley__uring_rest,
 };

@@ -119,7 +119,7 @@ struct sley__uring {
     uint32_t flying_count; /* ops that are the kernel's, or in the submission queue */
     bool blind;      /* the kernel does not say when it has completions to work off */
     bool ending;     /* what a hook starts now does not wait */
-    bool due;        /* some op has SLEY__URING_DUE or CANCEL_DUE */
+    uint8_t due;     /* SLEY__URING_AGAIN and so on: for the next look */
     bool bell_armed;
     SLEY_ATOMIC(bool) rung; /* set by wake, cleared by its completion: one ring at a time is under way */
     int bell;               /* an eventfd */
@@ -138,7 +138,15 @@ struct sley__uring {
     bool loan_late;                /* a number that was asked for is yet to come, and is to be closed then */
     bool tells;                    /* the kernel writes to `tell` */
     uint32_t standing_count;       /* requests that stand */
+    struct sley__uring_slot *unasked; /* UNASKED: the listener; NULL: there are several */
+    uint32_t unasked_looks;           /* since then */
     struct sley__uring_stock stock;
+};
+
+/* in r->due */
+enum {
+    SLEY__URING_AGAIN = 1,   /* some op, or slot, has SLEY__URING_DUE, CANCEL_DUE or DISMISS_DUE */
+    SLEY__URING_UNASKED = 2, /* what stands at a listener has brought a connection: is the next one asked for? */
 };
 
 /* in op->stage */
@@ -150,6 +158,7 @@ enum {
     SLEY__URING_CANCEL_DUE = 16, /* the request to end it did not */
     SLEY__URING_PLACE = 32,      /* a place in the ring's table of files is kept for what it brings */
     SLEY__URING_BEHIND = 64,     /* it waits for the slot's request that stands, and is not in the kernel itself */
+    SLEY__URING_INSTALLS = 128,  /* an accept: the direct connection out_number is its own, and is being given a number of the process */
 };
 
 /* user_data of what is no op: ops are aligned; with STANDING, the last bits: a slot's request that stands */
@@ -232,6 +241,11 @@ int sley__uring_describe(struct sley_reactor *self, char *ret_text, size_t bytes
 /** A place in the submission queue, perhaps after emptying it; NULL: the kernel takes nothing at the moment. */
 struct io_uring_sqe *sley__uring_place(struct sley__uring *r);
 
+/** May this thread submit, as things are? Else it has to take the ring over. */
+bool sley__uring_is_mine(const struct sley__uring *r);
+/** Nothing is in flight that a thread which takes over would lose. */
+bool sley__uring_is_idle(const struct sley__uring *r);
+
 /** Does the kernel know this IORING_OP_*? */
 bool sley__uring_knows(struct sley__uring *r, uint32_t opcode);
 
@@ -239,6 +253,8 @@ bool sley__uring_knows(struct sley__uring *r, uint32_t opcode);
 
 int sley__uring_make_slot(struct sley__uring *r, int number);
 void sley__uring_free_slots(struct sley__uring *r);
+/** At the end: which connections have lost something that was received ahead. */
+void sley__uring_tell_lost(struct sley__uring *r);
 /** Calls @p fn with every slot. */
 void sley__uring_each_slot(struct sley__uring *r, void (*fn)(struct sley__uring *r, struct sley__uring_slot *slot));
 /** Calls @p fn with every armed op; it may change the op, and nothing else. */
@@ -275,6 +291,8 @@ int sley__uring_lend_number(struct sley_reactor *self, const struct sley_fd *fd)
 int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns);
 /** For destroy: waits for something to come back. Returns: as sley__uring_enter; how much has. */
 int sley__uring_drain(struct sley__uring *r);
+/** The same without waiting; nothing is armed. What others have said to the ring meanwhile is said again. */
+int sley__uring_drain_now(struct sley__uring *r);
 void sley__uring_arm_bell(struct sley__uring *r);
 int sley__uring_pollable_fd(struct sley_reactor *self);
 SLEY_INLINE int sley__uring_tell(const struct sley__uring *r)
@@ -329,8 +347,14 @@ void sley__uring_dismiss(struct sley__uring *r, struct sley__uring_slot *slot);
 void sley__uring_dismiss_if_due(struct sley__uring *r, struct sley__uring_slot *slot);
 /** A completion of what stands. */
 void sley__uring_stood(struct sley__uring *r, struct sley__uring_slot *slot, int32_t res, uint32_t flags);
+/** What stands at a listener has brought something: it is dismissed, unless somebody asks for the next one before the worker waits. */
+void sley__uring_unasked(struct sley__uring *r, struct sley__uring_slot *slot);
+/** Has that been so? */
+void sley__uring_dismiss_unasked(struct sley__uring *r, bool waits);
 /** Nobody is armed: ends what stands, now. Returns: 0: nothing does any more; -EEXIST: the kernel has not answered yet. */
 int sley__uring_stand_down(struct sley__uring *r, struct sley__uring_slot *slot);
+/** As a table's `rest`: nobody waits for anything, so that what stands, stands for nobody. */
+int sley__uring_rest(struct sley_reactor *self);
 /** Nobody will ask for what lies there. */
 void sley__uring_drop_ahead(struct sley__uring *r, struct sley__uring_slot *slot);
 /** A request to end what stands was refused: the ring is another thread's. Returns: whether a close that has waited for it is over. */
@@ -341,8 +365,10 @@ bool sley__uring_dismissal_refused(struct sley__uring *r, struct sley__uring_slo
 void sley__uring_accept(struct sley__uring *r, struct sley_io_op *op);
 /** Of an armed op that waits for nothing yet. */
 void sley__uring_accept_anew(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
-/** One that was alone has brought a connection. */
-void sley__uring_accepted_alone(struct sley__uring_slot *slot, uint32_t flags);
+/** One that is not BEHIND has been answered. Returns: whether it is over by this. */
+bool sley__uring_accept_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res, uint32_t flags);
+/** INSTALLS, and ends without: the connection is the next one's. */
+void sley__uring_accept_put_back(struct sley__uring *r, struct sley__uring_slot *slot, const struct sley_io_op *op);
 void sley__uring_accepted(struct sley__uring *r, struct sley__uring_slot *slot, int32_t res, uint32_t flags);
 void sley__uring_drop_connections(struct sley__uring *r, struct sley__uring_slot *slot);
 
@@ -381,8 +407,8 @@ extern const struct sley_reactor_ops sley__uring_ops;
 void sley__uring_ring_bell(struct sley__uring *r);
 /** Puts an armed op into the submission queue: from its start, or what is left of it. */
 void sley__uring_queue(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
-/** Works off what did not fit. */
-void sley__uring_queue_due(struct sley__uring *r);
+/** Works off what did not fit, and what stands for nobody. @p waits: nothing else is ready. */
+void sley__uring_queue_due(struct sley__uring *r, bool waits);
 /** A request to end what has this tag. Returns false: there is no place for it. */
 bool sley__uring_queue_end_of(struct sley__uring *r, uint64_t tag);
 /** A close that waits goes on if nothing is armed, and nothing stands. */

@@ -158,8 +158,8 @@ static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t r
         res = res < 0 ? res : -EINTR; /* it is ready: once more */
     } else if (op->code == SLEY_IO_RECV) {
         slot->is_dry = res > 0 && !(flags & IORING_CQE_F_SOCK_NONEMPTY) && sley__uring_has(r, SLEY__URING_POLL_FIRST);
-    } else if (op->code == SLEY_IO_ACCEPT && res >= 0) {
-        sley__uring_accepted_alone(slot, flags);
+    } else if (op->code == SLEY_IO_ACCEPT && sley__uring_accept_completed(r, slot, op, res, flags)) {
+        return;
     }
     res = verdict(r, op, res);
     if (SLEY_LIKELY(res != -EINPROGRESS && res != -EAGAIN)) {
@@ -206,7 +206,7 @@ static int reap(struct sley__uring *r)
         }
     }
     io_uring_smp_store_release(cq->khead, head + count);
-    r->base.more = there > count || r->due || sley__uring_unsubmitted(r) > 0 || !r->bell_armed;
+    r->base.more = there > count || (r->due & SLEY__URING_AGAIN) || sley__uring_unsubmitted(r) > 0 || !r->bell_armed;
     return seen;
 }
 
@@ -215,7 +215,7 @@ static void ask_again(struct sley__uring *r, struct sley_io_op *op)
 {
     if ((op->stage & SLEY__URING_CANCELLED) && !(op->stage & (SLEY__URING_DUE | SLEY__URING_BEHIND))) {
         op->stage |= SLEY__URING_CANCEL_DUE;
-        r->due = true;
+        r->due |= SLEY__URING_AGAIN;
     }
 }
 
@@ -262,11 +262,29 @@ static void wait_for_bell(struct sley__uring *r, uint64_t timeout_ns)
     }
 }
 
+/** What has come back for the thread before is taken in. If that was all the next look takes the ring over; else nothing is submitted. */
+static int look_at_anothers(struct sley__uring *r, uint64_t timeout_ns)
+{
+    int seen = 0;
+    while (sley__uring_results(r) > 0) {
+        seen += reap(r);
+    }
+    if (sley__uring_is_idle(r)) {
+        return seen;
+    }
+    const bool nothing = sley__uring_refuse(r, -EEXIST) == 0 && seen == 0;
+    sley__uring_shut_door(r); /* what is sent to the ring is heard by nobody now */
+    if (nothing && timeout_ns > 0) {
+        wait_for_bell(r, timeout_ns);
+    }
+    return seen;
+}
+
 int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
 {
     struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
     if (SLEY_UNLIKELY(r->due)) {
-        sley__uring_queue_due(r);
+        sley__uring_queue_due(r, timeout_ns > 0);
     }
     if (SLEY_UNLIKELY(!r->bell_armed)) {
         sley__uring_arm_bell(r);
@@ -280,12 +298,7 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
     const bool wait = timeout_ns > 0 && sley__uring_results(r) == 0 && !r->due && r->bell_armed; /* what is missing comes first */
     const int rc = sley__uring_enter(r, wait ? timeout_ns : 0);
     if (SLEY_UNLIKELY(rc == -EEXIST)) {
-        const bool nothing = sley__uring_refuse(r, rc) == 0;
-        sley__uring_shut_door(r); /* what is sent to the ring is heard by nobody now */
-        if (nothing && wait) {
-            wait_for_bell(r, timeout_ns);
-        }
-        return 0;
+        return look_at_anothers(r, wait ? timeout_ns : 0);
     }
     if (SLEY_UNLIKELY(r->shut)) {
         sley__uring_open_door(r);
@@ -301,10 +314,23 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
     return seen;
 }
 
+int sley__uring_drain_now(struct sley__uring *r)
+{
+    if (r->due) {
+        sley__uring_queue_due(r, true);
+    }
+    const int rc = sley__uring_submit_now(r), seen = rc < 0 ? rc : reap(r);
+    /* relaxed: our own, as in woken; a wake that has been taken in here was meant for the next look */
+    if (!atomic_exchange_explicit(&r->rung, true, memory_order_relaxed)) {
+        sley__uring_ring_bell(r);
+    }
+    return seen;
+}
+
 int sley__uring_drain(struct sley__uring *r)
 {
     if (r->due) {
-        sley__uring_queue_due(r);
+        sley__uring_queue_due(r, true);
     }
     const int rc = sley__uring_enter(r, sley__uring_results(r) > 0 || r->due ? 0 : SLEY_NEVER);
     return rc < 0 ? rc : reap(r);

@@ -63,7 +63,7 @@ static void warm_up(struct sley_fd *listener, struct sley_io_op *op)
 static bool can_stand(void)
 {
     return sley__uring_has(ring(), SLEY__URING_ACCEPT_MULTI) &&
-           (!direct || (sley__uring_has(ring(), SLEY__URING_DIRECT) && ring()->direct_size > 2 * 8192));
+           (!direct || (sley__uring_has(ring(), SLEY__URING_FD_INSTALL) && ring()->direct_size > 2 * 8192));
 }
 
 /* ---- one that stands --------------------------------------------------------------------------------------------------- */
@@ -110,12 +110,10 @@ static void unasked(void)
     listen_at(&l);
     warm_up(&l, &op);
     const int first = dial(77);
-    CHECK_RC(until_done(&op.wait), 0);
-    check_mine(&op, first, 77);
     for (uint32_t i = 0; i < CONNS; i++) {
         peers[i] = dial(i);
     }
-    CHECK_INT(look(0), >=, 0);
+    CHECK_RC(until_done(&op.wait), 0);
     if (can_stand()) {
         CHECK(stands(&l));
         CHECK_UINT(lying(&l), >, 0);
@@ -123,6 +121,7 @@ static void unasked(void)
         char byte;
         CHECK_RC(io(&l, SLEY_IO_RECV, &byte, 1), -ENOTCONN); /* and no bytes */
     }
+    check_mine(&op, first, 77);
     for (uint32_t i = 0; i < CONNS / 2; i++) {
         take_one(&l, peers[i], i);
     }
@@ -293,13 +292,12 @@ static void close_with_some(void)
         listen_at(&l);
         warm_up(&l, &op);
         const int number = l.number, first = dial(3);
-        CHECK_RC(until_done(&op.wait), 0);
-        check_mine(&op, first, 3);
         for (int i = 0; i < CONNS; i++) {
             peers[i] = tcp_dial(&addr);
         }
-        CHECK_INT(look(0), >=, 0);
+        CHECK_RC(until_done(&op.wait), 0);
         CHECK(!can_stand() || lying(&l) > 0);
+        check_mine(&op, first, 3);
         if (unheard) {
             struct sley_io_op close_op = {.fd = &l, .code = SLEY_IO_CLOSE, .flags = SLEY_IO_UNHEARD};
             sley_io_submit(&close_op);
@@ -324,6 +322,55 @@ SLEY_TEST(connections_that_nobody_has_asked_for_are_closed_with_their_listener, 
     in_ring((struct sley__uring_opts){.without = uring_without("accept_multi")}, close_with_some);
 }
 
+/** Accepts that stood were the last ones: from the next wait on connections stay with the listener, for whoever shares it. */
+static void left_to_others(void)
+{
+    enum { CONNS = 5 };
+    for (int busy = 0; busy < 2; busy++) {
+        struct sley_fd l;
+        struct sley_io_op op = {0};
+        int peers[CONNS];
+        listen_at(&l);
+        warm_up(&l, &op);
+        const int first = dial(3);
+        CHECK_RC(until_done(&op.wait), 0);
+        CHECK(stands(&l) == can_stand());
+        for (int i = 0; i < 10 || (!busy && stands(&l)); i++) {
+            CHECK_INT(look(busy ? 0 : SLEY_MS), >=, 0);
+        }
+        CHECK(!stands(&l));
+        for (uint32_t i = 0; i < CONNS; i++) {
+            peers[i] = dial(i);
+        }
+        CHECK_INT(look(SLEY_MS), >=, 0);
+        CHECK_UINT(lying(&l), ==, 0);
+        for (uint32_t i = 0; i < CONNS; i++) {
+            uint32_t got = CONNS;
+            const int other = accept(l.number, NULL, NULL);
+            CHECK_INT(other, >=, 0);
+            CHECK_INT(recv(other, &got, sizeof got, 0), ==, sizeof got);
+            CHECK_UINT(got, ==, i);
+            (void)close(other);
+            (void)close(peers[i]);
+        }
+        check_mine(&op, first, 3);
+        take_one(&l, dial(4), 4);
+        ask(&op, &l);
+        CHECK_INT(look(0), >=, 0);
+        CHECK(stands(&l) == can_stand()); /* it is asked for in a loop again */
+        CHECK_RC(sley_fd_close(&l), 0);
+        CHECK_RC(until_done(&op.wait), -ECANCELED);
+    }
+}
+
+SLEY_TEST(listener_that_nobody_asks_is_left_to_those_who_share_it, "URING-06")
+{
+    in_ring((struct sley__uring_opts){0}, left_to_others);
+    in_ring((struct sley__uring_opts){.entry_count = 2, .result_count = 2}, left_to_others);
+    in_ring((struct sley__uring_opts){.without = uring_without("defer_taskrun cqe_skip")}, left_to_others);
+    in_ring((struct sley__uring_opts){.without = uring_without("accept_multi")}, left_to_others);
+}
+
 static int left_listener, left_peer[4];
 
 static void leave_some(void)
@@ -333,13 +380,12 @@ static void leave_some(void)
     listen_at(&l);
     warm_up(&l, &op);
     const int first = dial(3);
-    CHECK_RC(until_done(&op.wait), 0);
-    check_mine(&op, first, 3);
     for (int i = 0; i < 4; i++) {
         left_peer[i] = tcp_dial(&addr);
     }
-    CHECK_INT(look(0), >=, 0);
+    CHECK_RC(until_done(&op.wait), 0);
     CHECK_UINT(lying(&l), >, 0);
+    check_mine(&op, first, 3);
     left_listener = l.number;
 }
 
@@ -349,6 +395,43 @@ SLEY_TEST(ring_that_ends_closes_what_lies_at_a_listener, "")
     (void)close(left_listener);
     for (int i = 0; i < 4; i++) {
         CHECK(has_ended(left_peer[i]));
+    }
+}
+
+static struct sley_fd moved;
+
+static void leave_listener(void)
+{
+    struct sley_io_op op = {0};
+    listen_at(&moved);
+    warm_up(&moved, &op);
+    const int first = dial(3);
+    left_peer[0] = tcp_dial(&addr);
+    CHECK_RC(until_done(&op.wait), 0);
+    CHECK_UINT(lying(&moved), ==, can_stand());
+    check_mine(&op, first, 3);
+}
+
+static void use_moved(void)
+{
+    struct sley_io_op op = {0};
+    if (!can_stand()) {
+        ask(&op, &moved); /* what the home before has not taken is here */
+        CHECK_RC(until_done(&op.wait), 0);
+        (void)close(op.out_number);
+    }
+    take_one(&moved, dial(6), 6);
+    CHECK_RC(sley_fd_close(&moved), 0);
+}
+
+SLEY_TEST(listener_that_stood_is_moved_when_its_home_has_ended, "")
+{
+    for (int alone = 0; alone < 2; alone++) {
+        const struct sley__uring_opts opts = {.without = alone ? uring_without("accept_multi") : 0};
+        in_ring(opts, leave_listener);
+        CHECK_RC(sley_fd_move(&moved), 0);
+        in_ring(opts, use_moved);
+        CHECK(has_ended(left_peer[0])); /* what lay there was closed, as with its listener */
     }
 }
 
@@ -364,8 +447,8 @@ static void stand_for_nobody(void)
     warm_up(&threads_listener, &op);
     const int peer = dial(3);
     CHECK_RC(until_done(&op.wait), 0);
-    check_mine(&op, peer, 3);
     CHECK(stands(&threads_listener) == can_stand());
+    check_mine(&op, peer, 3);
 }
 
 static void *run_standing(void *unused)
@@ -413,15 +496,15 @@ static void too_many(void)
     listen_at(&l);
     warm_up(&l, &op);
     const int first = dial(3);
-    CHECK_RC(until_done(&op.wait), 0);
-    check_mine(&op, first, 3);
     for (uint32_t i = 0; i < CONNS; i++) {
         peers[i] = dial(i);
     }
+    CHECK_RC(until_done(&op.wait), 0);
     while (stands(&l)) {
         CHECK_INT(look(SLEY_NEVER), >=, 0);
     }
     CHECK(slot_of(&l)->standing & SLEY__URING_SHY);
+    check_mine(&op, first, 3);
     for (uint32_t i = 0; i < CONNS; i++) {
         take_one(&l, peers[i], i);
         CHECK(!stands(&l) || i > 128);
@@ -444,15 +527,15 @@ static void out_of_numbers(void)
     listen_at(&l);
     CHECK_INT(getrlimit(RLIMIT_NOFILE, &was), ==, 0);
     small = was;
-    small.rlim_cur = (rlim_t)l.number + 1 + CONNS + CONNS / 2;
+    small.rlim_cur = (rlim_t)l.number + 3 + CONNS + CONNS / 2;
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &small), ==, 0); /* a request has the limit of when it began */
     warm_up(&l, &op);
     const int first = dial(3);
-    CHECK_RC(until_done(&op.wait), 0);
-    check_mine(&op, first, 3);
     for (uint32_t i = 0; i < CONNS; i++) {
         peers[i] = dial(i);
     }
+    CHECK_RC(until_done(&op.wait), 0);
+    check_mine(&op, first, 3);
     uint32_t done = 0;
     struct sley_fd got[CONNS];
     int32_t rc = 0;
@@ -516,7 +599,138 @@ static void both_kinds(void)
     CHECK_UINT(ring()->direct_count, ==, 0);
 }
 
-SLEY_TEST_SECONDS(direct_accepts_stand_where_the_table_has_room_to_spare, "URING-06", 60)
+/** The number of the process that comes next cannot be had. */
+static void without_numbers(struct rlimit *ret_was)
+{
+    struct rlimit small;
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, ret_was), ==, 0);
+    small = *ret_was;
+    const int next = dup(0);
+    CHECK_INT(next, >=, 0);
+    (void)close(next);
+    small.rlim_cur = (rlim_t)next;
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &small), ==, 0);
+}
+
+/** As take_one, whatever lies there: one that is asked for as a plain one is plain, but a direct one may have come as a plain one. */
+static void take_either(struct sley_fd *listener, int peer, uint32_t tag)
+{
+    const bool asked = direct;
+    struct sley_io_op op = {0};
+    ask(&op, listener);
+    CHECK_RC(until_done(&op.wait), 0);
+    direct = op.out_number >= SLEY_FD_DIRECT_FIRST;
+    CHECK(asked || !direct);
+    check_mine(&op, peer, tag);
+    direct = asked;
+}
+
+/** Direct connections lie there, and are asked for in either way: each is somebody's, in order. */
+static void direct_for_plain(void)
+{
+    enum { CONNS = 12 };
+    struct sley_fd l;
+    struct sley_io_op op = {0};
+    struct rlimit was;
+    int peers[CONNS];
+    listen_at(&l);
+    warm_up(&l, &op);
+    const bool all_lie = can_stand() && ring()->ring.sq.ring_entries > CONNS; /* else a plain one that stands may bring them */
+    CHECK(stands(&l) == can_stand());
+    const int first = dial(77);
+    for (uint32_t i = 0; i < CONNS; i++) {
+        peers[i] = dial(i);
+    }
+    CHECK_RC(until_done(&op.wait), 0);
+    check_mine(&op, first, 77);
+    uint32_t at = 0;
+    for (; at < CONNS / 2; at++) {
+        direct = at % 3 == 0;
+        take_either(&l, peers[at], at);
+    }
+    direct = false;
+    for (; at < CONNS - 1; at++) {
+        ask(&op, &l);
+        sley_wait_cancel(&op.wait);
+        const int32_t rc = until_done(&op.wait);
+        CHECK(rc == 0 || rc == -ECANCELED);
+        if (rc == 0) {
+            check_mine(&op, peers[at], at);
+        } else {
+            take_one(&l, peers[at], at);
+        }
+    }
+    without_numbers(&was);
+    ask(&op, &l);
+    const int32_t rc = until_done(&op.wait);
+    CHECK(rc == -EMFILE || (rc == 0 && !all_lie));
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &was), ==, 0);
+    if (rc == 0) {
+        check_mine(&op, peers[at], at);
+    } else {
+        take_one(&l, peers[at], at); /* it is still there */
+    }
+    direct = true;
+    take_either(&l, dial(5), 5);
+    CHECK_RC(sley_fd_close(&l), 0);
+    CHECK_UINT(ring()->direct_count + ring()->standing_count + ring()->flying_count, ==, 0);
+}
+
+/** Plain connections lie there, and direct ones are asked for: what came before that is plain. */
+static void plain_for_direct(void)
+{
+    enum { CONNS = 6 };
+    struct sley_fd l;
+    struct sley_io_op op = {0};
+    int peers[CONNS];
+    direct = false;
+    listen_at(&l);
+    warm_up(&l, &op);
+    const int first = dial(77);
+    for (uint32_t i = 0; i < CONNS; i++) {
+        peers[i] = dial(i);
+    }
+    CHECK_RC(until_done(&op.wait), 0);
+    check_mine(&op, first, 77);
+    for (uint32_t i = 0, lay = lying(&l); i < CONNS; i++) {
+        direct = true;
+        ask(&op, &l);
+        CHECK_RC(until_done(&op.wait), 0);
+        direct = op.out_number >= SLEY_FD_DIRECT_FIRST;
+        CHECK(i >= lay || !direct);
+        check_mine(&op, peers[i], i);
+    }
+    direct = true;
+    CHECK_RC(sley_fd_close(&l), 0);
+    CHECK_UINT(ring()->direct_count + ring()->standing_count + ring()->flying_count, ==, 0);
+}
+
+/** A listener that is closed beside an accept whose connection is just being given a number. */
+static void close_while_it_becomes_plain(void)
+{
+    struct sley_fd l;
+    struct sley_io_op op = {0}, plain = {0};
+    listen_at(&l);
+    warm_up(&l, &op);
+    const int peers[3] = {dial(0), dial(1), dial(2)};
+    CHECK_RC(until_done(&op.wait), 0);
+    check_mine(&op, peers[0], 0);
+    direct = false;
+    ask(&plain, &l);
+    CHECK_RC(sley_fd_close(&l), 0);
+    const int32_t rc = until_done(&plain.wait);
+    CHECK(rc == 0 || rc == -ECANCELED);
+    if (rc == 0) {
+        check_mine(&plain, peers[1], 1);
+    } else {
+        CHECK(has_ended(peers[1]));
+    }
+    direct = true;
+    CHECK(has_ended(peers[2]));
+    CHECK_UINT(ring()->direct_count + ring()->standing_count + ring()->flying_count, ==, 0);
+}
+
+static void raise_limit(void)
 {
     struct rlimit limit;
     CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
@@ -526,6 +740,27 @@ SLEY_TEST_SECONDS(direct_accepts_stand_where_the_table_has_room_to_spare, "URING
         harness_note("tables have %llu places at most: none stands", (unsigned long long)limit.rlim_max);
     }
     direct = true;
+}
+
+SLEY_TEST(connections_of_either_kind_that_lie_there_are_the_next_ones_whatever_that_asks_for, "URING-06")
+{
+    static const char *const kernels[] = {"", "fd_install", "accept_multi", "cqe_skip defer_taskrun"};
+    raise_limit();
+    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) {
+        const uint32_t without = uring_without(kernels[i]);
+        in_ring((struct sley__uring_opts){.without = without}, direct_for_plain);
+        in_ring((struct sley__uring_opts){.without = without}, plain_for_direct);
+        in_ring((struct sley__uring_opts){.without = without}, close_while_it_becomes_plain);
+    }
+    in_ring((struct sley__uring_opts){.entry_count = 2, .result_count = 2}, direct_for_plain);
+    in_ring((struct sley__uring_opts){.entry_count = 4, .result_count = 8, .enter = moody}, direct_for_plain);
+    in_ring((struct sley__uring_opts){.entry_count = 2, .result_count = 2}, plain_for_direct);
+    in_ring((struct sley__uring_opts){.entry_count = 2, .result_count = 2}, close_while_it_becomes_plain);
+}
+
+SLEY_TEST_SECONDS(direct_accepts_stand_where_the_table_has_room_to_spare, "URING-06", 60)
+{
+    raise_limit();
     in_ring((struct sley__uring_opts){0}, unasked);
     in_ring((struct sley__uring_opts){0}, burst);
     in_ring((struct sley__uring_opts){0}, close_with_some);

@@ -366,6 +366,38 @@ SLEY_TEST(ring_that_ends_takes_back_what_stands_and_what_lies_there, "")
     (void)close(left_peer);
 }
 
+static struct sley_fd whole;
+static int whole_peer;
+
+static void leave_one_of_two(void)
+{
+    struct receive x;
+    leave_some();
+    whole_peer = in_a_loop(&whole, &x);
+    put(whole_peer, "read");
+    expect(&x, "read");
+    CHECK(stands(&whole));
+}
+
+static void go_on_elsewhere(void)
+{
+    struct receive x = {0};
+    start(&x, &whole);
+    put(whole_peer, "there");
+    expect(&x, "there");
+    close_both(&whole, whole_peer);
+}
+
+SLEY_TEST(connection_that_has_lost_nothing_is_moved_when_its_home_has_ended, "")
+{
+    in_ring((struct sley__uring_opts){0}, leave_one_of_two);
+    CHECK_RC(sley_fd_move(&left), -ENODEV);
+    CHECK_RC(sley_fd_move(&whole), 0);
+    in_ring((struct sley__uring_opts){0}, go_on_elsewhere);
+    CHECK_RC(sley_fd_close(&left), 0);
+    (void)close(left_peer);
+}
+
 static void move_it(void)
 {
     struct sley_fd fd, *moved = &left;
@@ -461,38 +493,6 @@ static void number_again(void)
 SLEY_TEST(number_that_was_closed_elsewhere_begins_anew, "")
 {
     in_ring((struct sley__uring_opts){0}, number_again);
-}
-
-static struct bed shared_bed;
-
-static void close_afar(void)
-{
-    CHECK_RC(sley_fd_close(&left), -EXDEV);
-}
-
-static void close_here(void)
-{
-    CHECK_RC(sley_fd_close(&left), 0);
-    (void)close(left_peer);
-    check_idle();
-}
-
-static void *drive_afar(void *unused)
-{
-    (void)unused;
-    bed_run(&shared_bed, close_afar);
-    return NULL;
-}
-
-SLEY_TEST(close_on_a_thread_that_is_not_the_rings_is_told_so, "URING-12")
-{
-    pthread_t t;
-    ring_start(&shared_bed, (struct sley__uring_opts){0});
-    bed_run(&shared_bed, leave_some);
-    CHECK_INT(pthread_create(&t, NULL, drive_afar, NULL), ==, 0);
-    CHECK_INT(pthread_join(t, NULL), ==, 0);
-    bed_run(&shared_bed, close_here);
-    bed_end(&shared_bed);
 }
 
 /* ---- a flow that does not end ------------------------------------------------------------------------------------------ */

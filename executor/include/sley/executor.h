@@ -80,7 +80,10 @@ struct sley_executor_ops {
      * name what is left. Returns: 0; -ETIMEDOUT (tasks are left: call again, or leak them); -EDEADLK; -EBUSY. Thread: as run.
      */
     int (*stop)(struct sley_executor *self, uint64_t drain_deadline_ns);
-    /** Required. Releases everything; tasks that never ran are dropped. Returns: 0; -EBUSY when tasks are left. Thread: stopped. */
+    /**
+     * Required. Releases everything; tasks that never ran are dropped. Returns: 0; -EBUSY when tasks are left, or ops of others are in
+     * flight here that only another thread can end (sley_reactor_end). Thread: stopped.
+     */
     int (*fini)(struct sley_executor *self);
     /** Required. The first worker's sched, for those who assemble. */
     struct sley_sched *(*sched)(struct sley_executor *self);

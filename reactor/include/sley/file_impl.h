@@ -48,12 +48,33 @@ enum { SLEY__FILE_NATIVE, SLEY__FILE_TRYING, SLEY__FILE_READY, SLEY__FILE_CALL }
 
 #ifndef __cplusplus
 
-/**
- * For who runs a reactor, while its sched still takes posts: ends ops that go the generic way, waiting for calls that have begun.
- * No more are taken. NULL: nothing. Thread: owner.
- */
-SLEY_INLINE void sley_reactor_end(struct sley_reactor *r)
+/** For who runs a reactor, when the thread that drives stops, or is about to end it. NULL: nothing. Returns: as `rest`. Thread: owner. */
+SLEY_INLINE int sley_reactor_rest(struct sley_reactor *r)
 {
+    return r && r->ops->version >= 3 && r->ops->rest ? r->ops->rest(r) : 0;
+}
+
+/** The same at its end: what has come back is taken in first. */
+SLEY_INLINE int sley__reactor_may_end(struct sley_reactor *r)
+{
+    int rc = sley_reactor_rest(r);
+    for (int seen = 1; rc < 0 && seen > 0; rc = sley_reactor_rest(r)) {
+        seen = r->ops->poll(r, 0);
+    }
+    return rc;
+}
+
+/**
+ * For who runs a reactor, while its sched still takes posts: ends ops that go the generic way, waiting for calls that have begun,
+ * and what others have in flight here. No more are taken. NULL: nothing. Returns: 0; -EBUSY: nothing has happened, for ops are in
+ * flight that only another thread, which has driven before, can end; that one is to drive, or to end it, before it exits. Thread: owner.
+ */
+SLEY_INLINE int sley_reactor_end(struct sley_reactor *r)
+{
+    const int rc = r ? sley__reactor_may_end(r) : 0;
+    if (rc < 0) {
+        return rc;
+    }
     if (r) {
         r->files.ending = true;
     }
@@ -68,13 +89,13 @@ SLEY_INLINE void sley_reactor_end(struct sley_reactor *r)
     if (r && r->lend.pool) {
         r->lend.pool->end(r);
     }
+    return 0;
 }
 
-/** The same, and `ops->destroy`, in its place. NULL: nothing. Thread: owner. */
+/** The same, and `ops->destroy`, in its place. What is -EBUSY stays, with all that belongs to it. NULL: nothing. Thread: owner. */
 SLEY_INLINE void sley_reactor_destroy(struct sley_reactor *r)
 {
-    sley_reactor_end(r);
-    if (r) {
+    if (r && sley_reactor_end(r) == 0) {
         struct sley__lender *pool = r->lend.pool;
         r->ops->destroy(r);
         if (pool) {

@@ -72,7 +72,8 @@ enum {
     SLEY_IO_ALL = 1,
     /**
      * ACCEPT, OPEN: what comes is direct, where the reactor has a table for that; op->out_number says (sley_fd_init_from). A full
-     * one: -ENFILE, and no connection is lost. Of an opened path only regular files are of use there.
+     * one: -ENFILE, and no connection is lost. Of an opened path only regular files are of use there. A listener may be asked now with
+     * this, now without: what came before it was asked for may be plain nevertheless, and is never direct without this.
      */
     SLEY_IO_DIRECT = 2,
     SLEY_IO_PEEK = 4,  /**< RECVMSG: what it gives stays there for the next receive; nothing but bytes is to be attached */
@@ -146,9 +147,9 @@ SLEY_API void sley_fd_close_start(struct sley_io_op *op, struct sley_fd *fd);
 /**
  * Takes it out of its home, where nothing may be in flight on it: the worker where its next op is started is its home from then on.
  * A connection that was accepted and has not been used needs no move. Returns: 0, also when it has no home, or one that is gone;
- * -EBUSY: something is in flight, or has come ahead (<sley/lend.h>; of a listener: connections), and is not lost; -ENODEV: such a one of a
- * home that is gone; -EBADF once closed; -ENOTSUP: it is direct; -EOWNERDEAD; -ENOMEM; -ECANCELED.
- * Thread: any.
+ * -EBUSY: something is in flight, or has come ahead (<sley/lend.h>; of a listener: connections), and is not lost; -ENODEV: bytes that
+ * had come ahead have gone with its home (a listener may be moved in any case: its connections were closed); -EBADF once closed;
+ * -ENOTSUP: it is direct; -EOWNERDEAD; -ENOMEM; -ECANCELED. Thread: any.
  */
 SLEY_API int sley_fd_move(struct sley_fd *fd);
 SLEY_API void sley_fd_move_start(struct sley_io_op *op, struct sley_fd *fd);

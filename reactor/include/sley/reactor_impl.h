@@ -80,6 +80,11 @@ struct sley_reactor_ops {
      * that it is; -EAGAIN: nothing has, and what comes comes there; -EINPROGRESS: nothing does, the system is to be asked. Thread: owner.
      */
     int32_t (*take_ahead)(struct sley_reactor *self, struct sley_fd *fd, void *buf, size_t len);
+    /**
+     * Optional (absent: 0). The thread that drives stops, or is about to end the reactor: lets go of what is kept for nobody, so that
+     * another may follow. Completes no op. Returns: 0; -EBUSY: ops are in flight that another thread alone can end. Thread: owner.
+     */
+    int (*rest)(struct sley_reactor *self);
 };
 
 /**
@@ -136,6 +141,9 @@ SLEY_API void sley_reactor_orphan(struct sley_reactor *r);
  * outlived not long ago: they name it still, and are to be told -ENODEV. NULL: no memory. Owns: the caller, by sley_alloc_put.
  */
 SLEY_API void *sley_reactor_alloc(struct sley_alloc *a, size_t bytes);
+
+/** For `destroy`: what @p r had received from @p number before anybody wanted it goes with it. A move then is -ENODEV. */
+SLEY_API void sley__home_lost(const struct sley_reactor *r, int number);
 
 /** Is the table complete? Returns: 0; -EINVAL. */
 SLEY_API int sley_reactor_check(const struct sley_reactor_ops *ops);

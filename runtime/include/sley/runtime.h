@@ -118,8 +118,9 @@ SLEY_API int sley_runtime_fd(struct sley_runtime *rt);
 SLEY_API int sley_runtime_stop(struct sley_runtime *rt, uint64_t drain_deadline_ns);
 /**
  * Releases everything; tasks that never ran are dropped. Returns: 0, on a zeroed or finished one too; -EBUSY when tasks are left
- * that have run (stop first): it goes on working; -EDEADLK inside a runtime. Waits for jobs of its own blocking pool, unless a
- * stop has timed out: what still runs then keeps what it uses. Thread: stopped.
+ * that have run (stop first), or, on io_uring, ops for others that another thread has begun (<sley/reactor_uring.h>): it goes on
+ * working; -EDEADLK inside a runtime. Waits for jobs of its own blocking pool, unless a stop has timed out: what still runs then
+ * keeps what it uses. Thread: stopped.
  */
 SLEY_API int sley_runtime_fini(struct sley_runtime *rt);
 

@@ -7,9 +7,17 @@
 SLEY_EXTERN_C_BEGIN
 
 /**
- * "uring": one ring, of one thread: the first that drives it. Another thread may take over while nothing is in flight (nor waits in the
- * kernel for a listener that has been accepted from in a loop, or a connection that is read so into lent buffers), or where the
- * kernel has no SINGLE_ISSUER (before 6.0); else ops that it starts are -EEXIST. Not for workers that share their tasks.
+ * "uring": one ring, of one thread: the first that drives it. Another thread may drive, or end it,
+ *
+ *   | kernel                      | while ops are in flight                     | while direct descriptors are there   | else      |
+ *   | with SINGLE_ISSUER (6.0 on) | no: ops are -EEXIST, its end -EBUSY, until  | no: ops are -EEXIST; it may end it   | yes       |
+ *   |                             | the thread before has driven, or ended it   |                                      |           |
+ *   | before                      | yes                                         | yes                                  | yes       |
+ *
+ * In flight is what somebody waits for, another executor included; so a thread that leaves something in flight is to end the ring
+ * before it exits. What stands in the kernel for who asks in a loop (a listener that is accepted from, a connection that is read into
+ * lent buffers) is let go when the thread stops to drive while nobody waits; what it has brought by then is the next one's.
+ * Not for workers that share their tasks.
  * Needs Linux 5.11; uses what newer ones have, each feature for itself. Create returns beside what a factory may: -EPERM:
  * io_uring is forbidden here; -ENOMEM also when RLIMIT_MEMLOCK does not allow for the smallest ring.
  */
