@@ -87,9 +87,24 @@ static void settle_sanitizer(void)
     }
 }
 
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static double races_until; /* a quarter of the case's time is over then */
+
+bool harness_another(unsigned done, unsigned most)
+{
+    return done < most && (done < 16 || seconds_now() < races_until);
+}
+
 static void run_body(const struct harness_case *c)
 {
     struct harness_before before;
+    races_until = seconds_now() + timeout_s(c) / 4;
     harness_rand_start(c->name);
     harness_alloc_start();
     settle_sanitizer();
@@ -109,13 +124,6 @@ static _Noreturn void run_child(const struct harness_case *c, int output, const 
     run_body(c);
     fflush(NULL);
     exit(0); /* not _exit: the leak sanitizer looks at exit */
-}
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 /* Waits for the case or its time limit. True: in time. SIGCHLD is blocked in the runner. */

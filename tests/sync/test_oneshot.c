@@ -236,11 +236,12 @@ SLEY_TEST(cancelled_receive_has_taken_nothing, "")
 
 /* ---- races ----------------------------------------------------------------------------------------------------- */
 
+enum { OVER = 1 << 30 };
+
 struct race {
     struct answer o;
     _Atomic unsigned round; /* the second thread may play this one; it answers in `played` */
     _Atomic unsigned played;
-    unsigned rounds;
     int sent;
 };
 
@@ -256,11 +257,20 @@ static void await_count(_Atomic unsigned *count, unsigned value)
     }
 }
 
+/** Returns false: there are no more. */
+static bool await_round(struct race *g, unsigned round)
+{
+    unsigned now;
+    while ((now = atomic_load_explicit(&g->round, memory_order_acquire)) != round && now != OVER) {
+        sched_yield();
+    }
+    return now == round;
+}
+
 static void *send_each_round(void *arg)
 {
     struct race *g = arg;
-    for (unsigned i = 1; i <= g->rounds; i++) {
-        await_count(&g->round, i);
+    for (unsigned i = 1; await_round(g, i); i++) {
         g->sent = answer_send(&g->o, &(uint64_t){42});
         atomic_store_explicit(&g->played, i, memory_order_release);
     }
@@ -270,15 +280,15 @@ static void *send_each_round(void *arg)
 /** On plain threads, and with a home sched whose lock leans towards this thread. */
 static void race_close(bool with_home)
 {
-    struct race g = {.rounds = 6000 / harness_slowness()};
+    static struct race g;
     struct rig r;
     pthread_t t;
-    unsigned values = 0;
+    unsigned values = 0, rounds = 0;
     if (with_home) {
         rig_init(&r);
     }
     rig_thread(&t, send_each_round, &g);
-    for (unsigned i = 1; i <= g.rounds; i++) {
+    for (unsigned i = 1; harness_another(rounds, 6000 / harness_slowness()); rounds = i++) {
         uint64_t v = 0;
         CHECK_RC(answer_init(&g.o), 0);
         CHECK(!sley_oneshot_is_closed(&g.o.base)); /* home has been here */
@@ -293,9 +303,10 @@ static void race_close(bool with_home)
         values += (unsigned)rc;
         answer_fini(&g.o, drop);
     }
+    play(&g, OVER);
     rig_join(t);
     CHECK_UINT(dropped, ==, 0);
-    harness_note("%u of %u values came in time", values, g.rounds);
+    harness_note("%u of %u values came in time", values, rounds);
     if (with_home) {
         rig_fini(&r);
     }
@@ -313,15 +324,15 @@ SLEY_TEST(send_races_with_close_and_take_at_home, "ONE-04")
 
 static void race_cancel(bool with_home)
 {
-    struct race g = {.rounds = 6000 / harness_slowness()};
+    static struct race g;
     struct rig r;
     pthread_t t;
-    unsigned values = 0;
+    unsigned values = 0, rounds = 0;
     if (with_home) {
         rig_init(&r);
     }
     rig_thread(&t, send_each_round, &g);
-    for (unsigned i = 1; i <= g.rounds; i++) {
+    for (unsigned i = 1; harness_another(rounds, 6000 / harness_slowness()); rounds = i++) {
         struct sley_oneshot_op op = {0};
         uint64_t v = 0;
         CHECK_RC(answer_init(&g.o), 0);
@@ -333,6 +344,7 @@ static void race_cancel(bool with_home)
             if (with_home) {
                 (void)sley_sched_drain(&r.sched);
             }
+            (void)sched_yield();
         }
         await_count(&g.played, i);
         CHECK_RC(g.sent, 0);
@@ -346,9 +358,10 @@ static void race_cancel(bool with_home)
         }
         answer_fini(&g.o, drop);
     }
+    play(&g, OVER);
     rig_join(t);
     CHECK_UINT(dropped, ==, 0);
-    harness_note("%u of %u came before the cancel", values, g.rounds);
+    harness_note("%u of %u came before the cancel", values, rounds);
     if (with_home) {
         rig_fini(&r);
     }
