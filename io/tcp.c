@@ -139,6 +139,13 @@ static SLEY_NOINLINE void start(struct sley_io_op *op, void *buf, size_t len)
 
 static SLEY_NOINLINE void read_slowly(struct sley_io_op *op, struct sley_tcp *t, void *buf, size_t len)
 {
+    struct sley_sched *sched = sley__self;
+    if (sched && sched->group && op->flags == 0 && len - 1 < SLEY_IO_SHARE_BYTES) {
+        op->end = end_read_slow; /* before it is armed: another worker may end it at once */
+        if (SLEY_LIKELY(sley_io_recv_shared(op, &t->fd, buf, len, sched))) {
+            return;
+        }
+    }
     op->fd = &t->fd;
     op->end = op->flags & SLEY_IO_ALL ? end_read_all : end_read;
     start(op, buf, len);
@@ -169,6 +176,22 @@ static void tcp_read_lent_start(struct sley_io_op *op, struct sley_stream *s, st
     sley_io_submit(op);
 }
 
+/** Among workers that share tasks. Returns false: it is to be submitted. */
+static SLEY_NOINLINE bool write_shared(struct sley_io_op *op, const void *buf, size_t len, struct sley_sched *sched)
+{
+    struct sley_reactor *r = sley_io_send_enter(op->fd, sched);
+    if (SLEY_UNLIKELY(!r)) {
+        return false;
+    }
+    const ssize_t n = sley_io_send_near(op->fd, buf, len);
+    if (SLEY_LIKELY((size_t)n == len)) {
+        sley_io_sent_shared(r, op, len, sched);
+    } else {
+        sley_io_send_on_shared(r, op, buf, len, n);
+    }
+    return true;
+}
+
 static void tcp_write_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len)
 {
     struct sley_tcp *t = tcp_of(s);
@@ -182,7 +205,7 @@ static void tcp_write_start(struct sley_io_op *op, struct sley_stream *s, const 
         } else {
             sley_io_send_on(op, buf, len, n);
         }
-    } else {
+    } else if (!sched || !sched->group || len - 1 >= SLEY_IO_SHARE_BYTES || !write_shared(op, buf, len, sched)) {
         start(op, (void *)(uintptr_t)buf, len);
     }
 }

@@ -77,7 +77,7 @@ static const struct sley_reactor_ops orphan_ops = {
 void sley_reactor_orphan(struct sley_reactor *r)
 {
     r->ops = &orphan_ops;
-    r->more = false;
+    r->more = r->near = false;
     if (r->lend.pool) {
         r->lend.pool->ending = true;
     }

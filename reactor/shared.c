@@ -4,8 +4,8 @@
  * included, comes under that lock, too. A home is dereferenced only when it is the reactor of a worker of the group: others may be gone. */
 #include "file.h"
 #include "op.h"
+#include "shared.h"
 
-#include <sley/group_impl.h>
 #include <sley/lend_impl.h>
 
 #include <sched.h>
@@ -22,35 +22,12 @@ static const void *me(void)
 
 void sley__reactor_enter(struct sley_reactor *r)
 {
-    const void *self = me();
-    /* relaxed: our own name is there only if we have written it */
-    if (atomic_load_explicit(&r->holder, memory_order_relaxed) == self) {
-        r->depth++;
-        return;
-    }
-    sley_spin_lock(&r->lock);
-    /* relaxed: see above */
-    atomic_store_explicit(&r->holder, self, memory_order_relaxed);
-    r->depth = 1;
+    sley__shared_enter(r, me());
 }
 
 void sley__reactor_leave(struct sley_reactor *r)
 {
-    if (--r->depth > 0) {
-        return;
-    }
-    struct sley_io_op *op = r->ended;
-    r->ended = NULL;
-    /* relaxed: see sley_reactor_armed */
-    atomic_store_explicit(&r->armed_seen, r->armed_count, memory_order_relaxed);
-    /* relaxed: see enter */
-    atomic_store_explicit(&r->holder, NULL, memory_order_relaxed);
-    sley_spin_unlock(&r->lock);
-    while (op) {
-        struct sley_io_op *next = op->next; /* first: the op may be gone after the next line */
-        sley_wait_complete(&op->wait, op->wait.result);
-        op = next;
-    }
+    sley__shared_leave(r);
 }
 
 void sley__reactor_tell(struct sley_reactor *r, struct sley_io_op *op, int32_t result)
@@ -86,7 +63,8 @@ static bool enter_one(const struct sley_group *g, struct sley_reactor *r)
     return false;
 }
 
-struct sley_reactor *sley__fd_enter(struct sley_sched *s, struct sley_fd *fd)
+/** The home is another worker's, or there is none yet, or nothing is shared. */
+static SLEY_NOINLINE struct sley_reactor *enter_any(struct sley_sched *s, struct sley_fd *fd)
 {
     for (;;) {
         struct sley_reactor *r = sley__fd_home(fd), *own = s->reactor;
@@ -104,12 +82,26 @@ struct sley_reactor *sley__fd_enter(struct sley_sched *s, struct sley_fd *fd)
     }
 }
 
+struct sley_reactor *sley__fd_enter(struct sley_sched *s, struct sley_fd *fd)
+{
+    struct sley_reactor *r = s->reactor;
+    if (SLEY_UNLIKELY(!r) || SLEY_UNLIKELY(sley__fd_home(fd) != r) || SLEY_UNLIKELY(!r->shared)) {
+        return enter_any(s, fd);
+    }
+    sley__shared_enter(r, s);
+    if (SLEY_LIKELY(s->group->scheds[r->index] == s) && SLEY_LIKELY(sley__fd_home(fd) == r)) {
+        return r;
+    }
+    sley__shared_leave(r); /* it has moved meanwhile; or this is the first look */
+    return enter_any(s, fd);
+}
+
 struct sley_reactor *sley__io_enter(struct sley_sched *s, const struct sley_io_op *op)
 {
     const uint32_t place = op->wait.flags >> 16;
     struct sley_reactor *r = place ? s->group->scheds[place - 1]->reactor : NULL;
     if (r) {
-        sley__reactor_enter(r);
+        sley__shared_enter(r, s);
     }
     return r;
 }
@@ -133,7 +125,8 @@ static int admit(struct sley_reactor *r, const struct sley_io_op *op)
     const int rc = r->ops->adopt ? r->ops->adopt(r, fd) : 0;
     if (rc == 0) {
         r->fd_count++;
-        sley__fd_set(fd, state | SLEY_FD_KNOWN | SLEY_FD_FAR); /* there are no short ways to what is under a lock */
+        r->near = r->near || (r->shared && fd->slot);
+        sley__fd_set(fd, state | SLEY_FD_KNOWN | SLEY_FD_FAR); /* those of a home that is not shared are closed */
         sley__home_known(r, sley__apart(sley__self) ? sley__self : sley__self->group->scheds[r->index]);
     }
     return rc;
@@ -141,23 +134,30 @@ static int admit(struct sley_reactor *r, const struct sley_io_op *op)
 
 /**
  * What is sent mostly goes out at once, and takes the kernel some microseconds: too long for a lock that others want. The direction
- * is taken, and a close waits for it. Returns: 1: it has ended; -EAGAIN: it is to be armed; -ECANCELED: closed meanwhile.
+ * is taken, and a close waits for it. The lock is held before and after.
  */
-static int send_outside(struct sley_reactor *r, struct sley_io_op *op)
+static void send_outside(struct sley_reactor *r, struct sley_io_op *op)
 {
     struct sley_fd *fd = op->fd;
-    const uint32_t busy = sley__io_busy(op);
-    sley__fd_set(fd, (sley__fd_state(fd) | busy) + SLEY_FD_SENDING);
+    sley__fd_set(fd, sley__fd_state(fd) + (SLEY_FD_WRITING | SLEY_FD_SENDING));
     sley__reactor_leave(r);
-    const int32_t n = sley_io_try(op);
+    sley__shared_sent(r, op, sley_io_try(op));
+}
+
+void sley__shared_sent(struct sley_reactor *r, struct sley_io_op *op, int32_t n)
+{
+    struct sley_fd *fd = op->fd;
     sley__reactor_enter(r);
-    const uint32_t state = (sley__fd_state(fd) & ~busy) - SLEY_FD_SENDING;
+    const uint32_t state = sley__fd_state(fd) - (SLEY_FD_WRITING | SLEY_FD_SENDING);
     sley__fd_set(fd, state);
     if (n != -EAGAIN && n != -EINPROGRESS) {
         sley_io_finish(op, n);
-        return 1;
+    } else if (state & SLEY_FD_CLOSING) {
+        sley_io_finish(op, -ECANCELED);
+    } else {
+        r->ops->submit(r, op); /* tried once more: what became ready since may have been reported already */
     }
-    return state & SLEY_FD_CLOSING ? -ECANCELED : -EAGAIN;
+    sley__reactor_leave(r);
 }
 
 /** Those that are outside the lock have seen the last of the descriptor when this returns; no more begin. */
@@ -185,32 +185,37 @@ static void submit_apart(struct sley_sched *s, struct sley_io_op *op)
     }
 }
 
-void sley__shared_submit(struct sley_sched *s, struct sley_io_op *op)
+/** There is no lock to be had. */
+static SLEY_NOINLINE void submit_elsewhere(struct sley_sched *s, struct sley_io_op *op)
 {
     if (sley_fd_away(op->fd)) {
         sley__remote_submit(op, sley__fd_home(op->fd));
-        return;
-    }
-    if (sley__apart(s)) {
+    } else if (sley__apart(s)) {
         submit_apart(s, op);
-        return;
-    }
-    struct sley_reactor *r = sley__fd_enter(s, op->fd);
-    sley_io_mark(op, r);
-    if (!r) {
+    } else {
+        sley_io_mark(op, NULL);
         sley_io_finish(op, -ENOTSUP);
+    }
+}
+
+void sley__shared_submit(struct sley_sched *s, struct sley_io_op *op)
+{
+    struct sley_reactor *r = sley__fd_enter(s, op->fd);
+    if (SLEY_UNLIKELY(!r)) {
+        submit_elsewhere(s, op);
         return;
     }
-    int rc = admit(r, op);
-    if (rc == 0 && r->shared && (op->code == SLEY_IO_SEND || op->code == SLEY_IO_SENDMSG)) {
-        rc = send_outside(r, op);
-    }
-    if (rc < 0 && rc != -EAGAIN) {
+    sley_io_mark(op, r);
+    const int rc = admit(r, op);
+    if (SLEY_UNLIKELY(rc < 0)) {
         sley_io_finish(op, rc);
-    } else if (rc == 0 || rc == -EAGAIN) {
+    } else if (r->shared && (op->code == SLEY_IO_SEND || op->code == SLEY_IO_SENDMSG)) {
+        send_outside(r, op);
+        return;
+    } else {
         r->ops->submit(r, op);
     }
-    sley__reactor_leave(r);
+    sley__shared_leave(r);
 }
 
 bool sley__shared_close(struct sley_sched *s, struct sley_io_op *op)

@@ -2,6 +2,7 @@
 #include "op.h"
 
 #include <sley/lend_impl.h>
+#include <sley/socket_impl.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -15,14 +16,12 @@ static size_t least(size_t a, size_t b)
 
 static int32_t receive(struct sley_io_op *op, size_t left)
 {
-    const ssize_t n = recv(op->fd->number, (char *)op->buf + op->done_bytes, left, MSG_DONTWAIT);
-    return SLEY_LIKELY(n >= 0) ? (int32_t)n : -errno;
+    return (int32_t)sley__socket_recv(op->fd->number, (char *)op->buf + op->done_bytes, left);
 }
 
 static int32_t transmit(struct sley_io_op *op, size_t left)
 {
-    const ssize_t n = send(op->fd->number, (char *)op->buf + op->done_bytes, left, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return SLEY_LIKELY(n >= 0) ? (int32_t)n : -errno;
+    return (int32_t)sley__socket_send(op->fd->number, (char *)op->buf + op->done_bytes, left);
 }
 
 /** The first call was interrupted, or an ALL op has not moved everything: @p n is what it said. Goes on where it stopped. */

@@ -37,7 +37,12 @@ int sley__epoll_next(struct sley__poll *r, bool owner)
         return -EAGAIN;
     }
     const struct epoll_event *ev = &p->events[p->next++];
-    if (sley__epoll_slot(ev) == &p->bell && !owner) {
+    struct sley__slot *slot = sley__epoll_slot(ev);
+    if (SLEY_LIKELY(ev->events == EPOLLIN) && SLEY_LIKELY(slot->way == SLEY__WAY_TAKEN)) {
+        sley__poll_taken_shared(r, slot); /* a report about an earlier life costs a try, no more */
+        return 1;
+    }
+    if (slot == &p->bell && !owner) {
         r->rung_away = true;
         return 0;
     }

@@ -18,6 +18,30 @@ enum sley__way {
     SLEY__WAY_TAKEN, /* one has been; it is `read`, and nothing else waits to receive. Its `next` and done_bytes are not set */
 };
 
+/* ---- the same where several workers share the home -------------------------------------------------------------------
+ * All of it is changed under the home's lock alone, by plain loads and stores. A receive is armed, and ends, in one section each; a
+ * send has two, and makes its system call in between, so that the lock is held for some loads and stores, or for a receive.
+ *
+ *   receive             READING  HOLD  slot->way, read   who leads out of it
+ *   none                0        -     ASK, DRY, NULL    arm: whoever starts one, on DRY; else it is submitted
+ *   armed               1        +1    TAKEN, the op     event: who looks for the owner, or serves: it has received. cancel: whose
+ *                                                        op it is. close: anybody. All three end it
+ *   ended               0        -     as none           tell: who has ended it, when the lock is free. A cancel finds ENDED in the
+ *                                                        op, and does nothing; another receive may start
+ *
+ *   send                WRITING  SENDING                 who leads out of it
+ *   none                0        0                       enter: whoever starts one
+ *   outside             1        1                       the same, after the call: it ends, or is armed like others
+ *   armed               1        0                       as a receive that is not armed by a short way
+ *
+ * A second receive, or send, finds READING, or WRITING: -EBUSY. SENDING is what pins the number: who closes says CLOSING, after which
+ * nobody enters, and waits until it is 0; it lasts for as long as a call that never blocks. What is armed needs no pin: a close ends
+ * it first. A move says -EBUSY while any of READING, WRITING, HOLD and SENDING is there, and whoever has taken the lock by an address
+ * that `home` had before looks at `home` again. A shutdown that finds WRITING waits, and the send's `end` finds it: under the lock,
+ * after WRITING has gone. A try that says EAGAIN outside is made once more under the lock before the send is armed: what became
+ * ready in between has been reported, to nobody. Receives of one descriptor are one at a time, so that there is no order among
+ * them to keep; those that may be many (polls, accepts) are submitted, and close the way. */
+
 /**
  * What is known of a descriptor's number. For the reactor alone but for `read` and `way`, by which a receive is armed. Rings of
  * ops name their newest; its next is the oldest. A direction may be called dry wrongly while it is not watched: the watching
@@ -97,6 +121,18 @@ SLEY_INLINE void sley_io_sent(struct sley_io_op *op, size_t len, struct sley_sch
 
 /** A SEND that has not: it begins, and goes on after @p n. fd, code, flags and `end` are set. */
 SLEY_API void sley_io_send_on(struct sley_io_op *op, const void *buf, size_t len, ssize_t n);
+
+/** As sley_io_recv_near, in a worker @p s of a group. */
+SLEY_API bool sley_io_recv_shared(struct sley_io_op *op, struct sley_fd *fd, void *buf, size_t len, struct sley_sched *s);
+/**
+ * In the place of sley_io_near for a SEND in a worker @p s of a group. Returns: the home: sley_io_send_near is to be called, and then
+ * one of the next two; NULL: it is to be submitted, and nothing has happened.
+ */
+SLEY_API struct sley_reactor *sley_io_send_enter(struct sley_fd *fd, struct sley_sched *s);
+/** As sley_io_sent; fd and `end` are set, and it is called. */
+SLEY_API void sley_io_sent_shared(struct sley_reactor *r, struct sley_io_op *op, size_t len, struct sley_sched *s);
+/** As sley_io_send_on. */
+SLEY_API void sley_io_send_on_shared(struct sley_reactor *r, struct sley_io_op *op, const void *buf, size_t len, ssize_t n);
 
 #endif /* !__cplusplus */
 

@@ -27,7 +27,7 @@ struct sley_reactor_ops {
      * Optional (absent: 0). A descriptor comes home: forget what was known about its number, which may have been closed and
      * reused without this reactor's knowledge. Returns: 0; -EEXIST when ops of another sley_fd are armed on the number, or when it is at
      * home here already (a move), and something that has come ahead would be lost; -ENOMEM.
-     * A reactor of readiness may open the short ways here: it sets fd->slot and clears SLEY_FD_FAR. Thread: owner.
+     * A reactor of readiness may open the short ways here: it sets fd->slot and clears SLEY_FD_FAR (not when it is shared). Thread: owner.
      */
     int (*adopt)(struct sley_reactor *self, struct sley_fd *fd);
     /**
@@ -98,6 +98,7 @@ struct sley_reactor {
     bool more;                 /* poll has something left that it knows of: it will not wait (for foreign loops) */
     bool shared;               /* set by the executor before the first op, if caps have SLEY_REACTOR_CAP_SHARED */
     bool waiting;              /* shared: the owner is in poll without the lock; kept by the implementation, under the lock */
+    bool near;                 /* private; shared: its descriptors have short ways, for it has given one a slot */
     uint32_t armed_count;      /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
     /* private; of a shared one: */
     SLEY_ATOMIC(uint32_t) armed_seen;  /* armed_count when the lock was last free */

@@ -85,6 +85,8 @@ SLEY_API void sley__poll_woken(struct sley__poll *r);
 void sley__poll_flush_drops(struct sley__poll *r);
 /** sley__poll_poll of a reactor that several workers share. */
 int sley__poll_shared(struct sley__poll *r, uint64_t timeout_ns);
+/** sley__poll_taken of one. */
+void sley__poll_taken_shared(struct sley__poll *r, struct sley__slot *slot);
 
 /** sley__poll_event for a slot that is TAKEN and readable, no more: what a server's every message passes. */
 SLEY_INLINE void sley__poll_taken(struct sley__poll *r, struct sley__slot *slot)
