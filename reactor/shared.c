@@ -148,6 +148,7 @@ void sley__shared_sent(struct sley_reactor *r, struct sley_io_op *op, int32_t n)
 {
     struct sley_fd *fd = op->fd;
     sley__reactor_enter(r);
+    sley_io_mark(op, r);
     const uint32_t state = sley__fd_state(fd) - (SLEY_FD_WRITING | SLEY_FD_SENDING);
     sley__fd_set(fd, state);
     if (n != -EAGAIN && n != -EINPROGRESS) {

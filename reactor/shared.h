@@ -49,7 +49,7 @@ SLEY_INLINE void sley__shared_leave(struct sley_reactor *r)
     sley__shared_tell(sley__shared_unlock(r));
 }
 
-/** The rest of a SEND whose first calls have been made outside the lock, with the result @p n; it has begun, and is marked. */
+/** The rest of a SEND whose first calls have been made outside the lock, with the result @p n; it has begun. */
 void sley__shared_sent(struct sley_reactor *r, struct sley_io_op *op, int32_t n);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <sley/near_impl.h>
 
-/** The home of @p fd, entered, when its short ways are open, and nobody has taken what @p busy says; else NULL, and nothing has happened. */
+/** The home of @p fd, entered, when its short ways are open, and nobody has what @p busy says; NULL: nothing has happened. */
 static inline struct sley_reactor *enter_near(struct sley_sched *s, struct sley_fd *fd, uint32_t busy)
 {
     struct sley_reactor *r = SLEY_LIKELY(s->budget > 0) ? sley__fd_enter(s, fd) : NULL;
@@ -71,6 +71,5 @@ void sley_io_send_on_shared(struct sley_reactor *r, struct sley_io_op *op, const
     op->len = len;
     op->done_bytes = 0;
     sley__io_begin_near(op, SLEY_IO_SEND);
-    sley_io_mark(op, r);
     sley__shared_sent(r, op, sley_io_try_on(op, (int32_t)n));
 }

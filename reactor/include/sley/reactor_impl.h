@@ -104,8 +104,7 @@ struct sley_reactor {
     SLEY_ATOMIC(uint32_t) armed_seen;  /* armed_count when the lock was last free */
     SLEY_ATOMIC(uint32_t) lock;
     SLEY_ATOMIC(const void *) holder;  /* of the lock, which is recursive */
-    uint32_t depth;
-    uint32_t index;                    /* of the owner in its group */
+    uint32_t depth, index;             /* of the recursion; of the owner in its group */
     struct sley_io_op *ended, *last;   /* ops that have ended under the lock, oldest first, through `next`; results in the nodes */
     struct sley_reactor *orphan; /* of the child of a fork: what it has inherited */
     struct sley_offload *offload;      /* of all: who makes calls that block; set before the first op; NULL: a helper thread does */
