@@ -166,7 +166,7 @@ SLEY_API void sley_stream_peek_start(struct sley_stream_peek_op *op, struct sley
  * Waits until a read (SLEY_IO_IN) or a write (SLEY_IO_OUT), whichever of @p events comes first, would not wait: for bytes, for room, or
  * because of the end or an error. Any number may wait so at once, beside a read and a write; others may take what each is told of.
  * Returns: the set that is ready (> 0; ERR and HUP may be there unasked); -EINVAL: no such set; -EBADF; -ECANCELED, also by a close;
- * -ENOTSUP: as sley_stream_peek; else as sley_stream_read.
+ * -ENOTSUP: as sley_stream_peek; else as sley_stream_read. Cost: a connection that was waited for so is read by a call more from then on.
  */
 SLEY_API int sley_stream_ready(struct sley_stream *s, uint32_t events);
 SLEY_API void sley_stream_ready_start(struct sley_io_op *op, struct sley_stream *s, uint32_t events);
