@@ -9,9 +9,12 @@ SLEY_STATIC_ASSERT(sizeof(struct sley__blocking_job) % _Alignof(max_align_t) == 
 static void cancel(struct sley_wait *w)
 {
     struct sley_blocking_op *op = sley_container_of(w, struct sley_blocking_op, wait);
-    struct sley_blocking_pool *p = op->pool;
-    struct sley__blocking_queue *q = &p->queue;
+    struct sley__blocking_queue *q = &op->pool->queue;
     int verdict = 0;
+    if (sley__pool_inherited(op->pool)) {
+        sley__pool_complete(op, -EOWNERDEAD);
+        return;
+    }
     sley__queue_lock(q);
     struct sley__blocking_job *job = op->at; /* NULL: it has ended, and the node is about to be completed */
     if (job) {
@@ -28,7 +31,7 @@ static void cancel(struct sley_wait *w)
     }
     sley__queue_unlock(q);
     if (verdict == -ECANCELED) {
-        sley__pool_free_job(p, job);
+        sley__pool_free_job(op->pool, job);
     }
     if (verdict < 0) {
         sley__pool_complete(op, verdict);
@@ -41,10 +44,9 @@ static const struct sley_wait_ops wait_ops = {.version = SLEY_WAIT_VERSION, .nam
 static int make_job(struct sley_blocking_op *op, const struct sley_blocking_how *how, const struct sley_blocking_call *call)
 {
     struct sley__blocking_job *job = &op->job;
-    struct sley_alloc *a = op->pool->opts.alloc;
     const struct sley_sched *s = sley__self;
     const size_t bytes = how->flags & SLEY_BLOCKING_ABANDON ? sizeof *job + how->arg_bytes : 0;
-    if (bytes > 0 && (job = sley_alloc_get(a, bytes, _Alignof(max_align_t))) == NULL) {
+    if (bytes > 0 && (job = sley_alloc_get(op->pool->opts.alloc, bytes, _Alignof(max_align_t))) == NULL) {
         return -ENOMEM;
     }
     *job = (struct sley__blocking_job){.fn = call->fn, .arg = call->arg, .op = op, .flags = (uint8_t)how->flags};
@@ -67,15 +69,13 @@ static bool begin(struct sley_blocking_op *op, struct sley_blocking_pool *p, con
     op->pool = p;
     op->ret_result = call->ret_result;
     const bool wrong = !call->fn || (how->arg_bytes > 0 && (!call->arg || !(how->flags & SLEY_BLOCKING_ABANDON)));
-    const int rc = wrong ? -EINVAL : p ? make_job(op, how, call) : sley__self ? -ENOTSUP : 0;
+    const int rc = wrong ? -EINVAL : !p ? (sley__self ? -ENOTSUP : 0) : sley__pool_inherited(p) ? -EOWNERDEAD : make_job(op, how, call);
     if (rc == 0 && p) {
         return true;
     }
     if (rc == 0) { /* a thread that may block, and no pool: here and now */
-        const int result = call->fn(call->arg);
-        if (call->ret_result) {
-            *call->ret_result = result;
-        }
+        int unheard;
+        *(call->ret_result ? call->ret_result : &unheard) = call->fn(call->arg);
     }
     sley_wait_finish(&op->wait, rc);
     return false;

@@ -4,7 +4,6 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 void sley__futex_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t until_ns)

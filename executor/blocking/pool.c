@@ -3,15 +3,28 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
-
-#include <sley/timer.h>
 
 /** The pool whose thread this is. */
 static SLEY__TLS struct sley_blocking_pool *thread_pool;
 
 static int make_thread(struct sley_blocking_pool *p);
+
+/* ---- forks ------------------------------------------------------------------------------------------------------- */
+
+static SLEY_ATOMIC(uint32_t) forks; /* from the first process to this one */
+
+static void forked(void)
+{
+    /* relaxed: the child has one thread, and starts the others */
+    atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
+}
+
+bool sley__pool_inherited(const struct sley_blocking_pool *p)
+{
+    /* relaxed: see forked */
+    return p->forks != atomic_load_explicit(&forks, memory_order_relaxed);
+}
 
 /* ---- jobs -------------------------------------------------------------------------------------------------------- */
 
@@ -47,12 +60,14 @@ static void run(struct sley_blocking_pool *p, struct sley__blocking_job *job)
     sley__job_cancelled = &job->cancelled;
     int result = job->fn(job->arg);
     sley__job_cancelled = NULL;
-    const bool copied = job->copied_bytes > 0;
-    if (copied) {
+    if (sley__pool_inherited(p)) {
+        pthread_exit(NULL); /* the job has forked: its caller and those in line are the parent's */
+    }
+    if (job->copied_bytes > 0) {
         sley__queue_lock(&p->queue);
     }
     struct sley_blocking_op *op = job->op; /* NULL: abandoned; from here on it cannot be any more */
-    if (copied) {
+    if (job->copied_bytes > 0) {
         if (op) {
             op->at = NULL;
         }
@@ -160,28 +175,28 @@ static int make_thread(struct sley_blocking_pool *p)
 
 /* ---- start and end ----------------------------------------------------------------------------------------------- */
 
-static bool sensible(const struct sley_blocking_opts *o)
-{
-    return (o->thread_max == 0 || o->thread_min <= o->thread_max) &&
-           (o->stack_bytes == 0 || o->stack_bytes >= (size_t)sysconf(_SC_THREAD_STACK_MIN)) &&
-           (!o->alloc || (o->alloc->ops->caps & SLEY_ALLOC_CAP_THREADS));
-}
-
 int sley_blocking_create(const struct sley_blocking_opts *o, struct sley_blocking_pool **ret_pool)
 {
-    static const struct sley_blocking_opts none;
+    static SLEY_ATOMIC(bool) watched;
     struct sley_alloc libc = {0};
-    o = o ? o : &none;
-    if (!ret_pool || !sensible(o)) {
+    o = o ? o : &(const struct sley_blocking_opts){0};
+    if (!ret_pool || (o->thread_max != 0 && o->thread_min > o->thread_max) ||
+        (o->stack_bytes != 0 && o->stack_bytes < (size_t)sysconf(_SC_THREAD_STACK_MIN)) ||
+        (o->alloc && !(o->alloc->ops->caps & SLEY_ALLOC_CAP_THREADS))) {
         return -EINVAL;
     }
     (void)sley_alloc_libc_init(&libc);
+    /* relaxed: who comes second uses nothing of what the first one does */
+    if (!atomic_exchange_explicit(&watched, true, memory_order_relaxed)) {
+        (void)pthread_atfork(NULL, NULL, forked);
+    }
     int rc = 0;
     struct sley_blocking_pool *p = sley_alloc_get(o->alloc ? o->alloc : &libc, sizeof *p, _Alignof(struct sley_blocking_pool));
     if (!p) {
         return -ENOMEM;
     }
-    *p = (struct sley_blocking_pool){.opts = *o, .libc = libc};
+    /* relaxed: see forked */
+    *p = (struct sley_blocking_pool){.opts = *o, .libc = libc, .forks = atomic_load_explicit(&forks, memory_order_relaxed)};
     p->opts.name = o->name ? o->name : "blocking";
     p->opts.idle_ns = o->idle_ns ? o->idle_ns : 10 * SLEY_S;
     p->opts.alloc = o->alloc ? o->alloc : &p->libc;
@@ -214,8 +229,8 @@ static void dismiss_all(struct sley_blocking_pool *p)
 
 int sley_blocking_resize(struct sley_blocking_pool *p, uint32_t thread_min, uint32_t thread_max)
 {
-    if (!p || thread_min > thread_max) {
-        return -EINVAL;
+    if (!p || thread_min > thread_max || sley__pool_inherited(p)) {
+        return p && thread_min <= thread_max ? -EOWNERDEAD : -EINVAL;
     }
     sley__queue_lock(&p->queue);
     p->queue.thread_min = thread_min;
@@ -247,8 +262,8 @@ static void report_left(struct sley_blocking_pool *p)
 
 int sley_blocking_stop(struct sley_blocking_pool *p, uint64_t deadline_ns)
 {
-    if (!p || p == thread_pool) {
-        return p ? -EDEADLK : 0;
+    if (!p || p == thread_pool || sley__pool_inherited(p)) {
+        return !p ? 0 : p == thread_pool ? -EDEADLK : -EOWNERDEAD;
     }
     struct sley__blocking_queue *q = &p->queue;
     struct sley__blocking_link dropped;
@@ -277,9 +292,9 @@ int sley_blocking_stop(struct sley_blocking_pool *p, uint64_t deadline_ns)
 int sley_blocking_destroy(struct sley_blocking_pool *p)
 {
     const int rc = sley_blocking_stop(p, p && p->queue.stopping ? 0 : SLEY_NEVER);
-    if (p && rc == 0) {
+    if (p && (rc == 0 || rc == -EOWNERDEAD)) {
         struct sley_alloc libc = p->libc;
         sley_alloc_put(p->opts.alloc == &p->libc ? &libc : p->opts.alloc, p, sizeof *p);
     }
-    return rc;
+    return rc == -EOWNERDEAD ? 0 : rc;
 }

@@ -10,11 +10,14 @@ struct sley_blocking_pool {
     struct sley__blocking_queue queue;
     struct sley_blocking_opts opts; /* defaults filled in */
     struct sley_alloc libc;
+    uint32_t forks; /* what this process had behind it when it was made */
     /* guarded by the queue's lock */
     pthread_t ended; /* the thread that ended last, if has_ended: the next one joins it */
     bool has_ended;
 };
 
+/** Is this the child of a fork? Its threads are not there, and its lock may be held for ever: nothing of it may be looked at. */
+bool sley__pool_inherited(const struct sley_blocking_pool *p);
 /** Leaves the lock and calls who was chosen. */
 void sley__pool_leave(struct sley_blocking_pool *p, SLEY_ATOMIC(uint32_t) *call);
 void sley__pool_free_job(struct sley_blocking_pool *p, struct sley__blocking_job *job);

@@ -1,9 +1,7 @@
-/* The pool's queue: its lock, who is called when, and how a thread rests. All atomics and sleeping of the pool are here. */
+/* The pool's queue: its lock, who is called when, and how a thread rests. All sleeping of the pool, and its atomics but for forks. */
 #include "queue.h"
 
 #include <sched.h>
-
-#include <sley/timer.h>
 
 /* The critical sections take some ten nanoseconds: who holds the lock for longer has lost its processor. */
 #ifndef SLEY__LOCK_SPINS /* tests/explore goes to sleep soon */
@@ -51,27 +49,6 @@ void sley__queue_unlock(struct sley__blocking_queue *q)
     if (SLEY_UNLIKELY(atomic_exchange_explicit(&q->lock, 0, memory_order_release) == 2)) {
         sley__futex_wake(&q->lock, 1);
     }
-}
-
-/* ---- rings ------------------------------------------------------------------------------------------------------- */
-
-void sley__link_init(struct sley__blocking_link *ring)
-{
-    ring->next = ring->prev = ring;
-}
-
-void sley__link_insert(struct sley__blocking_link *at, struct sley__blocking_link *n)
-{
-    n->next = at;
-    n->prev = at->prev;
-    at->prev->next = n;
-    at->prev = n;
-}
-
-void sley__link_remove(struct sley__blocking_link *n)
-{
-    n->prev->next = n->next;
-    n->next->prev = n->prev;
 }
 
 /* ---- jobs in line ------------------------------------------------------------------------------------------------ */
@@ -136,7 +113,6 @@ void sley__queue_drop(struct sley__blocking_queue *q, uint32_t keep, struct sley
 
 static void move(struct sley__blocking_queue *q, struct sley__blocking_thread *t, bool idle)
 {
-    t->idle = idle;
     q->idle_count += idle ? 1 : UINT32_MAX;
     sley__link_remove(&t->link);
     sley__link_insert(idle ? q->idle.next : &q->awake, &t->link);
@@ -212,7 +188,8 @@ static bool sleep_idle(struct sley__blocking_queue *q, struct sley__blocking_thr
     } while (atomic_load_explicit(&t->bell, memory_order_relaxed) == 0 && (stays || sley_now_ns() < until));
     sley__queue_lock(q);
     sley__queue_arrive(q, t);
-    if (!t->idle) {
+    /* relaxed: the lock is held */
+    if (atomic_load_explicit(&t->bell, memory_order_relaxed) != 0) {
         return true; /* called, also when the time was over at that moment */
     }
     move(q, t, false);

@@ -31,8 +31,8 @@ bool sley__futex_alone(void);
 struct sley__blocking_thread {
     struct sley__blocking_link link;
     const char *runs; /* whose job it runs, or NULL */
-    bool idle, searching;
-    SLEY_ATOMIC(uint32_t) bell;
+    bool searching;
+    SLEY_ATOMIC(uint32_t) bell; /* 0: idle. Written under the lock */
 };
 
 /** What is guarded by the lock. Capacities are fields: tests use 1 and 2. */
@@ -54,10 +54,25 @@ void sley__queue_unlock(struct sley__blocking_queue *q);
 
 /* ---- with the lock held ---- */
 
-void sley__link_init(struct sley__blocking_link *ring);
+SLEY_INLINE void sley__link_init(struct sley__blocking_link *ring)
+{
+    ring->next = ring->prev = ring;
+}
+
 /** Inserts @p n before @p at: last in its ring, when that is the ring itself. */
-void sley__link_insert(struct sley__blocking_link *at, struct sley__blocking_link *n);
-void sley__link_remove(struct sley__blocking_link *n);
+SLEY_INLINE void sley__link_insert(struct sley__blocking_link *at, struct sley__blocking_link *n)
+{
+    n->next = at;
+    n->prev = at->prev;
+    at->prev->next = n;
+    at->prev = n;
+}
+
+SLEY_INLINE void sley__link_remove(struct sley__blocking_link *n)
+{
+    n->prev->next = n->next;
+    n->next->prev = n->prev;
+}
 
 void sley__queue_put(struct sley__blocking_queue *q, struct sley__blocking_job *job);
 void sley__queue_remove(struct sley__blocking_queue *q, struct sley__blocking_job *job);

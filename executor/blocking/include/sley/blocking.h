@@ -69,9 +69,9 @@ SLEY_STATIC_ASSERT(sizeof(struct sley_blocking_op) <= 128, "an op fits in a fram
 /**
  * Runs `fn(arg)` on a thread of the runtime's pool and waits for it. `*ret_result` (may be NULL) is what fn returned.
  * Returns: 0: it was run. Otherwise it was not, and `*ret_result` is untouched: -ECANCELED: it was cancelled, or its pool
- * stopped, before it began; -EAGAIN: no thread could be made for it and there is none; -ENOTSUP: this executor has no pool;
- * -EINVAL; -EDEADLK as sley_await. Once it has begun a cancel is told to the job alone (sley_cancelled()) and it is waited for.
- * On a plain thread, and inside a job, fn is called right there: such a thread may block anyway.
+ * stopped, before it began; -EOWNERDEAD: its pool was inherited by fork; -EAGAIN: no thread could be made for it and there is none;
+ * -ENOTSUP: this executor has no pool; -EINVAL; -EDEADLK as sley_await. Once it has begun a cancel is told to the job alone
+ * (sley_cancelled()) and it is waited for. On a plain thread, and inside a job, fn is called right there: such a thread may block anyway.
  * Thread: as sley_await. Calls back: fn, on a thread of the pool. Cost: a microsecond while both threads are
  * awake, else two wakes of a thread.
  */
@@ -123,7 +123,9 @@ struct sley_blocking_opts {
  * one thread is on its way to the queue at a time; it calls the next when it leaves something there.
  * Returns: 0; -ENOMEM; -EINVAL (minimum above the maximum; an allocator for one thread); -EAGAIN when the minimum of threads
  * cannot be made (nothing is left then). Owns: the caller, who gives it back with sley_blocking_destroy. Thread: any. The child of a
- * fork inherits it without its threads, and maybe locked: there it is not to be used.
+ * fork inherits it without its threads: there every call says -EOWNERDEAD, so does a cancel of what was in flight, and destroy gives
+ * the pool's memory back (copies that jobs of the parent had stay). A job that forks ends in the child when it returns, and its thread
+ * with it.
  */
 SLEY_API int sley_blocking_create(const struct sley_blocking_opts *o, struct sley_blocking_pool **ret_pool);
 /**
