@@ -146,9 +146,20 @@ static SLEY_NOINLINE void read_slowly(struct sley_io_op *op, struct sley_tcp *t,
             return;
         }
     }
-    op->fd = &t->fd;
     op->end = op->flags & SLEY_IO_ALL ? end_read_all : end_read;
-    start(op, buf, len);
+    if (SLEY_UNLIKELY(op->kind != 0) || SLEY_UNLIKELY(len - 1 >= SLEY_IO_SHARE_BYTES) ||
+        !sley_io_pass(op, &t->fd, buf, len, SLEY_IO_RECV, sched)) {
+        op->fd = &t->fd;
+        start(op, buf, len);
+    }
+}
+
+static SLEY_NOINLINE void write_slowly(struct sley_io_op *op, struct sley_tcp *t, void *buf, size_t len)
+{
+    if (SLEY_UNLIKELY(op->kind != 0) || SLEY_UNLIKELY(len - 1 >= SLEY_IO_SHARE_BYTES) ||
+        !sley_io_pass(op, &t->fd, buf, len, SLEY_IO_SEND, sley__self)) {
+        start(op, buf, len);
+    }
 }
 
 /* What a server's every message passes: it goes straight to the armed node, or to the system call. Every other way out is a tail call. */
@@ -206,7 +217,7 @@ static void tcp_write_start(struct sley_io_op *op, struct sley_stream *s, const 
             sley_io_send_on(op, buf, len, n);
         }
     } else if (!sched || !sched->group || len - 1 >= SLEY_IO_SHARE_BYTES || !write_shared(op, buf, len, sched)) {
-        start(op, (void *)(uintptr_t)buf, len);
+        write_slowly(op, t, (void *)(uintptr_t)buf, len);
     }
 }
 

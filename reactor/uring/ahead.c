@@ -2,8 +2,8 @@
  * The pieces are a ring through the buffers, `ahead_last` the newest's place in the pool.
  *
  * Only of what is a stream of bytes (SLEY_FD_STREAM): a message would have to be told from the next, and may carry more than bytes. */
+#include "bytes.h"
 #include "checker.h"
-#include "uring.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -287,8 +287,9 @@ static void bytes(struct sley__uring *r, struct sley__uring_slot *slot, struct s
     sley__uring_filled(l->data, (size_t)n);
     if (op && (op->flags & SLEY_IO_LEND)) {
         op->buf = l;
-        sley__uring_restock(r);
-        end_reader(r, slot, op, n);
+        sley__uring_restock_late(r);
+        op->stage &= (uint8_t)~(uint32_t)SLEY__URING_BEHIND;
+        sley__uring_end_lent(r, slot, op, n);
         return;
     }
     keep(r, slot, l, (uint32_t)n);

@@ -1,7 +1,7 @@
 /* Receives that are lent their buffer. The kernel takes one from its stock (stock.c) when it has something to put there; where it cannot,
  * or has none left, the op waits for readiness, takes a buffer here, and receives into it what is there. */
+#include "bytes.h"
 #include "checker.h"
-#include "uring.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -39,18 +39,24 @@ static void queue(struct sley__uring *r, struct sley__uring_slot *slot, struct s
     }
 }
 
-void sley__uring_lend_submit(struct sley__uring *r, struct sley_io_op *op)
+static SLEY_NOINLINE void submit_alone(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
 {
-    struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
-    if (SLEY_UNLIKELY(slot->standing & SLEY__URING_SOMETHING) && sley__uring_ahead(r, slot, op)) {
-        return;
-    }
     /* one that has waited for a buffer takes it now: whoever is behind it waits for the next */
     const bool now = ((op->flags & SLEY__LEND_FED) && take_buffer(r, op)) || sley__uring_has_stock(r);
     sley_io_arm(&r->base, op);
     sley__uring_push(slot, op);
     op->stage = now ? 0 : SLEY__URING_POLLING;
     queue(r, slot, op);
+}
+
+void sley__uring_lend_submit(struct sley__uring *r, struct sley_io_op *op)
+{
+    struct sley__uring_slot *slot = sley__uring_slot_at(r, op->fd);
+    if (SLEY_LIKELY((slot->standing & (SLEY__URING_SOMETHING | SLEY__URING_ACCEPTS)) == SLEY__URING_STANDS)) {
+        sley__uring_wait_behind(r, slot, op); /* what a server's every message passes */
+    } else if (!(slot->standing & SLEY__URING_SOMETHING) || !sley__uring_ahead(r, slot, op)) {
+        submit_alone(r, slot, op);
+    }
 }
 
 /* ---- back -------------------------------------------------------------------------------------------------------------- */

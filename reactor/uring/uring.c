@@ -1,5 +1,5 @@
 /* What goes in: ops become submissions, in the order in which they start; the next look of the worker hands them over together. */
-#include "uring.h"
+#include "bytes.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -70,20 +70,15 @@ static void describe_other(struct sley__uring *r, struct io_uring_sqe *sqe, stru
     }
 }
 
-static void describe(struct sley__uring *r, struct sley__uring_slot *slot, struct io_uring_sqe *sqe, struct sley_io_op *op)
+static void describe(struct sley__uring *r, const struct sley__uring_slot *slot, struct io_uring_sqe *sqe, struct sley_io_op *op)
 {
     if (SLEY_UNLIKELY(op->stage & SLEY__URING_POLLING)) {
         io_uring_prep_poll_add(sqe, op->fd->number, readiness(op));
     } else if (SLEY_UNLIKELY(op->flags & SLEY_IO_LEND)) {
         sley__uring_lend_describe(slot, sqe, op);
-    } else if (op->code == SLEY_IO_RECV) {
-        io_uring_prep_recv(sqe, op->fd->number, (char *)op->buf + op->done_bytes, length(op), 0);
-        if (slot->is_dry) {
-            sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
-            op->stage |= SLEY__URING_FIRST;
-        }
-    } else if (op->code == SLEY_IO_SEND) {
-        io_uring_prep_send(sqe, op->fd->number, (char *)op->buf + op->done_bytes, length(op), MSG_NOSIGNAL);
+    } else if (op->code == SLEY_IO_RECV || op->code == SLEY_IO_SEND) {
+        sley__uring_describe_bytes(sqe, op, op->code == SLEY_IO_RECV, op->done_bytes, length(op));
+        return;
     } else {
         describe_other(r, sqe, op);
     }
@@ -317,14 +312,21 @@ static bool is_ahead(struct sley__uring *r, struct sley_io_op *op)
     return (slot->standing & SLEY__URING_SOMETHING) && !r->ending && sley__uring_ahead(r, slot, op);
 }
 
+/** Something stands in the way of a receive, or the submission queue is full. */
+static SLEY_NOINLINE void submit_bytes(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
+{
+    if ((slot->standing & SLEY__URING_SOMETHING) && op->code == SLEY_IO_RECV && sley__uring_ahead(r, slot, op)) {
+        return;
+    }
+    sley_io_arm(&r->base, op);
+    sley__uring_push(slot, op);
+    sley__uring_queue(r, slot, op);
+}
+
 static SLEY_NOINLINE void submit_other(struct sley__uring *r, struct sley_io_op *op)
 {
     if (op->code == SLEY_IO_CLOSE) {
         submit_close(r, op);
-        return;
-    }
-    if ((op->flags & SLEY_IO_LEND) && op->code == SLEY_IO_RECV && !r->ending) {
-        sley__uring_lend_submit(r, op);
         return;
     }
     if (op->code == SLEY_IO_ACCEPT && !r->ending) {
@@ -345,21 +347,37 @@ static SLEY_NOINLINE void submit_other(struct sley__uring *r, struct sley_io_op 
     sley__uring_queue(r, slot, op);
 }
 
+/** From the start: nothing has moved. */
+SLEY_INLINE void start_bytes(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, bool in)
+{
+    struct io_uring_sqe *sqe = in && SLEY_UNLIKELY(slot->standing & SLEY__URING_SOMETHING) ? NULL : sley__uring_room(r);
+    if (SLEY_UNLIKELY(!sqe)) {
+        submit_bytes(r, slot, op);
+        return;
+    }
+    r->base.armed_count++;
+    sley__fd_set(op->fd, (sley__fd_state(op->fd) | (in ? SLEY_FD_READING : SLEY_FD_WRITING)) + SLEY_FD_HOLD);
+    sley_wait_arm(&op->wait);
+    sley__uring_push(slot, op);
+    sley__uring_describe_bytes(sqe, op, in, 0, SLEY_LIKELY(op->len < SLEY_IO_SHARE_BYTES) ? (unsigned)op->len : length(op));
+    r->flying_count++;
+}
+
 static void submit(struct sley_reactor *self, struct sley_io_op *op)
 {
     struct sley__uring *r = uring_of(self);
     op->stage = 0;
-    if (SLEY_UNLIKELY(op->code != SLEY_IO_RECV && op->code != SLEY_IO_SEND) || SLEY_UNLIKELY(r->ending || (op->flags & SLEY_IO_LEND))) {
+    if (SLEY_UNLIKELY(r->ending)) {
         submit_other(r, op);
-        return;
+    } else if (op->code == SLEY_IO_SEND && SLEY_LIKELY(!(op->flags & SLEY_IO_LEND))) {
+        start_bytes(r, sley__uring_slot_at(r, op->fd), op, false);
+    } else if (SLEY_UNLIKELY(op->code != SLEY_IO_RECV)) {
+        submit_other(r, op);
+    } else if (op->flags & SLEY_IO_LEND) {
+        sley__uring_lend_submit(r, op);
+    } else {
+        start_bytes(r, sley__uring_slot_at(r, op->fd), op, true);
     }
-    struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
-    if (SLEY_UNLIKELY(slot->standing & SLEY__URING_SOMETHING) && op->code == SLEY_IO_RECV && sley__uring_ahead(r, slot, op)) {
-        return;
-    }
-    sley_io_arm(self, op);
-    sley__uring_push(slot, op);
-    sley__uring_queue(r, slot, op);
 }
 
 static void cancel(struct sley_reactor *self, struct sley_io_op *op)
@@ -394,6 +412,7 @@ static int adopt(struct sley_reactor *self, struct sley_fd *fd)
     slot->standing = 0;
     slot->is_dry = false;
     slot->kind = SLEY__URING_UNKNOWN;
+    fd->slot = (struct sley__slot *)(void *)slot; /* FAR: nobody but us looks at it */
     return 0;
 }
 

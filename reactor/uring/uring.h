@@ -19,7 +19,7 @@ enum sley__uring_feature {
     SLEY__URING_RING_FD,       /* the ring is registered: entering it looks up no descriptor */
     SLEY__URING_CQE_SKIP,      /* a cancel that has found its op says nothing */
     SLEY__URING_POLL_MULTI,    /* the bell is armed once */
-    SLEY__URING_POLL_FIRST,    /* a receive that would find nothing does not look */
+    SLEY__URING_POLL_FIRST,    /* a lent receive that would find nothing does not look, nor take a buffer for that */
     SLEY__URING_FIXED_BUFFERS, /* memory is registered: its pages are not pinned for each op */
     SLEY__URING_DIRECT,        /* connections and files in a table of the ring's */
     SLEY__URING_FD_INSTALL,    /* what is there can have a number for a moment */
@@ -64,7 +64,7 @@ struct sley__uring_slot {
     uint16_t standing;         /* SLEY__URING_STANDS and so on: see standing.c */
     uint8_t kind;              /* enum sley__uring_number: asked when an op wants to know */
     bool is_abandoned : 1;     /* a CLOSE without anybody who waits for it */
-    bool is_dry : 1;           /* the last receive has left nothing behind */
+    bool is_dry : 1;           /* the last lent receive has left nothing behind */
     uint32_t ahead_count;      /* KEPT: how many lie there */
     int32_t ahead_last;        /* the newest of them: its number, or its buffer's place */
     int32_t link;              /* of a connection that lies at a listener: the next one; FAILED: the error; abandoned: the number */
@@ -205,9 +205,15 @@ SLEY_INLINE void sley__uring_remove(struct sley__uring_slot *slot, struct sley_i
     sley__uring_named_by(op->next, at);
 }
 
+/** Of a descriptor that is at home. */
+SLEY_INLINE struct sley__uring_slot *sley__uring_slot_at(const struct sley__uring *r, const struct sley_fd *fd)
+{
+    return SLEY_LIKELY(fd->slot != NULL) ? (struct sley__uring_slot *)(void *)fd->slot : sley__uring_find(r, fd->number);
+}
+
 SLEY_INLINE struct sley__uring_slot *sley__uring_slot_of(struct sley__uring *r, const struct sley_io_op *op)
 {
-    return op->fd ? sley__uring_find(r, op->fd->number) : &r->loose;
+    return op->fd ? sley__uring_slot_at(r, op->fd) : &r->loose;
 }
 
 /** What has been put into the submission queue and the kernel has not taken. */
@@ -391,6 +397,14 @@ void sley__uring_drop_bytes(struct sley__uring *r, struct sley__uring_slot *slot
 bool sley__uring_has_stock(struct sley__uring *r);
 /** There is a stock: fills it up. */
 void sley__uring_restock(struct sley__uring *r);
+/** The same, but only when half of it is gone. */
+SLEY_INLINE void sley__uring_restock_late(struct sley__uring *r)
+{
+    const struct sley__uring_stock *s = &r->stock;
+    if (s->count + s->kept <= s->wanted / 2) {
+        sley__uring_restock(r);
+    }
+}
 /** A receive has found none there. */
 void sley__uring_stock_ran_out(struct sley__uring *r);
 /** The one that the kernel has taken, by a completion's flags (IORING_CQE_F_BUFFER): the caller's now, filled or not. */

@@ -1,6 +1,6 @@
 /* What comes back: completions become results of ops, or are followed by what is left to do of them. */
+#include "bytes.h"
 #include "checker.h"
-#include "uring.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -131,19 +131,14 @@ static int32_t verdict(struct sley__uring *r, struct sley_io_op *op, int32_t res
             return res;
         }
     }
-    if (res == -EINVAL && (op->stage & SLEY__URING_FIRST)) {
-        r->features &= ~(1u << SLEY__URING_POLL_FIRST);
-        res = -EINTR;
-    }
     if (res == -EINTR || (res == -EAGAIN && op->code != SLEY_IO_POLL)) {
         return op->stage & SLEY__URING_CANCELLED ? -ECANCELED : res == -EINTR ? -EINPROGRESS : -EAGAIN;
     }
     return res;
 }
 
-static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t res, uint32_t flags)
+static SLEY_NOINLINE void other_completed(struct sley__uring *r, struct sley_io_op *op, int32_t res, uint32_t flags)
 {
-    r->flying_count--;
     if (SLEY_UNLIKELY(op->code > SLEY_IO_CLOSE)) {
         sley__uring_file_completed(r, op, res, flags);
         return;
@@ -156,8 +151,6 @@ static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t r
     if (SLEY_UNLIKELY(op->stage & SLEY__URING_POLLING)) {
         op->stage &= (uint8_t)~(uint32_t)SLEY__URING_POLLING;
         res = res < 0 ? res : -EINTR; /* it is ready: once more */
-    } else if (op->code == SLEY_IO_RECV) {
-        slot->is_dry = res > 0 && !(flags & IORING_CQE_F_SOCK_NONEMPTY) && sley__uring_has(r, SLEY__URING_POLL_FIRST);
     } else if (op->code == SLEY_IO_ACCEPT && sley__uring_accept_completed(r, slot, op, res, flags)) {
         return;
     }
@@ -166,9 +159,38 @@ static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t r
         sley__uring_end(r, slot, op, res);
         return;
     }
-    op->stage = (uint8_t)((op->stage & ~SLEY__URING_FIRST) | (res == -EAGAIN ? SLEY__URING_POLLING : 0));
-    slot->is_dry = false;
+    op->stage |= res == -EAGAIN ? SLEY__URING_POLLING : 0;
     sley__uring_queue(r, slot, op);
+}
+
+/** What a message passes: all of its bytes have moved. */
+SLEY_INLINE bool bytes_completed(struct sley__uring *r, struct sley_io_op *op, int32_t res, bool in)
+{
+    if (SLEY_UNLIKELY(res <= 0) || SLEY_UNLIKELY(op->stage != 0) || SLEY_UNLIKELY(op->flags & ~SLEY_IO_ALL)) {
+        return false;
+    }
+    const bool all = op->flags & SLEY_IO_ALL;
+    if (all && SLEY_UNLIKELY(op->done_bytes + (size_t)res != op->len)) {
+        return false;
+    }
+    struct sley__uring_slot *slot = sley__uring_slot_at(r, op->fd);
+    if (in) {
+        sley__uring_filled((char *)op->buf + op->done_bytes, (size_t)res);
+    }
+    if (all) {
+        op->done_bytes = op->len;
+    }
+    sley__uring_end_bytes(r, slot, op, in, all ? 0 : res);
+    return true;
+}
+
+static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t res, uint32_t flags)
+{
+    r->flying_count--;
+    if (op->code == SLEY_IO_SEND ? !bytes_completed(r, op, res, false)
+                                 : op->code != SLEY_IO_RECV || !bytes_completed(r, op, res, true)) {
+        other_completed(r, op, res, flags);
+    }
 }
 
 static struct sley__uring_slot *standing_slot(uint64_t user_data)

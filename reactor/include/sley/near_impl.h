@@ -101,6 +101,27 @@ SLEY_INLINE bool sley_io_recv_near(struct sley_io_op *op, struct sley_fd *fd, vo
     return true;
 }
 
+/**
+ * sley_io_submit of a RECV or SEND whose code, flags and `end` are set, for what is usual at a home that is asked about every op
+ * (SLEY_FD_FAR), as one that completes is. Returns false: it is not usual, and nothing has happened.
+ */
+SLEY_INLINE bool sley_io_pass(struct sley_io_op *op, struct sley_fd *fd, void *buf, size_t len, uint32_t code, const struct sley_sched *s)
+{
+    const uint32_t busy = code == SLEY_IO_RECV ? SLEY_FD_READING : SLEY_FD_WRITING;
+    struct sley_reactor *home = sley__fd_home(fd);
+    if (SLEY_UNLIKELY(!s) || SLEY_UNLIKELY(!home) || SLEY_UNLIKELY(home != s->reactor) || SLEY_UNLIKELY(s->group != NULL) ||
+        SLEY_UNLIKELY(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING)) || SLEY_UNLIKELY(s->budget <= 0)) {
+        return false;
+    }
+    sley__io_begin_near(op, code);
+    op->fd = fd;
+    op->buf = buf;
+    op->len = len;
+    op->done_bytes = 0;
+    home->ops->submit(home, op);
+    return true;
+}
+
 /** After sley_io_near. Returns: bytes or a negative errno; when they are not @p len: sley_io_send_on. */
 SLEY_INLINE ssize_t sley_io_send_near(const struct sley_fd *fd, const void *buf, size_t len)
 {
