@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Completions handled in one call of poll: see the same number of the epoll port. */
-enum { SHARE = 64 };
+/* Completions handled in one call of poll: see the same number of the epoll port. And how far ahead of it ops are fetched. */
+enum { SHARE = 64, SOON = 4 };
 
 /* ---- the bell ---------------------------------------------------------------------------------------------------------- */
 
@@ -198,6 +198,14 @@ static struct sley__uring_slot *standing_slot(uint64_t user_data)
     return (struct sley__uring_slot *)(uintptr_t)(user_data & ~(uint64_t)SLEY__URING_STANDING);
 }
 
+/** The op, or the slot, of a completion that is about to be handled: of many connections it is in no cache. */
+static void fetch(const struct io_uring_cqe *cqe)
+{
+    const char *what = (const char *)(uintptr_t)cqe->user_data;
+    __builtin_prefetch(what, 1);
+    __builtin_prefetch(what + 64, 1);
+}
+
 /** Returns: how many were ops'. */
 static int reap(struct sley__uring *r)
 {
@@ -207,6 +215,9 @@ static int reap(struct sley__uring *r)
     int seen = 0;
     for (unsigned i = 0; i < count; i++) {
         struct io_uring_cqe *cqe = &cq->cqes[(head + i) & cq->ring_mask];
+        if (i + SOON < there) {
+            fetch(&cq->cqes[(head + i + SOON) & cq->ring_mask]);
+        }
         if (SLEY_LIKELY(cqe->user_data > SLEY__URING_MARK_LAST) && (cqe->user_data & SLEY__URING_STANDING)) {
             struct sley__uring_slot *slot = standing_slot(cqe->user_data);
             cqe->user_data = SLEY__URING_NOTHING; /* who ends what stands in a hook of this very look is not to find it */
