@@ -317,6 +317,8 @@ SLEY_TEST(child_that_ended_unseen_is_reaped_by_the_next_spawn, "PROC-06") {
     siginfo_t info;
     CHECK_INT(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), ==, 0);
     CHECK_RC(sley_process_spawn(&q, &(struct sley_process_opts){.file = "true"}), 0);
+    CHECK_INT(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG), ==, -1);
+    CHECK_INT(sigprocmask(SIG_UNBLOCK, &blocked, NULL), ==, 0); /* without pidfd it is a handler that tells */
     check_exit(&q, 0, 0);
     CHECK_RC(sley_process_fini(&q), 0);
     check_no_child();
