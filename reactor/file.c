@@ -152,8 +152,8 @@ static int admit(struct sley_reactor *r, struct sley_fd *fd, uint32_t busy)
         return 0;
     }
     struct sley_reactor *none = NULL;
-    /* relaxed: as in sley__fd_enter; the second descriptor of a SPLICE may be claimed by another worker just now */
-    if (!home && s->group && !atomic_compare_exchange_strong_explicit(&fd->home, &none, r, memory_order_relaxed, memory_order_relaxed)) {
+    /* acquire: as in sley__fd_enter; the second descriptor of a SPLICE may be claimed by another worker just now */
+    if (!home && s->group && !atomic_compare_exchange_strong_explicit(&fd->home, &none, r, memory_order_acquire, memory_order_relaxed)) {
         return -EXDEV;
     }
     const int rc = r->ops->adopt ? r->ops->adopt(r, fd) : 0;
@@ -194,8 +194,8 @@ static struct sley_reactor *enter_home(struct sley_sched *s, struct sley_file_op
     struct sley_fd *to = r ? sley__file_to(op) : NULL;
     struct sley_reactor *none = NULL;
     if (to && !sley__fd_home(to)) {
-        /* relaxed: as in sley__fd_enter */
-        (void)atomic_compare_exchange_strong_explicit(&to->home, &none, r, memory_order_relaxed, memory_order_relaxed);
+        /* acquire: as in sley__fd_enter */
+        (void)atomic_compare_exchange_strong_explicit(&to->home, &none, r, memory_order_acquire, memory_order_relaxed);
     }
     return r;
 }

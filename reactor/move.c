@@ -13,8 +13,8 @@ static void without_home(struct sley_fd *fd)
 {
     fd->slot = NULL;
     sley__fd_set(fd, (sley__fd_state(fd) & KEPT) | SLEY_FD_FAR);
-    /* relaxed: under the lock of a home that is shared, whose workers look again when they have it; else the home thread's own word */
-    atomic_store_explicit(&fd->home, NULL, memory_order_relaxed);
+    /* release: who makes the next home does so under another lock; pairs with the acquires in shared.c, remote.c and file.c */
+    atomic_store_explicit(&fd->home, NULL, memory_order_release);
 }
 
 /** At home, with its lock if it has one. */

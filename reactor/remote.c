@@ -543,8 +543,8 @@ bool sley__fd_away(const struct sley_sched *s, struct sley_fd *fd)
     struct sley_reactor *home = sley__fd_home(fd);
     const struct sley_group *g = s ? s->group : NULL;
     if (!home && sley__apart(s) &&
-        /* relaxed: as in sley__fd_enter */
-        atomic_compare_exchange_strong_explicit(&fd->home, &home, s->reactor, memory_order_relaxed, memory_order_relaxed)) {
+        /* acquire: as in sley__fd_enter */
+        atomic_compare_exchange_strong_explicit(&fd->home, &home, s->reactor, memory_order_acquire, memory_order_relaxed)) {
         home = s->reactor;
     }
     for (uint32_t i = 0; g && i < g->count; i++) {

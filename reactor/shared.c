@@ -1,7 +1,8 @@
 /* A reactor that several workers share: its lock, what has ended under it, and the way in of an op that any of them starts.
  *
- * A descriptor's home is claimed by one CAS on fd->home, and given up (sley_fd_move) under the home's lock; all else about it, adoption
- * included, comes under that lock, too. A home is dereferenced only when it is the reactor of a worker of the group: others may be gone. */
+ * A descriptor's home is claimed by one CAS on fd->home, and given up (sley_fd_move) under the home's lock, by a release; all else
+ * about it, adoption included, comes under that lock, too. A home is dereferenced only when it is the reactor of a worker of the
+ * group: others may be gone. */
 #include "file.h"
 #include "op.h"
 #include "shared.h"
@@ -63,19 +64,26 @@ static bool enter_one(const struct sley_group *g, struct sley_reactor *r)
     return false;
 }
 
+/** Is it the home still, now that its lock is held? */
+static inline bool is_home(const struct sley_fd *fd, const struct sley_reactor *r)
+{
+    /* acquire: whoever has claimed it may not have come to the lock yet; pairs with without_home, before the claim */
+    return SLEY_LIKELY(atomic_load_explicit(&fd->home, memory_order_acquire) == r);
+}
+
 /** The home is another worker's, or there is none yet, or nothing is shared. */
 static SLEY_NOINLINE struct sley_reactor *enter_any(struct sley_sched *s, struct sley_fd *fd)
 {
     for (;;) {
         struct sley_reactor *r = sley__fd_home(fd), *own = s->reactor;
         if (!r && own) {
-            /* relaxed: it only says whose lock is to be taken */
-            r = atomic_compare_exchange_strong_explicit(&fd->home, &r, own, memory_order_relaxed, memory_order_relaxed) ? own : r;
+            /* acquire: pairs with without_home. A failure only says whose lock is to be taken */
+            r = atomic_compare_exchange_strong_explicit(&fd->home, &r, own, memory_order_acquire, memory_order_relaxed) ? own : r;
         }
         if (!r || sley__apart(s) || !enter_one(s->group, r)) {
             return NULL;
         }
-        if (SLEY_LIKELY(sley__fd_home(fd) == r)) {
+        if (is_home(fd, r)) {
             return r;
         }
         sley__reactor_leave(r); /* it has moved meanwhile */
@@ -89,7 +97,7 @@ struct sley_reactor *sley__fd_enter(struct sley_sched *s, struct sley_fd *fd)
         return enter_any(s, fd);
     }
     sley__shared_enter(r, s);
-    if (SLEY_LIKELY(s->group->scheds[r->index] == s) && SLEY_LIKELY(sley__fd_home(fd) == r)) {
+    if (SLEY_LIKELY(s->group->scheds[r->index] == s) && is_home(fd, r)) {
         return r;
     }
     sley__shared_leave(r); /* it has moved meanwhile; or this is the first look */
