@@ -70,22 +70,11 @@ static struct stamp stamp(void)
     return s;
 }
 
-/**
- * What this task's own worker has done since then; where tasks are shared what every worker has done, at least: one that has lost
- * its processor keeps its tasks waiting, but not unfairly.
- */
-static uint64_t since(const struct kind *k, struct stamp before)
+/** What this task's own worker has done since then. */
+static uint64_t since(struct stamp before)
 {
-    const struct stamp now = stamp();
-    if (k->apart) {
-        const uint32_t me = here();
-        return now.at[me] - before.at[me];
-    }
-    uint64_t least = now.at[0] - before.at[0];
-    for (uint32_t i = 1; i < k->workers; i++) {
-        least = now.at[i] - before.at[i] < least ? now.at[i] - before.at[i] : least;
-    }
-    return least;
+    const uint32_t me = here();
+    return stamp().at[me] - before.at[me];
 }
 
 static struct sley_runtime rt;
@@ -147,9 +136,12 @@ struct one {
     struct sley_frame frame;
     struct crowd *c;
     uint32_t n;
-    struct stamp last;
-    uint32_t where;  /* its worker then, plus 1, */
-    uint64_t steals; /* and how often that one had taken from others */
+    struct last { /* when it ran last, or was spawned */
+        struct stamp at;
+        uint32_t entry; /* of the journal */
+        uint32_t where; /* its worker then, */
+        uint64_t steals; /* and how often that one had taken from others */
+    } last;
 };
 
 /** How often this worker has taken from others. */
@@ -160,23 +152,61 @@ static uint64_t steals(void)
     return s->group ? atomic_load_explicit(&sley_container_of(s, struct worker, sched)->steals, memory_order_relaxed) : 0;
 }
 
+/** Who has resumed one of the crowd, in order. */
+static _Atomic uint8_t journal[WORKERS_MAX * 100000];
+static _Atomic uint32_t journal_length;
+
+static struct last last_now(void)
+{
+    return (struct last){stamp(), atomic_load_explicit(&journal_length, memory_order_relaxed), here(), steals()};
+}
+
 /**
- * A task that is where it was, on a worker that has taken nothing from others, has waited for what that worker has done, whatever the
- * others have. One that was taken, or was taken and came back, may have been with a worker that has lost its processor.
+ * The least that a task can have waited which was moved meanwhile, from worker to worker and to this one, when nobody knows: a worker
+ * that has lost its processor keeps its tasks waiting, but not unfairly, and more than one may have, one after the other.
  */
+static uint64_t least_wait(const struct last *last, uint32_t me)
+{
+    enum { MOVES = 4 }; /* more often than a task is moved in two rounds */
+    uint64_t least[MOVES + 1][WORKERS_MAX]; /* with so many moves behind it, and now there */
+    memset(least, 0x3f, sizeof least);
+    least[0][last->where] = 0;
+    const uint32_t end = atomic_load_explicit(&journal_length, memory_order_relaxed);
+    for (uint32_t i = last->entry; i <= end; i++) {
+        const uint32_t who = i < end ? atomic_load_explicit(&journal[i], memory_order_relaxed) : WORKERS_MAX;
+        for (uint32_t m = 1; m <= MOVES; m++) {
+            for (uint32_t k = 0; k < kind->workers * kind->workers; k++) {
+                const uint32_t from = k / kind->workers, to = k % kind->workers;
+                least[m][to] = least[m - 1][from] < least[m][to] ? least[m - 1][from] : least[m][to];
+            }
+        }
+        for (uint32_t m = 0; m <= MOVES && who < WORKERS_MAX; m++) {
+            least[m][who]++;
+        }
+    }
+    return least[MOVES][me];
+}
+
+/** A task that is where it was, on a worker that has taken nothing from others, has waited for what that worker has done. */
 static void waited(struct one *f)
 {
     const uint32_t me = here();
-    const bool stayed = f->where == me + 1 && f->steals == steals();
-    const uint64_t gap = stayed ? stamp().at[me] - f->last.at[me] : since(kind, f->last);
-    uint64_t longest = atomic_load_explicit(&f->c->longest, memory_order_relaxed);
+    const struct stamp now = stamp();
+    const uint64_t there = now.at[f->last.where] - f->last.at.at[f->last.where], mine = now.at[me] - f->last.at.at[me];
+    const bool moved = f->last.where != me || f->last.steals != steals();
+    uint64_t gap = there < mine ? there : mine, longest = atomic_load_explicit(&f->c->longest, memory_order_relaxed);
+    if (moved && gap > 2 * f->c->size) {
+        gap = least_wait(&f->last, me);
+    }
+    CHECK_UINT(gap, <=, 2 * f->c->size);
     while (gap > longest && !atomic_compare_exchange_weak_explicit(&f->c->longest, &longest, gap, memory_order_relaxed,
                                                                    memory_order_relaxed)) {
     }
     count();
-    f->last = stamp();
-    f->where = me + 1;
-    f->steals = steals();
+    const uint32_t entry = atomic_fetch_add_explicit(&journal_length, 1, memory_order_relaxed);
+    CHECK_UINT(entry, <, sizeof journal / sizeof journal[0]);
+    atomic_store_explicit(&journal[entry], (uint8_t)me, memory_order_relaxed);
+    f->last = last_now();
 }
 
 static enum sley_step one(struct one *f)
@@ -202,7 +232,7 @@ static enum sley_step starter(struct starter *f)
     const struct sley_scope *root = NULL;
     SLEY_BEGIN(f);
     for (uint32_t i = 0; i < f->c->size; i++) {
-        CHECK_RC(SLEY_SPAWN((struct sley_scope *)(uintptr_t)root, one, .c = f->c, .last = stamp()), 0);
+        CHECK_RC(SLEY_SPAWN((struct sley_scope *)(uintptr_t)root, one, .c = f->c, .last = last_now()), 0);
     }
     SLEY_END(f);
 }
@@ -213,6 +243,7 @@ static void none_of_ten_thousand_waits_two_rounds(const struct kind *k)
     const uint32_t starters = k->apart ? k->workers : 1;
     struct crowd c = {.size = (harness_slowness() > 1 ? 5000 : 10000) / starters, .turns = 8};
     begin(k, NULL);
+    atomic_store_explicit(&journal_length, 0, memory_order_relaxed);
     for (uint32_t i = 0; i < starters && k->apart; i++) {
         CHECK_RC(sley_runtime_spawn_on(&rt, i, &starter__type, &(struct starter){.c = &c}, NULL), 0);
     }
@@ -222,7 +253,6 @@ static void none_of_ten_thousand_waits_two_rounds(const struct kind *k)
     CHECK_RC(sley_runtime_run_all(&rt), 0);
     harness_note("%s, %u workers: of %u ready tasks the longest wait was %llu resumes", k->executor, k->workers, c.size,
                  (unsigned long long)c.longest);
-    CHECK_UINT(c.longest, <=, 2 * c.size);
     end();
 }
 
@@ -613,7 +643,7 @@ static enum sley_step reader(struct reader *f)
     SLEY_CALL(f, rc, sley_fd_poll, &f->op, f->fd, SLEY_IO_IN);
     CHECK_RC(rc, SLEY_IO_IN);
     if (is_exact(kind)) {
-        CHECK_UINT(since(kind, f->wrote), <=, 2 * 64 + 2 * LOAD);
+        CHECK_UINT(since(f->wrote), <=, 2 * 64 + 2 * LOAD);
     }
     over = 1;
     SLEY_END(f);
