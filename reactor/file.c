@@ -214,18 +214,32 @@ static int admit_all(struct sley_reactor *r, struct sley_file_op *op)
     return rc == 0 && to ? admit(r, to, sley__file_busy_to(op)) : rc;
 }
 
-void sley__file_submit(struct sley_io_op *io)
+/** The task is cancelled. The node is done, but nobody has been able to look yet. */
+static SLEY_NOINLINE void refuse(struct sley_file_op *op)
 {
-    struct sley_file_op *op = sley_file_of(io);
-    io->done_bytes = 0;
-    io->stage = 0;
+    struct sley_io_op *io = &op->io;
+    struct sley_reactor *locked = io->fd ? sley_fd_enter(io->fd) : NULL;
+    if (io->code == SLEY_IO_SEND_ZC && op->a.sent) {
+        op->a.sent(op, -ECANCELED);
+    }
+    io->wait.result = sley__io_end(io, -ECANCELED);
+    sley_reactor_leave(locked);
+}
+
+static void begin_at(struct sley_reactor *r, struct sley_file_op *op)
+{
+    op->home = r;
+    op->ways = 0;
+    op->place = SLEY__FILE_NATIVE;
+    op->armed = op->asked = false;
+}
+
+/** All that is not as usual: the first op on a descriptor, other kinds than reads and writes, workers that share, refusals. */
+static SLEY_NOINLINE void submit_slowly(struct sley_file_op *op)
+{
+    struct sley_io_op *io = &op->io;
     if (!sley_wait_begin(&io->wait, &sley__file_kinds[io->code - SLEY_IO_READ])) {
-        struct sley_reactor *locked = io->fd ? sley_fd_enter(io->fd) : NULL;
-        if (io->code == SLEY_IO_SEND_ZC && op->a.sent) {
-            op->a.sent(op, -ECANCELED);
-        }
-        io->wait.result = sley__io_end(io, -ECANCELED);
-        sley_reactor_leave(locked);
+        refuse(op);
         return;
     }
     struct sley_sched *s = sley__self;
@@ -242,9 +256,7 @@ void sley__file_submit(struct sley_io_op *io)
     if (s->group) {
         sley_io_mark(io, locked ? r : NULL);
     }
-    op->home = r;
-    op->place = SLEY__FILE_NATIVE;
-    op->armed = op->asked = false;
+    begin_at(r, op);
     const int rc = admit_all(r, op);
     if (rc < 0) {
         sley_file_finish(op, rc);
@@ -255,6 +267,38 @@ void sley__file_submit(struct sley_io_op *io)
     }
     if (locked) {
         sley__reactor_leave(r);
+    }
+}
+
+/** Would all that is asked on the slow way be answered with yes? Of a read or write at an offset, whose descriptor is known here. */
+static bool is_usual(const struct sley_file_op *op, const struct sley_sched *s)
+{
+    const struct sley_fd *fd = op->io.fd;
+    if (SLEY_UNLIKELY(!sley__file_is_move(op) || op->io.flags || !fd || !s || s->group || s->budget <= 0)) {
+        return false;
+    }
+    const struct sley_reactor *r = s->reactor;
+    const uint32_t state = sley__fd_state(fd);
+    if (SLEY_UNLIKELY(!r || sley__fd_home(fd) != r || (state & SLEY_FD_CLOSING) || r->files.ending) ||
+        SLEY_UNLIKELY((state & SLEY_FD_HOLD_MASK) >= SLEY_FD_HOLD_MASK - 1)) {
+        return false;
+    }
+    return SLEY_LIKELY(op->io.code <= SLEY_IO_WRITE) || sley__file_check(op) == 0;
+}
+
+/* As sley_io_submit: every way out is a tail call. */
+void sley__file_submit(struct sley_io_op *io)
+{
+    struct sley_file_op *op = sley_file_of(io);
+    const struct sley_sched *s = sley__self;
+    io->done_bytes = 0;
+    io->stage = 0;
+    if (SLEY_LIKELY(is_usual(op, s)) && SLEY_LIKELY(s->reactor->ops->version >= 2) && SLEY_LIKELY(s->reactor->ops->submit_file != NULL)) {
+        sley_wait_begin_always(&io->wait, &sley__file_kinds[io->code - SLEY_IO_READ]); /* there is budget: it may begin */
+        begin_at(s->reactor, op);
+        s->reactor->ops->submit_file(s->reactor, op);
+    } else {
+        submit_slowly(op);
     }
 }
 

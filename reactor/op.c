@@ -156,8 +156,6 @@ static SLEY_NOINLINE void submit_strange(struct sley_io_op *op)
 {
     if (op->code == SLEY_IO_CLOSE) {
         submit_close(op);
-    } else if (sley__file_code(op->code)) {
-        sley__file_submit(op);
     } else if (sley_wait_begin(&op->wait, &sley__io_kinds[0])) {
         sley_io_finish(op, -EINVAL);
     } else {
@@ -178,7 +176,11 @@ void sley_io_submit(struct sley_io_op *op)
 {
     const uint32_t code = op->code;
     if (SLEY_UNLIKELY(code - 1u >= SLEY_IO_CLOSE - 1u)) {
-        submit_strange(op);
+        if (SLEY_LIKELY(sley__file_code(code))) {
+            sley__file_submit(op);
+        } else {
+            submit_strange(op);
+        }
         return;
     }
     op->done_bytes = 0;

@@ -5,20 +5,6 @@
 
 #include "uring.h"
 
-/** sley__uring_place, while there is room. NULL: there is none, and nothing has happened. */
-SLEY_INLINE struct io_uring_sqe *sley__uring_room(struct sley__uring *r)
-{
-    struct io_uring_sq *sq = &r->ring.sq;
-    const unsigned tail = sq->sqe_tail;
-    /* acquire: the entry is the kernel's until it has moved the head past it */
-    if (SLEY_UNLIKELY(tail - io_uring_smp_load_acquire(sq->khead) >= sq->ring_entries)) {
-        return NULL;
-    }
-    sq->sqe_tail = tail + 1;
-    r->base.more = true;
-    return &sq->sqes[tail & sq->ring_mask];
-}
-
 /**
  * A RECV into memory of its own, or a SEND: @p left bytes that have not moved yet. A receive looks first (no POLL_FIRST): under load the
  * next message has come by the time the answer to the last one is reported, and where nothing is there nobody is in a hurry.

@@ -54,7 +54,7 @@ static bool is_native(struct sley__uring *r, const struct sley_file_op *op)
     case IORING_OP_WRITE:
     case IORING_OP_READV:
     case IORING_OP_WRITEV:
-        return is_file(sley__uring_find(r, op->io.fd->number), op->io.fd->number);
+        return is_file(sley__uring_slot_at(r, op->io.fd), op->io.fd->number);
     case IORING_OP_SHUTDOWN:
         return sley_fd_is_direct(op->io.fd); /* else it is a call that never waits */
     case IORING_OP_STATX:
@@ -65,6 +65,18 @@ static bool is_native(struct sley__uring *r, const struct sley_file_op *op)
 }
 
 /* ---- in --------------------------------------------------------------------------------------------------------------------- */
+
+/** A read or write of any kind; of registered memory: a plain one where the ring does not know it. */
+SLEY_INLINE void describe_move(struct sley__uring *r, struct io_uring_sqe *sqe, const struct sley_file_op *op)
+{
+    const struct sley_io_op *io = &op->io;
+    const unsigned len = (unsigned)(io->len < SLEY_IO_CALL_BYTES ? io->len : SLEY_IO_CALL_BYTES);
+    io_uring_prep_rw(opcodes[io->code - SLEY_IO_READ], sqe, io->fd->number, io->buf, len, op->offset);
+    if (io->code >= SLEY_IO_READ_FIXED && sley__uring_is_fixed(r, op->a.fixed)) {
+        sqe->opcode = io->code == SLEY_IO_READ_FIXED ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED;
+        sqe->buf_index = (uint16_t)op->a.fixed->index;
+    }
+}
 
 static void describe_path(struct io_uring_sqe *sqe, const struct sley_file_op *op)
 {
@@ -101,15 +113,6 @@ static void describe_send(struct sley__uring *r, struct io_uring_sqe *sqe, const
     }
 }
 
-/** A read or write of registered memory: a plain one where the kernel does not know it. */
-static void describe_fixed(struct sley__uring *r, struct io_uring_sqe *sqe, const struct sley_file_op *op)
-{
-    if (sley__uring_is_fixed(r, op->a.fixed)) {
-        sqe->opcode = sqe->opcode == IORING_OP_READ ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED;
-        sqe->buf_index = (uint16_t)op->a.fixed->index;
-    }
-}
-
 void sley__uring_describe_file(struct sley__uring *r, struct io_uring_sqe *sqe, struct sley_io_op *io)
 {
     struct sley_file_op *op = sley_file_of(io);
@@ -117,18 +120,12 @@ void sley__uring_describe_file(struct sley__uring *r, struct io_uring_sqe *sqe, 
     const unsigned len = (unsigned)(io->len < SLEY_IO_CALL_BYTES ? io->len : SLEY_IO_CALL_BYTES);
     switch (io->code) {
     case SLEY_IO_READ:
-    case SLEY_IO_READ_FIXED:
-        io_uring_prep_read(sqe, number, io->buf, len, op->offset);
-        break;
     case SLEY_IO_WRITE:
-    case SLEY_IO_WRITE_FIXED:
-        io_uring_prep_write(sqe, number, io->buf, len, op->offset);
-        break;
     case SLEY_IO_READV:
-        io_uring_prep_readv(sqe, number, io->buf, len, op->offset);
-        break;
     case SLEY_IO_WRITEV:
-        io_uring_prep_writev(sqe, number, io->buf, len, op->offset);
+    case SLEY_IO_READ_FIXED:
+    case SLEY_IO_WRITE_FIXED:
+        describe_move(r, sqe, op);
         break;
     case SLEY_IO_SEND_ZC:
         describe_send(r, sqe, op, len);
@@ -152,9 +149,6 @@ void sley__uring_describe_file(struct sley__uring *r, struct io_uring_sqe *sqe, 
     default:
         describe_path(sqe, op);
         break;
-    }
-    if (io->code == SLEY_IO_READ_FIXED || io->code == SLEY_IO_WRITE_FIXED) {
-        describe_fixed(r, sqe, op);
     }
 }
 
@@ -190,9 +184,9 @@ static bool may_take(struct sley__uring *r, struct sley_file_op *op)
     return sley__uring_stand_down(r, slot) == 0 && !(slot->standing & SLEY__URING_SOMETHING);
 }
 
-void sley__uring_submit_file(struct sley_reactor *self, struct sley_file_op *op)
+static SLEY_NOINLINE void submit_other(struct sley__uring *r, struct sley_file_op *op)
 {
-    struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
+    struct sley_reactor *self = &r->base;
     if (r->ending) {
         sley_file_finish(op, -ECANCELED);
     } else if (SLEY_UNLIKELY(r->standing_count + r->stock.kept > 0) && !may_take(r, op)) {
@@ -214,10 +208,38 @@ void sley__uring_submit_file(struct sley_reactor *self, struct sley_file_op *op)
     }
 }
 
+/* What most are: all that submit_other asks is known of a file, and a kernel that has rings knows such ops. Every way out is a tail call. */
+void sley__uring_submit_file(struct sley_reactor *self, struct sley_file_op *op)
+{
+    struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
+    if (SLEY_UNLIKELY(!sley__file_is_move(op) || r->ending)) {
+        submit_other(r, op);
+        return;
+    }
+    struct sley__uring_slot *slot = sley__uring_slot_at(r, op->io.fd);
+    if (SLEY_UNLIKELY(slot->kind != SLEY__URING_FILE)) {
+        submit_other(r, op);
+        return;
+    }
+    sley__file_arm_move(self, op);
+    sley__uring_push_file(slot, op);
+    struct io_uring_sqe *sqe = sley__uring_room(r);
+    if (SLEY_LIKELY(sqe != NULL)) {
+        describe_move(r, sqe, op);
+        sley__uring_name(sqe, &op->io);
+        r->flying_count++;
+    } else {
+        sley__uring_queue(r, slot, &op->io);
+    }
+}
+
 /* ---- out -------------------------------------------------------------------------------------------------------------------- */
 
 static void filled(const struct sley_io_op *io, int32_t res)
 {
+    if (SLEY_LIKELY(!sley__uring_is_seen())) {
+        return;
+    }
     if (io->code == SLEY_IO_READ || io->code == SLEY_IO_READ_FIXED) {
         sley__uring_filled(io->buf, (size_t)res);
     } else if (io->code == SLEY_IO_STAT) {
@@ -258,7 +280,7 @@ static bool is_unknown(struct sley_file_op *op, int32_t res, uint32_t flags)
     return op->at.native[0] == sent_plain && (flags & IORING_CQE_F_NOTIF);
 }
 
-void sley__uring_file_completed(struct sley__uring *r, struct sley_io_op *io, int32_t res, uint32_t flags)
+static SLEY_NOINLINE void other_completed(struct sley__uring *r, struct sley_io_op *io, int32_t res, uint32_t flags)
 {
     struct sley_file_op *op = sley_file_of(io);
     struct sley__uring_slot *slot = sley__uring_slot_of(r, io);
@@ -293,6 +315,21 @@ void sley__uring_file_completed(struct sley__uring *r, struct sley_io_op *io, in
         filled(io, res);
     }
     sley__uring_end(r, slot, io, res);
+}
+
+void sley__uring_file_completed(struct sley__uring *r, struct sley_io_op *io, int32_t res, uint32_t flags)
+{
+    struct sley_file_op *op = sley_file_of(io);
+    if (SLEY_LIKELY(sley__file_is_move(op)) && SLEY_LIKELY(res >= 0) && SLEY_LIKELY(io->stage == 0)) {
+        const struct sley__uring_slot *slot = sley__uring_slot_at(r, io->fd);
+        if (SLEY_LIKELY(!slot->is_abandoned) && SLEY_LIKELY(!slot->closer)) {
+            filled(io, res);
+            sley__uring_remove_file(op);
+            sley__file_complete_move(&r->base, op, res);
+            return;
+        }
+    }
+    other_completed(r, io, res, flags);
 }
 
 void sley__uring_file_refused(struct sley_io_op *io, int32_t rc)

@@ -445,16 +445,20 @@ int sley__uring_submit_now(struct sley__uring *r)
 
 struct io_uring_sqe *sley__uring_place(struct sley__uring *r)
 {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&r->ring);
+    struct io_uring_sqe *sqe = sley__uring_room(r);
     if (SLEY_UNLIKELY(!sqe)) {
         (void)enter(r, 0, 0); /* what is wrong with it the next poll will say */
-        sqe = io_uring_get_sqe(&r->ring);
+        sqe = sley__uring_room(r);
     }
-    r->base.more = true; /* a foreign loop is to come back: nothing else would submit it */
+    r->base.more = true; /* also when there is none */
     return sqe;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------------- */
+
+#ifdef SLEY__ANNOTATE_VALGRIND
+SLEY_ATOMIC(bool) sley__uring_seen;
+#endif
 
 int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uring_opts *opts, struct sley_reactor **ret_reactor)
 {
@@ -463,6 +467,7 @@ int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uri
         say(o, "no memory");
         return -ENOMEM;
     }
+    sley__uring_look_for_checker();
     r->base.ops = &sley__uring_ops;
     r->alloc = o->alloc;
     r->opts = *opts;

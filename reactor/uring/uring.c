@@ -82,11 +82,7 @@ static void describe(struct sley__uring *r, const struct sley__uring_slot *slot,
     } else {
         describe_other(r, sqe, op);
     }
-    if (SLEY_UNLIKELY(sqe->fd >= SLEY_FD_DIRECT_FIRST)) {
-        sqe->fd -= SLEY_FD_DIRECT_FIRST;
-        sqe->flags |= IOSQE_FIXED_FILE;
-    }
-    io_uring_sqe_set_data(sqe, op);
+    sley__uring_name(sqe, op);
 }
 
 void sley__uring_queue(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)

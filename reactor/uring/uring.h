@@ -194,6 +194,24 @@ SLEY_INLINE void sley__uring_push(struct sley__uring_slot *slot, struct sley_io_
     sley__uring_named_by(op, &slot->armed);
 }
 
+/** The same for one that is a file op. */
+SLEY_INLINE void sley__uring_push_file(struct sley__uring_slot *slot, struct sley_file_op *op)
+{
+    struct sley_io_op *older = slot->armed;
+    op->io.next = older;
+    op->at.native[1] = &slot->armed;
+    slot->armed = &op->io;
+    sley__uring_named_by(older, &op->io.next);
+}
+
+/** The same, backwards. */
+SLEY_INLINE void sley__uring_remove_file(struct sley_file_op *op)
+{
+    struct sley_io_op **at = op->at.native[1];
+    *at = op->io.next;
+    sley__uring_named_by(op->io.next, at);
+}
+
 /** Of many polls that wait at once, the kernel completes the newest first. */
 SLEY_INLINE void sley__uring_remove(struct sley__uring_slot *slot, struct sley_io_op *op)
 {
@@ -205,7 +223,7 @@ SLEY_INLINE void sley__uring_remove(struct sley__uring_slot *slot, struct sley_i
     sley__uring_named_by(op->next, at);
 }
 
-/** Of a descriptor that is at home. */
+/** Of one that is at home here: remembered since its adoption; a direct one has never been adopted. */
 SLEY_INLINE struct sley__uring_slot *sley__uring_slot_at(const struct sley__uring *r, const struct sley_fd *fd)
 {
     return SLEY_LIKELY(fd->slot != NULL) ? (struct sley__uring_slot *)(void *)fd->slot : sley__uring_find(r, fd->number);
@@ -246,6 +264,29 @@ int sley__uring_submit_now(struct sley__uring *r);
 int sley__uring_describe(struct sley_reactor *self, char *ret_text, size_t bytes);
 /** A place in the submission queue, perhaps after emptying it; NULL: the kernel takes nothing at the moment. */
 struct io_uring_sqe *sley__uring_place(struct sley__uring *r);
+/** The same, while there is room. NULL: there is none, and nothing has happened. */
+SLEY_INLINE struct io_uring_sqe *sley__uring_room(struct sley__uring *r)
+{
+    struct io_uring_sq *sq = &r->ring.sq;
+    const unsigned tail = sq->sqe_tail;
+    /* acquire: the entry is the kernel's until it has moved the head past it */
+    if (SLEY_UNLIKELY(tail - io_uring_smp_load_acquire(sq->khead) >= sq->ring_entries)) {
+        return NULL;
+    }
+    sq->sqe_tail = tail + 1;
+    r->base.more = true; /* a foreign loop is to come back: nothing else would submit it */
+    return &sq->sqes[tail & sq->ring_mask];
+}
+
+/** The last word of a description: whose it is; and a number that is none of the process's names a place in the ring's table of files. */
+SLEY_INLINE void sley__uring_name(struct io_uring_sqe *sqe, struct sley_io_op *op)
+{
+    if (SLEY_UNLIKELY(sqe->fd >= SLEY_FD_DIRECT_FIRST)) {
+        sqe->fd -= SLEY_FD_DIRECT_FIRST;
+        sqe->flags |= IOSQE_FIXED_FILE;
+    }
+    io_uring_sqe_set_data(sqe, op);
+}
 
 /** May this thread submit, as things are? Else it has to take the ring over. */
 bool sley__uring_is_mine(const struct sley__uring *r);

@@ -139,10 +139,6 @@ static int32_t verdict(struct sley__uring *r, struct sley_io_op *op, int32_t res
 
 static SLEY_NOINLINE void other_completed(struct sley__uring *r, struct sley_io_op *op, int32_t res, uint32_t flags)
 {
-    if (SLEY_UNLIKELY(op->code > SLEY_IO_CLOSE)) {
-        sley__uring_file_completed(r, op, res, flags);
-        return;
-    }
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
     if (SLEY_UNLIKELY(op->flags & SLEY_IO_LEND)) {
         sley__uring_lend_completed(r, slot, op, res, flags);
@@ -187,8 +183,10 @@ SLEY_INLINE bool bytes_completed(struct sley__uring *r, struct sley_io_op *op, i
 static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t res, uint32_t flags)
 {
     r->flying_count--;
-    if (op->code == SLEY_IO_SEND ? !bytes_completed(r, op, res, false)
-                                 : op->code != SLEY_IO_RECV || !bytes_completed(r, op, res, true)) {
+    if (op->code > SLEY_IO_CLOSE) {
+        sley__uring_file_completed(r, op, res, flags);
+    } else if (op->code == SLEY_IO_SEND ? !bytes_completed(r, op, res, false)
+                                        : op->code != SLEY_IO_RECV || !bytes_completed(r, op, res, true)) {
         other_completed(r, op, res, flags);
     }
 }

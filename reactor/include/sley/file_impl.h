@@ -130,6 +130,12 @@ SLEY_INLINE uint32_t sley__file_busy(const struct sley_file_op *op)
     }
 }
 
+/** Is it what most are, a read or write at an offset? Then many may be in flight, and its direction is nobody's. */
+SLEY_INLINE bool sley__file_is_move(const struct sley_file_op *op)
+{
+    return op->io.code - (uint32_t)SLEY_IO_READ <= SLEY_IO_WRITE_FIXED - (uint32_t)SLEY_IO_READ && op->offset != SLEY_FILE_HERE;
+}
+
 /** The second descriptor of a SPLICE, or NULL, and the busy bit that it takes of it. */
 SLEY_INLINE struct sley_fd *sley__file_to(const struct sley_file_op *op)
 {
@@ -180,6 +186,14 @@ SLEY_INLINE void sley_file_arm(struct sley_reactor *r, struct sley_file_op *op)
     sley_wait_arm(&op->io.wait);
 }
 
+/** The same for sley__file_is_move. */
+SLEY_INLINE void sley__file_arm_move(struct sley_reactor *r, struct sley_file_op *op)
+{
+    r->armed_count++;
+    sley__fd_set(op->io.fd, sley__fd_state(op->io.fd) + SLEY_FD_HOLD);
+    sley_wait_arm(&op->io.wait);
+}
+
 /**
  * A SEND_ZC has been taken by the kernel: its direction is free for the next, its buffer is not its owner's yet. sley_file_complete
  * follows, with the same result.
@@ -202,6 +216,14 @@ SLEY_INLINE void sley_file_complete(struct sley_reactor *r, struct sley_file_op 
         sley__file_release(op);
     }
     sley_io_tell(r, &op->io, sley__io_end(&op->io, result));
+}
+
+/** The same for sley__file_is_move, at a reactor that is never shared. */
+SLEY_INLINE void sley__file_complete_move(struct sley_reactor *r, struct sley_file_op *op, int32_t result)
+{
+    r->armed_count--;
+    sley__fd_set(op->io.fd, sley__fd_state(op->io.fd) - SLEY_FD_HOLD);
+    sley_wait_complete(&op->io.wait, sley__io_end(&op->io, result));
 }
 
 #endif /* !__cplusplus */
