@@ -208,7 +208,7 @@ static SLEY_NOINLINE void submit_other(struct sley__uring *r, struct sley_file_o
     }
 }
 
-/* What most are: all that submit_other asks is known of a file, and a kernel that has rings knows such ops. Every way out is a tail call. */
+/* What most are: all that submit_other asks is known of a file, and a kernel with rings knows such ops. Every way out is a tail call. */
 void sley__uring_submit_file(struct sley_reactor *self, struct sley_file_op *op)
 {
     struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
