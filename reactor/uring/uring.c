@@ -224,17 +224,24 @@ void sley__uring_close_due(struct sley__uring *r, struct sley__uring_slot *slot)
     }
 }
 
+/** What was kept for it, or has been its own, is others' again. */
+static SLEY_NOINLINE void came_in_vain(struct sley__uring *r, struct sley__uring_slot *slot, const struct sley_io_op *op)
+{
+    if (op->stage & SLEY__URING_INSTALLS) {
+        sley__uring_accept_put_back(r, slot, op);
+    } else {
+        r->direct_count--; /* nothing has come to its place */
+    }
+}
+
 void sley__uring_end(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t result)
 {
     sley__uring_remove(slot, op);
-    if (SLEY_UNLIKELY(op->stage & SLEY__URING_INSTALLS)) {
-        sley__uring_accept_put_back(r, slot, op);
+    if (SLEY_UNLIKELY(op->stage & (SLEY__URING_PLACE | SLEY__URING_INSTALLS))) {
+        came_in_vain(r, slot, op);
     }
     if (SLEY_UNLIKELY(slot->is_abandoned) && !slot->armed) {
         let_go(r, slot, op->fd); /* before this one is told: its waiter may give the memory back */
-    }
-    if (SLEY_UNLIKELY(op->stage & SLEY__URING_PLACE)) {
-        r->direct_count--; /* nothing has come there */
     }
     if (SLEY_UNLIKELY(op->code > SLEY_IO_CLOSE)) {
         sley_file_complete(&r->base, sley_file_of(op), result);

@@ -109,6 +109,7 @@ static struct shared {
     SLEY_ATOMIC(int) ran;
     pid_t child;
 } *shared;
+static struct sley_blocking_pool *forks_within; /* static: the child has no other stack than its job's, and its end looks for leaks */
 
 static int fork_in_job(void *arg)
 {
@@ -125,15 +126,15 @@ static int fork_in_job(void *arg)
 SLEY_TEST(child_of_a_job_that_forks_ends_with_the_job_and_runs_no_other, "FORK-01") {
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED);
-    struct sley_blocking_pool *p = rig_pool(0, 1, 0, 0);
-    const struct sley_blocking_how how = {.pool = p};
+    forks_within = rig_pool(0, 1, 0, 0);
+    const struct sley_blocking_how how = {.pool = forks_within};
     struct sley_blocking_op ops[2] = {0};
     int result = -1;
-    const struct sley_blocking_call calls[2] = {{fork_in_job, p, &result}, {count_job, &shared->ran, NULL}};
+    const struct sley_blocking_call calls[2] = {{fork_in_job, forks_within, &result}, {count_job, &shared->ran, NULL}};
     CHECK_RC(sley_blocking_batch(ops, &how, calls, 2), 0);
     CHECK_INT(result, ==, 0);
     check_child(shared->child);
     CHECK_INT(shared->ran, ==, 1);
-    CHECK_RC(sley_blocking_destroy(p), 0);
+    CHECK_RC(sley_blocking_destroy(forks_within), 0);
     (void)munmap(shared, sizeof *shared);
 }
