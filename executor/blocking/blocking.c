@@ -22,6 +22,7 @@ static void cancel(struct sley_wait *w)
         atomic_store_explicit(&job->cancelled, 1, memory_order_relaxed);
         if (job->queued && !(job->flags & SLEY_BLOCKING_MUST_RUN)) {
             sley__queue_remove(q, job);
+            sley__pool_free_job(op->pool, job);
             verdict = -ECANCELED;
         } else if (job->flags & SLEY_BLOCKING_ABANDON) {
             job->op = NULL;
@@ -30,9 +31,6 @@ static void cancel(struct sley_wait *w)
         }
     }
     sley__queue_unlock(q);
-    if (verdict == -ECANCELED) {
-        sley__pool_free_job(op->pool, job);
-    }
     if (verdict < 0) {
         sley__pool_complete(op, verdict);
     }

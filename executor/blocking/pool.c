@@ -51,7 +51,9 @@ static void refuse(struct sley_blocking_pool *p, struct sley__blocking_link *rin
         struct sley_blocking_op *op = job->op;
         sley__link_remove(&job->link); /* once completed, the op is gone, and the job with it */
         sley__pool_free_job(p, job);
-        sley__pool_complete(op, verdict);
+        if (op) { /* else nobody is to be told */
+            sley__pool_complete(op, verdict);
+        }
     }
 }
 
@@ -279,9 +281,7 @@ int sley_blocking_stop(struct sley_blocking_pool *p, uint64_t deadline_ns)
     sley__queue_lock(q);
     const bool over = sley__queue_live(q) == 0, joins = over && p->has_ended;
     p->has_ended = p->has_ended && !joins;
-    if (!over) {
-        report_left(p);
-    }
+    report_left(p);
     sley__queue_unlock(q);
     if (joins) {
         (void)pthread_join(p->ended, NULL); /* who has joined the one before, and so on; no thread is left to write it */

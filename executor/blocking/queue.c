@@ -103,7 +103,9 @@ void sley__queue_drop(struct sley__blocking_queue *q, uint32_t keep, struct sley
         next = l->next;
         if (!(job->flags & keep)) {
             sley__queue_remove(q, job);
-            job->op->at = NULL; /* as if it had ended: a cancel that comes before its node is completed leaves it alone */
+            if (job->op) { /* else it was abandoned in line */
+                job->op->at = NULL; /* as if it had ended: a cancel that comes before its node is completed leaves it alone */
+            }
             sley__link_insert(ret_dropped, l);
         }
     }

@@ -142,6 +142,24 @@ SLEY_TEST(no_thread_to_be_had_is_a_clear_error, "") {
     CHECK_RC(sley_blocking_create(&o, &p), -EAGAIN);
 }
 
+SLEY_TEST(job_that_was_abandoned_in_line_and_finds_no_thread_is_dropped, "") {
+    struct sley_blocking_pool *p;
+    const struct sley_blocking_opts o = {.stack_bytes = TOO_LARGE, .alloc = harness_alloc()};
+    CHECK_RC(sley_blocking_create(&o, &p), 0);
+    CHECK_RC(sley_blocking_resize(p, 0, 0), 0);
+    const char byte = 'b';
+    const struct sley_blocking_how must = {.pool = p, .flags = SLEY_BLOCKING_ABANDON | SLEY_BLOCKING_MUST_RUN, .arg_bytes = 1},
+                                   kept = {.pool = p, .flags = SLEY_BLOCKING_MUST_RUN};
+    struct sley_blocking_op left = {0}, op = {0};
+    sley_blocking_with_start(&left, &must, seven, (void *)(uintptr_t)&byte, NULL);
+    sley_blocking_with_start(&op, &kept, seven, NULL, NULL);
+    CHECK_RC(sley_wait_fini(&left.wait), -EINPROGRESS);
+    memset(&left, 'x', sizeof left);
+    CHECK_RC(sley_blocking_resize(p, 0, 1), 0); /* which calls for a thread, in vain */
+    CHECK_RC(sley_await(&op.wait), -EAGAIN);
+    CHECK_RC(sley_blocking_destroy(p), 0); /* nothing is in line, and nothing leaks */
+}
+
 SLEY_TEST(job_runs_on_the_thread_that_is_there, "") {
     struct sley_blocking_pool *p = rig_pool(0, 2, 0, 0);
     const struct sley_blocking_how how = {.pool = p};
