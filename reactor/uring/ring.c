@@ -334,12 +334,14 @@ static int take_over(struct sley__uring *r)
         r->thread = before.thread;
         return rc < 0 ? rc : -ENOMEM;
     }
-    sley__uring_arm_bell(r);
     for (unsigned at = *sq->khead; at != sq->sqe_tail; at++) {
         const struct io_uring_sqe *sqe = &sq->sqes[at & sq->ring_mask];
         if (sqe->user_data != SLEY__URING_BELL) {
             *io_uring_get_sqe(&r->ring) = *sqe;
         }
+    }
+    if (sley__uring_unsubmitted(r) < r->ring.sq.ring_entries) { /* else the next look does it */
+        sley__uring_arm_bell(r);
     }
     exit_ring(&before.ring, &before);
     r->tells = r->tells && sley__uring_tell_again(r) == 0; /* nobody else knows the ring yet: it has none */
@@ -356,8 +358,7 @@ bool sley__uring_is_mine(const struct sley__uring *r)
 
 bool sley__uring_is_idle(const struct sley__uring *r)
 {
-    return r->flying_count == unsubmitted_ops(r) && r->direct_count == 0 && sley__uring_results(r) == 0 &&
-           sley__uring_unsubmitted(r) < r->ring.sq.ring_entries;
+    return r->flying_count == unsubmitted_ops(r) && r->direct_count == 0 && sley__uring_results(r) == 0;
 }
 
 /** This thread drives it from now on. Returns: 0; -EEXIST: it is another's, with ops in flight. */
@@ -412,9 +413,13 @@ static int enter(struct sley__uring *r, uint64_t timeout_ns, unsigned flags)
 {
     struct __kernel_timespec ts = {(int64_t)(timeout_ns / SLEY_S), (int64_t)(timeout_ns % SLEY_S)};
     struct io_uring_getevents_arg arg = {.ts = (uint64_t)(uintptr_t)&ts};
-    int rc = r->thread == this_thread() ? 0 : take(r);
-    if (SLEY_UNLIKELY(rc < 0)) {
-        return rc;
+    int rc = 0;
+    if (SLEY_UNLIKELY(r->thread != this_thread())) {
+        rc = take(r);
+        if (rc < 0) {
+            return rc;
+        }
+        timeout_ns = r->bell_armed ? timeout_ns : 0; /* nobody could end the wait */
     }
     const unsigned count = publish(r);
     sley__uring_handed_over(r);

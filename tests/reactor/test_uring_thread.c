@@ -420,3 +420,49 @@ SLEY_TEST(end_that_was_refused_changes_nothing_for_who_waits, "URING-12")
     CHECK_RC(sley_fd_close(&listener), 0);
     (void)close(far_end);
 }
+
+/* ---- more than the submission queue holds ---------------------------------------------------------------------------------- */
+
+enum { MANY = 9 };
+
+/** Starts all before the first look. */
+static void receive_many(void)
+{
+    struct sley_io_op ops[MANY] = {0};
+    struct sley_fd fds[MANY];
+    int peers[MANY];
+    char bytes[MANY];
+    for (int i = 0; i < MANY; i++) {
+        peers[i] = unix_pair(&fds[i]);
+        io_start(&ops[i], &fds[i], SLEY_IO_RECV, &bytes[i], 1);
+    }
+    for (int i = 0; i < MANY; i++) {
+        put(peers[i], "x");
+    }
+    for (int i = 0; i < MANY; i++) {
+        CHECK_RC(until_done(&ops[i].wait), 1);
+        CHECK_RC(sley_fd_close(&fds[i]), 0);
+        (void)close(peers[i]);
+    }
+}
+
+static void run_many(void)
+{
+    bed_run(&the_bed, receive_many);
+}
+
+SLEY_TEST(thread_that_starts_more_than_the_queue_holds_takes_an_idle_ring_over, "URING-12")
+{
+    for (size_t i = 0; i < KERNELS; i++) {
+        for (uint32_t entries = 1; entries <= 16; entries *= 2) {
+            harness_note("without: %s", kernels[i]);
+            ring_start(&the_bed, (struct sley__uring_opts){.without = uring_without(kernels[i]), .entry_count = entries});
+            driver_start();
+            driver_do(run_many);
+            run_many();
+            driver_do(run_many);
+            end_bed();
+            driver_end();
+        }
+    }
+}
