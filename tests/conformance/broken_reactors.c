@@ -37,7 +37,9 @@ static void end_with(struct sley_reactor *r, struct sley_io_op *op, int32_t resu
 static bool peek_takes(struct sley_reactor *r, struct sley_io_op *op)
 {
     (void)r;
-    op->flags &= op->code == SLEY_IO_RECVMSG ? (uint8_t)~(uint32_t)SLEY_IO_PEEK : UINT8_MAX;
+    if (op->code == SLEY_IO_RECVMSG && !(sley__fd_state(op->fd) & SLEY_FD_STREAM)) { /* of a stream others peek, too */
+        op->flags &= (uint8_t)~(uint32_t)SLEY_IO_PEEK;
+    }
     return false;
 }
 
@@ -369,7 +371,7 @@ static int32_t connect_goes_on(struct sley_io_op *op, int32_t result)
 static void take_later(struct sley_reactor *r, struct sley_io_op *op)
 {
     (void)r;
-    mind.number = op->code == SLEY_IO_RECVMSG ? op->fd->number : mind.number;
+    mind.number = op->code == SLEY_IO_RECVMSG && !(op->flags & SLEY_IO_PEEK) ? op->fd->number : mind.number;
 }
 
 static bool forget_number(struct sley_reactor *r, struct sley_io_op *op)

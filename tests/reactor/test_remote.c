@@ -408,7 +408,8 @@ static void close_twice(void)
     let_home_go(&done);
     at_home(&house, close_at_home_too, NULL);
     CHECK_RC(sley_await(&op.wait), 0);
-    CHECK_RC(sley_await(&mine.wait), -ECANCELED);
+    const int rc = sley_await(&mine.wait); /* home's own close may come before what is in its inbox */
+    CHECK(rc == -ECANCELED || rc == -EBADF);
     (void)close(far.peer);
 }
 
