@@ -155,6 +155,25 @@ static void tell_closer(struct sley_tcp_listener *l)
     tell(l, closer, l->inner.wait.result);
 }
 
+/** Refused: it is open as before, and may be closed again. */
+static int32_t end_close(struct sley_io_op *op, int32_t result)
+{
+    if (result < 0) {
+        struct sley_tcp_listener *l = sley_container_of(op->fd, struct sley_tcp_listener, fd);
+        l->closing = l->accepting = false;
+    }
+    return result;
+}
+
+static void start_close(struct sley_io_op *op, struct sley_tcp_listener *l)
+{
+    op->fd = &l->fd;
+    op->end = end_close;
+    op->code = SLEY_IO_CLOSE;
+    op->flags = 0;
+    sley_io_submit(op);
+}
+
 static void closed(struct sley_wait_hook *hook, struct sley_wait *w)
 {
     struct sley_tcp_listener *l = sley_container_of(hook, struct sley_tcp_listener, hook);
@@ -169,7 +188,7 @@ static void close_now(struct sley_tcp_listener *l)
 {
     drop_spare(l); /* the op that was asked to end may have brought a connection instead */
     l->accepting = true; /* the inner op is in use */
-    sley_fd_close_start(&l->inner, &l->fd);
+    start_close(&l->inner, l);
     if (sley_wait_done(&l->inner.wait)) {
         tell_closer(l);
     } else {
@@ -395,7 +414,7 @@ static void close_here(struct sley_io_op *op, struct sley_tcp_listener *l)
         sley_wait_arm(&op->wait);
         l->closer = op;
     } else {
-        sley_fd_close_start(op, &l->fd);
+        start_close(op, l);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "chosen.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -323,6 +324,29 @@ SLEY_TEST(accept_on_a_plain_thread_rests, "TCP-07")
     CHECK_INT(pthread_join(thread, NULL), ==, 0);
     CHECK_RC(sley_stream_close(&e.conn.stream), 0);
     CHECK_RC(sley_tcp_listener_close(&e.l.l), 0);
+    close(client);
+}
+
+SLEY_TEST(accept_listener_whose_close_was_refused_is_closed_by_the_next, "")
+{
+    struct emfile_thread e;
+    struct sley_addr addr;
+    struct sley_tcp conn;
+    pthread_t thread;
+    io_listen(&e.l, NULL);
+    CHECK_RC(sley_addr_parse(&addr, e.l.text), 0);
+    CHECK_INT(pthread_create(&thread, NULL, accept_thread, &e), ==, 0);
+    while (!(sley__fd_state(&e.l.l.fd) & SLEY_FD_HOLD_MASK)) {
+        (void)sched_yield();
+    }
+    CHECK_RC(sley_tcp_listener_close(&e.l.l), -EXDEV); /* the thread is in a call on it */
+    const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(connect(client, &addr.sock.any, addr.len), ==, 0);
+    CHECK_INT(pthread_join(thread, NULL), ==, 0);
+    CHECK_RC(sley_stream_close(&e.conn.stream), 0);
+    CHECK_RC(sley_tcp_listener_close(&e.l.l), 0);
+    CHECK_INT(e.l.l.fd.number, ==, -1);
+    CHECK_RC(sley_tcp_accept(&e.l.l, &conn), -EBADF);
     close(client);
 }
 #endif
