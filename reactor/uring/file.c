@@ -225,6 +225,7 @@ void sley__uring_submit_file(struct sley_reactor *self, struct sley_file_op *op)
     sley__uring_push_file(slot, op);
     struct io_uring_sqe *sqe = sley__uring_room(r);
     if (SLEY_LIKELY(sqe != NULL)) {
+        sley__uring_clear(sqe);
         describe_move(r, sqe, op);
         sley__uring_name(sqe, &op->io);
         r->flying_count++;

@@ -455,6 +455,9 @@ struct io_uring_sqe *sley__uring_place(struct sley__uring *r)
         (void)enter(r, 0, 0); /* what is wrong with it the next poll will say */
         sqe = sley__uring_room(r);
     }
+    if (SLEY_LIKELY(sqe != NULL)) {
+        sley__uring_clear(sqe);
+    }
     r->base.more = true; /* also when there is none */
     return sqe;
 }

@@ -262,9 +262,9 @@ int sley__uring_enter(struct sley__uring *r, uint64_t timeout_ns);
 int sley__uring_submit_now(struct sley__uring *r);
 /** As a table's: names the features that are missing. */
 int sley__uring_describe(struct sley_reactor *self, char *ret_text, size_t bytes);
-/** A place in the submission queue, perhaps after emptying it; NULL: the kernel takes nothing at the moment. */
+/** A place in the submission queue, cleared, perhaps after emptying it; NULL: the kernel takes nothing at the moment. */
 struct io_uring_sqe *sley__uring_place(struct sley__uring *r);
-/** The same, while there is room. NULL: there is none, and nothing has happened. */
+/** The same, not cleared, while there is room. NULL: there is none, and nothing has happened. */
 SLEY_INLINE struct io_uring_sqe *sley__uring_room(struct sley__uring *r)
 {
     struct io_uring_sq *sq = &r->ring.sq;
@@ -276,6 +276,12 @@ SLEY_INLINE struct io_uring_sqe *sley__uring_room(struct sley__uring *r)
     sq->sqe_tail = tail + 1;
     r->base.more = true; /* a foreign loop is to come back: nothing else would submit it */
     return &sq->sqes[tail & sq->ring_mask];
+}
+
+/** What liburing's descriptions leave out from 2.6 on, as its io_uring_get_sqe, which is not asked here, has done it before. */
+SLEY_INLINE void sley__uring_clear(struct io_uring_sqe *sqe)
+{
+    *sqe = (struct io_uring_sqe){0};
 }
 
 /** The last word of a description: whose it is; and a number that is none of the process's names a place in the ring's table of files. */

@@ -471,6 +471,30 @@ SLEY_TEST(refusal_is_told_by_its_reason, "URING-14")
     }
 }
 
+/* ---- descriptions ----------------------------------------------------------------------------------------------------------- */
+
+/** Some versions of liburing's functions set everything, others what the op has: then all the rest has to be clear before. */
+static void take_places_of_others(void)
+{
+    const struct io_uring_sq *sq = &ring()->ring.sq;
+    CHECK_INT(look(0), >=, 0); /* the bell */
+    for (unsigned i = 0; i < 2 * sq->ring_entries; i++) {
+        const struct io_uring_sqe none = {0};
+        CHECK_UINT(sley__uring_unsubmitted(ring()), ==, 0);
+        memset(&sq->sqes[sq->sqe_tail & sq->ring_mask], 0xff, sizeof none);
+        struct io_uring_sqe *sqe = sley__uring_place(ring());
+        CHECK(sqe != NULL && memcmp(sqe, &none, sizeof none) == 0);
+        io_uring_prep_nop(sqe);
+        io_uring_sqe_set_data64(sqe, SLEY__URING_NOTHING);
+        CHECK_INT(look(0), >=, 0);
+    }
+}
+
+SLEY_TEST(place_in_the_submission_queue_is_clear_of_what_was_there_before, "")
+{
+    in_ring((struct sley__uring_opts){.entry_count = 4}, take_places_of_others);
+}
+
 /* ---- kernels of old -------------------------------------------------------------------------------------------------------------- */
 
 /** Runs the suites of the ports, which stand beside this program, with these features missing. */
