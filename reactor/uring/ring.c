@@ -25,7 +25,7 @@ const struct sley__uring_kind sley__uring_kinds[SLEY__URING_FEATURE_COUNT] = {
     [SLEY__URING_RING_FD] = {"ring_fd", "5.18", .setup = 0},
     [SLEY__URING_CQE_SKIP] = {"cqe_skip", "5.17", .reports = IORING_FEAT_CQE_SKIP},
     [SLEY__URING_POLL_MULTI] = {"poll_multi", "5.13", .setup = 0},
-    [SLEY__URING_POLL_FIRST] = {"poll_first", "5.19", .setup = 0},
+    [SLEY__URING_POLL_FIRST] = {"poll_first", "5.19", .opcode = IORING_OP_SOCKET},
     [SLEY__URING_FIXED_BUFFERS] = {"fixed_buffers", "5.19", .opcode = IORING_OP_SOCKET},
     [SLEY__URING_DIRECT] = {"direct", "5.19", .opcode = IORING_OP_SOCKET},
     [SLEY__URING_FD_INSTALL] = {"fd_install", "6.8", .opcode = SLEY__URING_OP_FIXED_FD_INSTALL, .needs = BIT(DIRECT)},

@@ -77,7 +77,7 @@ static void describe(struct sley__uring *r, const struct sley__uring_slot *slot,
     } else if (SLEY_UNLIKELY(op->flags & SLEY_IO_LEND)) {
         sley__uring_lend_describe(slot, sqe, op);
     } else if (op->code == SLEY_IO_RECV || op->code == SLEY_IO_SEND) {
-        sley__uring_describe_bytes(sqe, op, op->code == SLEY_IO_RECV, op->done_bytes, length(op));
+        sley__uring_describe_bytes(r, sqe, op, op->code == SLEY_IO_RECV, op->done_bytes, length(op));
         return;
     } else {
         describe_other(r, sqe, op);
@@ -362,7 +362,7 @@ SLEY_INLINE void start_bytes(struct sley__uring *r, struct sley__uring_slot *slo
     sley__fd_set(op->fd, (sley__fd_state(op->fd) | (in ? SLEY_FD_READING : SLEY_FD_WRITING)) + SLEY_FD_HOLD);
     sley_wait_arm(&op->wait);
     sley__uring_push(slot, op);
-    sley__uring_describe_bytes(sqe, op, in, 0, SLEY_LIKELY(op->len < SLEY_IO_SHARE_BYTES) ? (unsigned)op->len : length(op));
+    sley__uring_describe_bytes(r, sqe, op, in, 0, SLEY_LIKELY(op->len < SLEY_IO_SHARE_BYTES) ? (unsigned)op->len : length(op));
     r->flying_count++;
 }
 

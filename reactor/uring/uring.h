@@ -19,7 +19,7 @@ enum sley__uring_feature {
     SLEY__URING_RING_FD,       /* the ring is registered: entering it looks up no descriptor */
     SLEY__URING_CQE_SKIP,      /* a cancel that has found its op says nothing */
     SLEY__URING_POLL_MULTI,    /* the bell is armed once */
-    SLEY__URING_POLL_FIRST,    /* a lent receive that would find nothing does not look, nor take a buffer for that */
+    SLEY__URING_POLL_FIRST,    /* a receive that would find nothing, or overtake others, does not look */
     SLEY__URING_FIXED_BUFFERS, /* memory is registered: its pages are not pinned for each op */
     SLEY__URING_DIRECT,        /* connections and files in a table of the ring's */
     SLEY__URING_FD_INSTALL,    /* what is there can have a number for a moment */
@@ -148,6 +148,8 @@ enum {
     SLEY__URING_AGAIN = 1,   /* some op, or slot, has SLEY__URING_DUE, CANCEL_DUE or DISMISS_DUE */
     SLEY__URING_UNASKED = 2, /* what stands at a listener has brought a connection: is the next one asked for? */
 };
+
+enum { SLEY__URING_SHARE = 64 }; /* completions handled in one look: see the same number of the epoll port */
 
 /* in op->stage */
 enum {

@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Completions handled in one call of poll: see the same number of the epoll port. And how far ahead of it ops are fetched. */
-enum { SHARE = 64, SOON = 4 };
+/* How far ahead of their turn the ops of completions are fetched. */
+enum { SOON = 4 };
 
 /* ---- the bell ---------------------------------------------------------------------------------------------------------- */
 
@@ -208,7 +208,7 @@ static void fetch(const struct io_uring_cqe *cqe)
 static int reap(struct sley__uring *r)
 {
     struct io_uring_cq *cq = &r->ring.cq;
-    const unsigned there = sley__uring_results(r), count = there < SHARE ? there : SHARE;
+    const unsigned there = sley__uring_results(r), count = there < SLEY__URING_SHARE ? there : SLEY__URING_SHARE;
     const unsigned head = *cq->khead;
     int seen = 0;
     for (unsigned i = 0; i < count; i++) {
