@@ -11,22 +11,11 @@ enum { SHARE = 64 };
 
 void sley__poll_taken_shared(struct sley__poll *r, struct sley__slot *slot)
 {
-    struct sley_io_op *op = slot->read;
-    struct sley_fd *fd = op->fd;
-    const ssize_t n = sley__socket_recv(fd->number, op->buf, op->len);
-    if (SLEY_UNLIKELY(n <= 0)) {
-        sley__poll_odd_recv(r, slot, fd->number, n);
-        return;
+    int32_t n;
+    struct sley_io_op *op = sley__poll_receive(r, slot, &n);
+    if (SLEY_LIKELY(op != NULL)) {
+        sley__reactor_tell(&r->base, op, n);
     }
-    slot->read = NULL;
-    slot->way = SLEY__WAY_DRY;
-    if (SLEY_UNLIKELY((size_t)n == op->len)) {
-        slot->way = SLEY__WAY_ASK; /* there may be more */
-        slot->marks &= (uint8_t)~(uint32_t)SLEY_IO_IN;
-    }
-    r->base.armed_count--;
-    sley__fd_set(fd, sley__fd_state(fd) - (SLEY_FD_READING | SLEY_FD_HOLD));
-    sley__reactor_tell(&r->base, op, (int32_t)n);
 }
 
 /** Handles what was taken. Lets others in between, and tells whose ops have ended. Returns: how many were events. */

@@ -88,15 +88,15 @@ int sley__poll_shared(struct sley__poll *r, uint64_t timeout_ns);
 /** sley__poll_taken of one. */
 void sley__poll_taken_shared(struct sley__poll *r, struct sley__slot *slot);
 
-/** sley__poll_event for a slot that is TAKEN and readable, no more: what a server's every message passes. */
-SLEY_INLINE void sley__poll_taken(struct sley__poll *r, struct sley__slot *slot)
+/** Receives for a slot that is TAKEN and readable, no more. Returns: the op, which has got *ret_n bytes; NULL: it is seen to. */
+SLEY_INLINE struct sley_io_op *sley__poll_receive(struct sley__poll *r, struct sley__slot *slot, int32_t *ret_n)
 {
     struct sley_io_op *op = slot->read;
     struct sley_fd *fd = op->fd;
     const ssize_t n = sley__socket_recv(fd->number, op->buf, op->len);
     if (SLEY_UNLIKELY(n <= 0)) {
         sley__poll_odd_recv(r, slot, fd->number, n);
-        return;
+        return NULL;
     }
     slot->read = NULL;
     slot->way = SLEY__WAY_DRY;
@@ -106,7 +106,18 @@ SLEY_INLINE void sley__poll_taken(struct sley__poll *r, struct sley__slot *slot)
     }
     r->base.armed_count--;
     sley__fd_set(fd, sley__fd_state(fd) - (SLEY_FD_READING | SLEY_FD_HOLD));
-    sley_wait_complete_home(&op->wait, (int32_t)n);
+    *ret_n = (int32_t)n;
+    return op;
+}
+
+/** sley__poll_event for such a slot: what a server's every message passes. */
+SLEY_INLINE void sley__poll_taken(struct sley__poll *r, struct sley__slot *slot)
+{
+    int32_t n;
+    struct sley_io_op *op = sley__poll_receive(r, slot, &n);
+    if (SLEY_LIKELY(op != NULL)) {
+        sley_wait_complete_home(&op->wait, n);
+    }
 }
 
 /* the core's half of a port's table and factory */
