@@ -17,10 +17,7 @@ void sley__uring_lend_describe(const struct sley__uring_slot *slot, struct io_ur
     }
     io_uring_prep_recv(sqe, op->fd->number, NULL, 0, 0);
     sley__uring_describe_choice(sqe);
-    if (slot->is_dry) {
-        sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
-        op->stage |= SLEY__URING_FIRST;
-    }
+    sqe->ioprio = slot->is_dry ? IORING_RECVSEND_POLL_FIRST : 0;
 }
 
 /** Something is there, or was. Returns: whether there is a buffer for it. */
@@ -64,7 +61,7 @@ void sley__uring_lend_submit(struct sley__uring *r, struct sley_io_op *op)
 /** Once more, at once or (POLLING) when it is ready. */
 static void again(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, uint32_t stage)
 {
-    op->stage = (uint8_t)((op->stage & ~(uint32_t)(SLEY__URING_FIRST | SLEY__URING_POLLING)) | stage);
+    op->stage = (uint8_t)((op->stage & ~(uint32_t)SLEY__URING_POLLING) | stage);
     slot->is_dry = false;
     if (op->stage & SLEY__URING_CANCELLED) {
         sley__uring_end(r, slot, op, -ECANCELED);
@@ -126,9 +123,6 @@ static void chosen(struct sley__uring *r, struct sley__uring_slot *slot, struct 
     if (res == -ENOBUFS) {
         sley__uring_stock_ran_out(r);
         again(r, slot, op, sley__uring_has_stock(r) ? 0 : SLEY__URING_POLLING);
-    } else if (res == -EINVAL && (op->stage & SLEY__URING_FIRST)) {
-        r->features &= ~(1u << SLEY__URING_POLL_FIRST);
-        again(r, slot, op, 0);
     } else if (res == -EAGAIN || res == -EINTR) {
         again(r, slot, op, SLEY__URING_POLLING);
     } else {

@@ -154,7 +154,6 @@ enum { SLEY__URING_SHARE = 64 }; /* completions handled in one look: see the sam
 /* in op->stage */
 enum {
     SLEY__URING_POLLING = 1,    /* the kernel has said -EAGAIN: waits for readiness, then is done again */
-    SLEY__URING_FIRST = 2,      /* was submitted with POLL_FIRST */
     SLEY__URING_CANCELLED = 4,  /* has been asked to end */
     SLEY__URING_DUE = 8,        /* did not fit into the submission queue */
     SLEY__URING_CANCEL_DUE = 16, /* the request to end it did not */
