@@ -3,6 +3,7 @@
 #include "uring.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -409,6 +410,22 @@ static unsigned publish(struct sley__uring *r)
     return sley__uring_unsubmitted(r);
 }
 
+/**
+ * Valgrind 3.19 does not know that the call may wait, and lets no other thread run meanwhile: as a call that only submits, and a
+ * wait of a kind that it knows.
+ */
+static SLEY_NOINLINE int call_seen(struct sley__uring *r, unsigned count, unsigned flags, const struct __kernel_timespec *ts, bool forever)
+{
+    const struct timespec limit = {(time_t)ts->tv_sec, (long)ts->tv_nsec};
+    struct pollfd what = {.fd = r->ring.ring_fd, .events = POLLIN};
+    const int rc = call(r, count, 0, flags, NULL, 0);
+    if (rc < 0 || sley__uring_results(r) > 0) {
+        return rc;
+    }
+    (void)ppoll(&what, 1, forever ? NULL : &limit, NULL);
+    return call(r, 0, 0, flags, NULL, 0);
+}
+
 static int enter(struct sley__uring *r, uint64_t timeout_ns, unsigned flags)
 {
     struct __kernel_timespec ts = {(int64_t)(timeout_ns / SLEY_S), (int64_t)(timeout_ns % SLEY_S)};
@@ -423,7 +440,9 @@ static int enter(struct sley__uring *r, uint64_t timeout_ns, unsigned flags)
     }
     const unsigned count = publish(r);
     sley__uring_handed_over(r);
-    if (timeout_ns == 0 || timeout_ns == SLEY_NEVER) {
+    if (SLEY_UNLIKELY(timeout_ns != 0 && sley__uring_is_seen())) {
+        rc = call_seen(r, count, flags, &ts, timeout_ns == SLEY_NEVER);
+    } else if (timeout_ns == 0 || timeout_ns == SLEY_NEVER) {
         rc = call(r, count, timeout_ns != 0, flags, NULL, 0);
     } else {
         rc = call(r, count, 1, flags | IORING_ENTER_EXT_ARG, &arg, sizeof arg);
@@ -479,6 +498,7 @@ int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uri
     r->base.ops = &sley__uring_ops;
     r->alloc = o->alloc;
     r->opts = *opts;
+    r->opts.without |= sley__uring_is_seen() ? BIT(DEFER) | BIT(COOP) : 0; /* who polls such a ring is not woken: see call_seen */
     r->opts.entry_count = opts->entry_count ? opts->entry_count : ENTRY_COUNT;
     r->opts.result_count = opts->result_count ? opts->result_count : r->opts.entry_count * RESULTS_PER_ENTRY;
     /* relaxed: nobody else knows it yet */
