@@ -70,6 +70,9 @@ def main():
                   done.returncode == 0 and all(re.search(w, done.stdout, re.M) for w in wanted), done)
         tap.check(f'demo_{style}_{reactor}_shows_progress', 'echoes per second' in done.stderr and 'connections opened' in done.stderr,
                   done.stderr)
+    done = run('--seconds', '1', '--connections', '100', '--executor', 'stealing', '--workers', '2')
+    tap.check('demo_of_two_workers_names_the_whole_assembly',
+              re.search(r'^assembly +executor stealing \(2 workers\), reactor epoll, style frame$', done.stdout, re.M), done)
     done = run('--help')
     tap.check('demo_help', done.returncode == 0 and '--serve' in done.stdout and not done.stderr, done)
     for argv in (['--seconds', '0'], ['--connections', 'x'], ['--style', 'callback'], ['--colour'], ['--workers']):
