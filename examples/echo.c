@@ -40,6 +40,15 @@ static bool number(const char *text, long least, long most, long *ret_value)
     return true;
 }
 
+/** NULL for another style; frames when none is named. */
+static const struct sley_task_type *server_of(const char *style)
+{
+    if (!style || !*style || strcmp(style, "frame") == 0) {
+        return echo_frame;
+    }
+    return strcmp(style, "fiber") == 0 ? echo_fiber : NULL;
+}
+
 /** Returns: -1 to go on, else the exit status, after saying why. */
 static int parse(int argc, char **argv, struct options *o)
 {
@@ -63,8 +72,7 @@ static int parse(int argc, char **argv, struct options *o)
             o->address = optarg;
             break;
         case 's':
-            good = strcmp(optarg, "frame") == 0 || strcmp(optarg, "fiber") == 0;
-            o->server = strcmp(optarg, "fiber") == 0 ? echo_fiber : echo_frame;
+            good = *optarg && (o->server = server_of(optarg)) != NULL;
             break;
         case 'e':
             o->executor = optarg;
@@ -196,12 +204,14 @@ static void report(void *arg, enum sley_report_kind kind, const char *text)
 
 int main(int argc, char **argv)
 {
-    const char *style = getenv("SLEY_STYLE");
     struct options o = {.address = "127.0.0.1", .port = "7000"};
-    o.server = style && strcmp(style, "fiber") == 0 ? echo_fiber : echo_frame;
     int status = parse(argc, argv, &o);
     if (status >= 0) {
         return status;
+    }
+    if (!o.server && !(o.server = server_of(getenv("SLEY_STYLE")))) {
+        fprintf(stderr, "echo: SLEY_STYLE cannot be \"%s\": it is \"frame\" or \"fiber\"\n", getenv("SLEY_STYLE"));
+        return 2;
     }
     raise_descriptor_limit();
     char why[256] = "";

@@ -181,6 +181,9 @@ def check_arguments(echo):
         done = run(echo, *argv)
         tap.check(f'echo_bad_{name}_is_one_line_and_status_2',
                   done.returncode == 2 and one_line(done.stderr) and not done.stdout, done)
+    done = run(echo, SLEY_STYLE='callback')
+    tap.check('echo_bad_style_of_the_environment_is_one_line_and_status_2',
+              done.returncode == 2 and one_line(done.stderr) and 'callback' in done.stderr, done)
     done = run(echo, '--help')
     tap.check('echo_help', done.returncode == 0 and '--style' in done.stdout and not done.stderr, done)
     if socket.has_ipv6 and os.path.exists('/proc/net/if_inet6'):
