@@ -69,9 +69,9 @@ static struct sley_executor *cores(struct sley__executor_memory *memory, const s
 }
 
 const struct sley__named_executor sley__executors[] = {
-    {"local", true, local},
-    {"cores", false, cores},
-    {"shares", true, shares},
-    {"stealing", false, stealing},
-    {NULL, false, NULL},
+    {"local", true, false, local},
+    {"cores", false, true, cores},
+    {"shares", true, false, shares},
+    {"stealing", false, false, stealing},
+    {NULL, false, false, NULL},
 };

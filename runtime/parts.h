@@ -12,6 +12,7 @@ struct sley__named_reactor {
 struct sley__named_executor {
     const char *name;
     bool is_single; /* one worker, no more */
+    bool is_placed; /* its workers run where the option `placement` says */
     /** Readies one in the runtime's memory; what it needs more it allocates when it starts. NULL: the reason is in the error text. */
     struct sley_executor *(*init)(struct sley__executor_memory *memory, const struct sley_runtime_opts *o);
 };

@@ -57,10 +57,16 @@ static const struct sley__named_executor *find_executor(const struct sley_runtim
     return NULL;
 }
 
-/** Returns: the number; -EINVAL when SLEY_WORKERS is no number from 1 to 1024. */
+/** Returns: the number; -EINVAL when it, or SLEY_WORKERS, is none from 1 to 1024. */
 static int find_workers(const struct sley_runtime_opts *o)
 {
     const char *env = o->worker_count ? NULL : getenv("SLEY_WORKERS");
+    if (o->worker_count > 1024) {
+        if (o->ret_error && o->error_bytes) {
+            (void)snprintf(o->ret_error, o->error_bytes, "%u workers are too many; there may be 1024", o->worker_count);
+        }
+        return -EINVAL;
+    }
     if (!env || !*env) {
         return (int)o->worker_count;
     }
@@ -109,7 +115,30 @@ static struct sley_executor *choose_executor(struct sley_runtime *rt, const stru
         }
         return NULL;
     }
+    if (named && o->placement && !named->is_placed) {
+        if (o->ret_error && o->error_bytes) {
+            (void)snprintf(o->ret_error, o->error_bytes, "the %s executor takes no placement", named->name);
+        }
+        return NULL;
+    }
     return named ? named->init(&rt->memory, o) : NULL;
+}
+
+/** A start has failed: says so, unless the executor has said more, or nobody is to be told. No pool is left behind. */
+static int give_up(struct sley_runtime *rt, const struct sley_runtime_opts *o, const struct sley_executor *ex, int workers, int rc)
+{
+    char many[32] = "";
+    (void)sley_blocking_destroy(rt->blocking);
+    rt->blocking = NULL;
+    if (!o->ret_error || !o->error_bytes || o->ret_error[0]) {
+        return rc;
+    }
+    if (workers > 1) {
+        (void)snprintf(many, sizeof many, " with %d workers", workers);
+    }
+    (void)snprintf(o->ret_error, o->error_bytes, "the %s executor did not start%s (errno %d)",
+                   ex->ops && ex->ops->name ? ex->ops->name : "given", many, -rc);
+    return rc;
 }
 
 /** The runtime's own pool, unless it is given one: a record; its threads come with jobs, and go. */
@@ -181,12 +210,7 @@ int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o
         rc = ex->ops->start(ex, &config);
     }
     if (rc < 0) {
-        (void)sley_blocking_destroy(rt->blocking);
-        rt->blocking = NULL;
-        if (o->ret_error && o->error_bytes && !o->ret_error[0]) {
-            (void)snprintf(o->ret_error, o->error_bytes, "the executor did not start (errno %d)", -rc);
-        }
-        return rc;
+        return give_up(rt, o, ex, workers, rc);
     }
     rt->executor = ex;
     sley__attach_start(rt, &o->attach);

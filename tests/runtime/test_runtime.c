@@ -142,6 +142,8 @@ SLEY_TEST(unknown_names_are_refused_with_the_alternatives, "")
     check_refused(&(struct sley_runtime_opts){.executor_name = "global"},
                   "no executor \"global\" in this build; there is: local, cores, ");
     check_refused(&(struct sley_runtime_opts){.worker_count = 3}, "the local executor has one worker, not 3");
+    check_refused(&(struct sley_runtime_opts){.worker_count = UINT32_MAX}, "4294967295 workers are too many; there may be 1024");
+    check_refused(&(struct sley_runtime_opts){.placement = "spread"}, "the local executor takes no placement");
     CHECK_INT(setenv("SLEY_REACTOR", "x", 1), ==, 0);
     check_refused(&(struct sley_runtime_opts){.executor_name = "local"},
                   "no reactor \"x\" in this build; there is: auto, epoll, poll, ");
@@ -246,6 +248,9 @@ SLEY_TEST(executor_given_by_pointer_is_used, "")
     CHECK_RC(sley_runtime_run(&rt, &forty_two__type, NULL, &result), 0);
     CHECK_INT(result, ==, 42);
     CHECK_RC(sley_runtime_fini(&rt), 0);
+    CHECK_INT(setenv("SLEY_WORKERS", "3", 1), ==, 0);
+    check_refused(&(struct sley_runtime_opts){.executor = &local.base}, "the local executor did not start with 3 workers (errno 22)");
+    clear_environment();
 }
 
 SLEY_TEST(each_allocation_of_a_runtime_refused, "SHUT-01")

@@ -20,8 +20,8 @@ struct sley_runtime_opts {
      * workers are to share it, else epoll, else poll. sley_runtime_describe says which, and why not the one before.
      */
     const char *reactor_name;
-    uint32_t worker_count;     /**< 0: SLEY_WORKERS, else what the executor thinks best */
-    const char *placement;     /**< "cores": where workers run, as in sley_cores_place; "unbound" (default). Borrowed until fini */
+    uint32_t worker_count;     /**< at most 1024; 0: SLEY_WORKERS, else what the executor thinks best */
+    const char *placement;     /**< "cores" alone: where workers run, as in sley_cores_place; default "unbound". Borrowed until fini */
     struct sley_executor *executor;                      /**< readied by its init; the caller's memory, not to be moved */
     const struct sley_reactor_factory *const *reactors; /**< NULL-terminated; the first that starts */
     struct sley_blocking_pool *blocking; /**< outlives the runtime; NULL: its own, whose threads come with jobs and go when idle */
@@ -75,8 +75,9 @@ struct sley_runtime {
 };
 
 /**
- * Assembles and starts. @p o may be NULL. Returns: 0; -EINVAL for a name that is unknown or not built in, or a bad number (the
- * error text lists what there is); what a part said when it could not start. Nothing is left on failure. Thread: any.
+ * Assembles and starts. @p o may be NULL. Returns: 0; -EINVAL for a name that is unknown or not built in, a bad number, or what
+ * the executor of that name cannot (the error text lists what there is); what a part said when it could not start. Nothing is left
+ * on failure. Thread: any.
  */
 SLEY_API int sley_runtime_init(struct sley_runtime *rt, const struct sley_runtime_opts *o);
 
