@@ -66,7 +66,8 @@ static bool begin(struct sley_blocking_op *op, struct sley_blocking_pool *p, con
     }
     op->pool = p;
     op->ret_result = call->ret_result;
-    const bool wrong = !call->fn || (how->arg_bytes > 0 && (!call->arg || !(how->flags & SLEY_BLOCKING_ABANDON)));
+    const bool wrong = !call->fn || how->flags > SLEY__BLOCKING_KNOWN ||
+                       (how->arg_bytes > 0 && (!call->arg || !(how->flags & SLEY_BLOCKING_ABANDON)));
     const int rc = wrong ? -EINVAL : !p ? (sley__self ? -ENOTSUP : 0) : sley__pool_inherited(p) ? -EOWNERDEAD : make_job(op, how, call);
     if (rc == 0 && p) {
         return true;

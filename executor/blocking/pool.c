@@ -182,8 +182,7 @@ int sley_blocking_create(const struct sley_blocking_opts *o, struct sley_blockin
     static SLEY_ATOMIC(bool) watched;
     struct sley_alloc libc = {0};
     o = o ? o : &(const struct sley_blocking_opts){0};
-    if (!ret_pool || (o->thread_max != 0 && o->thread_min > o->thread_max) ||
-        (o->stack_bytes != 0 && o->stack_bytes < (size_t)sysconf(_SC_THREAD_STACK_MIN)) ||
+    if (!ret_pool || (o->stack_bytes != 0 && o->stack_bytes < (size_t)sysconf(_SC_THREAD_STACK_MIN)) ||
         (o->alloc && !(o->alloc->ops->caps & SLEY_ALLOC_CAP_THREADS))) {
         return -EINVAL;
     }
@@ -192,7 +191,6 @@ int sley_blocking_create(const struct sley_blocking_opts *o, struct sley_blockin
     if (!atomic_exchange_explicit(&watched, true, memory_order_relaxed)) {
         (void)pthread_atfork(NULL, NULL, forked);
     }
-    int rc = 0;
     struct sley_blocking_pool *p = sley_alloc_get(o->alloc ? o->alloc : &libc, sizeof *p, _Alignof(struct sley_blocking_pool));
     if (!p) {
         return -ENOMEM;
@@ -203,6 +201,7 @@ int sley_blocking_create(const struct sley_blocking_opts *o, struct sley_blockin
     p->opts.idle_ns = o->idle_ns ? o->idle_ns : 10 * SLEY_S;
     p->opts.alloc = o->alloc ? o->alloc : &p->libc;
     sley__queue_init(&p->queue, o);
+    int rc = p->queue.thread_min > p->queue.thread_max ? -EINVAL : 0;
     for (uint32_t i = 0; i < o->thread_min && rc == 0; i++) {
         sley__queue_lock(&p->queue);
         sley__queue_add_live(&p->queue, 1);

@@ -18,9 +18,13 @@ SLEY_TEST(options_that_make_no_sense_are_refused, "") {
     CHECK_RC(sley_alloc_pool_init(&fixed, memory, sizeof memory), 0);
     CHECK_RC(sley_blocking_create(NULL, NULL), -EINVAL);
     CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.thread_min = 3, .thread_max = 2}, &p), -EINVAL);
+    CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.thread_min = 513, .alloc = harness_alloc()}, &p), -EINVAL);
     CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.alloc = &fixed.base}, &p), -EINVAL);
     CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.stack_bytes = 1}, &p), -EINVAL);
     CHECK_RC(sley_blocking_create(NULL, &p), 0);
+    CHECK_RC(sley_blocking_with(&(struct sley_blocking_how){.pool = p, .flags = 8}, seven, NULL, NULL), -EINVAL);
+    CHECK_RC(sley_blocking_with(&(struct sley_blocking_how){.pool = p, .arg_bytes = 1}, seven, memory, NULL), -EINVAL);
+    CHECK_RC(sley_blocking_with(&(struct sley_blocking_how){.pool = p}, NULL, NULL, NULL), -EINVAL);
     CHECK_RC(sley_blocking_resize(p, 2, 1), -EINVAL);
     CHECK_RC(sley_blocking_resize(NULL, 0, 1), -EINVAL);
     CHECK_RC(sley_blocking_destroy(p), 0);

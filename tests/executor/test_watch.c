@@ -147,7 +147,7 @@ SLEY_TEST(stall_is_told_once_and_once_more_when_over, "")
     CHECK_UINT(reports, ==, 0); /* first the stack */
     hand_answer(&h, &culprit);
     hand_look(&h, 2);
-    CHECK_STR(last_report, "stall: task culprit (culprit.c:7) has kept worker 3 of fake for 12 ms, 2 of them computing");
+    CHECK_STR(last_report, "stall: task culprit (culprit.c:7) has kept worker 3 for 12 ms, 2 of them computing");
     for (int i = 0; i < 5; i++) {
         hand_look(&h, 10);
     }
@@ -157,7 +157,7 @@ SLEY_TEST(stall_is_told_once_and_once_more_when_over, "")
     hand_resume(&h);
     hand_look(&h, 10);
     CHECK_UINT(reports, ==, 2);
-    CHECK_STR(last_report, "stall over: task culprit (culprit.c:7) had kept worker 3 of fake for 62 ms");
+    CHECK_STR(last_report, "stall over: task culprit (culprit.c:7) had kept worker 3 for 62 ms");
     hand_look(&h, 5);
     CHECK_UINT(reports, ==, 2);
     hand_end(&h);
@@ -171,9 +171,9 @@ SLEY_TEST(stall_outside_tasks_says_so, "")
     hand_look(&h, 10);
     hand_answer(&h, NULL);
     hand_look(&h, 1);
-    CHECK_STR(last_report, "stall: something outside its tasks has kept worker 3 of fake for 11 ms, 0 of them computing");
+    CHECK_STR(last_report, "stall: something outside its tasks has kept worker 3 for 11 ms, 0 of them computing");
     hand_end(&h); /* the worker's end ends it, too */
-    CHECK_STR(last_report, "stall over: something outside its tasks had kept worker 3 of fake for 11 ms");
+    CHECK_STR(last_report, "stall over: something outside its tasks had kept worker 3 for 11 ms");
 }
 
 /* On a loaded machine a thread may get no processor for long: that is not its fault. */
@@ -224,7 +224,7 @@ SLEY_TEST(stall_that_ends_while_asked_is_told_as_over, "")
     hand_resume(&h); /* no answer */
     hand_look(&h, 5);
     CHECK_UINT(reports, ==, 1);
-    CHECK_STR(last_report, "stall over: a task had kept worker 3 of fake for 10 ms");
+    CHECK_STR(last_report, "stall over: a task had kept worker 3 for 10 ms");
     hand_look(&h, 10); /* the next one: an answer meanwhile is the old question's if the numbers differ */
     CHECK_UINT(asks, ==, 2);
     h.watched.entry->shot = (struct sley__shot){.same = true, .type = &culprit};
