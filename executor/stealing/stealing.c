@@ -173,7 +173,8 @@ static int stealing_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
     for (uint32_t i = 0; i < p->count; i++) {
         sley_sched_stop(p->scheds[i]);
     }
-    rc = wait_for(p, NULL, drain_deadline_ns, false);
+    const uint64_t now = sley__pool_now_ns(p), left = drain_deadline_ns > now ? drain_deadline_ns - now : 0;
+    rc = wait_for(p, NULL, drain_deadline_ns == SLEY_NEVER ? SLEY_NEVER : sley_after_ns(left), false); /* in the system's time */
     if (rc < 0) {
         const bool still = pause_all(p, sley_thread_now_ns() + 100 * SLEY_MS); /* false: one is stuck, or has no processor */
         for (uint32_t i = 0; i < p->count; i++) {

@@ -605,6 +605,47 @@ SLEY_TEST(handle_outlives_the_pool, "") {
     sley_task_unref(t);
 }
 
+/* More children than a ring has room for, all spawned before any of them runs. */
+enum { CROWD = 3000 };
+
+static int spawns_a_crowd(struct none *unused)
+{
+    (void)unused;
+    struct sley_scope sc;
+    CHECK_RC(sley_scope_init(&sc, NULL), 0);
+    for (int i = 0; i < CROWD; i++) {
+        CHECK_RC(SLEY_SPAWN(&sc, leaf, 0), 0);
+    }
+    const int rc = sley_scope_wait(&sc);
+    (void)sley_scope_fini(&sc);
+    return rc;
+}
+SLEY_FIBER(spawns_a_crowd, struct none)
+
+SLEY_TEST(statistics_count_resumes_steals_overflows_and_parks, "") {
+    struct pool p;
+    struct sley_stealing_stats one, sum = {0};
+    pool_start(&p, 1, SLEY_NEVER);
+    CHECK_RC(pool_run(&p, &spawns_a_crowd__type, NULL), 0);
+    CHECK_RC(sley_stealing_stats(&p.stealing, 0, &one), 0);
+    CHECK_UINT(one.resumes, >=, CROWD + 2); /* the one that spawns them twice: it has waited */
+    CHECK_UINT(one.overflows, >, 0);
+    CHECK_UINT(one.steals, ==, 0);
+    CHECK_RC(sley_stealing_stats(&p.stealing, 1, &one), -EINVAL);
+    pool_end(&p);
+    pool_start(&p, 2, SLEY_NEVER);
+    CHECK_RC(pool_run(&p, &two_meet__type, NULL), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        CHECK_RC(sley_stealing_stats(&p.stealing, i, &one), 0);
+        sum.resumes += one.resumes;
+        sum.steals += one.steals;
+        sum.parks += one.parks;
+    }
+    CHECK_UINT(sum.resumes, >=, 3);
+    CHECK_UINT(sum.steals, >, 0);
+    pool_end(&p);
+}
+
 SLEY_TEST(start_refuses_what_it_cannot_be, "") {
     struct sley_stealing ex;
     sley_stealing_init(&ex);

@@ -297,6 +297,38 @@ SLEY_TEST(regress_refused_fini_leaves_it_stopping, "SHUT-02 SHUT-09") {
     CHECK_RC(ex->ops->fini(ex), 0);
 }
 
+/* A deadline of a stop is one of the executor's clock, which may have begun anywhere, and may stand. */
+static uint64_t stands(struct sley_clock *self)
+{
+    (void)self;
+    return 17;
+}
+
+static int ends_late(struct none *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 10000; i++) {
+        (void)sley_yield(); /* -ECANCELED, and it does not care */
+    }
+    return 0;
+}
+SLEY_FIBER(ends_late, struct none)
+
+SLEY_TEST(stop_waits_by_a_deadline_of_a_clock_of_its_own, "SHUT-03") {
+    struct sley_stealing s;
+    struct sley_executor *ex = &s.base;
+    struct sley_clock clock = {.now_ns = stands};
+    const struct sley_executor_config config = {
+        .alloc = harness_alloc(), .worker_count = 2, .clock = &clock, .stall_ns = SLEY_NEVER};
+    sley_stealing_init(&s);
+    CHECK_RC(ex->ops->start(ex, &config), 0);
+    for (int i = 0; i < 4; i++) {
+        CHECK_RC(ex->ops->spawn(ex, &ends_late__type, NULL, NULL), 0);
+    }
+    CHECK_RC(ex->ops->stop(ex, 17 + 100 * SLEY_S), 0);
+    CHECK_RC(ex->ops->fini(ex), 0);
+}
+
 /* ---- a report beside a worker that does not come to rest: it is in a task, or has no processor ----------------------------- */
 
 static SLEY_ATOMIC(unsigned) arrived, named;

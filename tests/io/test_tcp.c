@@ -116,6 +116,46 @@ IO_TEST(tcp_over_ipv6_and_dual_stack, "")
     return 0;
 }
 
+IO_TEST(tcp_listener_of_ipv6_alone_takes_no_ipv4, "")
+{
+    struct sley_tcp_listener six, four;
+    struct sley_addr addr;
+    char text[SLEY_ADDR_TEXT_BYTES];
+    int rc = sley_tcp_listen(&six, "[::]:0", &(struct sley_tcp_opts){.v6_only = true});
+    if (rc == -EAFNOSUPPORT || rc == -EADDRNOTAVAIL) {
+        SKIP("no IPv6 on this machine");
+    }
+    CHECK_RC(rc, 0);
+    CHECK_RC(sley_tcp_listener_local(&six, &addr), 0);
+    const uint16_t port = addr.sock.in6.sin6_port;
+    CHECK_RC(sley_addr_parse(&addr, "127.0.0.1:0"), 0);
+    addr.sock.in4.sin_port = port;
+    CHECK_INT(sley_addr_format(&addr, text, sizeof text), >, 0);
+    rc = sley_tcp_listen(&four, text, NULL); /* the port is free there; another program may have been as quick */
+    CHECK(rc == 0 || rc == -EADDRINUSE);
+    CHECK_RC(rc == 0 ? sley_tcp_listener_close(&four) : 0, 0);
+    int only = 0;
+    socklen_t len = sizeof only;
+    CHECK_INT(getsockopt(six.fd.number, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len), ==, 0);
+    CHECK_INT(only, ==, 1);
+    CHECK_RC(sley_tcp_listener_close(&six), 0);
+    return 0;
+}
+
+IO_TEST(tcp_listener_has_its_address_at_once_or_alone, "")
+{
+    for (int exclusive = 0; exclusive < 2; exclusive++) {
+        struct io_listener l;
+        int reuse = -1;
+        socklen_t len = sizeof reuse;
+        io_listen(&l, &(struct sley_tcp_opts){.exclusive_addr = exclusive});
+        CHECK_INT(getsockopt(l.l.fd.number, SOL_SOCKET, SO_REUSEADDR, &reuse, &len), ==, 0);
+        CHECK_INT(reuse, ==, !exclusive);
+        CHECK_RC(sley_tcp_listener_close(&l.l), 0);
+    }
+    return 0;
+}
+
 /** The same calls on a thread that belongs to no runtime. */
 static void *thread_client(void *arg)
 {
