@@ -71,7 +71,8 @@ SLEY_STATIC_ASSERT(sizeof(struct sley_blocking_op) <= 128, "an op fits in a fram
  * Runs `fn(arg)` on a thread of the runtime's pool and waits for it. `*ret_result` (may be NULL) is what fn returned.
  * Returns: 0: it was run. Otherwise it was not, and `*ret_result` is untouched: -ECANCELED: it was cancelled, or its pool
  * stopped, before it began; -EOWNERDEAD: its pool was inherited by fork; -EAGAIN: no thread could be made for it and there is none;
- * -ENOTSUP: this executor has no pool; -EINVAL: no function, a flag that there is not; -EDEADLK as sley_await. Once it has begun a cancel is told to the job alone
+ * -ENOTSUP: this executor has no pool; -EINVAL: no function, or a flag that there is not; -EDEADLK as sley_await.
+ * Once it has begun a cancel is told to the job alone
  * (sley_cancelled()) and it is waited for. On a plain thread, and inside a job, fn is called right there: such a thread may block anyway.
  * Thread: as sley_await. Calls back: fn, on a thread of the pool. Cost: a microsecond while both threads are
  * awake, else two wakes of a thread.
