@@ -152,6 +152,19 @@ def empty_docs(tree):
             yield f.path, f.text.count('\n', 0, match.start()) + 1, 'an empty doc block', f.path
 
 
+def threads_of_calls(tree):
+    """A call of a user's header says who may make it: in its own words, in those of the call it is like, or in its header's."""
+    block = re.compile(r'(/\*\*(?:(?!\*/).)*\*/)\nSLEY_API ([^;{]*?)\b(sley_[a-z]\w*)\(', re.S)
+    for f in tree.sources:
+        if '/include/sley/' not in f.path or f.path.endswith('_impl.h'):
+            continue
+        general = any('Thread:' in c for c in re.findall(r'/\*[^*](?:(?!\*/).)*\*/', f.text, re.S))
+        for match in block.finditer(f.text):
+            if not general and not re.search(r'Thread:|[Tt]he same|\b[Aa]s `?sley_', match[1]):
+                line = f.text.count('\n', 0, match.start()) + 1
+                yield f.path, line, f'who may call {match[3]}? Thread: ...', f'{f.path}:{match[3]}'
+
+
 def header_purpose(tree):
     for f in tree.sources:
         if (f.room or f.path.startswith('tests/')) and f.path.endswith(('.h', '.c')):
@@ -169,4 +182,4 @@ def unfinished_words(tree):
 
 
 ALL = (file_length, function_length, line_width, banned_calls, atomics, include_direction, user_includes,
-       conditions_in_bodies, empty_docs, header_purpose, unfinished_words)
+       conditions_in_bodies, empty_docs, threads_of_calls, header_purpose, unfinished_words)

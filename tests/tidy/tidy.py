@@ -96,6 +96,7 @@ BREAKS = {  # rule: (path, text) that it must find fault with
     'user_includes': ('examples/private.c', '#include "task/slab.h"\n'),
     'conditions_in_bodies': ('task/if.c', '/* x */\nvoid f(void) {\n#ifdef X\n    g();\n#endif\n}\n'),
     'empty_docs': ('task/doc.h', '/* x */\n/**\n *\n */\nint f(void);\n'),
+    'threads_of_calls': ('task/include/sley/call.h', '/* x */\n/** Does it. Returns: 0. */\nSLEY_API int sley_call(int a);\n'),
     'header_purpose': ('task/bare.h', '#ifndef X\n'),
     'unfinished_words': ('docs/x.md', 'text\nTO' 'DO later\n'),
 }
@@ -103,6 +104,8 @@ CLEAN = {
     'task/include/sley/task.h': '/* x */\n#include <sley/base.h>\n',
     'base/include/sley/base.h': '/* x */\n',
     'task/mine.h': '/* x */\n',
+    'task/include/sley/said.h': '/* x */\n/** Does it. Thread: any. */\nSLEY_API int sley_said(int a);\n/** As sley_said. */\n'
+                                'SLEY_API int sley_like(void);\nSLEY_API int sley__own(void);\n',
     'task/good.c': '/* x */\n#include "mine.h"\n#include <sley/task.h>\nconst char *s = "abort(";\n'
                    'void f(void) {\n    /* pairs with g */\n    atomic_load_explicit(&x,\n        acquire);\n'
                    '    x.exit(1); /* abort() */\n}\n',

@@ -70,7 +70,8 @@ struct sley_conformance_executor {
     uint32_t worker_count; /**< as in its configuration; 0: as many as the kind thinks best */
 };
 
-/** The clauses of the contract of <sley/executor.h>. Those that need workers, or that there are none, are skipped elsewhere. */
+/** The clauses of the contract of <sley/executor.h>. Those that need workers, or that there are none, are skipped
+ * elsewhere. Thread: any. */
 SLEY_API const struct sley_clause *sley_conformance_executor_clauses(size_t *ret_count);
 /** As sley_conformance_run_reactor. */
 SLEY_API int sley_conformance_run_executor(const struct sley_conformance_executor *executor, const struct sley_conformance_opts *o,

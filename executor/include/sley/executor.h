@@ -108,7 +108,8 @@ struct sley_executor {
 
 /**
  * Makes a worker's reactor from the factories of @p config: the first that starts. None asked for: 0 and NULL. On failure the
- * names and reasons go to `config->ret_error`. Returns: 0; what the last one said; -EINVAL for a broken factory or table.
+ * names and reasons go to `config->ret_error`. Returns: 0; what the last one said; -EINVAL for a broken factory or table. Thread: its
+ * worker's, or nobody drives it yet.
  */
 SLEY_API int sley_executor_make_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc,
                                         struct sley_reactor **ret_reactor);
@@ -138,7 +139,7 @@ SLEY_API int sley_executor_ended(struct sley_executor *ex);
 /** Was it inherited by fork? Thread: any. */
 SLEY_API bool sley_executor_orphaned(const struct sley_executor *ex);
 
-/** Is the table complete? Returns: 0; -EINVAL. */
+/** Is the table complete? Returns: 0; -EINVAL. Thread: any. */
 SLEY_API int sley_executor_check(const struct sley_executor_ops *ops);
 
 SLEY_EXTERN_C_END

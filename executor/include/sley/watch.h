@@ -50,7 +50,8 @@ enum {
 SLEY_API int sley_watch_create(const struct sley_watch_opts *o, struct sley_watch **ret_watch);
 /** Ends the thread; nothing may be watched any more. NULL is fine. Thread: any, none of whose tasks it may be. */
 SLEY_API void sley_watch_destroy(struct sley_watch *w);
-/** @p asked, or when that is 0 this build's default: 25 ms in debug builds (100 under sanitizers), SLEY_NEVER in others. */
+/** @p asked, or when that is 0 this build's default: 25 ms in debug builds (100 under sanitizers), SLEY_NEVER in others.
+ * Thread: any. */
 SLEY_API uint64_t sley_watch_stall_ns(uint64_t asked);
 
 /** Watches @p s, whose owner thread tells @p e of its parks, as worker number @p worker. Returns: 0; -ENOMEM. Thread: stopped. */

@@ -120,6 +120,7 @@ SLEY_API void sley_tcp_connect_start(struct sley_tcp_connect_op *op, struct sley
 /**
  * Takes over a connected (or listening) stream socket of any origin: inherited, passed by another process. It becomes
  * non-blocking and close-on-exec. Returns: 0; -EBADF; -ENOTSOCK; -EINVAL for another kind of socket. Owns: the number on success.
+ * Thread: any.
  */
 SLEY_API int sley_tcp_from_fd(struct sley_tcp *ret_conn, int number);
 SLEY_API int sley_tcp_listener_from_fd(struct sley_tcp_listener *ret_listener, int number);
@@ -139,7 +140,8 @@ SLEY_API int sley_tcp_listener_local(const struct sley_tcp_listener *l, struct s
 SLEY_API int sley_tcp_move(struct sley_tcp *conn);
 SLEY_API void sley_tcp_move_start(struct sley_io_op *op, struct sley_tcp *conn);
 
-/** Options of one connection, as in struct sley_tcp_opts. Returns: 0; -EBADF once closed; -EINVAL; rest and thread as above. */
+/** Options of one connection, as in struct sley_tcp_opts. Returns: 0; -EBADF once closed; -EINVAL; of a direct connection what
+ * sley_fd_borrow says. Thread: any while it is open; of a direct one home. */
 SLEY_API int sley_tcp_set_no_delay(struct sley_tcp *conn, bool on);
 SLEY_API int sley_tcp_set_keepalive(struct sley_tcp *conn, uint32_t idle_s, uint32_t interval_s, uint32_t count);
 SLEY_API int sley_tcp_set_reset_on_close(struct sley_tcp *conn, bool on);

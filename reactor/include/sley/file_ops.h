@@ -111,7 +111,8 @@ struct sley_fixed {
  * Returns: 0, also when it stays unregistered (no room, no locked memory left): it is usable all the same; -EINVAL. Thread: any.
  */
 SLEY_API int sley_fixed_init(struct sley_fixed *f, void *base, size_t bytes);
-/** Nothing on a zeroed one. Returns: 0; -EXDEV when its home is elsewhere (nothing has happened). No op with it is in flight. */
+/** Nothing on a zeroed one. Returns: 0; -EXDEV when its home is elsewhere (nothing has happened). No op with it is in flight.
+ * Thread: home. */
 SLEY_API int sley_fixed_fini(struct sley_fixed *f);
 
 /* private: what a reactor keeps of ops that go the generic way; part of struct sley_reactor */

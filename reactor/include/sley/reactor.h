@@ -107,11 +107,11 @@ SLEY_STATIC_ASSERT(sizeof(struct sley_io_op) <= 112, "an op fits beside a small 
 
 /**
  * Describes an open, non-blocking descriptor; it becomes the sley_fd's. To only wait for a descriptor that belongs to somebody
- * else, never close the sley_fd: forgetting it when nothing is in flight is enough.
+ * else, never close the sley_fd: forgetting it when nothing is in flight is enough. Thread: any.
  */
 SLEY_API void sley_fd_init(struct sley_fd *fd, int number);
 
-/** Describes what @p op, a finished ACCEPT or OPEN, has brought, direct or not. */
+/** Describes what @p op, a finished ACCEPT or OPEN, has brought, direct or not. Thread: any; of a direct one home. */
 SLEY_API void sley_fd_init_from(struct sley_fd *fd, const struct sley_io_op *op);
 
 SLEY_INLINE bool sley_fd_is_direct(const struct sley_fd *fd)

@@ -105,10 +105,11 @@ SLEY_API void sley_runtime_halt(struct sley_runtime *rt);
 
 /**
  * For foreign loops: one turn that does not wait. `*ret_next_ns` (may be NULL): when to call again at the latest.
- * Returns: enum sley_turn; -ENOTSUP; -EDEADLK; -EBUSY.
+ * Returns: enum sley_turn; -ENOTSUP; -EDEADLK; -EBUSY. Thread: as run.
  */
 SLEY_API int sley_runtime_turn(struct sley_runtime *rt, uint64_t *ret_next_ns);
-/** For foreign loops: a descriptor that is readable when a turn has something to do. Returns: it; -ENOTSUP. */
+/** For foreign loops: a descriptor that is readable when a turn has something to do. Returns: it; -ENOTSUP.
+ * Thread: any, from init to fini. */
 SLEY_API int sley_runtime_fd(struct sley_runtime *rt);
 
 /**
@@ -128,7 +129,7 @@ SLEY_API int sley_runtime_fini(struct sley_runtime *rt);
 /**
  * One line: "executor local, reactor epoll", "executor cores (4 workers), reactor epoll"; and, if better ones did not start, which
  * and why: "executor local, reactor epoll; reactor uring did not start (errno 1: ...)". A reactor that does without something says so:
- * "reactor uring (without direct, fd_install)". Returns: its length, cut to @p bytes.
+ * "reactor uring (without direct, fd_install)". Returns: its length, cut to @p bytes; -EINVAL. Thread: any, from init to fini.
  */
 SLEY_API int sley_runtime_describe(const struct sley_runtime *rt, char *ret_text, size_t bytes);
 

@@ -66,14 +66,15 @@ SLEY_API void sley_scope_wait_start(struct sley_scope_op *op, struct sley_scope 
  * Join set (SLEY_SCOPE_COLLECT): takes the next child that has ended, in order of ending. `*ret_task` (may be NULL) gets its
  * handle, `*ret_result` (may be NULL) what it returned. When this scope was cancelled its children are still handed out, to the
  * last; a cancel from further in (a SLEY_UNTIL around the call) gives -ECANCELED.
- * Returns: 1; 0 when no child is left; -ECANCELED; -EINVAL without COLLECT.
+ * Returns: 1; 0 when no child is left; -ECANCELED; -EINVAL without COLLECT; -EDEADLK as sley_await. Owns: the handle is to be given
+ * back. Thread: the owner.
  */
 SLEY_API int sley_scope_next(struct sley_scope *s, struct sley_task **ret_task, int *ret_result);
 SLEY_API void sley_scope_next_start(struct sley_scope_op *op, struct sley_scope *s, struct sley_task **ret_task, int *ret_result);
 /** The same without waiting: -EAGAIN when children run but none has ended. */
 SLEY_API int sley_scope_try_next(struct sley_scope *s, struct sley_task **ret_task, int *ret_result);
 
-/** Waits until fewer than `limit` children run. Returns: 0; -ECANCELED. */
+/** Waits until fewer than `limit` children run. Returns: 0; -ECANCELED; -EDEADLK as sley_await. Thread: the owner. */
 SLEY_API int sley_scope_slot(struct sley_scope *s);
 SLEY_API void sley_scope_slot_start(struct sley_scope_op *op, struct sley_scope *s);
 

@@ -150,18 +150,18 @@ SLEY_API int sley_task_result(const struct sley_task *t, int *ret_result);
 SLEY_API void sley_task_unref(struct sley_task *t);
 /** Moves it to the executor's root scope, which nobody waits for until shutdown. Returns: 0; -EINVAL. Thread: its executor's. */
 SLEY_API int sley_task_detach(struct sley_task *t);
-/** The task's name (its type's). */
+/** The task's name (its type's). Thread: any. */
 SLEY_API const char *sley_task_name(const struct sley_task *t);
 
 /**
  * Lets others run: every task that is ready now; I/O, timers and posts are looked at after 64 resumes at the latest.
- * Returns: 0; -ECANCELED when cancelled. In a frame: SLEY_YIELD.
+ * Returns: 0, on a plain thread, too; -ECANCELED when cancelled; -EDEADLK as sley_await. In a frame: SLEY_YIELD. Thread: as sley_await.
  */
 SLEY_API int sley_yield(void);
 /**
  * Is the current task to give way? Where queues have slices of time (shares) when its slice is over, or who must not wait is
  * ready; elsewhere after 128 questions. A cancelled task is always asked to. false outside tasks. For what computes for long:
- * sley_yield_if_needed, SLEY_YIELD_IF_NEEDED. Cost: two loads and the call; no system call.
+ * sley_yield_if_needed, SLEY_YIELD_IF_NEEDED. Thread: any. Cost: two loads and the call; no system call.
  */
 SLEY_API bool sley_need_preempt(void);
 /** Yields when it is time to. Returns: 0; as sley_yield. In a frame: SLEY_YIELD_IF_NEEDED. */
@@ -178,18 +178,19 @@ SLEY_API int sley_yield_if_needed(void);
  * one before, a walk through the default level's queue.
  */
 SLEY_API int sley_task_set_priority(struct sley_task *t, uint32_t level);
-/** The current task's level; 0 outside tasks. */
+/** The current task's level; 0 outside tasks. Thread: any. */
 SLEY_API uint32_t sley_priority(void);
 
-/** Parks until the task is cancelled. Returns: -ECANCELED, or -EDEADLK outside a fiber. In a frame: SLEY_PARK. */
+/** Parks until the task is cancelled. Returns: -ECANCELED, or -EDEADLK outside a fiber. In a frame: SLEY_PARK.
+ * Thread: any. */
 SLEY_API int sley_park(void);
 /** Is the current task cancelled? On a pool's thread: was the blocking job asked to end? false elsewhere. Thread: any. */
 SLEY_API bool sley_cancelled(void);
 /* private: set by a pool while this thread runs one of its jobs: was that job asked to end? Else NULL */
 SLEY_API extern SLEY__TLS const SLEY_ATOMIC(uint32_t) *sley__job_cancelled;
 /**
- * Draws one unit of the budget for work done without waiting; yields when none is left. Returns: 0; -ECANCELED.
- * In a frame: SLEY_CONSUME.
+ * Draws one unit of the budget for work done without waiting; yields when none is left. Returns: as sley_yield.
+ * In a frame: SLEY_CONSUME. Thread: as sley_await.
  */
 SLEY_API int sley_consume(void);
 

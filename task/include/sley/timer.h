@@ -15,16 +15,17 @@ struct sley_timer {
 
 /** Now, in ns of the current runtime's clock; on a plain thread CLOCK_MONOTONIC. Thread: any. Cost: about 25 ns. */
 SLEY_API uint64_t sley_now_ns(void);
-/** Now plus @p ns, saturating at SLEY_NEVER. */
+/** Now plus @p ns, saturating at SLEY_NEVER. Thread: any. */
 SLEY_API uint64_t sley_after_ns(uint64_t ns);
 
 /**
  * Sleeps until @p deadline_ns: never early, at most one tick (1 ms by default) late. A past deadline returns at once;
- * SLEY_NEVER sleeps until cancelled. Returns: 0; -ECANCELED; -EDEADLK as sley_await. Cost: O(1), no allocation.
+ * SLEY_NEVER sleeps until cancelled. Returns: 0; -ECANCELED; -EDEADLK as sley_await. Thread: as sley_await.
+ * Cost: O(1), no allocation.
  */
 SLEY_API int sley_sleep_until(uint64_t deadline_ns);
 SLEY_API void sley_sleep_until_start(struct sley_timer *t, uint64_t deadline_ns);
-/** sley_sleep_until(sley_after_ns(ns)). */
+/** As sley_sleep_until(sley_after_ns(ns)). */
 SLEY_API int sley_sleep(uint64_t ns);
 SLEY_API void sley_sleep_start(struct sley_timer *t, uint64_t ns);
 /** Moves an armed timer, or starts a done one anew. Thread: the starter's executor. Cost: O(1). */
@@ -43,9 +44,9 @@ struct sley_interval {
     enum sley_missed missed;
 };
 
-/** First tick at @p first_ns (absolute), then every @p period_ns (> 0). Returns: 0; -EINVAL. */
+/** First tick at @p first_ns (absolute), then every @p period_ns (> 0). Returns: 0; -EINVAL. Thread: any. */
 SLEY_API int sley_interval_init(struct sley_interval *i, uint64_t first_ns, uint64_t period_ns, enum sley_missed missed);
-/** Waits for the next tick. Returns: as sley_sleep_until. A cancelled wait has not used up its tick. */
+/** Waits for the next tick. Returns: as sley_sleep_until. A cancelled wait has not used up its tick. Thread: as sley_await. */
 SLEY_API int sley_interval_tick(struct sley_interval *i);
 /** In a frame: SLEY_CALL(f, rc, sley_interval_tick, &f->timer_op, &f->interval). */
 struct sley_interval_tick_op {

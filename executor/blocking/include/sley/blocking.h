@@ -97,7 +97,7 @@ struct sley_blocking_call {
 };
 /**
  * Starts @p count jobs, one op each, entering the pool once and waking one thread, which wakes the next. Await each of @p ops;
- * their results are those of sley_blocking_with. With TRY those are refused that find no room.
+ * their results are those of sley_blocking_with. With TRY those are refused that find no room. Thread: in a task, or a plain thread.
  */
 SLEY_API void sley_blocking_batch_start(struct sley_blocking_op *ops, const struct sley_blocking_how *how,
                                         const struct sley_blocking_call *calls, size_t count);

@@ -97,7 +97,7 @@ SLEY_API int sley_shares_queue_set(struct sley_shares_queue *q, uint32_t shares)
  * Returns: as sley_spawn; -ESHUTDOWN before the start, too. Thread: any. */
 SLEY_API int sley_shares_spawn(struct sley_shares_queue *q, const struct sley_task_type *type, const void *args,
                                struct sley_task **ret_task);
-/** The queue where tasks are that were spawned into none. */
+/** The queue where tasks are that were spawned into none. Thread: any. */
 SLEY_API struct sley_shares_queue *sley_shares_main(struct sley_shares *ex);
 
 struct sley_shares_stats {

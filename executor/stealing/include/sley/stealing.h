@@ -25,7 +25,7 @@ struct sley_stealing {
 
 enum { SLEY_STEALING_WORKERS_MAX = 1024 };
 
-/** Readies one; sley_executor_ops.start makes its threads. */
+/** Readies one; sley_executor_ops.start makes its threads. Thread: any. */
 SLEY_API void sley_stealing_init(struct sley_stealing *ex);
 
 /** Its table, for those who wire by name. */
