@@ -1,12 +1,16 @@
 /* A worker of `stealing` is held by a task that computes for seconds: how late are the timers and connections that were its own?
  *
- * usage: held [--workers N] [--seconds N] [--stuck-ms N] [--in-place yes]     (--stuck-ms 0: nobody helps; in place: the task says so)
+ * usage: held [--workers N] [--seconds N] [--stuck-ms N] [--in-place yes] [--load N]
+ *        (--stuck-ms 0: nobody helps; in place: the task says so; load: so many threads compute beside it)
  *
- * Tasks sleep until times a millisecond apart, and tasks echo on connections; each notes on which worker it has armed its timer, or
- * read first. Then one task keeps its worker. Judged are the timers and connections of that worker, in that time. */
+ * Tasks sleep until times a millisecond apart, and tasks echo on connections; each notes on which worker it has armed its timer,
+ * or read first. Then one task keeps its worker. Judged are the timers and connections of that worker, in that time. The lines
+ * "bare" are what the system's scheduler takes for the same steps: a thread sleeps for half of stuck-ms (the look) and wakes
+ * another (who helps), and late is that one. */
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +22,10 @@
 #include <sley/stealing.h>
 #include <sley/tcp.h>
 
-enum { CONNECTIONS = 64, MESSAGE = 64, SECONDS_MAX = 60, ECHOES_MAX = 1000 * SECONDS_MAX };
+enum { CONNECTIONS = 64, MESSAGE = 64, SECONDS_MAX = 60, ECHOES_MAX = 1000 * SECONDS_MAX, LOAD_MAX = 64 };
 
 static struct options {
-    uint32_t workers, seconds, stuck_ms, in_place;
+    uint32_t workers, seconds, stuck_ms, in_place, load;
 } options = {.workers = 2, .seconds = 5, .stuck_ms = 10};
 
 /* Whose timers and connections count, once it is held; times in ns. */
@@ -149,6 +153,78 @@ static void *client(void *arg)
     return NULL;
 }
 
+/* ---- the same steps without sley, and what runs beside --------------------------------------------------------------------- */
+
+static struct {
+    sem_t bell;
+    _Atomic uint64_t due_ns;
+    uint64_t late[ECHOES_MAX];
+    uint32_t count;
+} bare;
+
+/** Looks like a watchdog, and wakes. Writes due_ns while bare_help waits: a look that finds that one on its way is left out. */
+static void *bare_look(void *arg)
+{
+    const uint64_t period_ns = (options.stuck_ms ? options.stuck_ms : 10) * SLEY_MS / 2;
+    (void)arg;
+    for (uint64_t at = sley_after_ns(period_ns); !held.over && !held.broken; at = sley_after_ns(period_ns)) {
+        const struct timespec ts = {.tv_sec = (time_t)(at / SLEY_S), .tv_nsec = (long)(at % SLEY_S)};
+        (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+        if (held.worker && bare.due_ns == 0) {
+            bare.due_ns = at;
+            (void)sem_post(&bare.bell);
+        }
+    }
+    bare.due_ns = SLEY_NEVER;
+    (void)sem_post(&bare.bell);
+    return NULL;
+}
+
+static void *bare_help(void *arg)
+{
+    (void)arg;
+    while (sem_wait(&bare.bell) == 0 && bare.due_ns != SLEY_NEVER) {
+        if (bare.count < ECHOES_MAX) {
+            bare.late[bare.count++] = sley_now_ns() - bare.due_ns;
+        }
+        bare.due_ns = 0;
+    }
+    return NULL;
+}
+
+static void *load(void *arg)
+{
+    (void)arg;
+    while (!held.over && !held.broken) {
+    }
+    return NULL;
+}
+
+/** The threads beside the runtime: who sends, the bare two, the load. */
+static struct {
+    pthread_t threads[3 + LOAD_MAX];
+    uint32_t count;
+} beside;
+
+static int beside_start(void)
+{
+    void *(*const fns[])(void *) = {client, bare_look, bare_help};
+    int rc = sem_init(&bare.bell, 0, 0) < 0 ? -errno : 0;
+    while (rc == 0 && beside.count < 3 + options.load) {
+        rc = -pthread_create(&beside.threads[beside.count], NULL, beside.count < 3 ? fns[beside.count] : load, NULL);
+        beside.count += rc == 0;
+    }
+    return rc;
+}
+
+static void beside_end(void)
+{
+    held.over = 1;
+    for (uint32_t i = 0; i < beside.count; i++) {
+        (void)pthread_join(beside.threads[i], NULL);
+    }
+}
+
 /* ---- who holds ----------------------------------------------------------------------------------------------------------- */
 
 static int compute(void *arg)
@@ -224,8 +300,9 @@ static void tell(const char *what, uint64_t *late, uint32_t n)
 {
     static const double points[] = {50, 99, 100};
     qsort(late, n, sizeof late[0], by_size);
-    printf("held=%s workers=%u seconds=%u stuck_ms=%u in_place=%u count=%u", what, (unsigned)options.workers, (unsigned)options.seconds,
-           (unsigned)options.stuck_ms, (unsigned)options.in_place, (unsigned)n);
+    printf("held=%s workers=%u seconds=%u stuck_ms=%u in_place=%u load=%u count=%u", what, (unsigned)options.workers,
+           (unsigned)options.seconds, (unsigned)options.stuck_ms, (unsigned)options.in_place, (unsigned)options.load,
+           (unsigned)n);
     for (size_t i = 0; n > 0 && i < sizeof points / sizeof points[0]; i++) {
         printf(" p%g_ms=%.2f", points[i], (double)late[(uint32_t)((double)(n - 1) * points[i] / 100)] / 1e6);
     }
@@ -256,8 +333,10 @@ static int parse(int argc, char **argv)
             options.stuck_ms = (uint32_t)n;
         } else if (strcmp(argv[i], "--in-place") == 0 && n >= 0) {
             options.in_place = (uint32_t)n;
+        } else if (strcmp(argv[i], "--load") == 0 && n >= 0 && n <= LOAD_MAX) {
+            options.load = (uint32_t)n;
         } else {
-            fprintf(stderr, "usage: held [--workers N] [--seconds N] [--stuck-ms N] [--in-place yes]\n");
+            fprintf(stderr, "usage: held [--workers N] [--seconds N] [--stuck-ms N] [--in-place yes] [--load N]\n");
             return 2;
         }
     }
@@ -268,7 +347,6 @@ int main(int argc, char **argv)
 {
     static uint64_t late[1000 * SECONDS_MAX];
     struct sley_runtime rt;
-    pthread_t thread;
     if (parse(argc, argv) != 0) {
         return 2;
     }
@@ -281,15 +359,14 @@ int main(int argc, char **argv)
     };
     int result = 0, rc = connect_all();
     rc = rc < 0 ? rc : sley_runtime_init(&rt, &o);
-    rc = rc < 0 ? rc : -pthread_create(&thread, NULL, client, NULL);
+    rc = rc < 0 ? rc : beside_start();
     if (rc < 0) {
         fprintf(stderr, "held: %s\n", strerror(-rc));
         return 1;
     }
     rc = sley_runtime_run(&rt, &begin__type, NULL, &result);
     rc = rc < 0 ? rc : result < 0 ? result : sley_runtime_run_all(&rt);
-    held.over = 1;
-    (void)pthread_join(thread, NULL);
+    beside_end();
     const int stopped = sley_runtime_stop(&rt, SLEY_NEVER);
     rc = rc < 0 ? rc : stopped < 0 ? stopped : sley_runtime_fini(&rt);
     const uint32_t timers = late_timers(late);
@@ -299,5 +376,6 @@ int main(int argc, char **argv)
     }
     tell("timers", late, timers);
     tell("echo", late_echo, echo_count);
+    tell("bare", bare.late, bare.count);
     return 0;
 }

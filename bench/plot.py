@@ -141,7 +141,8 @@ def shares(rows, path):
     left.set_xlabel("shares of the queue")
     left.set_title("CPU time, percent off its share", fontsize=9)
     styles = {("wall", "1 ms"): ("sley", "-", "latency 1 ms"), ("own", "1 ms"): ("sley", ":", "... while it had a processor"),
-              ("wall", "none"): ("peer", "-", "no latency, slices of 10 ms"), ("own", "none"): ("peer", ":", "... while it had a processor")}
+              ("wall", "none"): ("peer", "-", "no latency, slices of 10 ms"), ("own", "none"): ("peer", ":", "... while it had a processor"),
+              ("bare", "none"): ("fiber", "-", "a loop that only reads the clock")}
     for (record, queue), (colour, line, label) in styles.items():
         points = [row for row in rows if row["record"] == record and row["queue"] == queue]
         step = max(1, len(points) // 300)

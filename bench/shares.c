@@ -1,5 +1,7 @@
 /* What the shares executor promises: three busy queues get their shares, and a queue with a latency is served in time beside two.
  * Shares are of CPU time; lateness is that of the wall clock, and ("own") without what the thread spent waiting for a processor.
+ * "bare" is a loop on the same thread that only looks at the clock until such times are due: what the machine itself is late by.
+ * For each part: how long the thread waited for a processor in it, and what the host took from all (steal).
  *
  * usage: shares [--seconds N] [--csv FILE] */
 #include <inttypes.h>
@@ -7,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <sley/shares.h>
 #include <sley/sley.h>
@@ -87,14 +90,20 @@ struct served {
     uint32_t *count;
 };
 
-/** Sleeps for 2 to 4 ms, again and again, and notes how much later than asked for it runs, and how much of that is not the system's. */
+/** When it is to be served next: in 2 to 4 ms. */
+static uint64_t next_due(uint64_t *random)
+{
+    *random ^= *random << 13, *random ^= *random >> 7, *random ^= *random << 17;
+    return sley_after_ns(2 * SLEY_MS + *random % (2 * SLEY_MS));
+}
+
+/** Sleeps for 2 to 4 ms, again and again; notes how much later than asked it runs, and how much of that is not the system's. */
 static int be_served(struct served *a)
 {
-    uint64_t random = 88172645463325252u;
+    uint64_t random = 88172645463325252u + *a->count;
     int rc = 0;
     while (rc == 0 && sley_now_ns() < end_ns && *a->count < WAKES_MAX) {
-        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
-        const uint64_t due = sley_after_ns(2 * SLEY_MS + random % (2 * SLEY_MS));
+        const uint64_t due = next_due(&random);
         rc = sley_sleep_until(due);
         const uint64_t late = sley_now_ns() - due, lost = lost_ns(due);
         a->late_ns[*a->count] = late;
@@ -103,6 +112,47 @@ static int be_served(struct served *a)
     return rc;
 }
 SLEY_FIBER(be_served, struct served)
+
+/* ---- what the system and its host took ------------------------------------------------------------------------------------ */
+
+struct taken {
+    uint64_t waited_ns; /* this thread, for a processor */
+    uint64_t steal;     /* the host, of all processors, in ticks */
+};
+
+/** 0 for what this system does not tell. */
+static struct taken taken_now(void)
+{
+    struct taken t = {0};
+    uint64_t n;
+    FILE *f = fopen("/proc/thread-self/schedstat", "r");
+    if (f) {
+        t.waited_ns = fscanf(f, "%*u %" SCNu64, &n) == 1 ? n : 0;
+        (void)fclose(f);
+    }
+    f = fopen("/proc/stat", "r");
+    if (f) {
+        t.steal = fscanf(f, "cpu %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &n) == 1 ? n : 0;
+        (void)fclose(f);
+    }
+    return t;
+}
+
+/** Adds what was taken since @p before. */
+static void taken_add(struct taken *sum, const struct taken *before)
+{
+    const struct taken now = taken_now();
+    sum->waited_ns += now.waited_ns - before->waited_ns;
+    sum->steal += now.steal - before->steal;
+}
+
+static void tell_taken(const char *part, const struct taken *t)
+{
+    printf("part=%s waited_ms=%.1f steal_ms=%.0f\n", part, (double)t->waited_ns / 1e6,
+           (double)t->steal * 1e3 / (double)sysconf(_SC_CLK_TCK));
+}
+
+/* ---- the parts ------------------------------------------------------------------------------------------------------------- */
 
 struct bench {
     struct sley_shares ex;
@@ -163,36 +213,74 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void tell_late(const struct bench *b, uint64_t latency_ns, const char *which, uint64_t *late, uint32_t n)
+static void tell_late(const struct bench *b, uint64_t latency_ns, const char *which, uint64_t *ns, uint32_t n)
 {
     static const double points[] = {50, 90, 99, 99.9, 100};
-    qsort(late, n, sizeof late[0], by_size);
+    qsort(ns, n, sizeof ns[0], by_size);
     printf("latency_ms=%.1f time=%s wakes=%u", (double)latency_ns / 1e6, which, (unsigned)n);
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
-        printf(" p%g_us=%.0f", points[i], (double)late[(uint32_t)((double)(n - 1) * points[i] / 100)] / 1e3);
+        printf(" p%g_us=%.0f", points[i], (double)ns[(uint32_t)((double)(n - 1) * points[i] / 100)] / 1e3);
     }
     printf("\n");
     for (uint32_t i = 0; i < n && b->csv; i++) {
-        fprintf(b->csv, "%s,%s,%.3f,%.6f\n", which, latency_ns ? "1 ms" : "none", (double)late[i] / 1e3, (double)(i + 1) / n);
+        fprintf(b->csv, "%s,%s,%.3f,%.6f\n", which, latency_ns ? "1 ms" : "none", (double)ns[i] / 1e3, (double)(i + 1) / n);
     }
 }
 
-static int bench_latency(struct bench *b, uint64_t seconds, uint64_t latency_ns)
+/* Wakes of one kind, of all rounds. */
+static struct series {
+    const char *part;
+    uint64_t latency_ns;
+    uint64_t late[WAKES_MAX], own[WAKES_MAX];
+    uint32_t count;
+    struct taken taken;
+} with_latency = {.part = "latency", .latency_ns = SLEY_MS}, without = {.part = "no_latency"}, bare = {.part = "bare"};
+
+static int bench_bare(struct bench *b, struct series *s)
 {
-    static uint64_t late[WAKES_MAX], own[WAKES_MAX];
+    uint64_t random = 88172645463325252u + s->count;
+    (void)b;
+    end_ns = sley_after_ns(SLEY_S);
+    while (sley_now_ns() < end_ns && s->count < WAKES_MAX) {
+        uint64_t now;
+        const uint64_t due = next_due(&random);
+        while ((now = sley_now_ns()) < due) {
+        }
+        s->late[s->count++] = now - due;
+    }
+    return 0;
+}
+
+static int bench_latency(struct bench *b, struct series *s)
+{
     const struct sley_shares_queue_opts opts[BUSY] = {
-        {.name = "busy", .shares = 500}, {.name = "busy", .shares = 500}, {.name = "quick", .latency_ns = latency_ns}};
-    const struct served args = {.late_ns = late, .own_ns = own, .count = &(uint32_t){0}};
+        {.name = "busy", .shares = 500}, {.name = "busy", .shares = 500}, {.name = "quick", .latency_ns = s->latency_ns}};
+    const struct served args = {.late_ns = s->late, .own_ns = s->own, .count = &s->count};
     uint64_t cpu[2] = {0};
-    int rc = begin(b, opts, &(struct sley_shares_opts){.slice_ns = 10 * SLEY_MS}, seconds);
+    int rc = begin(b, opts, &(struct sley_shares_opts){.slice_ns = 10 * SLEY_MS}, 1);
     for (int i = 0; i < 2 && rc == 0; i++) {
         rc = sley_shares_spawn(&b->queues[i], &compute__type, &(struct busy){.ret_cpu_ns = &cpu[i]}, NULL);
     }
     rc = rc < 0 ? rc : sley_shares_spawn(&b->queues[2], &be_served__type, &args, NULL);
-    rc = rc < 0 ? rc : finish(b);
-    if (rc == 0 && *args.count > 0) {
-        tell_late(b, latency_ns, "wall", late, *args.count);
-        tell_late(b, latency_ns, "own", own, *args.count);
+    return rc < 0 ? rc : finish(b);
+}
+
+/** One second of each in turn: so that what the machine does meets all of them. */
+static int bench_rounds(struct bench *b, uint64_t seconds)
+{
+    int rc = 0;
+    for (uint64_t i = 0; i < 3 * seconds && rc == 0; i++) {
+        struct series *s = i % 3 == 0 ? &with_latency : i % 3 == 1 ? &without : &bare;
+        const struct taken before = taken_now();
+        rc = s == &bare ? bench_bare(b, s) : bench_latency(b, s);
+        taken_add(&s->taken, &before);
+    }
+    for (struct series *const *s = (struct series *const[]){&with_latency, &without, &bare, NULL}; *s && rc == 0; s++) {
+        tell_late(b, (*s)->latency_ns, *s == &bare ? "bare" : "wall", (*s)->late, (*s)->count);
+        if (*s != &bare) {
+            tell_late(b, (*s)->latency_ns, "own", (*s)->own, (*s)->count);
+        }
+        tell_taken((*s)->part, &(*s)->taken);
     }
     return rc;
 }
@@ -211,9 +299,12 @@ int main(int argc, char **argv)
             return 2;
         }
     }
+    struct taken taken = {0};
+    const struct taken before = taken_now();
     int rc = bench_shares(&b, seconds);
-    rc = rc < 0 ? rc : bench_latency(&b, seconds, SLEY_MS);
-    rc = rc < 0 ? rc : bench_latency(&b, seconds, 0);
+    taken_add(&taken, &before);
+    tell_taken("shares", &taken);
+    rc = rc < 0 ? rc : bench_rounds(&b, seconds);
     if (rc < 0) {
         fprintf(stderr, "shares: %s\n", strerror(-rc));
     }
