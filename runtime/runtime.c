@@ -323,9 +323,15 @@ static uint64_t real_deadline(const struct sley_runtime *rt, uint64_t deadline_n
     return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec + (deadline_ns > now ? deadline_ns - now : 0);
 }
 
+/** A job of its own pool would wait for itself, or for a task that waits for it. */
+static int may_end(struct sley_runtime *rt)
+{
+    return sley__blocking_inside(rt->blocking) ? -EDEADLK : sley__attach_may_run(rt);
+}
+
 int sley_runtime_stop(struct sley_runtime *rt, uint64_t drain_deadline_ns)
 {
-    int rc = sley__attach_may_run(rt);
+    int rc = may_end(rt);
     rc = rc < 0 || !rt->executor ? rc : rt->executor->ops->stop(rt->executor, drain_deadline_ns);
     sley__attach_again(rt);
     if (rc < 0 && rc != -ETIMEDOUT) {
@@ -341,7 +347,7 @@ int sley_runtime_fini(struct sley_runtime *rt)
     if (!rt || !rt->executor) {
         return 0;
     }
-    int rc = sley__attach_may_run(rt);
+    int rc = may_end(rt);
     rc = rc < 0 ? rc : rt->executor->ops->fini(rt->executor);
     if (rc == 0) {
         rt->executor = NULL;

@@ -8,8 +8,6 @@
 /** The pool whose thread this is. */
 static SLEY__TLS struct sley_blocking_pool *thread_pool;
 
-static int make_thread(struct sley_blocking_pool *p);
-
 /* ---- forks ------------------------------------------------------------------------------------------------------- */
 
 static SLEY_ATOMIC(uint32_t) forks; /* from the first process to this one */
@@ -84,27 +82,16 @@ static void run(struct sley_blocking_pool *p, struct sley__blocking_job *job)
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
-void sley__pool_leave(struct sley_blocking_pool *p, SLEY_ATOMIC(uint32_t) *call)
-{
-    sley__queue_unlock(&p->queue);
-    if (call == &p->queue.live) {
-        (void)make_thread(p);
-    } else if (call) {
-        sley__futex_wake(call, 1); /* the thread may have seen its bell and ended: the address alone matters */
-    }
-}
-
 /** Serves until there is no more use for this thread. Holds the lock when it returns. */
 static void serve(struct sley_blocking_pool *p)
 {
     struct sley__blocking_queue *q = &p->queue;
     struct sley__blocking_thread t = {.searching = true};
-    struct sley__blocking_job *job;
     sley__queue_lock(q);
     sley__link_insert(&q->awake, &t.link);
     do {
         sley__queue_arrive(q, &t);
-        while ((job = sley__queue_take(q)) != NULL) {
+        for (struct sley__blocking_job *job; (job = sley__queue_take(q)) != NULL;) {
             t.runs = job->name;
             sley__pool_leave(p, sley__queue_call(q));
             run(p, job);
@@ -173,6 +160,16 @@ static int make_thread(struct sley_blocking_pool *p)
     sley__queue_unlock(q);
     refuse(p, &stranded, -EAGAIN);
     return -EAGAIN;
+}
+
+void sley__pool_leave(struct sley_blocking_pool *p, SLEY_ATOMIC(uint32_t) *call)
+{
+    sley__queue_unlock(&p->queue);
+    if (call == &p->queue.live) {
+        (void)make_thread(p);
+    } else if (call) {
+        sley__futex_wake(call, 1); /* the thread may have seen its bell and ended: the address alone matters */
+    }
 }
 
 /* ---- start and end ----------------------------------------------------------------------------------------------- */
@@ -259,6 +256,11 @@ static void report_left(struct sley_blocking_pool *p)
     for (l = jobs->next; l != jobs; l = l->next) {
         report(&p->opts, sley_container_of(l, struct sley__blocking_job, link)->name, "must run and has found no thread");
     }
+}
+
+bool sley__blocking_inside(const struct sley_blocking_pool *p)
+{
+    return p && p == thread_pool;
 }
 
 int sley_blocking_stop(struct sley_blocking_pool *p, uint64_t deadline_ns)

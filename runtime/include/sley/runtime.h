@@ -115,14 +115,15 @@ SLEY_API int sley_runtime_fd(struct sley_runtime *rt);
 /**
  * Refuses spawns, cancels every task, runs until all have ended or @p drain_deadline_ns has passed.
  * Then stops the runtime's own blocking pool by the same deadline (sley_blocking_stop).
- * Returns: 0; -ETIMEDOUT: each task that is left was named in a report, with what it waits for, and each job. Thread: as run.
+ * Returns: 0; -ETIMEDOUT: each task that is left was named in a report, with what it waits for, and each job; -EDEADLK inside a
+ * runtime, or in a job of its own pool; -EBUSY while another thread drives it, or stops it. Thread: as run.
  */
 SLEY_API int sley_runtime_stop(struct sley_runtime *rt, uint64_t drain_deadline_ns);
 /**
  * Releases everything; tasks that never ran are dropped. Returns: 0, on a zeroed or finished one too; -EBUSY when tasks are left
  * that have run (stop first), or, on io_uring, ops for others that another thread has begun (<sley/reactor_uring.h>): it goes on
- * working; -EDEADLK inside a runtime. Waits for jobs of its own blocking pool, unless a stop has timed out: what still runs then
- * keeps what it uses. Thread: stopped.
+ * working; -EDEADLK inside a runtime, or in a job of its own pool. Waits for jobs of its own blocking pool, unless a stop has timed
+ * out: what still runs then keeps what it uses. Thread: stopped.
  */
 SLEY_API int sley_runtime_fini(struct sley_runtime *rt);
 
