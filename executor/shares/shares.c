@@ -374,9 +374,9 @@ static int shares_start(struct sley_executor *self, const struct sley_executor_c
 static int shares_fini(struct sley_executor *self)
 {
     struct sley_shares *ex = of(sley_container_of(self, struct sley_local, base));
-    sley__slice_end(&ex->slice); /* after -EBUSY it is made again when needed */
     const int rc = sley_local_fini(self);
-    if (rc == 0) {
+    if (rc == 0) { /* else somebody may be driving, by that timer */
+        sley__slice_end(&ex->slice);
         join_all(ex, NULL);
     }
     return rc;
