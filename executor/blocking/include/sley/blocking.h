@@ -147,7 +147,7 @@ SLEY_API int sley_blocking_stop(struct sley_blocking_pool *pool, uint64_t deadli
  * -EDEADLK in a job of this pool. Thread: any that may block; no job is waited for by anybody, none is handed in.
  */
 SLEY_API int sley_blocking_destroy(struct sley_blocking_pool *pool);
-/** Is the caller in a job of this pool? What waits for the pool's jobs must not be waited for there. */
+/** Is the caller in a job of this pool? What waits for its jobs must not be waited for there. Thread: any. */
 SLEY_API bool sley__blocking_inside(const struct sley_blocking_pool *pool);
 
 SLEY_EXTERN_C_END
