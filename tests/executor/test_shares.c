@@ -1,7 +1,9 @@
 /* The shares executor by a clock that the tasks move: proportions, waking, latencies, queues that come and go. */
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <sley/fiber.h>
@@ -243,8 +245,11 @@ SLEY_TEST(latency_bounds_how_long_others_run, "SHARE-05") {
     CHECK_RC(ex.base.ops->run(&ex.base, t), 0);
     CHECK_UINT(worst, <=, SLEY_MS + SLEY_MS / 2 + 40 * SLEY_US); /* a tick of the wheel, half the latency, a step or two */
     CHECK_UINT(done[0], >, SLEY_S);
+    CHECK_UINT(ex.slice_ns, ==, SLEY_MS / 2);
     sley_task_unref(t);
     end(&ex);
+    CHECK_RC(sley_shares_queue_fini(&quick), 0);
+    CHECK_UINT(ex.slice_ns, ==, 100 * SLEY_MS); /* slices are as long as before it came */
 }
 
 struct asker {
@@ -530,6 +535,22 @@ static int compute_until_marked(struct none *a)
 }
 SLEY_FIBER(compute_until_marked, struct none)
 
+/** How many POSIX timers this process has; -1 where the system does not say. */
+static int timer_count(void)
+{
+    char line[128];
+    int n = 0;
+    FILE *f = fopen("/proc/self/timers", "re");
+    if (!f) {
+        return -1;
+    }
+    while (fgets(line, sizeof line, f)) {
+        n += strncmp(line, "ID:", 3) == 0;
+    }
+    CHECK_INT(fclose(f), ==, 0);
+    return n;
+}
+
 /* Slices end by the clock at first, then by the timer; another thread spawns into a queue meanwhile. */
 SLEY_TEST(task_that_only_asks_is_told_by_the_real_clock, "SHARE-05") {
     struct sley_shares ex;
@@ -545,7 +566,9 @@ SLEY_TEST(task_that_only_asks_is_told_by_the_real_clock, "SHARE-05") {
             run_in(sley_shares_main(&ex), &compute_until_marked__type, NULL);
             CHECK_INT(pthread_join(thread, NULL), ==, 0);
         }
+        CHECK(timer_count() == 1 || timer_count() == -1);
         end(&ex);
+        CHECK_INT(timer_count(), <=, 0);
     }
     CHECK_RC(sley_shares_queue_fini(&q), 0);
 }

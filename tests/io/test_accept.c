@@ -315,6 +315,7 @@ SLEY_TEST(accept_on_a_plain_thread_rests, "TCP-07")
     const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int n = exhaust(held, 64, &before);
     CHECK_INT(connect(client, &addr.sock.any, addr.len), ==, 0);
+    CHECK_RC(SLEY_UNTIL(sley_after_ns(20 * SLEY_MS), sley_tcp_accept(&e.l.l, &e.conn)), -ETIMEDOUT); /* only a rest looks at it */
     CHECK_INT(pthread_create(&thread, NULL, accept_thread, &e), ==, 0);
     CHECK_RC(sley_sleep(10 * SLEY_MS), 0);
     for (int i = 0; i < n; i++) {
