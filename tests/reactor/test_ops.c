@@ -47,6 +47,30 @@ FIBER_TEST(recv_after_a_success_tries_then_waits, "REACT-02")
     (void)close(peer);
 }
 
+/* Bytes for somebody who does not ask for more cost one event; asked for, they are all there. */
+FIBER_TEST(bytes_that_nobody_waits_for_cost_one_event_at_most, "")
+{
+    struct sley_fd fd;
+    const int peer = unix_pair(&fd);
+    struct sley_io_op op = {0};
+    char buf[32];
+    int events = 0;
+    io_start(&op, &fd, SLEY_IO_RECV, buf, sizeof buf);
+    put(peer, "a");
+    CHECK_RC(until_done(&op.wait), 1);
+    for (int i = 0; i < 20; i++) {
+        put(peer, "b");
+        const int n = look(0);
+        CHECK_INT(n, >=, 0);
+        events += n;
+    }
+    CHECK_INT(events, <=, 1);
+    io_start(&op, &fd, SLEY_IO_RECV, buf, sizeof buf);
+    CHECK_RC(until_done(&op.wait), 20);
+    CHECK_RC(sley_fd_close(&fd), 0);
+    (void)close(peer);
+}
+
 FIBER_TEST(recv_short_of_a_tcp_stream_waits_for_the_next_bytes, "REACT-02")
 {
     struct sley_fd fd;
