@@ -133,11 +133,15 @@ static int give_up(struct sley_runtime *rt, const struct sley_runtime_opts *o, c
     if (!o->ret_error || !o->error_bytes || o->ret_error[0]) {
         return rc;
     }
+    const char *name = ex->ops && ex->ops->name ? ex->ops->name : "given";
+    if (ex->ops && (ex->ops->caps & SLEY_EXECUTOR_CAP_WORKERS) && o->alloc && !(o->alloc->ops->caps & SLEY_ALLOC_CAP_THREADS)) {
+        (void)snprintf(o->ret_error, o->error_bytes, "the %s executor needs an allocator for several threads", name);
+        return rc;
+    }
     if (workers > 1) {
         (void)snprintf(many, sizeof many, " with %d workers", workers);
     }
-    (void)snprintf(o->ret_error, o->error_bytes, "the %s executor did not start%s (errno %d)",
-                   ex->ops && ex->ops->name ? ex->ops->name : "given", many, -rc);
+    (void)snprintf(o->ret_error, o->error_bytes, "the %s executor did not start%s (errno %d)", name, many, -rc);
     return rc;
 }
 

@@ -1,4 +1,6 @@
 /* Pools: limits, threads that come and go, and how they end. */
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,9 +50,36 @@ SLEY_TEST(minimum_is_made_at_once_and_stays, "") {
         CHECK_RC(sley_await(&ops[i].wait), 0);
     }
     rig_settle(p, 2, 2);
+    for (int i = 0; i < 1000; i++) { /* they sleep for good: the time after which others go is nothing to them */
+        sley__queue_lock(&p->queue);
+        CHECK_UINT(p->queue.idle_count, ==, 2);
+        sley__queue_unlock(&p->queue);
+        (void)sched_yield();
+    }
     CHECK_RC(sley_blocking_resize(p, 0, 4), 0);
     rig_settle(p, 0, 0); /* silent: no thread is left */
     CHECK_RC(sley_blocking_with(&how, seven, NULL, NULL), 0);
+    CHECK_RC(sley_blocking_destroy(p), 0);
+}
+
+static int whose_thread(void *arg)
+{
+    *(pthread_t *)arg = pthread_self();
+    return 0;
+}
+
+/* Of several that sleep the one that has rested last is called: the others may end. */
+SLEY_TEST(jobs_one_after_another_are_one_threads, "") {
+    struct sley_blocking_pool *p = rig_pool(4, 4, 0, 0);
+    const struct sley_blocking_how how = {.pool = p};
+    pthread_t first, next;
+    rig_settle(p, 4, 4);
+    CHECK_RC(sley_blocking_with(&how, whose_thread, &first, NULL), 0);
+    for (int i = 0; i < 20; i++) {
+        rig_settle(p, 4, 4);
+        CHECK_RC(sley_blocking_with(&how, whose_thread, &next, NULL), 0);
+        CHECK(pthread_equal(first, next));
+    }
     CHECK_RC(sley_blocking_destroy(p), 0);
 }
 

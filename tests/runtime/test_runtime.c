@@ -222,6 +222,29 @@ SLEY_TEST(cores_are_chosen_counted_and_placed, "")
     CHECK_RC(sley_runtime_fini(&rt), 0);
 }
 
+SLEY_TEST(allocator_for_one_thread_is_refused_where_there_are_several, "")
+{
+    static char memory[16384];
+    const char *const names[] = {"stealing", "cores"};
+    const char *const texts[] = {
+        "the stealing executor needs an allocator for several threads",
+        "cores share an allocator, and this one is for one thread at a time",
+    };
+    clear_environment();
+    for (size_t i = 0; i < 2; i++) {
+        struct sley_alloc_pool fixed;
+        struct sley_runtime rt;
+        char why[256] = "";
+        CHECK_RC(sley_alloc_pool_init(&fixed, memory, sizeof memory), 0);
+        const struct sley_runtime_opts o = {
+            .executor_name = names[i], .worker_count = 2, .alloc = &fixed.base, .ret_error = why, .error_bytes = sizeof why};
+        CHECK_INT(sley_runtime_init(&rt, &o), <, 0);
+        CHECK_STR(why, texts[i]);
+        CHECK_UINT(fixed.used_bytes, ==, 0);
+        sley_alloc_fini(&fixed.base);
+    }
+}
+
 SLEY_TEST(error_text_is_cut_to_its_buffer, "")
 {
     char why[16];

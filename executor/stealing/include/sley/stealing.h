@@ -11,7 +11,8 @@ struct sley_stealing_pool;
 /**
  * A work-stealing executor in the caller's memory. `worker_count` of the configuration: 0 means one per processor that this
  * process may use; at most SLEY_STEALING_WORKERS_MAX. It has threads of its own: run only waits, tasks go on without it, and
- * turn is -ENOTSUP. Allocators must have SLEY_ALLOC_CAP_THREADS, reactors SLEY_REACTOR_CAP_SHARED.
+ * turn is -ENOTSUP. Allocators must have SLEY_ALLOC_CAP_THREADS (else its start is -ENOTSUP); reactors with SLEY_REACTOR_CAP_SHARED
+ * are preferred, others are each for their worker alone (sley_executor_make_shared_reactor). Start: also -EINVAL for more workers.
  *
  * A task may resume on another worker after every wait; one of `spawn_on` stays on its worker, and takes turns there with the
  * others. Order: a task that is woken or spawned by a task runs next on that worker
