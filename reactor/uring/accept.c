@@ -88,6 +88,16 @@ void sley__uring_drop_connections(struct sley__uring *r, struct sley__uring_slot
     }
 }
 
+void sley__uring_forget_direct(struct sley__uring *r, struct sley__uring_slot *slot)
+{
+    for (uint32_t left = slot->ahead_count; left > 0; left--) {
+        const int number = take_oldest(r, slot);
+        if (number < SLEY_FD_DIRECT_FIRST) {
+            keep(r, slot, number);
+        }
+    }
+}
+
 /* ---- in ---------------------------------------------------------------------------------------------------------------- */
 
 static void alone(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)

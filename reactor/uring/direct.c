@@ -9,15 +9,34 @@
 /* What the kernel allows for a table, beside RLIMIT_NOFILE. */
 enum { DIRECT_MOST = 1 << 20 };
 
-static int make_table(struct sley__uring *r)
+/** Returns: how many places there may be; one is left to the witness. */
+static uint32_t places(const struct sley__uring *r)
 {
     struct rlimit limit = {.rlim_cur = 1024};
     (void)getrlimit(RLIMIT_NOFILE, &limit);
-    const uint32_t size = limit.rlim_cur < DIRECT_MOST ? (uint32_t)limit.rlim_cur : DIRECT_MOST;
-    struct io_uring_rsrc_register table = {.nr = r->opts.direct_count ? r->opts.direct_count : size, .flags = IORING_RSRC_REGISTER_SPARSE};
-    const int rc = sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_FILES2, &table, sizeof table);
-    r->direct_size = rc < 0 ? 0 : table.nr;
+    const uint32_t most = limit.rlim_cur < DIRECT_MOST ? (uint32_t)limit.rlim_cur : DIRECT_MOST;
+    return r->opts.direct_count ? r->opts.direct_count : most > 1 ? most - 1 : 1;
+}
+
+static int make_table(struct sley__uring *r)
+{
+    const bool last = sley__uring_has(r, SLEY__URING_DEFER); /* for the witness; kernels that know this know ranges */
+    const uint32_t size = places(r);
+    struct io_uring_rsrc_register table = {.nr = size + last, .flags = IORING_RSRC_REGISTER_SPARSE};
+    struct io_uring_file_index_range range = {.len = size};
+    if (r->witness >= 0) { /* in a table of its own */
+        (void)sley__uring_syscall_register(r->ring.ring_fd, IORING_UNREGISTER_FILES, NULL, 0);
+        sley__uring_dismiss_witness(r);
+    }
+    int rc = sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_FILES2, &table, sizeof table);
+    if (rc >= 0 && last) {
+        rc = sley__uring_syscall_register(r->ring.ring_fd, IORING_REGISTER_FILE_ALLOC_RANGE, &range, 0);
+    }
+    r->direct_size = rc < 0 ? 0 : size;
     r->base.fd_count += rc >= 0; /* for those that are named when it has ended, having closed all of them */
+    if (r->has_files) {
+        sley__uring_call_witness(r);
+    }
     return rc;
 }
 
@@ -75,6 +94,10 @@ int32_t sley__uring_direct_taken(struct sley__uring *r, struct sley_io_op *op, i
 bool sley__uring_direct_close(struct sley__uring *r, struct sley_fd *fd, struct sley_io_op *op)
 {
     const uint32_t place = (uint32_t)(fd->number - SLEY_FD_DIRECT_FIRST);
+    if (SLEY_UNLIKELY(r->direct_size == 0)) {
+        fd->number = -1; /* it has ended with another thread's ring */
+        return false;
+    }
     struct io_uring_sqe *sqe = op ? sley__uring_place(r) : NULL;
     r->direct_count--; /* whoever takes a place from now on is submitted behind the close */
     if (sqe) {

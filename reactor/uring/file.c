@@ -201,6 +201,9 @@ static SLEY_NOINLINE void submit_other(struct sley__uring *r, struct sley_file_o
         sley_file_finish(op, -ENFILE);
     } else {
         struct sley__uring_slot *slot = sley__uring_slot_of(r, &op->io);
+        if (SLEY_UNLIKELY(!r->has_files)) {
+            sley__uring_call_witness(r);
+        }
         op->at.native[0] = NULL;
         sley_file_arm(self, op);
         sley__uring_push(slot, &op->io);
@@ -338,4 +341,14 @@ void sley__uring_file_refused(struct sley_io_op *io, int32_t rc)
     if (io->code == SLEY_IO_SEND_ZC) {
         sley_file_sent(sley_file_of(io), rc);
     }
+}
+
+int32_t sley__uring_file_lost(struct sley_io_op *io)
+{
+    const struct sley_file_op *op = sley_file_of(io);
+    if (io->code == SLEY_IO_SEND_ZC && op->at.native[0] == sent_already) {
+        return op->result;
+    }
+    sley__uring_file_refused(io, -EOWNERDEAD);
+    return -EOWNERDEAD;
 }

@@ -20,7 +20,7 @@ enum { ENTRY_COUNT = 256, RESULTS_PER_ENTRY = 16 };
 const struct sley__uring_kind sley__uring_kinds[SLEY__URING_FEATURE_COUNT] = {
     [SLEY__URING_SUBMIT_ALL] = {"submit_all", "5.18", .setup = IORING_SETUP_SUBMIT_ALL},
     [SLEY__URING_COOP] = {"coop_taskrun", "5.19", .setup = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG},
-    [SLEY__URING_SINGLE_ISSUER] = {"single_issuer", "6.0", .setup = IORING_SETUP_SINGLE_ISSUER},
+    [SLEY__URING_SINGLE_ISSUER] = {"single_issuer", "6.0", .setup = IORING_SETUP_SINGLE_ISSUER, .needs = BIT(DEFER)},
     [SLEY__URING_DEFER] = {"defer_taskrun", "6.1", .setup = IORING_SETUP_DEFER_TASKRUN, .needs = BIT(SINGLE_ISSUER)},
     [SLEY__URING_NO_SQARRAY] = {"no_sqarray", "6.6", .setup = IORING_SETUP_NO_SQARRAY},
     [SLEY__URING_RING_FD] = {"ring_fd", "5.18", .setup = 0},
@@ -345,10 +345,12 @@ static int take_over(struct sley__uring *r)
         sley__uring_arm_bell(r);
     }
     exit_ring(&before.ring, &before);
+    sley__uring_dismiss_witness(r);
     r->tells = r->tells && sley__uring_tell_again(r) == 0; /* nobody else knows the ring yet: it has none */
     sley__uring_fixed_again(r);
     sley__uring_stock_again(r);
     r->direct_size = 0;
+    r->due |= r->lost_count > 0 ? SLEY__URING_LEFT : 0;
     return 0;
 }
 
@@ -362,11 +364,11 @@ bool sley__uring_is_idle(const struct sley__uring *r)
     return r->flying_count == unsubmitted_ops(r) && r->direct_count == 0 && sley__uring_results(r) == 0;
 }
 
-/** This thread drives it from now on. Returns: 0; -EEXIST: it is another's, with ops in flight. */
+/** This thread drives it from now on. Returns: 0; -EEXIST: it is another's, with ops in flight, and that one lives. */
 static int take(struct sley__uring *r)
 {
     if (!sley__uring_is_mine(r)) {
-        const int rc = sley__uring_is_idle(r) ? take_over(r) : -EEXIST;
+        const int rc = sley__uring_is_idle(r) ? take_over(r) : sley__uring_is_left(r) ? sley__uring_inherit(r, take_over) : -EEXIST;
         if (rc < 0) {
             return rc;
         }
@@ -383,6 +385,11 @@ static int take(struct sley__uring *r)
         r->enter_flags = 0;
     }
     r->thread = this_thread();
+    sley__uring_thread_unref(r->driver);
+    r->driver = sley__uring_thread_ref();
+    if (first && r->has_files) {
+        sley__uring_call_witness(r);
+    }
     sley__uring_open_door(r);
     return 0;
 }
@@ -436,7 +443,7 @@ static int enter(struct sley__uring *r, uint64_t timeout_ns, unsigned flags)
         if (rc < 0) {
             return rc;
         }
-        timeout_ns = r->bell_armed ? timeout_ns : 0; /* nobody could end the wait */
+        timeout_ns = r->bell_armed && !r->due ? timeout_ns : 0; /* nobody could end the wait; or what was inherited comes first */
     }
     const unsigned count = publish(r);
     sley__uring_handed_over(r);
@@ -503,6 +510,7 @@ int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uri
     r->opts.result_count = opts->result_count ? opts->result_count : r->opts.entry_count * RESULTS_PER_ENTRY;
     /* relaxed: nobody else knows it yet */
     atomic_store_explicit(&r->tell, -1, memory_order_relaxed);
+    r->witness = r->awaited = -1;
     r->bell = eventfd(0, EFD_CLOEXEC); /* the ring waits on it, so that it must not be called non-blocking */
     int rc = r->bell < 0 ? failed(o, -errno) : sley__uring_open(r, o);
     if (rc < 0) {
@@ -521,6 +529,8 @@ void sley__uring_close(struct sley__uring *r)
     sley__uring_tell_lost(r);
     sley__uring_each_slot(r, sley__uring_drop_ahead);
     exit_ring(&r->ring, r);
+    sley__uring_dismiss_witness(r);
+    sley__uring_thread_unref(r->driver);
     (void)close(r->bell);
     const int tell = sley__uring_tell(r);
     if (tell >= 0) {

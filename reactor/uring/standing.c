@@ -32,11 +32,6 @@
 
 #include <errno.h>
 
-static uint64_t tag(const struct sley__uring_slot *slot)
-{
-    return (uint64_t)(uintptr_t)slot | SLEY__URING_STANDING;
-}
-
 /* ---- begin and end ----------------------------------------------------------------------------------------------------- */
 
 struct io_uring_sqe *sley__uring_stand(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
@@ -58,7 +53,7 @@ void sley__uring_describe_standing(const struct sley__uring_slot *slot, struct i
         sqe->fd -= SLEY_FD_DIRECT_FIRST;
         sqe->flags |= IOSQE_FIXED_FILE;
     }
-    io_uring_sqe_set_data64(sqe, tag(slot));
+    io_uring_sqe_set_data64(sqe, sley__uring_standing_tag(slot));
 }
 
 void sley__uring_dismiss(struct sley__uring *r, struct sley__uring_slot *slot)
@@ -67,7 +62,7 @@ void sley__uring_dismiss(struct sley__uring *r, struct sley__uring_slot *slot)
         return;
     }
     slot->standing |= SLEY__URING_DISMISSED;
-    if (!sley__uring_queue_end_of(r, tag(slot))) {
+    if (!sley__uring_queue_end_of(r, sley__uring_standing_tag(slot))) {
         slot->standing |= SLEY__URING_DISMISS_DUE;
         r->due |= SLEY__URING_AGAIN;
     }
@@ -199,7 +194,7 @@ static void hear(struct sley__uring *r, struct sley__uring_slot *slot)
     const unsigned head = *cq->khead, count = sley__uring_results(r);
     for (unsigned i = 0; i < count && (slot->standing & SLEY__URING_STANDS); i++) {
         struct io_uring_cqe *cqe = &cq->cqes[(head + i) & cq->ring_mask];
-        if (cqe->user_data == tag(slot)) {
+        if (cqe->user_data == sley__uring_standing_tag(slot)) {
             cqe->user_data = SLEY__URING_NOTHING;
             sley__uring_stood(r, slot, cqe->res, cqe->flags);
         }
@@ -221,7 +216,16 @@ int sley__uring_rest(struct sley_reactor *self)
     struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
     if (!sley__uring_is_mine(r)) {
         const bool ends_with_it = self->armed_count == 0 && sley__uring_has(r, SLEY__URING_DEFER); /* see destroy */
-        return r->flying_count == 0 || ends_with_it || sley__uring_is_idle(r) ? 0 : -EBUSY;
+        if (r->flying_count == 0 || ends_with_it || sley__uring_is_idle(r)) {
+            return 0;
+        }
+        if (sley__uring_is_left(r)) {
+            (void)sley__uring_submit_now(r);
+        }
+        return -EBUSY; /* a look does what is to be done after that */
+    }
+    if (r->lost_count > 0) {
+        return -EBUSY;
     }
     if (r->standing_count > 0 && self->armed_count == 0) {
         uint32_t before;

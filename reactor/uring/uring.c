@@ -148,8 +148,12 @@ static void queue_if_due(struct sley__uring *r, struct sley_io_op *op)
 
 void sley__uring_queue_due(struct sley__uring *r, bool waits)
 {
+    r->due &= (uint8_t)~SLEY__URING_TOLD;
     if (r->due & SLEY__URING_UNASKED) {
         sley__uring_dismiss_unasked(r, waits);
+    }
+    if (r->due & SLEY__URING_LEFT) {
+        sley__uring_settle(r);
     }
     if (!(r->due & SLEY__URING_AGAIN)) {
         return;
@@ -451,7 +455,7 @@ static void destroy(struct sley_reactor *self)
     r->ending = true;
     sley__uring_each(r, sley__uring_ask);
     sley__uring_each_slot(r, sley__uring_dismiss);
-    while ((self->armed_count > 0 || r->standing_count > 0) && (r->flying_count > 0 || r->due)) {
+    while ((self->armed_count > 0 || r->standing_count > 0) && (r->flying_count > 0 || r->lost_count > 0 || r->due)) {
         if (sley__uring_drain(r) < 0) {
             if (self->armed_count == 0 && sley__uring_has(r, SLEY__URING_DEFER)) {
                 break; /* what stands gets nothing for a thread that does not enter any more, and ends with the ring */

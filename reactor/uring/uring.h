@@ -84,6 +84,7 @@ enum {
     SLEY__URING_FAILED = 64,      /* an error that nobody has been told yet; behind what lies there */
     SLEY__URING_LOOPS = 128,      /* has been asked before: the next time a request may stand */
     SLEY__URING_SHY = 256,        /* may not: it was asked for otherwise, or not soon enough */
+    SLEY__URING_FELL = 512,       /* STANDS, in a ring that is gone: see heir.c */
     SLEY__URING_SOMETHING = SLEY__URING_STANDS | SLEY__URING_KEPT | SLEY__URING_FAILED,
 };
 
@@ -140,6 +141,13 @@ struct sley__uring {
     uint32_t standing_count;       /* requests that stand */
     struct sley__uring_slot *unasked; /* UNASKED: the listener; NULL: there are several */
     uint32_t unasked_looks;           /* since then */
+    /* of one whose thread ends before it: see heir.c */
+    struct sley__uring_thread *driver; /* whose ring it is; NULL: not known */
+    int witness;                   /* readable when the ring has ended; -1: none was needed; -2: none is to be had */
+    int awaited;                   /* the same of the ring before, for what is LOST; -1 */
+    uint32_t lost_count;           /* ops that are LOST */
+    bool has_files;                /* there have been ops that use memory whoever enters the ring */
+    bool deaf;                     /* results of the ring before were never seen */
     struct sley__uring_stock stock;
 };
 
@@ -147,6 +155,8 @@ struct sley__uring {
 enum {
     SLEY__URING_AGAIN = 1,   /* some op, or slot, has SLEY__URING_DUE, CANCEL_DUE or DISMISS_DUE */
     SLEY__URING_UNASKED = 2, /* what stands at a listener has brought a connection: is the next one asked for? */
+    SLEY__URING_LEFT = 4,    /* the ring was another's, which has ended: some slot FELL, or some op is LOST */
+    SLEY__URING_TOLD = 8,    /* some have ended before the wait of this look: it is none */
 };
 
 enum { SLEY__URING_SHARE = 64 }; /* completions handled in one look: see the same number of the epoll port */
@@ -154,6 +164,7 @@ enum { SLEY__URING_SHARE = 64 }; /* completions handled in one look: see the sam
 /* in op->stage */
 enum {
     SLEY__URING_POLLING = 1,    /* the kernel has said -EAGAIN: waits for readiness, then is done again */
+    SLEY__URING_LOST = 2,       /* in the kernel's hands, in a ring that is gone */
     SLEY__URING_CANCELLED = 4,  /* has been asked to end */
     SLEY__URING_DUE = 8,        /* did not fit into the submission queue */
     SLEY__URING_CANCEL_DUE = 16, /* the request to end it did not */
@@ -164,7 +175,8 @@ enum {
 
 /* user_data of what is no op: ops are aligned; with STANDING, the last bits: a slot's request that stands */
 enum { SLEY__URING_STANDING = 7 };
-enum { SLEY__URING_NOTHING = 1, SLEY__URING_BELL, SLEY__URING_LOAN, SLEY__URING_MESSAGE, SLEY__URING_MARK_LAST = SLEY__URING_MESSAGE };
+enum { SLEY__URING_NOTHING = 1, SLEY__URING_BELL, SLEY__URING_LOAN, SLEY__URING_MESSAGE, SLEY__URING_WITNESS };
+enum { SLEY__URING_MARK_LAST = SLEY__URING_WITNESS };
 
 SLEY_INLINE bool sley__uring_has(const struct sley__uring *r, enum sley__uring_feature f)
 {
@@ -235,6 +247,12 @@ SLEY_INLINE struct sley__uring_slot *sley__uring_slot_of(struct sley__uring *r, 
     return op->fd ? sley__uring_slot_at(r, op->fd) : &r->loose;
 }
 
+/** The user_data of its request that stands. */
+SLEY_INLINE uint64_t sley__uring_standing_tag(const struct sley__uring_slot *slot)
+{
+    return (uint64_t)(uintptr_t)slot | SLEY__URING_STANDING;
+}
+
 /** What has been put into the submission queue and the kernel has not taken. */
 SLEY_INLINE unsigned sley__uring_unsubmitted(const struct sley__uring *r)
 {
@@ -302,6 +320,23 @@ bool sley__uring_is_idle(const struct sley__uring *r);
 
 /** Does the kernel know this IORING_OP_*? */
 bool sley__uring_knows(struct sley__uring *r, uint32_t opcode);
+
+/* heir.c */
+
+/** Of this thread, for a ring that it drives; NULL: when it ends will not be known. Owns: a reference. */
+struct sley__uring_thread *sley__uring_thread_ref(void);
+/** Gives it back; NULL: nothing. */
+void sley__uring_thread_unref(struct sley__uring_thread *t);
+/** From now on there may be ops that the kernel goes on with by itself: their end is to show. Thread: the ring's. */
+void sley__uring_call_witness(struct sley__uring *r);
+/** The ring has ended, or is about to, with nothing in flight. */
+void sley__uring_dismiss_witness(struct sley__uring *r);
+/** Has its thread ended, so that another may have what is in flight? Not before that has seen what is in the queue of completions. */
+bool sley__uring_is_left(const struct sley__uring *r);
+/** Takes it over by @p take_over. No op ends by this; what has to is LEFT. Returns: as that. */
+int sley__uring_inherit(struct sley__uring *r, int (*take_over)(struct sley__uring *r));
+/** LEFT: ends what is lost, if the kernel has. */
+void sley__uring_settle(struct sley__uring *r);
 
 /* slot.c */
 
@@ -377,6 +412,8 @@ void sley__uring_describe_file(struct sley__uring *r, struct io_uring_sqe *sqe, 
 void sley__uring_file_completed(struct sley__uring *r, struct sley_io_op *io, int32_t res, uint32_t flags);
 /** It ends without a completion; sley__uring_end follows. */
 void sley__uring_file_refused(struct sley_io_op *io, int32_t rc);
+/** The same of one that was LOST. Returns: its result. */
+int32_t sley__uring_file_lost(struct sley_io_op *io);
 
 /* lend.c */
 
@@ -425,6 +462,8 @@ bool sley__uring_accept_completed(struct sley__uring *r, struct sley__uring_slot
 void sley__uring_accept_put_back(struct sley__uring *r, struct sley__uring_slot *slot, const struct sley_io_op *op);
 void sley__uring_accepted(struct sley__uring *r, struct sley__uring_slot *slot, int32_t res, uint32_t flags);
 void sley__uring_drop_connections(struct sley__uring *r, struct sley__uring_slot *slot);
+/** KEPT: direct ones that lie there have ended with their ring. */
+void sley__uring_forget_direct(struct sley__uring *r, struct sley__uring_slot *slot);
 
 /* ahead.c */
 

@@ -10,6 +10,8 @@
 
 /* How far ahead of their turn the ops of completions are fetched. */
 enum { SOON = 4 };
+/* How often whoever drives where another thread has ops in flight looks whether that one has ended. */
+enum { LOOK_NS = 100 * 1000 * 1000 };
 
 /* ---- the bell ---------------------------------------------------------------------------------------------------------- */
 
@@ -131,6 +133,9 @@ static int32_t verdict(struct sley__uring *r, struct sley_io_op *op, int32_t res
             return res;
         }
     }
+    if (res == -ECANCELED && !(op->stage & SLEY__URING_CANCELLED)) {
+        return -EINPROGRESS; /* the thread that has submitted it has ended, and another drives */
+    }
     if (res == -EINTR || (res == -EAGAIN && op->code != SLEY_IO_POLL)) {
         return op->stage & SLEY__URING_CANCELLED ? -ECANCELED : res == -EINTR ? -EINPROGRESS : -EAGAIN;
     }
@@ -234,10 +239,12 @@ static int reap(struct sley__uring *r)
             if (cqe->res >= 0) {
                 (void)close(cqe->res); /* nobody has waited for it */
             }
+        } else if (cqe->user_data == SLEY__URING_WITNESS) {
+            r->due |= SLEY__URING_LEFT;
         }
     }
     io_uring_smp_store_release(cq->khead, head + count);
-    r->base.more = there > count || (r->due & SLEY__URING_AGAIN) || sley__uring_unsubmitted(r) > 0 || !r->bell_armed;
+    r->base.more = there > count || (r->due & (SLEY__URING_AGAIN | SLEY__URING_LEFT)) || sley__uring_unsubmitted(r) > 0 || !r->bell_armed;
     return seen;
 }
 
@@ -281,13 +288,14 @@ uint32_t sley__uring_refuse(struct sley__uring *r, int32_t rc)
     return ended;
 }
 
-/** The ring is another thread's: what that one has started goes on when it drives again. Here only the bell is heard. */
+/** The ring is another thread's: what that one has started goes on when it drives again. Here the bell is heard; that it ends is not. */
 static void wait_for_bell(struct sley__uring *r, uint64_t timeout_ns)
 {
-    const struct timespec ts = {(time_t)(timeout_ns / SLEY_S), (long)(timeout_ns % SLEY_S)};
+    const uint64_t most = timeout_ns < LOOK_NS ? timeout_ns : LOOK_NS;
+    const struct timespec ts = {(time_t)(most / SLEY_S), (long)(most % SLEY_S)};
     struct pollfd p = {.fd = r->bell, .events = POLLIN};
     uint64_t count;
-    if (ppoll(&p, 1, timeout_ns == SLEY_NEVER ? NULL : &ts, NULL) == 1) {
+    if (ppoll(&p, 1, &ts, NULL) == 1) {
         (void)!read(r->bell, &count, sizeof count);
         woken(r);
     }
@@ -300,7 +308,7 @@ static int look_at_anothers(struct sley__uring *r, uint64_t timeout_ns)
     while (sley__uring_results(r) > 0) {
         seen += reap(r);
     }
-    if (sley__uring_is_idle(r)) {
+    if (sley__uring_is_idle(r) || sley__uring_is_left(r)) {
         return seen;
     }
     const bool nothing = sley__uring_refuse(r, -EEXIST) == 0 && seen == 0;

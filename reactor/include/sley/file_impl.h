@@ -67,7 +67,7 @@ SLEY_INLINE int sley__reactor_may_end(struct sley_reactor *r)
 /**
  * For who runs a reactor, while its sched still takes posts: ends ops that go the generic way, waiting for calls that have begun,
  * and what others have in flight here. No more are taken. NULL: nothing. Returns: 0; -EBUSY: nothing has happened, for ops are in
- * flight that only another thread, which has driven before, can end; that one is to drive, or to end it, before it exits. Thread: owner.
+ * flight that only another thread, which has driven before, can end: by driving, by ending it, or by its exit. Thread: owner.
  */
 SLEY_INLINE int sley_reactor_end(struct sley_reactor *r)
 {

@@ -10,12 +10,16 @@ SLEY_EXTERN_C_BEGIN
  * "uring": one ring, of one thread: the first that drives it. Another thread may drive, or end it,
  *
  *   | kernel                      | while ops are in flight                     | while direct descriptors are there   | else      |
- *   | with SINGLE_ISSUER (6.0 on) | no: ops are -EEXIST, its end -EBUSY, until  | no: ops are -EEXIST; it may end it   | yes       |
- *   |                             | the thread before has driven, or ended it   |                                      |           |
+ *   | with DEFER_TASKRUN (6.1 on) | no: ops are -EEXIST, its end -EBUSY, until  | no: ops are -EEXIST; it may end it   | yes       |
+ *   |                             | the thread before has driven, ended it, or  |                                      |           |
+ *   |                             | exited                                      |                                      |           |
  *   | before                      | yes                                         | yes                                  | yes       |
  *
- * In flight is what somebody waits for, another executor included; so a thread that leaves something in flight is to end the ring
- * before it exits. What stands in the kernel for who asks in a loop (a listener that is accepted from, a connection that is read into
+ * In flight is what somebody waits for, another executor included. When the thread has exited, whoever drives next goes on with what it
+ * had in flight on sockets and the like, as if nothing had happened. What the kernel has of files and paths, and of sends without a copy,
+ * it goes on with by itself: such an op ends when it is through, with -EOWNERDEAD, for how it has ended is known to nobody (it may have
+ * been done); an end is -EBUSY until then. Direct descriptors end with the thread (-EBADF), and the ring has none any more.
+ * What stands in the kernel for who asks in a loop (a listener that is accepted from, a connection that is read into
  * lent buffers) is let go when the thread stops to drive while nobody waits; what it has brought by then is the next one's.
  * Not for workers that share their tasks.
  * Needs Linux 5.11; uses what newer ones have, each feature for itself. Create returns beside what a factory may: -EPERM:
