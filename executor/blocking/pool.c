@@ -55,7 +55,7 @@ static void refuse(struct sley_blocking_pool *p, struct sley__blocking_link *rin
     }
 }
 
-static void run(struct sley_blocking_pool *p, struct sley__blocking_job *job)
+static void run(struct sley_blocking_pool *p, struct sley__blocking_thread *t, struct sley__blocking_job *job)
 {
     sley__job_cancelled = &job->cancelled;
     int result = job->fn(job->arg);
@@ -63,12 +63,12 @@ static void run(struct sley_blocking_pool *p, struct sley__blocking_job *job)
     if (sley__pool_inherited(p)) {
         pthread_exit(NULL); /* the job has forked: its caller and those in line are the parent's */
     }
+    /* relaxed: nothing travels with it; whoever is told below that the job has ended finds it so */
+    atomic_store_explicit(&t->runs, NULL, memory_order_relaxed);
+    struct sley_blocking_op *op = job->copied_bytes > 0 ? NULL : job->op;
     if (job->copied_bytes > 0) {
         sley__queue_lock(&p->queue);
-    }
-    struct sley_blocking_op *op = job->op; /* NULL: abandoned; from here on it cannot be any more */
-    if (job->copied_bytes > 0) {
-        if (op) {
+        if ((op = job->op) != NULL) { /* else it was abandoned; from here on it cannot be any more */
             op->at = NULL;
         }
         sley__queue_unlock(&p->queue);
@@ -92,11 +92,11 @@ static void serve(struct sley_blocking_pool *p)
     do {
         sley__queue_arrive(q, &t);
         for (struct sley__blocking_job *job; (job = sley__queue_take(q)) != NULL;) {
-            t.runs = job->name;
+            /* relaxed: the lock is held, and who looks holds it */
+            atomic_store_explicit(&t.runs, job->name, memory_order_relaxed);
             sley__pool_leave(p, sley__queue_call(q));
-            run(p, job);
+            run(p, &t, job);
             sley__queue_lock(q);
-            t.runs = NULL;
         }
     } while (sley__queue_rest(q, &t, p->opts.idle_ns));
     sley__link_remove(&t.link);
@@ -105,20 +105,18 @@ static void serve(struct sley_blocking_pool *p)
 static void *thread_main(void *arg)
 {
     struct sley_blocking_pool *p = arg;
-    struct sley__blocking_queue *q = &p->queue;
     char name[16];
     (void)snprintf(name, sizeof name, "%s", p->opts.name);
     (void)pthread_setname_np(pthread_self(), name);
     thread_pool = p;
     serve(p);
-    sley__queue_add_live(q, UINT32_MAX);
-    SLEY_ATOMIC(uint32_t) *call = sley__queue_call(q);
+    sley__queue_add_live(&p->queue, UINT32_MAX);
     const bool had = p->has_ended;
     const pthread_t before = p->ended;
     p->has_ended = true;
     p->ended = pthread_self();
-    sley__futex_wake(&q->live, UINT32_MAX);
-    sley__pool_leave(p, call); /* who releases the pool joins this thread before */
+    sley__futex_wake(&p->queue.live, UINT32_MAX);
+    sley__pool_leave(p, sley__queue_call(&p->queue)); /* who releases the pool joins this thread before */
     if (had) {
         (void)pthread_join(before, NULL);
     }
@@ -214,7 +212,7 @@ int sley_blocking_create(const struct sley_blocking_opts *o, struct sley_blockin
     return 0;
 }
 
-/** Wakes every idle thread: limits have changed, or the end has come. Holds the lock before and after. */
+/** Wakes every idle thread: limits have changed, or the end has come. Leaves the lock. */
 static void dismiss_all(struct sley_blocking_pool *p)
 {
     struct sley__blocking_thread *t;
@@ -223,6 +221,7 @@ static void dismiss_all(struct sley_blocking_pool *p)
         sley__pool_leave(p, &t->bell);
         sley__queue_lock(&p->queue);
     }
+    sley__pool_leave(p, sley__queue_call(&p->queue));
 }
 
 int sley_blocking_resize(struct sley_blocking_pool *p, uint32_t thread_min, uint32_t thread_max)
@@ -234,28 +233,34 @@ int sley_blocking_resize(struct sley_blocking_pool *p, uint32_t thread_min, uint
     p->queue.thread_min = thread_min;
     p->queue.thread_max = thread_max;
     dismiss_all(p);
-    sley__pool_leave(p, sley__queue_call(&p->queue));
     return 0;
 }
 
-static void report(const struct sley_blocking_opts *o, const char *job, const char *what)
+/** Names a job, if it is one. Returns whether it is. */
+static bool report(const struct sley_blocking_opts *o, const char *job, const char *what)
 {
     char text[192];
     if (job && o->report) {
         (void)snprintf(text, sizeof text, "blocking pool \"%s\": a job of \"%s\" %s", o->name, job, what);
         o->report(o->report_arg, SLEY_REPORT_LEFT, text);
     }
+    return job != NULL;
 }
 
-static void report_left(struct sley_blocking_pool *p)
+/** Names every job that runs or waits in line. Returns whether there is any. The lock is held. */
+static bool report_left(struct sley_blocking_pool *p)
 {
+    bool any = false;
     struct sley__blocking_link *l, *threads = &p->queue.awake, *jobs = &p->queue.jobs;
     for (l = threads->next; l != threads; l = l->next) {
-        report(&p->opts, sley_container_of(l, struct sley__blocking_thread, link)->runs, "runs and does not end");
+        SLEY_ATOMIC(const char *) *runs = &sley_container_of(l, struct sley__blocking_thread, link)->runs;
+        /* relaxed: set under the lock; cleared when the job has ended, which is told behind it */
+        any |= report(&p->opts, atomic_load_explicit(runs, memory_order_relaxed), "runs and does not end");
     }
     for (l = jobs->next; l != jobs; l = l->next) {
-        report(&p->opts, sley_container_of(l, struct sley__blocking_job, link)->name, "must run and has found no thread");
+        any |= report(&p->opts, sley_container_of(l, struct sley__blocking_job, link)->name, "must run and has found no thread");
     }
+    return any;
 }
 
 bool sley__blocking_inside(const struct sley_blocking_pool *p)
@@ -274,15 +279,18 @@ int sley_blocking_stop(struct sley_blocking_pool *p, uint64_t deadline_ns)
     q->stopping = true;
     sley__queue_drop(q, SLEY_BLOCKING_MUST_RUN, &dropped);
     dismiss_all(p);
-    sley__pool_leave(p, sley__queue_call(q));
     refuse(p, &dropped, -ECANCELED);
     for (uint32_t live; (live = sley__queue_live(q)) > 0 && (deadline_ns == SLEY_NEVER || sley_now_ns() < deadline_ns);) {
         sley__futex_wait(&q->live, live, deadline_ns);
     }
     sley__queue_lock(q);
+    for (uint32_t live; (live = sley__queue_live(q)) > 0 && !report_left(p);) { /* without a job they are on their way out */
+        sley__queue_unlock(q);
+        sley__futex_wait(&q->live, live, SLEY_NEVER);
+        sley__queue_lock(q);
+    }
     const bool over = sley__queue_live(q) == 0, joins = over && p->has_ended;
     p->has_ended = p->has_ended && !joins;
-    report_left(p);
     sley__queue_unlock(q);
     if (joins) {
         (void)pthread_join(p->ended, NULL); /* who has joined the one before, and so on; no thread is left to write it */

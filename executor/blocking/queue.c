@@ -160,8 +160,8 @@ void sley__queue_arrive(struct sley__blocking_queue *q, struct sley__blocking_th
 
 /* ---- resting ------------------------------------------------------------------------------------------------------ */
 
-/** Waits without sleeping for a job; as the one who is on its way, so that nobody is called meanwhile. */
-static void spin(struct sley__blocking_queue *q, struct sley__blocking_thread *t)
+/** Waits without sleeping for a job; as the one who is on its way, so that nobody is called meanwhile. Did one come? */
+static bool spin(struct sley__blocking_queue *q, struct sley__blocking_thread *t)
 {
     q->searching = t->searching = true;
     sley__queue_unlock(q);
@@ -174,20 +174,20 @@ static void spin(struct sley__blocking_queue *q, struct sley__blocking_thread *t
     sley__queue_arrive(q, t);
     const int credit = q->spin_credit + (sley__queue_count(q) > 0 ? 1 : -SPIN_VAIN);
     q->spin_credit = (uint8_t)(credit < 0 ? 0 : credit < SPIN_CREDIT_MAX ? credit : SPIN_CREDIT_MAX);
+    return sley__queue_count(q) > 0;
 }
 
 /** Sleeps until called or dismissed, or until it is no longer wanted. */
 static bool sleep_idle(struct sley__blocking_queue *q, struct sley__blocking_thread *t, uint64_t idle_ns)
 {
     const uint64_t now = sley_now_ns();
-    const bool stays = sley__queue_live(q) <= q->thread_min || idle_ns > SLEY_NEVER - now;
-    const uint64_t until = stays ? SLEY_NEVER : now + idle_ns;
+    const uint64_t until = sley__queue_live(q) <= q->thread_min || idle_ns > SLEY_NEVER - now ? SLEY_NEVER : now + idle_ns;
     move(q, t, true);
     sley__queue_unlock(q);
     do {
         sley__futex_wait(&t->bell, 0, until);
         /* relaxed: the lock is taken before anything is done about it */
-    } while (atomic_load_explicit(&t->bell, memory_order_relaxed) == 0 && (stays || sley_now_ns() < until));
+    } while (atomic_load_explicit(&t->bell, memory_order_relaxed) == 0 && sley_now_ns() < until);
     sley__queue_lock(q);
     sley__queue_arrive(q, t);
     /* relaxed: the lock is held */
@@ -200,12 +200,8 @@ static bool sleep_idle(struct sley__blocking_queue *q, struct sley__blocking_thr
 
 bool sley__queue_rest(struct sley__blocking_queue *q, struct sley__blocking_thread *t, uint64_t idle_ns)
 {
-    const bool pays = q->spin_credit > 0 || ++q->spin_probe % SPIN_PROBE_EVERY == 0;
-    if (pays && !q->stopping && !q->searching) {
-        spin(q, t);
-        if (sley__queue_count(q) > 0) {
-            return true;
-        }
+    if ((q->spin_credit > 0 || ++q->spin_probe % SPIN_PROBE_EVERY == 0) && !q->stopping && !q->searching && spin(q, t)) {
+        return true;
     }
     return !q->stopping && sley__queue_live(q) <= q->thread_max && sleep_idle(q, t, idle_ns);
 }

@@ -30,7 +30,7 @@ bool sley__futex_alone(void);
 /** A thread of the pool, on its own stack. */
 struct sley__blocking_thread {
     struct sley__blocking_link link;
-    const char *runs; /* whose job it runs, or NULL */
+    SLEY_ATOMIC(const char *) runs; /* whose job it runs, or NULL. Set under the lock, cleared when the job has ended */
     bool searching;
     SLEY_ATOMIC(uint32_t) bell; /* 0: idle. Written under the lock */
 };

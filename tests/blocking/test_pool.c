@@ -261,6 +261,22 @@ SLEY_TEST(stop_runs_what_must_run_and_drops_the_rest, "BLOCK-09 BLOCK-10 BLOCK-1
     CHECK_RC(sley_blocking_destroy(h.pool), 0);
 }
 
+/* A thread that has done its job, or had none, is on its way out: nothing is left, however early the deadline is. */
+SLEY_TEST(stop_whose_deadline_has_passed_is_over_when_no_job_is_left, "SHUT-07") {
+    struct reports r = {0};
+    const struct sley_blocking_opts o = {.thread_min = 2, .alloc = harness_alloc(), .report = reports_take, .report_arg = &r};
+    for (int i = 0; i < 50; i++) {
+        SLEY_ATOMIC(int) ran = 0;
+        struct sley_blocking_pool *p = NULL;
+        CHECK_RC(sley_blocking_create(&o, &p), 0);
+        CHECK_RC(sley_blocking_with(&(struct sley_blocking_how){.pool = p}, count_job, &ran, NULL), 0);
+        CHECK_RC(sley_blocking_stop(p, 0), 0);
+        CHECK_RC(sley_blocking_destroy(p), 0);
+        CHECK_INT(ran, ==, 1);
+    }
+    CHECK_UINT(r.count, ==, 0);
+}
+
 SLEY_TEST(stop_of_a_pool_without_threads_still_runs_what_must_run, "BLOCK-09") {
     struct sley_blocking_pool *p = rig_pool(0, 1, 0, 0);
     const struct sley_blocking_how may = {.pool = p}, must = {.pool = p, .flags = SLEY_BLOCKING_MUST_RUN};
