@@ -39,14 +39,21 @@ static void put_wait(struct text *x, const struct sley_wait *w, const char *site
     PUT(x, " waits for ", w->ops && w->ops->name ? w->ops->name : "a node", site ? " at " : NULL, site);
 }
 
-/** What an idle task waits for, as @p ret_site says; NULL: it is parked, or has been woken just now. */
+/**
+ * What an idle task waits for, as @p ret_site says; NULL: it is parked, or has been woken just now. Threads that are no workers
+ * complete nodes meanwhile, and queue who waits: they write where this reads, and it is looked afterwards whether they had begun.
+ */
+__attribute__((no_sanitize_thread))
 static const struct sley_wait *waits_for(const struct sley_task *t, bool still, const char **ret_site)
 {
+    const bool alone = still && !sley__group(t->sched); /* at home nobody does: a completion from elsewhere waits in the inbox */
     const struct sley_wait *w = t->link.awaited;
-    *ret_site = w ? w->at.site : NULL;
-    /* acquire: both are read before it is looked whether they were that; who wakes it, or completes the node, uses their places */
+    /* acquire: read before it is looked whether it was that; who wakes it uses its place, and then it is no node */
     atomic_thread_fence(memory_order_acquire);
-    const bool alone = still && !sley__group(t->sched); /* else threads that are no workers complete nodes, and queue who waits */
+    w = alone || sley__task_run(t) == SLEY__TASK_IDLE ? w : NULL;
+    *ret_site = w ? w->at.site : NULL;
+    /* acquire: as above, for who completes the node */
+    atomic_thread_fence(memory_order_acquire);
     const bool armed = w && (alone || (sley__task_run(t) == SLEY__TASK_IDLE && sley__kind(sley__wait_word(w)) == SLEY__KIND_TASK));
     return armed ? w : NULL;
 }
