@@ -112,14 +112,14 @@ static void park(struct sley_local_worker *w, uint64_t limit_ns)
     }
     const uint64_t next = earlier(earlier(sley_wheel_next(&w->wheel), limit_ns), tidy_ns);
     sley_watch_park(&w->watched);
+    const uint64_t now = next == SLEY_NEVER ? 0 : now_ns(s);
+    const uint64_t left = next == SLEY_NEVER ? SLEY_NEVER : stands ? SLEY_MS : next > now ? next - now : 0;
     if (w->clock && w->clock->idle && next != SLEY_NEVER && !stands && !(w->reactor && w->reactor->armed_count > 0)) {
         w->clock->idle(w->clock, next);
     } else if (w->reactor) {
-        const uint64_t now = next == SLEY_NEVER ? 0 : now_ns(s);
-        const uint64_t left = next == SLEY_NEVER ? SLEY_NEVER : stands ? SLEY_MS : next > now ? next - now : 0;
         (void)w->reactor->ops->poll(w->reactor, left);
-    } else {
-        sley_thread_wait(&w->bell, stands && next != SLEY_NEVER ? sley_thread_now_ns() + SLEY_MS : next);
+    } else { /* threads wait by the system's time, wherever the clock has begun */
+        sley_thread_wait(&w->bell, w->clock && left < SLEY_NEVER / 2 ? sley_thread_now_ns() + left : next);
     }
     sley_watch_unpark(&w->watched);
     sley_sched_unpark(s);

@@ -53,8 +53,7 @@ static void release(struct sley_sched *s)
 
 static void ended(struct sley_sched *s)
 {
-    struct sley_stealing_pool *p = worker_of(s)->pool;
-    sley_thread_ring(&p->news);
+    sley_thread_ring(&worker_of(s)->pool->news);
 }
 
 const struct sley_sched_ops sley__worker_ops = {
@@ -120,11 +119,12 @@ void sley__worker_wait(struct worker *w, uint64_t next_ns)
     /* relaxed: a statistic that this thread alone writes */
     atomic_store_explicit(&w->parks, atomic_load_explicit(&w->parks, memory_order_relaxed) + 1, memory_order_relaxed);
     sley_watch_park(&w->watched);
+    const uint64_t now = next_ns == SLEY_NEVER ? 0 : sley__pool_now_ns(p);
+    const uint64_t left = next_ns == SLEY_NEVER ? SLEY_NEVER : next_ns > now ? next_ns - now : 0;
     if (w->reactor) {
-        const uint64_t now = next_ns == SLEY_NEVER ? 0 : sley__pool_now_ns(p);
-        (void)w->reactor->ops->poll(w->reactor, next_ns == SLEY_NEVER ? SLEY_NEVER : next_ns > now ? next_ns - now : 0);
-    } else {
-        sley_thread_wait(&w->bell, next_ns);
+        (void)w->reactor->ops->poll(w->reactor, left);
+    } else { /* threads wait by the system's time, wherever the clock has begun */
+        sley_thread_wait(&w->bell, p->clock && left < SLEY_NEVER / 2 ? sley_thread_now_ns() + left : next_ns);
     }
     sley_watch_unpark(&w->watched);
     sley__worker_batch(w, sley__pool_now_ns(p));

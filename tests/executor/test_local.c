@@ -196,6 +196,35 @@ SLEY_TEST(turn_says_how_long_an_outer_loop_may_wait, "LOCAL-20") {
     bed_end(&b);
 }
 
+static uint64_t an_hour_ahead(struct sley_clock *self)
+{
+    (void)self;
+    return sley_thread_now_ns() + 3600 * SLEY_S;
+}
+
+static int sleep_a_little(struct none *unused)
+{
+    (void)unused;
+    return sley_sleep(2 * SLEY_MS);
+}
+SLEY_FIBER(sleep_a_little, struct none)
+
+/* Without a reactor a worker waits by the system's time for what the clock of the configuration says. */
+SLEY_TEST(timer_of_a_clock_that_goes_ahead_fires_in_time, "") {
+    struct sley_clock clock = {.now_ns = an_hour_ahead};
+    struct sley_local ex;
+    struct sley_task *t;
+    int result = 1;
+    sley_local_init(&ex);
+    CHECK_RC(ex.base.ops->start(&ex.base, &(struct sley_executor_config){.alloc = harness_alloc(), .clock = &clock}), 0);
+    CHECK_RC(ex.base.ops->spawn(&ex.base, &sleep_a_little__type, NULL, &t), 0);
+    CHECK_RC(ex.base.ops->run(&ex.base, t), 0);
+    CHECK_RC(sley_task_result(t, &result), 0);
+    CHECK_INT(result, ==, 0);
+    sley_task_unref(t);
+    CHECK_RC(ex.base.ops->fini(&ex.base), 0);
+}
+
 SLEY_TEST(regress_run_after_a_turn_parks, "") {
     struct bed b;
     fake_start(&b, false);

@@ -329,6 +329,34 @@ SLEY_TEST(stop_waits_by_a_deadline_of_a_clock_of_its_own, "SHUT-03") {
     CHECK_RC(ex->ops->fini(ex), 0);
 }
 
+static uint64_t an_hour_ahead(struct sley_clock *self)
+{
+    (void)self;
+    return sley_thread_now_ns() + 3600 * SLEY_S;
+}
+
+static int sleep_a_little(struct none *unused)
+{
+    (void)unused;
+    return sley_sleep(2 * SLEY_MS);
+}
+SLEY_FIBER(sleep_a_little, struct none)
+
+/* Without a reactor workers wait by the system's time for what the clock of the configuration says. */
+SLEY_TEST(timers_of_a_clock_that_goes_ahead_fire_in_time, "") {
+    struct sley_stealing s;
+    struct sley_executor *ex = &s.base;
+    struct sley_clock clock = {.now_ns = an_hour_ahead};
+    sley_stealing_init(&s);
+    CHECK_RC(ex->ops->start(ex, &(struct sley_executor_config){.alloc = harness_alloc(), .worker_count = 2, .clock = &clock}), 0);
+    for (int i = 0; i < 4; i++) {
+        CHECK_RC(ex->ops->spawn(ex, &sleep_a_little__type, NULL, NULL), 0);
+    }
+    CHECK_RC(ex->ops->run(ex, NULL), 0);
+    CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
+    CHECK_RC(ex->ops->fini(ex), 0);
+}
+
 /* ---- a report beside a worker that does not come to rest: it is in a task, or has no processor ----------------------------- */
 
 static SLEY_ATOMIC(unsigned) arrived, named;
