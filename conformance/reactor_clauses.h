@@ -10,6 +10,7 @@
     X(PLAIN, create_without_memory_is_enomem, "With memory refused at any point create returns -ENOMEM and leaves nothing.")       \
     X(PLAIN, create_without_descriptors_is_emfile, "With no descriptor left create returns -EMFILE and leaves nothing.")           \
     X(PLAIN, destroy_gives_everything_back, "A destroyed reactor leaves no descriptor and no block of memory.")                    \
+    X(PLAIN, its_own_descriptors_are_close_on_exec, "What a reactor opens for itself is close-on-exec.")                           \
     X(FIBER, destroy_completes_what_waits, "Destroy completes every armed op with -ECANCELED, once, before it returns.")           \
     X(FIBER, destroy_leaves_descriptors_open, "Destroy closes no descriptor that it was given.")                                   \
     X(FIBER, two_reactors_keep_apart, "Two reactors on one thread do not notice each other.")                                      \

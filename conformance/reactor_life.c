@@ -98,6 +98,29 @@ CLAUSE(destroy_gives_everything_back)
     }
 }
 
+CLAUSE(its_own_descriptors_are_close_on_exec)
+{
+    enum { MOST = 1024 };
+    bool before[MOST];
+    for (int number = 0; number < MOST; number++) {
+        before[number] = fcntl(number, F_GETFD) >= 0;
+    }
+    struct sley_reactor *r = make();
+    r->ops->wake(r);
+    CHECK_INT(r->ops->poll(r, 0), >=, 0);
+    if (r->ops->pollable_fd) {
+        (void)r->ops->pollable_fd(r);
+    }
+    CHECK_INT(r->ops->poll(r, 0), >=, 0);
+    for (int number = 0; number < MOST; number++) {
+        const int flags = fcntl(number, F_GETFD);
+        if (!before[number] && flags >= 0 && !(flags & FD_CLOEXEC)) {
+            FAIL("descriptor %d would be a child's, too", number);
+        }
+    }
+    sley_reactor_destroy(r);
+}
+
 /* ---- beside the executor's own ----------------------------------------------------------------------------------- */
 
 /** From now on ops go to a reactor that is not the executor's. Returns that one. */

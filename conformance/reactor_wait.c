@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/select.h>
 #include <sys/time.h>
@@ -247,6 +248,46 @@ static void *wake_often(void *arg)
     return NULL;
 }
 
+/** One alone, and each wake on its own: that of another would make up for one that is lost. */
+static sem_t heard;
+
+static void *wake_one_by_one(void *arg)
+{
+    const struct waker *k = arg;
+    for (uint32_t i = 1; i <= k->rounds; i++) {
+        for (uint64_t n = sley__kit_below(60); n > 0; n--) { /* from the poll that has ended to the next one's sleep */
+            SLEY__RELAX();
+        }
+        atomic_store_explicit(k->sent, i, memory_order_relaxed); /* relaxed: published by the wake itself */
+        k->r->ops->wake(k->r);
+        unsigned n = 0;
+        while (atomic_load_explicit(k->seen, memory_order_relaxed) != i) { /* relaxed: paces, no more */
+            if (n++ < 1000) {
+                SLEY__RELAX();
+            } else {
+                (void)sem_wait(&heard); /* asleep, so that a hang shows as one; there may be posts of earlier rounds */
+            }
+        }
+    }
+    return NULL;
+}
+
+static void hear_one_by_one(uint32_t rounds)
+{
+    static SLEY_ATOMIC(uint32_t) sent, seen;
+    struct waker waker = {reactor(), &sent, &seen, rounds};
+    pthread_t thread;
+    CHECK_INT(sem_init(&heard, 0, 0), ==, 0);
+    CHECK_INT(pthread_create(&thread, NULL, wake_one_by_one, &waker), ==, 0);
+    for (uint32_t now = 0; now != rounds;) {
+        (void)look(SLEY_NEVER); /* a wake that is lost is a hang here */
+        now = atomic_load_explicit(&sent, memory_order_relaxed); /* relaxed: poll has acquired it */
+        atomic_store_explicit(&seen, now, memory_order_relaxed); /* relaxed: as in wake_one_by_one */
+        CHECK_INT(sem_post(&heard), ==, 0);
+    }
+    CHECK_INT(pthread_join(thread, NULL), ==, 0);
+}
+
 CLAUSE(wake_from_threads_is_never_lost)
 {
     enum { THREADS = 2 };
@@ -254,6 +295,7 @@ CLAUSE(wake_from_threads_is_never_lost)
     const uint32_t rounds = sley__kit_rounds(20000) * 4;
     struct waker wakers[THREADS];
     pthread_t threads[THREADS];
+    hear_one_by_one(sley__kit_rounds(20000));
     for (int i = 0; i < THREADS; i++) {
         wakers[i] = (struct waker){reactor(), &sent[i], &seen[i], rounds};
         CHECK_INT(pthread_create(&threads[i], NULL, wake_often, &wakers[i]), ==, 0);

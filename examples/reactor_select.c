@@ -57,9 +57,7 @@ static void complete(struct reactor *r, struct sley_io_op *op, int32_t result)
     if (r->tail == &op->next) {
         r->tail = p;
     }
-    if (r->walk == op) {
-        r->walk = op->next;
-    }
+    r->walk = r->walk == op ? op->next : r->walk;
     sley_io_complete(&r->base, op, result);
 }
 

@@ -30,8 +30,8 @@ struct broken {
 };
 
 /* in the order of the clauses */
-extern const struct broken broken_sockets[], broken_files[], broken_homes[], broken_direct[];
-extern const size_t broken_sockets_count, broken_files_count, broken_homes_count, broken_direct_count;
+extern const struct broken broken_sockets[], broken_waits[], broken_files[], broken_homes[], broken_direct[];
+extern const size_t broken_sockets_count, broken_waits_count, broken_files_count, broken_homes_count, broken_direct_count;
 
 /** The factory of the one that is @p broken. One at a time. */
 const struct sley_reactor_factory *broken_factory(const struct broken *broken);
@@ -74,6 +74,14 @@ static inline bool is_static(const void *p)
 static inline bool is_all(const struct sley_io_op *op)
 {
     return op->flags & SLEY_IO_ALL;
+}
+
+/** Wakes as it should. */
+static inline bool count_wakes(struct sley_reactor *r)
+{
+    (void)r;
+    mind.wakes++;
+    return false;
 }
 
 /** Bytes that wait to be received. */
