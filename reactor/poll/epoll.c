@@ -144,6 +144,7 @@ static int port_wait(struct sley__poll *r, uint64_t timeout_ns)
     int seen = share;
     for (; ev != end; ev++) {
         struct sley__slot *slot = sley__epoll_slot(ev);
+        sley__epoll_fetch(p, (int)(ev - p->events));
         if (SLEY_LIKELY(ev->events == EPOLLIN) && SLEY_LIKELY(slot->way == SLEY__WAY_TAKEN)) {
             sley__poll_taken(r, slot); /* a report about an earlier life costs a try, no more */
         } else {

@@ -39,6 +39,20 @@ SLEY_INLINE struct sley__slot *sley__epoll_slot(const struct epoll_event *ev)
     return (struct sley__slot *)(uintptr_t)(ev->data.u64 & ~(uint64_t)SLEY__EPOLL_LIFE_MASK);
 }
 
+/* With more ops than this waiting, what a report is about is in no cache: its slot is fetched some reports ahead, then its op. */
+enum { SLEY__EPOLL_MANY = 128, SLEY__EPOLL_SLOT_SOON = 8, SLEY__EPOLL_OP_SOON = 4 };
+
+/** Report @p at is about to be handled. */
+SLEY_INLINE void sley__epoll_fetch(const struct sley__epoll *p, int at)
+{
+    if (p->core.base.armed_count > SLEY__EPOLL_MANY && at + SLEY__EPOLL_SLOT_SOON < p->count) {
+        __builtin_prefetch(sley__epoll_slot(&p->events[at + SLEY__EPOLL_SLOT_SOON]), 1);
+        const uintptr_t op = (uintptr_t)sley__epoll_slot(&p->events[at + SLEY__EPOLL_OP_SOON])->read; /* or 0, which is as good */
+        __builtin_prefetch((const void *)op, 1);
+        __builtin_prefetch((const void *)(op + 64), 1);
+    }
+}
+
 /* epoll.c */
 int sley__epoll_watch(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t interest);
 int sley__epoll_ask(struct sley__poll *r, uint64_t timeout_ns); /* asks for events. Returns: how many; a negative errno */

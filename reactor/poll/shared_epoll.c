@@ -36,6 +36,7 @@ int sley__epoll_next(struct sley__poll *r, bool owner)
         p->next = p->count = 0; /* the array is about to be written without the lock */
         return -EAGAIN;
     }
+    sley__epoll_fetch(p, p->next);
     const struct epoll_event *ev = &p->events[p->next++];
     struct sley__slot *slot = sley__epoll_slot(ev);
     if (SLEY_LIKELY(ev->events == EPOLLIN) && SLEY_LIKELY(slot->way == SLEY__WAY_TAKEN)) {
