@@ -146,7 +146,7 @@ def shares(rows, path):
     for (record, queue), (colour, line, label) in styles.items():
         points = [row for row in rows if row["record"] == record and row["queue"] == queue]
         step = max(1, len(points) // 300)
-        kept = points[::step] + points[-20:]
+        kept = points[:-20:step] + points[-20:]
         right.plot([max(float(row["value"]) / 1e3, 1e-2) for row in kept],
                    [100 * (1 - float(row["reference"])) + 100 / (len(points) + 1) for row in kept], line, color=COLOURS[colour], label=label)
     right.axvline(2, color=COLOURS["goal"], linewidth=1)

@@ -231,9 +231,9 @@ static void run_round(uint32_t round)
     sley_notify_set(&w.side_ends);
     EXPECT_RC(pthread_join(side, NULL), 0);
     service_stop();
-    EXPECT_RC(sley_runtime_stop(&w.rt, sley_after_ns(20 * SLEY_S)), 0);
+    EXPECT_RC(sley_runtime_stop(&w.rt, sley_after_ns(120 * SLEY_S)), 0);
     EXPECT_RC(sley_runtime_fini(&w.rt), 0);
-    EXPECT_RC(sley_runtime_stop(&w.side, sley_after_ns(20 * SLEY_S)), 0);
+    EXPECT_RC(sley_runtime_stop(&w.side, sley_after_ns(120 * SLEY_S)), 0);
     EXPECT_RC(sley_runtime_fini(&w.side), 0);
     EXPECT(w.ended == w.spawned);
     EXPECT(w.jobs_begun == w.jobs_ended);
