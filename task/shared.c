@@ -39,12 +39,17 @@ void sley__shared_queue(struct sley_task *t, enum sley_ready why)
     s->ops->schedule(s, t, why);
 }
 
-/** Edge (2): it is run by who has it. Returns the state. */
-static uint32_t to_running(struct sley_task *t)
+/** Edge (2): it is run by who has it. Returns the budget. */
+SLEY_INLINE int32_t to_running(struct sley_task *t)
 {
+    const uint32_t looks = SLEY__TASK_POKED | SLEY__TASK_CANCELLED;
     /* acquire: what came with WOKEN while it was queued; what was done before it was queued came through the queue */
-    const uint32_t state = atomic_load_explicit(&t->state, memory_order_acquire);
-    return SLEY_UNLIKELY(state & SLEY__TASK_WOKEN) ? sley__shared_set(t, 0, SLEY__TASK_WOKEN) : state;
+    uint32_t state = atomic_load_explicit(&t->state, memory_order_acquire);
+    if (SLEY_LIKELY(!(state & (SLEY__TASK_WOKEN | looks)))) {
+        return SLEY__BUDGET;
+    }
+    state = state & SLEY__TASK_WOKEN ? sley__shared_set(t, 0, SLEY__TASK_WOKEN) : state;
+    return state & looks ? 0 : SLEY__BUDGET;
 }
 
 /** Edges (3), (4), (4'). true: it is to be queued again. */
@@ -72,13 +77,12 @@ void sley_sched_adopt(struct sley_sched *s)
 
 bool sley_sched_resume(struct sley_sched *s, struct sley_task *t)
 {
-    const uint32_t before = to_running(t);
+    s->budget = to_running(t);
     /* relaxed: only this thread writes it; a watchdog looks whether it moves */
     const uint32_t count = atomic_load_explicit(&s->resume_count, memory_order_relaxed);
     /* relaxed: as above */
     atomic_store_explicit(&s->resume_count, count + 1, memory_order_relaxed);
     s->current = t;
-    s->budget = before & (SLEY__TASK_POKED | SLEY__TASK_CANCELLED) ? 0 : SLEY__BUDGET;
     const enum sley_step step = t->type->resume(t);
     s->current = NULL; /* it may be another's, or gone, in a moment, and signal handlers look */
     bool again = false;

@@ -129,6 +129,9 @@ void sley__shared_take(struct sley_task *t, struct sley_task **ret_task);
 /** A task of a group, made by a worker, in its scope but not queued yet. */
 int sley__shared_spawn(struct sley_sched *s, struct sley_scope *scope, const struct sley_task_type *type, uint32_t stack_bytes,
                        uint32_t state, struct sley_task **ret_made);
+/** sley__spawn_begin on a worker of a group; by itself, so that neither saves registers for the other. */
+SLEY_NOINLINE void *sley__shared_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc,
+                                       struct sley_task **ret_task);
 /** A task of a group, made on a thread that is none of its workers. */
 int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sley_task **ret_task);
 

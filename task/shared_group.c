@@ -59,6 +59,46 @@ int sley__shared_spawn(struct sley_sched *s, struct sley_scope *scope, const str
     return rc;
 }
 
+/* The usual spawn, which calls nobody, so that it saves no registers: a frame whose memory is at hand, into a scope that takes it. What
+ * is not so, or comes to a lock that is held, goes the long way, from the beginning. */
+void *sley__shared_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc, struct sley_task **ret_task)
+{
+    struct sley_sched *const s = sley__self;
+    const struct sley_task *const spawner = s->current;
+    if (SLEY_UNLIKELY(!type || !spawner)) {
+        return sley__spawn_begin_opts(scope, type, NULL, ret_rc, ret_task);
+    }
+    struct sley_scope *sc = scope ? scope : sley__task_scope(spawner);
+    const struct sley_sched *const of = sc->sched;
+    const uint32_t state = SLEY__TASK_RUNNING | (ret_task ? (uint32_t)SLEY__TASK_EXT | SLEY__TASK_REF : 0);
+    const size_t class = sley__frame_class(type, state);
+    struct sley_task *t;
+    if (SLEY_UNLIKELY(of->group != s->group || type->style != SLEY_STYLE_FRAME || !sley__frame_from_slab(type, state) ||
+                      (t = sley__slab_take(&s->memory->slab, class)) == NULL)) {
+        return sley__spawn_begin_opts(scope, type, NULL, ret_rc, ret_task);
+    }
+    sc = sc == of->root ? s->root : sc; /* as below */
+    sley__task_fill(s, t, type, state);
+    if (SLEY_UNLIKELY(!sley_spin_try(&sc->lock))) {
+        (void)sley__slab_give(&s->memory->slab, t, class);
+        return sley__spawn_begin_opts(scope, type, NULL, ret_rc, ret_task);
+    }
+    const uint32_t unusual = SLEY__SCOPE_CLOSED | SLEY__SCOPE_CANCELLED | SLEY_SCOPE_COLLECT;
+    if (SLEY_UNLIKELY((sley__scope_flags(sc) & unusual) || sc->limit != 0)) {
+        sley_spin_unlock(&sc->lock);
+        (void)sley__slab_give(&s->memory->slab, t, class);
+        return sley__spawn_begin_opts(scope, type, NULL, ret_rc, ret_task);
+    }
+    sley__scope_add(sc, t);
+    sley_spin_unlock(&sc->lock);
+    if (ret_task) {
+        s->handle_count++;
+        *ret_task = t;
+    }
+    *ret_rc = 0;
+    return t + 1;
+}
+
 int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sley_task **ret_task)
 {
     struct sley_scope *root = s->root;

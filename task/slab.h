@@ -103,12 +103,11 @@ static inline bool sley__slab_has_class(size_t i)
     return SLEY_LIKELY(i - 1 < SLEY__SLAB_CLASSES - 1);
 }
 
-/** A block of at least @p bytes (> 0), 8-aligned, or NULL. Owner thread alone. */
-static inline void *sley__slab_alloc(struct sley__slab *s, size_t bytes)
+/** A free block of class @p i, or NULL: there is none at hand. Owner thread alone. */
+static inline void *sley__slab_take(struct sley__slab *s, size_t i)
 {
-    size_t i = (bytes - 1) / SLEY__SLAB_STEP;
     if (SLEY_UNLIKELY(!sley__slab_has_class(i) || s->classes[i] == NULL)) {
-        return sley__slab_alloc_slow(s, bytes);
+        return NULL;
     }
     struct sley__slab_block *b = s->classes[i];
     sley__slab_open(b, sizeof(*b));
@@ -116,6 +115,29 @@ static inline void *sley__slab_alloc(struct sley__slab *s, size_t bytes)
     __builtin_prefetch(b->after_next, 1);
     sley__annotate_alloc(b, (i + 1) * SLEY__SLAB_STEP);
     return b;
+}
+
+/** Gives a block of class @p i back, which has one. Owner thread alone. Returns: as sley__slab_free. */
+static inline bool sley__slab_give(struct sley__slab *s, void *ptr, size_t i)
+{
+    struct sley__slab_block *b = ptr;
+    struct sley__slab_block *head = s->classes[i];
+    if (SLEY__SLAB_CHECKS && b == head) {
+        return false;
+    }
+    b->next = head;
+    b->after_next = head != NULL ? sley__slab_next(head) : NULL;
+    s->classes[i] = b;
+    sley__annotate_free((char *)ptr + SLEY__SLAB_OPEN_BYTES,
+                        (i + 1) * SLEY__SLAB_STEP - SLEY__SLAB_OPEN_BYTES);
+    return true;
+}
+
+/** A block of at least @p bytes (> 0), 8-aligned, or NULL. Owner thread alone. */
+static inline void *sley__slab_alloc(struct sley__slab *s, size_t bytes)
+{
+    void *b = sley__slab_take(s, (bytes - 1) / SLEY__SLAB_STEP);
+    return SLEY_LIKELY(b != NULL) ? b : sley__slab_alloc_slow(s, bytes);
 }
 
 /**
@@ -129,17 +151,7 @@ static inline bool sley__slab_free(struct sley__slab *s, void *ptr, size_t bytes
         sley_alloc_put(s->alloc, ptr, bytes);
         return true;
     }
-    struct sley__slab_block *b = ptr;
-    struct sley__slab_block *head = s->classes[i];
-    if (SLEY__SLAB_CHECKS && b == head) {
-        return false;
-    }
-    b->next = head;
-    b->after_next = head != NULL ? sley__slab_next(head) : NULL;
-    s->classes[i] = b;
-    sley__annotate_free((char *)ptr + SLEY__SLAB_OPEN_BYTES,
-                        (i + 1) * SLEY__SLAB_STEP - SLEY__SLAB_OPEN_BYTES);
-    return true;
+    return sley__slab_give(s, ptr, i);
 }
 
 #endif

@@ -97,6 +97,10 @@ SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type
 void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc,
                         struct sley_task **ret_task)
 {
+    const struct sley_sched *s = sley__self;
+    if (SLEY_UNLIKELY(s && sley__group(s) != NULL)) {
+        return sley__shared_begin(scope, type, ret_rc, ret_task);
+    }
     struct sley_task *t;
     const int rc = spawn_here(scope, type, NULL, ret_task, &t);
     *ret_rc = rc;

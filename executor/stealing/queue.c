@@ -6,7 +6,7 @@ enum { WAKE_NS = 50000, MOVE_NS = 500 };
 
 /* One look at the injection queue each 200 us or so, as tokio has it, whatever a resume costs. SHARE is what is taken from a queue at a
  * time, under its lock: as many again, taken one by one, find room in the ring during their round. */
-enum { INJECT_TARGET_NS = 200000, INJECT_MIN = 2, INJECT_MAX = 127, RESUMES_PER_CLOCK = 64, SHARE = 126 };
+enum { INJECT_TARGET_NS = 200000, INJECT_MIN = 2, INJECT_MAX = LOOK_INTERVAL, SHARE = 126 };
 
 /** Counts what this thread alone counts. */
 static void add(SLEY_ATOMIC(uint64_t) *count, uint32_t n)
@@ -52,7 +52,7 @@ void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_
     (void)why;
     if (SLEY_UNLIKELY(sley_task_pinned(t))) {
         sley__worker_push_pinned(t);
-    } else if (SLEY_UNLIKELY(!self || self->group != s->group)) {
+    } else if (SLEY_UNLIKELY(self != s && (!self || self->group != s->group))) {
         sley__inject_push(&worker_of(s)->pool->inject, t, t);
         sley__idle_notify(worker_of(s)->pool, WORK_WORTH);
     } else {
@@ -75,16 +75,16 @@ static SLEY_NOINLINE void tell(struct worker *w)
 void sley__worker_batch(struct worker *w, uint64_t now)
 {
     w->batch_start_ns = now;
-    w->batch_tick = w->tick;
+    w->batch_tick = w->tick - w->left;
     /* relaxed: an estimate */
     atomic_store_explicit(&w->late_ns, 0, memory_order_relaxed);
 }
 
-/** Every so many resumes, by how long they have taken. */
-static SLEY_NOINLINE void tune(struct worker *w)
+/** By how long resumes have taken. */
+static void tune(struct worker *w)
 {
     const uint64_t now = sley__pool_now_ns(w->pool);
-    const uint64_t each = (now - w->batch_start_ns) / (w->tick - w->batch_tick);
+    const uint64_t each = (now - w->batch_start_ns) / (w->tick - w->left - w->batch_tick);
     /* relaxed: an estimate that this thread alone writes */
     const uint64_t before = atomic_load_explicit(&w->resume_ns, memory_order_relaxed);
     const uint64_t mean = before ? (before * 9 + each) / 10 : each;
@@ -93,7 +93,6 @@ static SLEY_NOINLINE void tune(struct worker *w)
     atomic_store_explicit(&w->resume_ns, mean, memory_order_relaxed);
     const uint64_t interval = INJECT_TARGET_NS / (mean ? mean : 1);
     w->inject_interval = interval < INJECT_MIN ? INJECT_MIN : interval > INJECT_MAX ? INJECT_MAX : (uint32_t)interval;
-    w->inject_left = w->inject_left < w->inject_interval ? w->inject_left : w->inject_interval;
 }
 
 /** A share of a queue: one to run, the rest into the ring. */
@@ -164,11 +163,17 @@ static SLEY_NOINLINE void next_round(struct worker *w)
     w->round_left = sley__steal_ring_count(&w->ring);
 }
 
-/** Once in an interval. */
-static SLEY_NOINLINE struct sley_task *take_injected(struct worker *w)
+/** Once in an interval: what is not looked at each time. */
+static SLEY_NOINLINE struct sley_task *look(struct worker *w)
 {
+    if (w->tick % LOOK_INTERVAL < w->inject_interval) { /* one more LOOK_INTERVAL has passed */
+        sley__worker_look_inside(w);
+        sley__worker_look_outside(w);
+    }
+    tune(w);
     struct sley_task *t = take(w, &w->pool->inject, 1);
-    w->inject_left = w->inject_interval;
+    w->tick += w->inject_interval;
+    w->left += w->inject_interval;
     tell(w);
     return t;
 }
@@ -176,13 +181,11 @@ static SLEY_NOINLINE struct sley_task *take_injected(struct worker *w)
 struct sley_task *sley__worker_next(struct worker *w)
 {
     struct sley_task *t;
-    if (++w->tick % RESUMES_PER_CLOCK == 0) {
-        tune(w);
-    }
-    if (SLEY_UNLIKELY(w->inject_left-- == 0) && (t = take_injected(w)) != NULL) {
+    if (SLEY_UNLIKELY(w->left-- == 0) && (t = look(w)) != NULL) {
         return t;
     }
-    if (SLEY_UNLIKELY(!sley__inject_empty(&w->pinned)) && w->tick % 2 == 0) { /* in turn with the others */
+    /* relaxed: only this thread writes it. In turn with the others */
+    if (atomic_load_explicit(&w->sched.resume_count, memory_order_relaxed) % 2 == 0 && SLEY_UNLIKELY(!sley__inject_empty(&w->pinned))) {
         tell(w);
         return sley__inject_take(&w->pinned, 1);
     }
@@ -190,8 +193,8 @@ struct sley_task *sley__worker_next(struct worker *w)
         if (SLEY_UNLIKELY(w->untold)) {
             tell(w);
         }
-        if (w->lifo_run++ < LIFO_RUN_MAX || sley__steal_ring_count(&w->ring) + sley__inject_count(&w->backlog) == 0) {
-            return t;
+        if (++w->lifo_run % (LIFO_RUN_MAX + 1) != 0 || sley__steal_ring_count(&w->ring) + sley__inject_count(&w->backlog) == 0) {
+            return t; /* nobody waits at every fourth: who comes then waits for a run */
         }
         sley__worker_push(w, t); /* it has had its run, and others wait */
     }
@@ -223,7 +226,7 @@ struct sley_task *sley__worker_steal(struct worker *w)
     struct sley_stealing_pool *p = w->pool;
     struct sley_task *t = take_share(w, &p->inject);
     for (uint32_t i = 0; i < p->count && !t; i++) {
-        struct worker *victim = &p->workers[(w->tick + i) % p->count];
+        struct worker *victim = &p->workers[(w->tick - w->left + i) % p->count];
         if (victim != w && sley__worker_left(victim) == WORK_WORTH) {
             t = counted(w, sley__steal_ring_steal(&victim->ring, &w->ring), true);
             t = t ? t : take_share(w, &victim->backlog);

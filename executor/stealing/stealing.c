@@ -246,7 +246,7 @@ static int init_worker(struct sley_stealing_pool *p, const struct sley_executor_
     memset(w, 0, offsetof(struct worker, wheel_slots));
     w->pool = p;
     w->index = index;
-    w->inject_interval = LOOK_INTERVAL;
+    w->inject_interval = w->left = w->tick = LOOK_INTERVAL;
     w->drained_hook.fn = news;
     p->scheds[index] = &w->sched;
     sley__steal_ring_init(&w->ring, w->slots, RING_CAPACITY);

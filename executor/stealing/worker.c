@@ -94,8 +94,7 @@ uint64_t sley__worker_run_timers(struct worker *w)
     return next;
 }
 
-/** What has come from elsewhere, and what is due; not I/O. */
-static void look_inside(struct worker *w)
+void sley__worker_look_inside(struct worker *w)
 {
     sley_sched_collect(&w->sched);
     (void)sley_sched_drain(&w->sched);
@@ -156,13 +155,13 @@ static void work(struct worker *w)
         t = sley__worker_steal(w);
     }
     if (!t) {
-        look_inside(w);
+        sley__worker_look_inside(w);
         if ((t = sley__worker_next(w)) == NULL) {
             sley__idle_park(w); /* looks at I/O, too, whether it comes to wait or not */
             return;
         }
     }
-    if (SLEY_UNLIKELY(w->searching | w->guards)) {
+    if (SLEY_UNLIKELY(w->searching) || SLEY_UNLIKELY(w->guards)) {
         sley__idle_found(w);
     }
     if (sley_sched_resume(&w->sched, t)) {
@@ -172,10 +171,6 @@ static void work(struct worker *w)
             sley__worker_push(w, t);
             w->untold = true; /* as long as nothing else is run first it is next, or in a ring over which nobody went to sleep */
         }
-    }
-    if (SLEY_UNLIKELY(w->tick % LOOK_INTERVAL == 0)) {
-        look_inside(w);
-        sley__worker_look_outside(w);
     }
 }
 

@@ -12,7 +12,7 @@
 
 enum {
     RING_CAPACITY = 1024, /* what the backlog is for comes seldom: a task costs twice as much through it */
-    LIFO_RUN_MAX = 3,    /* a pair that wake each other keeps others waiting no longer than this */
+    LIFO_RUN_MAX = 3,    /* a pair that wake each other keeps others waiting for no more resumes than this */
     LOOK_INTERVAL = 61,  /* resumes between two looks at timers and I/O: prime, so as not to beat with the program's own rhythm */
 };
 
@@ -21,9 +21,9 @@ struct worker {
     struct sley_stealing_pool *pool;
     struct sley_reactor *reactor;
     uint32_t index;
-    uint32_t tick;            /* resumes */
-    uint32_t inject_interval; /* resumes between two looks at the injection queue */
-    uint32_t inject_left;     /* until the next one */
+    uint32_t inject_interval; /* resumes between two looks at the injection queue, at most LOOK_INTERVAL */
+    uint32_t left;            /* until the next one */
+    uint32_t tick;            /* less `left`: resumes */
     uint32_t round;           /* counts */
     uint32_t round_left;      /* resumes out of the ring until all that was in it has had its turn */
     uint32_t lifo_run;        /* resumes in a row out of the LIFO slot */
@@ -111,6 +111,7 @@ void sley__idle_park(struct worker *w);          /* it has none: sleeps until so
 /* worker.c: the thread */
 void *sley__worker_main(void *arg);
 void sley__worker_look_outside(struct worker *w); /* at I/O, without waiting */
+void sley__worker_look_inside(struct worker *w);  /* at what has come from elsewhere, and what is due; not I/O */
 uint64_t sley__worker_run_timers(struct worker *w); /* returns the next deadline */
 void sley__worker_wait(struct worker *w, uint64_t next_ns);
 void sley__worker_batch(struct worker *w, uint64_t now_ns); /* how long resumes take is measured from here on */

@@ -59,7 +59,7 @@ static void begin(void)
         struct worker *w = &workers[i];
         w->pool = &pool;
         w->index = i;
-        w->inject_interval = LOOK_INTERVAL;
+        w->inject_interval = w->left = w->tick = LOOK_INTERVAL;
         scheds[i] = &w->sched;
         fakes[i] = (struct fake){.base = {.ops = &fake_ops}, .worker = w};
         w->reactor = &fakes[i].base;

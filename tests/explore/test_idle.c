@@ -44,6 +44,11 @@ void sley__worker_look_outside(struct worker *w)
     (void)w;
 }
 
+void sley__worker_look_inside(struct worker *w)
+{
+    (void)w;
+}
+
 /** What is in memory, without being a step. */
 __attribute__((no_sanitize_thread)) static uint32_t peek(const SLEY_ATOMIC(uint32_t) *word)
 {

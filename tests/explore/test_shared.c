@@ -1,6 +1,7 @@
 /* Tasks that several workers share (task/shared.c): each edge of their state against the others; no wake is lost, no task is
  * queued twice, memory goes once. */
 #include "house.h"
+#include "task/alloc_frame.h"
 
 static SLEY_ATOMIC(uint32_t) shown, taken;
 static struct sley_task *task;
@@ -195,6 +196,143 @@ EXPLORE_TEST(shared_yield_and_cancel)
     const struct explore_scenario s = {.setup = setup_yielding, .threads = {worker_a, worker_b, cancel_and_join},
                                        .check = check_seven, .preemptions = 2};
     explore_exhaust("shared task yields and is cancelled", &s);
+}
+
+/* ---- a scope into which both workers spawn, where the tasks end, while its owner begins to wait for them ------------------ */
+
+static struct sley_scope family;
+static struct sley_task *owner, *spawners[HOUSE_SCHEDS];
+static bool closed;
+
+struct head {
+    struct sley_frame frame;
+    struct sley_scope_op op;
+    int rc;
+};
+
+static enum sley_step child_a(struct body *f)
+{
+    SLEY_RETURN(f, 0);
+}
+SLEY_FRAME(child_a, struct body)
+
+static enum sley_step child_b(struct body *f)
+{
+    SLEY_RETURN(f, 0);
+}
+SLEY_FRAME(child_b, struct body)
+
+static enum sley_step spawn_a(struct body *f)
+{
+    SLEY_RETURN(f, SLEY_SPAWN(&family, child_a, .rc = 0));
+}
+SLEY_FRAME(spawn_a, struct body)
+
+static enum sley_step spawn_b(struct body *f)
+{
+    SLEY_RETURN(f, SLEY_SPAWN(&family, child_b, .rc = 0));
+}
+SLEY_FRAME(spawn_b, struct body)
+
+static enum sley_step own_a_family(struct head *f)
+{
+    SLEY_BEGIN(f);
+    EXPLORE_CHECK(sley_scope_init(&family, NULL) == 0);
+    SLEY_YIELD(f, f->rc);
+    SLEY_CALL(f, f->rc, sley_scope_wait, &f->op, &family);
+    EXPLORE_CHECK(f->rc == 0);
+    SLEY_YIELD(f, f->rc); /* another may be spawned behind the end of the first */
+    SLEY_CALL(f, f->rc, sley_scope_wait, &f->op, &family);
+    EXPLORE_CHECK(f->rc == 0 && sley_scope_count(&family) == 0 && !family.children);
+    SLEY_CALL(f, f->rc, sley_scope_fini, &f->op, &family);
+    closed = true;
+    SLEY_RETURN(f, f->rc);
+    SLEY_END(f);
+}
+SLEY_FRAME(own_a_family, struct head)
+
+static struct sley_task *spawn_for(unsigned i, const struct sley_task_type *type)
+{
+    (void)sley_sched_enter(&house->sched[i]);
+    EXPLORE_CHECK(sley_spawn(NULL, type, NULL, NULL, NULL) == 0);
+    (void)sley_sched_enter(NULL);
+    return take(0);
+}
+
+/** Both workers have memory for a child at hand: else a spawn goes the long way. */
+static void setup_family(void)
+{
+    house_setup();
+    memset(&family, 0, sizeof family);
+    closed = false;
+    parent_type = &child_b__type;
+    owner = spawn_for(0, &own_a_family__type);
+    spawners[0] = spawn_for(0, &spawn_a__type);
+    spawners[1] = spawn_for(1, &spawn_b__type);
+    for (unsigned i = 0; i < HOUSE_SCHEDS; i++) {
+        struct sley__slab *slab = &house->sched[i].memory->slab;
+        const size_t bytes = sley__frame_bytes(&child_a__type, 0);
+        sley__slab_free(slab, sley__slab_alloc(slab, bytes), bytes);
+    }
+    (void)sley_sched_enter(&house->sched[0]);
+    EXPLORE_CHECK(sley_sched_resume(&house->sched[0], owner));
+    (void)sley_sched_enter(NULL);
+}
+
+/** A worker: its spawner, then the child. */
+static void spawn_and_end(unsigned i)
+{
+    struct sley_sched *s = &house->sched[i];
+    (void)sley_sched_enter(s);
+    EXPLORE_CHECK(!sley_sched_resume(s, spawners[i]));
+    struct sley_task *t = take(i);
+    EXPLORE_CHECK(t && t->sched == s && !sley_sched_resume(s, t));
+}
+
+static void family_a(void)
+{
+    spawn_and_end(0);
+    if (sley_sched_resume(&house->sched[0], owner)) {
+        put(owner);
+    }
+    (void)sley_sched_enter(NULL);
+}
+
+static void family_b(void)
+{
+    spawn_and_end(1);
+    (void)sley_sched_enter(NULL);
+}
+
+static void check_family(void)
+{
+    struct sley_task *t;
+    (void)sley_sched_enter(&house->sched[0]);
+    while ((t = take(0)) != NULL) { /* the owner: it was woken, or has yielded */
+        if (sley_sched_resume(&house->sched[0], t)) {
+            put(t);
+        }
+    }
+    (void)sley_sched_enter(NULL);
+    EXPLORE_CHECK(closed);
+    house_end();
+}
+
+EXPLORE_CASE(shared_spawns_into_one_scope_against_ends_and_the_wait_for_them, "SET-07")
+{
+    struct explore_scenario s = {.setup = setup_family, .threads = {family_a, family_b}, .check = check_family};
+    s.preemptions = 3;
+    explore_exhaust("two spawn into one scope, whose owner waits", &s);
+}
+
+EXPLORE_TEST(planted_lock_of_a_scope_that_falls_apart_is_found)
+{
+    struct explore_scenario s = {.setup = setup_family, .threads = {family_a, family_b}, .check = check_family};
+    s.preemptions = 2;
+    s.planted = &(const struct explore_planted){"sley_spin_try", EXPLORE_EXCHANGE, EXPLORE_SPLIT};
+    explore_find("try by load and store", &s, "");
+    s.planted = &(const struct explore_planted){"sley_spin_try", EXPLORE_EXCHANGE, EXPLORE_RELAX};
+    explore_find("try relaxed", &s, "data race");
 }
 
 static void find(const char *name, struct explore_planted planted, const char *what)

@@ -84,6 +84,13 @@ SLEY_INLINE void sley_spin_lock(SLEY_ATOMIC(uint32_t) *lock)
     }
 }
 
+/** Returns: whether it was free, and is this thread's now. */
+SLEY_INLINE bool sley_spin_try(SLEY_ATOMIC(uint32_t) *lock)
+{
+    /* acquire: as in sley_spin_lock */
+    return atomic_exchange_explicit(lock, 1, memory_order_acquire) == 0;
+}
+
 SLEY_INLINE void sley_spin_unlock(SLEY_ATOMIC(uint32_t) *lock)
 {
     /* release: publishes what was done inside to the next holder; the last access */
