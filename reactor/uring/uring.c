@@ -468,6 +468,7 @@ static void destroy(struct sley_reactor *self)
 
 const struct sley_reactor_ops sley__uring_ops = {
     .version = SLEY_REACTOR_VERSION,
+    .caps = SLEY__URING_CAPS,
     .name = "uring",
     .adopt = adopt,
     .submit = submit,

@@ -173,6 +173,9 @@ enum {
     SLEY__URING_INSTALLS = 128,  /* an accept: the direct connection out_number is its own, and is being given a number of the process */
 };
 
+enum { SLEY__URING_CAPS = 0 }; /* of its table. Its ops' stage is its own: SLEY__IO_ENDED is one of those that workers share */
+SLEY_STATIC_ASSERT(!(SLEY__URING_CAPS & SLEY_REACTOR_CAP_SHARED) || !(SLEY__URING_INSTALLS & SLEY__IO_ENDED), "bits of op->stage");
+
 /* user_data of what is no op: ops are aligned; with STANDING, the last bits: a slot's request that stands */
 enum { SLEY__URING_STANDING = 7 };
 enum { SLEY__URING_NOTHING = 1, SLEY__URING_BELL, SLEY__URING_LOAN, SLEY__URING_MESSAGE, SLEY__URING_WITNESS };

@@ -359,6 +359,10 @@ int sley__uring_drain_now(struct sley__uring *r)
         sley__uring_queue_due(r, true);
     }
     const int rc = sley__uring_submit_now(r), seen = rc < 0 ? rc : reap(r);
+    if (SLEY_UNLIKELY(!r->bell_armed) && rc == 0) { /* whoever sleeps in a foreign loop hears of it only then */
+        sley__uring_arm_bell(r);
+        (void)sley__uring_submit_now(r);
+    }
     /* relaxed: our own, as in woken; a wake that has been taken in here was meant for the next look */
     if (!atomic_exchange_explicit(&r->rung, true, memory_order_relaxed)) {
         sley__uring_ring_bell(r);

@@ -2,6 +2,7 @@
 #include "uring_lent_bed.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
 
@@ -213,6 +214,39 @@ SLEY_TEST(turns_of_several_threads_follow_each_other_though_something_stood, "UR
         turn_until_it_rests();
         end_bed();
         driver_end();
+    }
+}
+
+static int readable_within(int number, int timeout_ms)
+{
+    struct pollfd p = {.fd = number, .events = POLLIN};
+    return poll(&p, 1, timeout_ms);
+}
+
+/** Somebody wakes just when the thread stops to drive: what stands is let go, and a look for its end takes the wake in. */
+static void rest_beside_a_wake(void)
+{
+    struct sley_reactor *r = reactor();
+    stop_to_accept();
+    const int number = r->ops->pollable_fd(r);
+    CHECK_INT(look(0), >=, 0);
+    r->ops->wake(r);
+    CHECK_RC(r->ops->rest(r), 0);
+    CHECK_UINT(ring()->standing_count, ==, 0);
+    CHECK(ring()->bell_armed);
+    CHECK_INT(readable_within(number, 10000), ==, 1);
+}
+
+SLEY_TEST(wake_beside_the_end_of_a_turn_is_told_to_a_foreign_loop, "URING-12")
+{
+    static const char *const old[] = {"", "poll_multi", "defer_taskrun", "poll_multi defer_taskrun", "poll_multi defer_taskrun coop_taskrun"};
+    for (size_t i = 0; i < sizeof old / sizeof old[0]; i++) {
+        harness_note("without: %s", old[i]);
+        ring_start(&the_bed, (struct sley__uring_opts){.without = uring_without(old[i])});
+        sley_fd_init(&listener, tcp_listener(&addr, 64));
+        bed_run(&the_bed, rest_beside_a_wake);
+        bed_run(&the_bed, close_listener);
+        end_bed();
     }
 }
 

@@ -14,10 +14,15 @@ SLEY_EXTERN_C_BEGIN
 
 /* in op->flags beside SLEY_IO_LEND */
 enum {
-    SLEY__LEND_ARMED = 4,   /* the node is, whatever the reactor does with the op */
     SLEY__LEND_STARVED = 8, /* in line at the pool: `next`, and the one before in ret_done */
     SLEY__LEND_FED = 16,    /* has been in line: if it must again, it is the first */
+    SLEY__LEND_ARMED = 64,  /* the node is, whatever the reactor does with the op */
 };
+/* every bit of op->flags has one meaning: a sum is no greater than its parts are apart */
+SLEY_STATIC_ASSERT((SLEY_IO_ALL | SLEY_IO_DIRECT | SLEY_IO_PEEK | SLEY_IO_LEND | SLEY__LEND_STARVED | SLEY__LEND_FED | SLEY__LEND_ARMED |
+                    SLEY_IO_UNHEARD) == SLEY_IO_ALL + SLEY_IO_DIRECT + SLEY_IO_PEEK + SLEY_IO_LEND + SLEY__LEND_STARVED +
+                                            SLEY__LEND_FED + SLEY__LEND_ARMED + SLEY_IO_UNHEARD,
+                   "flags of an op");
 
 /** A pool. The home thread's alone, or under its home's lock. Invariant: nobody is in line while one is free, but inside a return. */
 struct sley__lender {
