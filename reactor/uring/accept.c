@@ -2,10 +2,10 @@
  * a ring through their own slots: `link` is the next one's number, `ahead_last` of the listener's slot the newest's.
  *
  * The kernel takes all that the listener's queue holds when it takes one. That is no harm where somebody asks for them soon; where
- * they lie, they use up numbers, and others that share the listener go without. So nothing stands while the worker waits and nobody
- * asks, and after that, or when many lie unasked, accepts go alone again (SHY) until one has emptied the queue. What lies there cannot
- * be given back: it is the next one's to ask, of whichever kind, or is closed with the listener or the ring. A request has the
- * RLIMIT_NOFILE of when it began. */
+ * they lie, they use up numbers, and others that share the listener go without. So nothing stands while nobody asks though whoever was
+ * told of the last one has had a turn, or the worker waits. After that, or when many lie unasked, accepts go alone again (SHY) until one
+ * has emptied the queue. What lies there cannot be given back: it is the next one's to ask, of whichever kind, or is closed with the
+ * listener or the ring. A request has the RLIMIT_NOFILE of when it began. */
 #include "uring.h"
 
 #include <errno.h>

@@ -16,7 +16,9 @@
  *                     |                        | oldest's, or FAILED           |
  *   an op is cancelled|                        | ends; the last dismisses      | ends
  *   a listener brings,|                        | dismisses, unless somebody is | the same
- *     then a wait     |                        | BEHIND; alone for a while     |
+ *     then a wait, or |                        | BEHIND; alone for a while     |
+ *     who was told has|                        |                               |
+ *     had a turn      |                        |                               |
  *   the thread stops  |                        | if nothing is armed at all:   | the same
  *     to drive (rest) |                        | dismisses, hears the end      |
  *   a close comes     | closes, drops KEPT     | dismisses, waits for the end  | waits for the end
@@ -120,10 +122,20 @@ void sley__uring_stood(struct sley__uring *r, struct sley__uring_slot *slot, int
 
 /* ---- for nobody ---------------------------------------------------------------------------------------------------------- */
 
-enum { UNASKED_LOOKS = 8 }; /* of a worker that has always something ready */
+enum { TURN = 64, UNASKED_LOOKS = 8 }; /* tasks that run between two looks, about; of a worker that has always something ready */
+
+/** After so many looks whoever has just been told has had a turn. */
+static uint32_t looks_until_heard(const struct sley__uring *r)
+{
+    const uint32_t turns = r->base.sched ? (r->base.sched->ready_count + TURN - 1) / TURN : 0;
+    return turns < 1 ? 1 : turns < UNASKED_LOOKS ? turns : UNASKED_LOOKS;
+}
 
 void sley__uring_unasked(struct sley__uring *r, struct sley__uring_slot *slot)
 {
+    if (!(r->due & SLEY__URING_UNASKED)) {
+        r->unasked_looks = looks_until_heard(r);
+    }
     r->unasked = !(r->due & SLEY__URING_UNASKED) || r->unasked == slot ? slot : NULL;
     r->due |= SLEY__URING_UNASKED;
 }
@@ -138,11 +150,11 @@ static void dismiss_if_unasked(struct sley__uring *r, struct sley__uring_slot *s
 
 void sley__uring_dismiss_unasked(struct sley__uring *r, bool waits)
 {
-    if (!waits && ++r->unasked_looks < UNASKED_LOOKS) {
+    if (!waits && r->unasked_looks > 1) {
+        r->unasked_looks--;
         return;
     }
     r->due &= (uint8_t)~SLEY__URING_UNASKED;
-    r->unasked_looks = 0;
     if (r->unasked) {
         dismiss_if_unasked(r, r->unasked);
     } else {

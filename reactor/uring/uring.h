@@ -140,7 +140,7 @@ struct sley__uring {
     bool tells;                    /* the kernel writes to `tell` */
     uint32_t standing_count;       /* requests that stand */
     struct sley__uring_slot *unasked; /* UNASKED: the listener; NULL: there are several */
-    uint32_t unasked_looks;           /* since then */
+    uint32_t unasked_looks;           /* from then on until who was told has had a turn */
     /* of one whose thread ends before it: see heir.c */
     struct sley__uring_thread *driver; /* whose ring it is; NULL: not known */
     int witness;                   /* readable when the ring has ended; -1: none was needed; -2: none is to be had */

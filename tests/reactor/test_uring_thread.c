@@ -239,7 +239,8 @@ static void rest_beside_a_wake(void)
 
 SLEY_TEST(wake_beside_the_end_of_a_turn_is_told_to_a_foreign_loop, "URING-12")
 {
-    static const char *const old[] = {"", "poll_multi", "defer_taskrun", "poll_multi defer_taskrun", "poll_multi defer_taskrun coop_taskrun"};
+    static const char *const old[] = {"", "poll_multi", "defer_taskrun", "poll_multi defer_taskrun",
+                                      "poll_multi defer_taskrun coop_taskrun"};
     for (size_t i = 0; i < sizeof old / sizeof old[0]; i++) {
         harness_note("without: %s", old[i]);
         ring_start(&the_bed, (struct sley__uring_opts){.without = uring_without(old[i])});
