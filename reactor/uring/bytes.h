@@ -7,18 +7,14 @@
 
 /**
  * A RECV into memory of its own, or a SEND: @p left bytes that have not moved yet. A receive looks first: under load the next message
- * has come by the time the answer to the last one is reported. Not when more wait than one look takes in: what is found so is
- * completed at once, and the kernel works off 20 at a time of those that have waited, so that few would have it all.
+ * has come by the time the answer to the last one is reported.
  */
-SLEY_INLINE void sley__uring_describe_bytes(const struct sley__uring *r, struct io_uring_sqe *sqe, struct sley_io_op *op, bool in,
-                                            size_t done, unsigned left)
+SLEY_INLINE void sley__uring_describe_bytes(struct io_uring_sqe *sqe, struct sley_io_op *op, bool in, size_t done, unsigned left)
 {
-    const bool in_turn = in && r->base.armed_count > SLEY__URING_SHARE && sley__uring_has(r, SLEY__URING_POLL_FIRST);
     const uint32_t number = (uint32_t)op->fd->number, direct = number / SLEY_FD_DIRECT_FIRST;
     *sqe = (struct io_uring_sqe){
         .opcode = in ? IORING_OP_RECV : IORING_OP_SEND,
         .flags = (uint8_t)(direct * IOSQE_FIXED_FILE),
-        .ioprio = in_turn ? IORING_RECVSEND_POLL_FIRST : 0,
         .fd = (int32_t)(number % SLEY_FD_DIRECT_FIRST),
         .addr = (uint64_t)(uintptr_t)op->buf + done,
         .len = left,

@@ -152,7 +152,7 @@ static void pass_on(struct sley__uring *r, struct sley_io_op *op)
     if (!sley__uring_has(r, SLEY__URING_DIRECT)) {
         op->stage &= (uint8_t)~(uint32_t)(SLEY__URING_PLACE | SLEY__URING_INSTALLS);
     }
-    if ((op->stage & elsewhere) || is_queued(r, (uint64_t)(uintptr_t)op)) {
+    if ((op->stage & elsewhere) || sley__uring_is_later(r, op) || is_queued(r, (uint64_t)(uintptr_t)op)) {
         return;
     }
     r->flying_count--;

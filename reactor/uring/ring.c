@@ -465,7 +465,10 @@ int sley__uring_enter(struct sley__uring *r, uint64_t timeout_ns)
     }
     const bool submit = sley__uring_unsubmitted(r) > 0;
     const bool flagged = IO_URING_READ_ONCE(*r->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
-    const bool ask = (flagged || r->blind || submit) && sley__uring_results(r) == 0;
+    /* What has waited in the kernel is not to wait for what is found at once: but few completions at a time, for they are handled in
+     * shares, and what a message has brought is to be in the cache when its task answers. */
+    const unsigned there = sley__uring_results(r);
+    const bool ask = there == 0 ? flagged || r->blind || submit : (flagged || r->blind) && submit && there < SLEY__URING_SHARE;
     return submit || ask ? enter(r, 0, ask ? IORING_ENTER_GETEVENTS : 0) : 0;
 }
 
@@ -538,6 +541,7 @@ void sley__uring_close(struct sley__uring *r)
     }
     sley__uring_fixed_free(r);
     sley__uring_stock_free(r);
+    sley__uring_later_free(r);
     sley__uring_free_slots(r);
     sley_alloc_put(r->alloc, r, sizeof *r);
 }

@@ -77,7 +77,7 @@ static void describe(struct sley__uring *r, const struct sley__uring_slot *slot,
     } else if (SLEY_UNLIKELY(op->flags & SLEY_IO_LEND)) {
         sley__uring_lend_describe(slot, sqe, op);
     } else if (op->code == SLEY_IO_RECV || op->code == SLEY_IO_SEND) {
-        sley__uring_describe_bytes(r, sqe, op, op->code == SLEY_IO_RECV, op->done_bytes, length(op));
+        sley__uring_describe_bytes(sqe, op, op->code == SLEY_IO_RECV, op->done_bytes, length(op));
         return;
     } else {
         describe_other(r, sqe, op);
@@ -126,7 +126,12 @@ void sley__uring_ask(struct sley__uring *r, struct sley_io_op *op)
         op->stage |= SLEY__URING_CANCELLED;
         if (op->stage & SLEY__URING_BEHIND) {
             sley__uring_dismiss(r, sley__uring_find(r, op->fd->number));
-        } else if (!(op->stage & SLEY__URING_DUE)) {
+            return;
+        }
+        if (SLEY_UNLIKELY(sley__uring_is_later(r, op))) {
+            sley__uring_take_out(r, op);
+        }
+        if (!(op->stage & SLEY__URING_DUE)) {
             queue_cancel(r, op);
         }
     }
@@ -357,8 +362,10 @@ static SLEY_NOINLINE void submit_other(struct sley__uring *r, struct sley_io_op 
 /** From the start: nothing has moved. */
 SLEY_INLINE void start_bytes(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, bool in)
 {
-    struct io_uring_sqe *sqe = in && SLEY_UNLIKELY(slot->standing & SLEY__URING_SOMETHING) ? NULL : sley__uring_room(r);
-    if (SLEY_UNLIKELY(!sqe)) {
+    const bool clear = !in || SLEY_LIKELY(!(slot->standing & SLEY__URING_SOMETHING));
+    const bool later = in && clear && r->base.armed_count > SLEY__URING_SHARE && SLEY_LIKELY(sley__uring_put_off(r, op));
+    struct io_uring_sqe *sqe = clear && !later ? sley__uring_room(r) : NULL;
+    if (!later && SLEY_UNLIKELY(!sqe)) {
         submit_bytes(r, slot, op);
         return;
     }
@@ -366,8 +373,10 @@ SLEY_INLINE void start_bytes(struct sley__uring *r, struct sley__uring_slot *slo
     sley__fd_set(op->fd, (sley__fd_state(op->fd) | (in ? SLEY_FD_READING : SLEY_FD_WRITING)) + SLEY_FD_HOLD);
     sley_wait_arm(&op->wait);
     sley__uring_push(slot, op);
-    sley__uring_describe_bytes(r, sqe, op, in, 0, SLEY_LIKELY(op->len < SLEY_IO_SHARE_BYTES) ? (unsigned)op->len : length(op));
-    r->flying_count++;
+    if (!later) {
+        sley__uring_describe_bytes(sqe, op, in, 0, SLEY_LIKELY(op->len < SLEY_IO_SHARE_BYTES) ? (unsigned)op->len : length(op));
+        r->flying_count++;
+    }
 }
 
 static void submit(struct sley_reactor *self, struct sley_io_op *op)

@@ -19,7 +19,7 @@ enum sley__uring_feature {
     SLEY__URING_RING_FD,       /* the ring is registered: entering it looks up no descriptor */
     SLEY__URING_CQE_SKIP,      /* a cancel that has found its op says nothing */
     SLEY__URING_POLL_MULTI,    /* the bell is armed once */
-    SLEY__URING_POLL_FIRST,    /* a receive that would find nothing, or overtake others, does not look */
+    SLEY__URING_POLL_FIRST,    /* a receive that would find nothing does not look */
     SLEY__URING_FIXED_BUFFERS, /* memory is registered: its pages are not pinned for each op */
     SLEY__URING_DIRECT,        /* connections and files in a table of the ring's */
     SLEY__URING_FD_INSTALL,    /* what is there can have a number for a moment */
@@ -106,6 +106,14 @@ struct sley__uring_stock {
     struct sley__uring_piece *pieces;   /* by a buffer's place in the pool: of those that are kept */
 };
 
+/* Receives that are armed, and the kernel's only when it is their turn: a ring in which each op knows its number. See later.c. */
+struct sley__uring_later {
+    struct sley_io_op **at; /* NULL in it: that one was taken out */
+    uint32_t size;          /* a power of two, or 0 */
+    uint32_t head, tail;    /* numbers: of the oldest, of the next one */
+    bool flows;             /* the look before has brought so much that the next ones wait for their turn */
+};
+
 enum { SLEY__URING_SLOT_BITS = 7, SLEY__URING_SLOT_CHUNK = 1 << SLEY__URING_SLOT_BITS };
 
 struct sley__uring {
@@ -149,6 +157,7 @@ struct sley__uring {
     bool has_files;                /* there have been ops that use memory whoever enters the ring */
     bool deaf;                     /* results of the ring before were never seen */
     struct sley__uring_stock stock;
+    struct sley__uring_later later;
 };
 
 /* in r->due */
@@ -417,6 +426,27 @@ void sley__uring_file_completed(struct sley__uring *r, struct sley_io_op *io, in
 void sley__uring_file_refused(struct sley_io_op *io, int32_t rc);
 /** The same of one that was LOST. Returns: its result. */
 int32_t sley__uring_file_lost(struct sley_io_op *io);
+
+/* later.c: receives in turn */
+
+/** For an armed receive that has got nothing yet. Returns: whether its turn comes later; else it is to be submitted. */
+bool sley__uring_put_off(struct sley__uring *r, struct sley_io_op *op);
+/** It is to be submitted now, out of turn. */
+void sley__uring_take_out(struct sley__uring *r, struct sley_io_op *op);
+/** At the start of a look. Returns: whether any are left, so that nobody is to wait. */
+bool sley__uring_hand_over(struct sley__uring *r);
+void sley__uring_later_free(struct sley__uring *r);
+/** Does this one wait for its turn? Its number is out_number, which nobody else uses in a receive. */
+SLEY_INLINE bool sley__uring_is_later(const struct sley__uring *r, const struct sley_io_op *op)
+{
+    const struct sley__uring_later *l = &r->later;
+    const uint32_t number = (uint32_t)op->out_number;
+    return op->code == SLEY_IO_RECV && number - l->head < l->tail - l->head && l->at[number & (l->size - 1)] == op;
+}
+SLEY_INLINE bool sley__uring_has_later(const struct sley__uring *r)
+{
+    return r->later.head != r->later.tail;
+}
 
 /* lend.c */
 

@@ -244,7 +244,8 @@ static int reap(struct sley__uring *r)
         }
     }
     io_uring_smp_store_release(cq->khead, head + count);
-    r->base.more = there > count || (r->due & (SLEY__URING_AGAIN | SLEY__URING_LEFT)) || sley__uring_unsubmitted(r) > 0 || !r->bell_armed;
+    r->base.more = there > count || (r->due & (SLEY__URING_AGAIN | SLEY__URING_LEFT)) || sley__uring_unsubmitted(r) > 0 ||
+                   sley__uring_has_later(r) || !r->bell_armed;
     return seen;
 }
 
@@ -334,15 +335,18 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
     if (SLEY_UNLIKELY(r->tells) && r->blind) {
         hear(r);
     }
-    const bool wait = timeout_ns > 0 && sley__uring_results(r) == 0 && !r->due && r->bell_armed; /* what is missing comes first */
+    const bool more = sley__uring_has_later(r) && sley__uring_hand_over(r);
+    const bool wait = timeout_ns > 0 && !more && sley__uring_results(r) == 0 && !r->due && r->bell_armed; /* what is missing comes first */
     const int rc = sley__uring_enter(r, wait ? timeout_ns : 0);
     if (SLEY_UNLIKELY(rc == -EEXIST)) {
+        r->later.flows = false;
         return look_at_anothers(r, wait ? timeout_ns : 0);
     }
     if (SLEY_UNLIKELY(r->shut)) {
         sley__uring_open_door(r);
     }
     const int seen = rc < 0 ? rc : reap(r);
+    r->later.flows = seen >= SLEY__URING_SHARE / 2;
     if (SLEY_UNLIKELY(r->tells) && r->blind) {
         r->base.more |= seen > 0; /* what was heard before has not been asked for while there were results */
     } else if (SLEY_UNLIKELY(r->tells)) {

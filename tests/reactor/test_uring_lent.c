@@ -1,10 +1,7 @@
 /* Receives into lent buffers over a ring: the kernel's stock of them. */
 #include "uring_lent_bed.h"
 
-#include "reactor/uring/bytes.h"
-
 #include <errno.h>
-#include <stdlib.h>
 
 static bool without(enum sley__uring_feature f)
 {
@@ -165,32 +162,4 @@ SLEY_TEST(stock_goes_with_a_ring_that_another_thread_takes_over, "")
     CHECK_INT(pthread_join(t, NULL), ==, 0);
     bed_run(&shared_bed, receive_here);
     bed_end(&shared_bed);
-}
-
-/* ---- receives that are not lent ------------------------------------------------------------------------------------------ */
-
-/** Is it submitted so that it waits before it looks? */
-static bool waits_first(uint32_t armed, uint32_t features, bool in)
-{
-    struct sley__uring *r = calloc(1, sizeof *r);
-    struct sley_fd fd = {.number = 3};
-    struct sley_io_op op = {.fd = &fd};
-    struct io_uring_sqe sqe;
-    CHECK(r != NULL);
-    r->base.armed_count = armed;
-    r->features = features;
-    sley__uring_describe_bytes(r, &sqe, &op, in, 0, 1);
-    free(r);
-    return sqe.ioprio == IORING_RECVSEND_POLL_FIRST;
-}
-
-/* Else few connections of many have all turns: what is found at once comes before what has waited. */
-SLEY_TEST(receive_looks_first_unless_more_wait_than_one_look_takes_in, "")
-{
-    const uint32_t has = 1u << SLEY__URING_POLL_FIRST;
-    CHECK(!waits_first(1, has, true));
-    CHECK(!waits_first(SLEY__URING_SHARE, has, true));
-    CHECK(waits_first(SLEY__URING_SHARE + 1, has, true));
-    CHECK(!waits_first(SLEY__URING_SHARE + 1, 0, true)); /* the kernel knows it not */
-    CHECK(!waits_first(SLEY__URING_SHARE + 1, has, false));
 }
