@@ -514,18 +514,6 @@ static void on_signal(int signo)
     signalled->ops->halt(signalled);
 }
 
-/* The thread sanitizer runs handlers late, at its own calls; one that comes just before a futex wait is slept over by it. */
-#if defined(__has_feature)
-#define HAS_FEATURE(x) __has_feature(x)
-#else
-#define HAS_FEATURE(x) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || HAS_FEATURE(thread_sanitizer)
-enum { SIGNALS_IN_TIME = 0 };
-#else
-enum { SIGNALS_IN_TIME = 1 };
-#endif
-
 static void *halt_outside(void *arg)
 {
     const bool by_signal = arg != NULL;

@@ -49,6 +49,20 @@ uint64_t sley__kit_below(uint64_t limit);
 unsigned sley__kit_rounds(unsigned n);
 bool sley__kit_under_valgrind(void);
 
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
+
+/* The thread sanitizer runs handlers late, at its own calls; one that comes just before a futex wait is slept over by it. */
+#if defined(__has_feature)
+#define HAS_FEATURE(x) __has_feature(x)
+#else
+#define HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || HAS_FEATURE(thread_sanitizer)
+enum { SIGNALS_IN_TIME = 0 };
+#else
+enum { SIGNALS_IN_TIME = 1 };
+#endif
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /** Counts what is out, checks sizes and what is around each block, and refuses on request. Any thread. */

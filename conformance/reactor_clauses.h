@@ -77,6 +77,7 @@
     X(FIBER, wake_before_poll_ends_it, "A wake before poll ends the next one; many coalesce.")                                     \
     X(FIBER, wake_from_threads_is_never_lost, "No wake from any thread is lost, however it races with poll.")                      \
     X(FIBER, wake_from_a_signal_handler, "wake may be called in a signal handler, ends the wait, and keeps errno.")                \
+    X(FIBER, wake_on_the_brink_of_a_wait_ends_it, "A wake between poll's look and its sleep, or while it takes in another, is kept.") \
     X(FIBER, pollable_fd_tells_when_there_is_work, "pollable_fd, if there is one, is readable when poll has something to do.")     \
     /* load, faults */                                                                                                             \
     X(FIBER, thousand_descriptors_each_get_their_byte, "Of a thousand descriptors each gets what is its own, and no other.")       \

@@ -206,6 +206,35 @@ CLAUSE(wake_from_a_signal_handler)
     }
 }
 
+/** The alarm is to come when poll has looked and does not sleep yet: half of the time before it begins, else soon after. */
+CLAUSE(wake_on_the_brink_of_a_wait_ends_it)
+{
+    const struct itimerval alarm = {.it_value.tv_usec = 60}; /* an earlier one comes before setitimer has returned */
+    uint64_t lead_ns = 60 * SLEY_US; /* what it takes to come */
+    if (!SIGNALS_IN_TIME) {
+        SKIP("the thread sanitizer runs handlers late");
+    }
+    to_wake = reactor();
+    catch_alarms();
+    for (unsigned left = sley__kit_rounds(5000); left > 0; left--) {
+        const sig_atomic_t before = handled;
+        const uint64_t begin_ns = sley_now_ns() + lead_ns;
+        CHECK_INT(setitimer(ITIMER_REAL, &alarm, NULL), ==, 0);
+        while (handled == before && sley_now_ns() < begin_ns) {
+            SLEY__RELAX();
+        }
+        const uint64_t step_ns = lead_ns / 32;
+        lead_ns = handled != before ? lead_ns - step_ns : lead_ns < SLEY_MS ? lead_ns + step_ns + 1 : lead_ns;
+        if (left % 2) {
+            to_wake->ops->wake(to_wake); /* then it comes while this one is taken in */
+        }
+        do { /* one look at least, which uses the wake up */
+            (void)look(SLEY_NEVER); /* else a hang */
+        } while (handled == before);
+    }
+    settle();
+}
+
 /* ---- wakes ------------------------------------------------------------------------------------------------------- */
 
 CLAUSE(wake_before_poll_ends_it)
@@ -260,6 +289,10 @@ static void *wake_one_by_one(void *arg)
         }
         atomic_store_explicit(k->sent, i, memory_order_relaxed); /* relaxed: published by the wake itself */
         k->r->ops->wake(k->r);
+        for (uint64_t n = sley__kit_below(i % 2 ? 60 : 400); n > 0; n--) {
+            SLEY__RELAX();
+        }
+        k->r->ops->wake(k->r); /* while the first is taken in, perhaps */
         unsigned n = 0;
         while (atomic_load_explicit(k->seen, memory_order_relaxed) != i) { /* relaxed: paces, no more */
             if (n++ < 1000) {
@@ -292,10 +325,10 @@ CLAUSE(wake_from_threads_is_never_lost)
 {
     enum { THREADS = 2 };
     static SLEY_ATOMIC(uint32_t) sent[THREADS], seen[THREADS];
-    const uint32_t rounds = sley__kit_rounds(20000) * 4;
+    const uint32_t rounds = sley__kit_rounds(10000) * 4;
     struct waker wakers[THREADS];
     pthread_t threads[THREADS];
-    hear_one_by_one(sley__kit_rounds(20000));
+    hear_one_by_one(sley__kit_rounds(4000));
     for (int i = 0; i < THREADS; i++) {
         wakers[i] = (struct waker){reactor(), &sent[i], &seen[i], rounds};
         CHECK_INT(pthread_create(&threads[i], NULL, wake_often, &wakers[i]), ==, 0);

@@ -55,6 +55,7 @@ struct memory {
     struct sley_reactor *adopting;
     SLEY_ATOMIC(bool) has_owner; /* of a shared one: another thread polls it */
     SLEY_ATOMIC(bool) rung;
+    volatile bool on_the_brink; /* for handlers of signals */
     pthread_t creator;
 };
 extern struct memory mind;

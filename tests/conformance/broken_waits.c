@@ -254,6 +254,25 @@ static bool clobber_errno(struct sley_reactor *r)
     return true;
 }
 
+/** As one that looks whether it has been rung, then says that it is about to sleep, and is rung only from there on. */
+static bool sleep_unasked(struct sley_reactor *r, uint64_t *timeout_ns, int *ret_n)
+{
+    (void)ret_n;
+    if (*timeout_ns == SLEY_NEVER && r->sched && sley_sched_current() == r->sched) {
+        mind.on_the_brink = true;
+        for (int i = 0; i < 100; i++) {
+            SLEY__RELAX();
+        }
+        mind.on_the_brink = false;
+    }
+    return false;
+}
+
+static bool not_yet(struct sley_reactor *r)
+{
+    return mind.on_the_brink && r->sched && sley_sched_current() == r->sched; /* by a signal's handler */
+}
+
 static int never_readable(struct sley_reactor *r)
 {
     (void)r;
@@ -404,6 +423,7 @@ const struct broken broken_waits[] = {
     {.clause = "wake_before_poll_ends_it", .wake = count_wakes, .poll = each_wake_counts},
     {.clause = "wake_from_threads_is_never_lost", .wake = lose_some_wakes},
     {.clause = "wake_from_a_signal_handler", .wake = clobber_errno},
+    {.clause = "wake_on_the_brink_of_a_wait_ends_it", .poll = sleep_unasked, .wake = not_yet},
     {.clause = "pollable_fd_tells_when_there_is_work", .table = pollable_without_a_cause, .destroy = drop_spare},
     {.clause = "thousand_descriptors_each_get_their_byte", .end = wrong_byte_of_high_numbers},
     {.clause = "three_thousand_ops_on_one_descriptor", .submit = full_at_last},
