@@ -5,10 +5,12 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #if defined(__has_feature)
@@ -73,6 +75,21 @@ bool sley__kit_under_valgrind(void)
 unsigned sley__kit_slowness(void)
 {
     return SANITIZED || sley__kit_under_valgrind() ? 10 : 1;
+}
+
+void sley__kit_wait_on(uint64_t *since_ms)
+{
+    enum { YIELDS_MS = 20, NAP_MS = 1000 }; /* naps are shorter than what the run takes for sleep from which nothing wakes */
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    const uint64_t now_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+    *since_ms = *since_ms ? *since_ms : now_ms;
+    const uint64_t waited_ms = now_ms - *since_ms;
+    if (waited_ms < YIELDS_MS) {
+        (void)sched_yield();
+    } else {
+        (void)poll(NULL, 0, (int)(waited_ms < NAP_MS ? waited_ms : NAP_MS));
+    }
 }
 
 /* ---- random numbers: splitmix64, one state a thread -------------------------------------------------------------- */

@@ -109,6 +109,12 @@ enum { SLEY__KIT_BROKEN = 1, SLEY__KIT_SKIPPED = 77 };
 void sley__kit_begin(uint64_t seed, const char *clause, uint32_t effort);
 /** How much slower than plain this build or this run is: 1, or 10 under a sanitizer or valgrind. */
 unsigned sley__kit_slowness(void);
+/**
+ * For a thread that waits in a loop for what another one does: yields; when that goes on for long it sleeps, for as long as it has waited,
+ * so that the run sees that nobody gets on: on a busy machine one that yields hardly uses a processor, and would not be given up.
+ * @p since_ms is 0 at the beginning of a wait.
+ */
+void sley__kit_wait_on(uint64_t *since_ms);
 void sley__kit_settle(void);
 
 #endif

@@ -2,7 +2,6 @@
 #include "rig.h"
 
 #include <pthread.h>
-#include <sched.h>
 
 CLAUSE(cancel_ends_a_waiting_op)
 {
@@ -170,13 +169,15 @@ static void *feed(void *arg)
 {
     struct feeder *f = arg;
     uint32_t given = 0;
+    uint64_t since_ms = 0;
     /* relaxed: the bytes go through the kernel; these only pace them */
     while (!atomic_load_explicit(&f->end, memory_order_relaxed)) {
         if (atomic_load_explicit(&f->asked, memory_order_relaxed) != given) { /* relaxed: as above */
             given++;
+            since_ms = 0;
             put(f->number, "x");
         } else {
-            (void)sched_yield();
+            sley__kit_wait_on(&since_ms);
         }
     }
     return NULL;

@@ -4,7 +4,6 @@
 #include <sley/near_impl.h>
 
 #include <pthread.h>
-#include <sched.h>
 
 /* ---- a reactor that is shared, and workers: plain threads that keep its rules ----------------------------------------- */
 
@@ -58,8 +57,9 @@ static void cancel(struct sley_io_op *op)
 
 static void await_spinning(const struct sley_wait *w)
 {
+    uint64_t since_ms = 0;
     while (!sley_wait_done(w)) {
-        (void)sched_yield();
+        sley__kit_wait_on(&since_ms);
     }
 }
 
@@ -90,9 +90,10 @@ static bool owner_waits(void)
 static void owner_begin(struct owner *o)
 {
     atomic_store_explicit(&o->stop, false, memory_order_relaxed); /* relaxed: the thread is made behind it */
+    uint64_t since_ms = 0;
     CHECK_INT(pthread_create(&o->thread, NULL, own, o), ==, 0);
     while (!owner_waits()) {
-        (void)sched_yield();
+        sley__kit_wait_on(&since_ms);
     }
 }
 
@@ -198,8 +199,8 @@ CLAUSE(op_started_while_the_owner_waits_is_seen)
         struct sley_io_op op = {0}, poll = {0}, closing = {0};
         char byte = 0;
         const int peer = unix_pair(&fd);
-        while (!owner_waits()) {
-            (void)sched_yield();
+        for (uint64_t since_ms = 0; !owner_waits();) {
+            sley__kit_wait_on(&since_ms);
         }
         start(&op, &fd, SLEY_IO_RECV, &byte, 1);
         start(&poll, &fd, SLEY_IO_POLL, NULL, SLEY_IO_IN);

@@ -2,7 +2,6 @@
 #include "rig.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/select.h>
@@ -270,8 +269,9 @@ static void *wake_often(void *arg)
         for (uint64_t n = sley__kit_below(40); n > 0; n--) {
             SLEY__RELAX();
         }
+        uint64_t since_ms = 0;
         while (i % 4 == 0 && atomic_load_explicit(k->seen, memory_order_relaxed) != i) { /* relaxed: paces, no more */
-            (void)sched_yield();
+            sley__kit_wait_on(&since_ms);
         }
     }
     return NULL;
