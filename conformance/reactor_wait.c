@@ -110,6 +110,11 @@ CLAUSE(poll_waits_and_does_not_spin)
             (void)look(4 * SLEY_MS);
         }
         CHECK_UINT(looks, <=, 30); /* ten would do */
+        looks = 0;
+        for (const uint64_t end = sley_after_ns(10 * SLEY_MS); sley_now_ns() < end; looks++) {
+            (void)look(400 * SLEY_US);
+        }
+        CHECK_UINT(looks, <=, 200); /* 25 would do: less than a millisecond is a wait, too */
         shut(&fd);
         (void)close(peer);
     }
