@@ -1,7 +1,10 @@
 /* What is the cores' own: starting together or not at all, where tasks run, quiet over all cores, stop and its reports. */
 #include <dirent.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <sley/oneshot.h>
@@ -359,6 +362,48 @@ SLEY_TEST(run_again_after_a_halt_watches_anew, "") {
         CHECK_RC(b.ex->ops->run(b.ex, NULL), 0);
         sley_task_unref(t);
     }
+    bed_end(&b);
+}
+
+static SLEY_ATOMIC(int) runs_as; /* the number of the thread that runs */
+
+static void *run_all(void *arg)
+{
+    const struct bed *b = arg;
+    atomic_store_explicit(&runs_as, (int)syscall(SYS_gettid), memory_order_release);
+    CHECK_RC(b->ex->ops->run(b->ex, NULL), -ECANCELED);
+    return NULL;
+}
+
+static char state_of(int tid)
+{
+    char path[64], text[512];
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+    FILE *f = fopen(path, "re");
+    CHECK_PTR(f, !=, NULL);
+    const size_t n = fread(text, 1, sizeof text - 1, f);
+    CHECK_INT(fclose(f), ==, 0);
+    text[n] = '\0';
+    const char *state = strrchr(text, ')');
+    CHECK(state && state[1]);
+    return state[2];
+}
+
+/* Who runs does no more than sleep: a hundred looks in a row find it so, which none would who looks again and again. */
+SLEY_TEST(run_sleeps_while_its_workers_do, "") {
+    struct bed b;
+    pthread_t thread;
+    int tid = 0;
+    bed_start(&b, 2);
+    sley_task_unref(bed_spawn(&b, 1, &park__type, NULL));
+    CHECK_INT(pthread_create(&thread, NULL, run_all, &b), ==, 0);
+    for (int asleep = 0; asleep < 100;) {
+        tid = tid ? tid : atomic_load_explicit(&runs_as, memory_order_acquire);
+        asleep = tid && state_of(tid) == 'S' ? asleep + 1 : 0;
+        (void)sched_yield();
+    }
+    b.ex->ops->halt(b.ex);
+    CHECK_INT(pthread_join(thread, NULL), ==, 0);
     bed_end(&b);
 }
 
