@@ -438,7 +438,7 @@ SLEY_TEST(file_op_that_nobody_heard_the_end_of_says_that_its_owner_is_dead, "URI
     CHECK_INT(told, ==, 0);
     held = 0;
     CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
-    CHECK_RC(synced, -EOWNERDEAD);
+    CHECK_RC(synced, harness_under_valgrind() ? 0 : -EOWNERDEAD); /* there the ring is any thread's, and nothing is lost */
     CHECK_INT(told, ==, 1);
     bed_end(&the_bed);
 }

@@ -288,6 +288,9 @@ static void hear_by_the_bell(void)
 
 SLEY_TEST(messages_to_a_ring_with_ops_in_flight_are_heard_on_a_thread_that_may_not_enter_it, "REACT-11 URING-12")
 {
+    if (harness_under_valgrind()) {
+        return; /* there a ring is any thread's */
+    }
     struct sley_executor *ex = &hands.ex.base;
     ring_start(&hands, messages);
     bed_run(&hands, know);

@@ -350,6 +350,9 @@ static void close_here(void)
 
 SLEY_TEST(close_on_a_thread_that_is_not_the_rings_is_told_so, "URING-12")
 {
+    if (harness_under_valgrind()) {
+        return; /* there a ring is any thread's */
+    }
     open_on(0);
     CHECK_RC(the_bed.ex.base.ops->spawn(&the_bed.ex.base, &wait_at_gate__type, &(struct bed_args){NULL}, NULL), 0);
     run_beside_gate(read_in_a_loop);
@@ -403,7 +406,7 @@ static void end_beside_a_guest(size_t kernel)
     CHECK_INT(pthread_create(&guest, NULL, guest_main, NULL), ==, 0);
     driver_do(run_guest);
     const int rc = the_bed.ex.base.ops->fini(&the_bed.ex.base);
-    if (strstr(kernels[kernel], "defer_taskrun")) {
+    if (strstr(kernels[kernel], "defer_taskrun") || harness_under_valgrind()) { /* which has rings of no thread, too */
         CHECK_RC(rc, 0); /* any thread may cancel */
     } else {
         CHECK_RC(rc, -EBUSY); /* nothing has happened */
@@ -445,7 +448,9 @@ SLEY_TEST(end_that_was_refused_changes_nothing_for_who_waits, "URING-12")
     atomic_store_explicit(&guest_may_come, 0, memory_order_relaxed);
     CHECK_INT(pthread_create(&guest, NULL, guest_main, NULL), ==, 0);
     driver_do(run_guest);
-    CHECK_RC(the_bed.ex.base.ops->fini(&the_bed.ex.base), -EBUSY);
+    if (!harness_under_valgrind()) { /* there any thread may end it */
+        CHECK_RC(the_bed.ex.base.ops->fini(&the_bed.ex.base), -EBUSY);
+    }
     driver_do(run_serve);
     CHECK_INT(pthread_join(guest, NULL), ==, 0);
     CHECK_RC(guest_rc, 1);
