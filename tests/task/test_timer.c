@@ -236,6 +236,13 @@ static int always_ready(struct none *a)
     }
 }
 
+/** Something has been done in spite of the deadline. */
+static int seven_in_the_end(struct none *a)
+{
+    CHECK_RC(always_ready(a), -ECANCELED);
+    return 7;
+}
+
 static int deadline_around_a_loop(struct none *a)
 {
     const uint64_t deadline = sley_after_ns(10 * SLEY_MS);
@@ -243,6 +250,7 @@ static int deadline_around_a_loop(struct none *a)
     CHECK_UINT(sley_now_ns(), >=, deadline);
     /* the budget makes it look: a round of 64 resumes is the longest that a timer waits for */
     CHECK_UINT(sley_now_ns(), <=, deadline + SLEY_MS + 65 * 129 * 10 * SLEY_US);
+    CHECK_RC(SLEY_UNTIL(sley_after_ns(10 * SLEY_MS), seven_in_the_end(a)), 7); /* a result counts, also behind it */
     return 0;
 }
 SLEY_FIBER(deadline_around_a_loop, struct none)
