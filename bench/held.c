@@ -301,8 +301,7 @@ static void tell(const char *what, uint64_t *late, uint32_t n)
     static const double points[] = {50, 99, 100};
     qsort(late, n, sizeof late[0], by_size);
     printf("held=%s workers=%u seconds=%u stuck_ms=%u in_place=%u load=%u count=%u", what, (unsigned)options.workers,
-           (unsigned)options.seconds, (unsigned)options.stuck_ms, (unsigned)options.in_place, (unsigned)options.load,
-           (unsigned)n);
+           (unsigned)options.seconds, (unsigned)options.stuck_ms, (unsigned)options.in_place, (unsigned)options.load, (unsigned)n);
     for (size_t i = 0; n > 0 && i < sizeof points / sizeof points[0]; i++) {
         printf(" p%g_ms=%.2f", points[i], (double)late[(uint32_t)((double)(n - 1) * points[i] / 100)] / 1e6);
     }

@@ -23,7 +23,7 @@ enum { THREADS_BEFORE = 2 }; /* it has one of its own */
 #else
 enum { THREADS_BEFORE = 1 };
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || HAS_FEATURE(address_sanitizer) ||                             \
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || HAS_FEATURE(address_sanitizer) || \
     HAS_FEATURE(thread_sanitizer) || HAS_FEATURE(memory_sanitizer)
 enum { SANITIZED = 1 };
 #else
@@ -123,8 +123,7 @@ SLEY_NOINLINE uint64_t sley__kit_below(uint64_t limit)
     if (!seeded) {
         seeded = true;
         /* relaxed: only the number counts */
-        state = mix(clause_seed + atomic_fetch_add_explicit(&threads_seeded, 1, memory_order_relaxed) *
-                                      UINT64_C(0x9e3779b97f4a7c15));
+        state = mix(clause_seed + atomic_fetch_add_explicit(&threads_seeded, 1, memory_order_relaxed) * UINT64_C(0x9e3779b97f4a7c15));
     }
     state += UINT64_C(0x9e3779b97f4a7c15);
     return limit ? mix(state) % limit : 0;

@@ -6,6 +6,8 @@
 
 /* Counters of clauses are relaxed throughout: they are read when those who add have been joined, or to look again. */
 
+/* Tables, a line a clause. */
+/* clang-format off */
 /* DRIVEN: without SLEY_EXECUTOR_CAP_WORKERS, who calls run is the one thread there is; WORKERS: with it, tasks go on by themselves */
 #define SLEY__EXECUTOR_CLAUSES(X)                                                                                                 \
     X(ANY, run_returns_when_its_task_has_ended, "run returns when the task it waits for has ended, and without one"               \
@@ -53,6 +55,7 @@
     X(ANY, all_of_them_are_named_each_once, "Each task that is left is named once.")                                              \
     X(ANY, spawns_are_refused_while_it_drains, "While stop drains, spawns from threads and from tasks are -ESHUTDOWN.")           \
     X(ANY, halt_does_not_end_a_drain, "halt, from a task or a signal handler, does not end what stop has begun.")
+/* clang-format on */
 
 #define SLEY__EXECUTOR_CLAUSE_DECLARE(needs, name, sentence) void sley__clause_##name(const struct sley_conformance_executor *x);
 SLEY__EXECUTOR_CLAUSES(SLEY__EXECUTOR_CLAUSE_DECLARE)

@@ -260,8 +260,7 @@ CLAUSE(starts_again_after_its_end)
 /** Starts one and runs a task. Returns what start or spawn said. */
 static int start_and_run_one(const struct sley_conformance_executor *x, struct sley_executor *ex)
 {
-    const struct sley_executor_config config = {
-        .alloc = sley__kit_alloc(), .reactors = x->reactors, .worker_count = x->worker_count};
+    const struct sley_executor_config config = {.alloc = sley__kit_alloc(), .reactors = x->reactors, .worker_count = x->worker_count};
     struct sley_task *t = NULL;
     int rc = ex->ops->start(ex, &config);
     if (rc < 0) {
@@ -368,8 +367,8 @@ static void one_round(struct sley_executor *ex, struct sley_sched *sched)
         sley_task_cancel(t);
     }
     if (what <= 2) {
-        const int joined = what == 1 ? SLEY_UNTIL(sley_after_ns(sley__kit_below(SLEY_MS)), sley_task_join(t, &result))
-                                     : sley_task_join(t, &result);
+        const int joined =
+            what == 1 ? SLEY_UNTIL(sley_after_ns(sley__kit_below(SLEY_MS)), sley_task_join(t, &result)) : sley_task_join(t, &result);
         CHECK(joined == 0 || (what == 1 && joined == -ETIMEDOUT));
         CHECK(joined == 0 ? result == 7 || result == -ECANCELED : result == 99);
     }

@@ -69,7 +69,7 @@ void sley__suite_drive(struct sley_executor *ex)
 }
 
 /* acquire: pairs with the tasks' release */
-void sley__suite_drive_until(struct sley_executor *ex, const SLEY_ATOMIC(unsigned) *word, unsigned count)
+void sley__suite_drive_until(struct sley_executor *ex, const SLEY_ATOMIC(unsigned) * word, unsigned count)
 {
     while (atomic_load_explicit(word, memory_order_acquire) < count) {
         sley__suite_drive(ex);

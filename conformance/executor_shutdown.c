@@ -14,7 +14,7 @@
 static pthread_mutex_t text_lock = PTHREAD_MUTEX_INITIALIZER;
 static char text[4096];
 static SLEY_ATOMIC(unsigned) left_count;
-static SLEY_ATOMIC(bool) release; /* tasks that ignore their cancel end by this */
+static SLEY_ATOMIC(bool) release;     /* tasks that ignore their cancel end by this */
 static SLEY_ATOMIC(unsigned) arrived; /* tasks that are where the test wants them */
 
 static void keep_left(void *arg, enum sley_report_kind kind, const char *line)

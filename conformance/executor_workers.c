@@ -9,16 +9,16 @@
 #include "suite.h"
 
 struct counted {
-    SLEY_ATOMIC(unsigned) *count;
+    SLEY_ATOMIC(unsigned) * count;
 };
 
 struct counted_frame {
     struct sley_frame frame;
     struct sley_timer timer;
-    SLEY_ATOMIC(unsigned) *count;
+    SLEY_ATOMIC(unsigned) * count;
 };
 
-static void count_up(SLEY_ATOMIC(unsigned) *count)
+static void count_up(SLEY_ATOMIC(unsigned) * count)
 {
     /* release: pairs with sley__suite_drive_until */
     atomic_fetch_add_explicit(count, 1, memory_order_release);
@@ -45,7 +45,7 @@ static int sleep_fiber(struct counted *a)
 }
 SLEY_FIBER(sleep_fiber, struct counted)
 
-static int spawn_counted(struct sley_executor *ex, SLEY_ATOMIC(unsigned) *count, bool frame, struct sley_task **ret_task)
+static int spawn_counted(struct sley_executor *ex, SLEY_ATOMIC(unsigned) * count, bool frame, struct sley_task **ret_task)
 {
     return frame ? ex->ops->spawn(ex, &sleep_frame__type, &(struct counted_frame){.count = count}, ret_task)
                  : ex->ops->spawn(ex, &sleep_fiber__type, &(struct counted){count}, ret_task);

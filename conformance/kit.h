@@ -7,30 +7,30 @@
 
 /* ---- checks: they end the clause when they fail, from any thread and any fiber; operands are evaluated once ------ */
 
-#define CHECK(cond)                                                                                \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            sley__kit_fail(__FILE__, __LINE__, "%s", #cond);                                       \
-        }                                                                                          \
+#define CHECK(cond)                                          \
+    do {                                                     \
+        if (!(cond)) {                                       \
+            sley__kit_fail(__FILE__, __LINE__, "%s", #cond); \
+        }                                                    \
     } while (0)
 
-#define CHECK_INT(a, op, b)                                                                        \
-    do {                                                                                           \
-        const intmax_t a_ = (intmax_t)(a), b_ = (intmax_t)(b);                                     \
-        if (!(a_ op b_)) {                                                                         \
-            sley__kit_fail(__FILE__, __LINE__, "%s (%jd, %jd)", #a " " #op " " #b, a_, b_);        \
-        }                                                                                          \
+#define CHECK_INT(a, op, b)                                                                 \
+    do {                                                                                    \
+        const intmax_t a_ = (intmax_t)(a), b_ = (intmax_t)(b);                              \
+        if (!(a_ op b_)) {                                                                  \
+            sley__kit_fail(__FILE__, __LINE__, "%s (%jd, %jd)", #a " " #op " " #b, a_, b_); \
+        }                                                                                   \
     } while (0)
 #define CHECK_UINT(a, op, b) CHECK_INT(a, op, b)
 #define CHECK_PTR(a, op, b) CHECK_INT((uintptr_t)(a), op, (uintptr_t)(b))
 
 /** A result as the libraries give it: 0, a count, or negative errno, which is printed by name. */
-#define CHECK_RC(expr, expected)                                                                   \
-    do {                                                                                           \
-        const intmax_t rc_ = (intmax_t)(expr), want_ = (intmax_t)(expected);                       \
-        if (rc_ != want_) {                                                                        \
-            sley__kit_fail_rc(__FILE__, __LINE__, #expr, rc_, want_);                              \
-        }                                                                                          \
+#define CHECK_RC(expr, expected)                                             \
+    do {                                                                     \
+        const intmax_t rc_ = (intmax_t)(expr), want_ = (intmax_t)(expected); \
+        if (rc_ != want_) {                                                  \
+            sley__kit_fail_rc(__FILE__, __LINE__, #expr, rc_, want_);        \
+        }                                                                    \
     } while (0)
 
 #define FAIL(...) sley__kit_fail(__FILE__, __LINE__, __VA_ARGS__)
@@ -91,8 +91,7 @@ struct sley__kit_suite {
     void (*run)(const struct sley__kit_suite *self, size_t index); /* in the clause's process */
 };
 
-int sley__kit_run(const struct sley__kit_suite *suite, const struct sley_conformance_opts *o,
-                  struct sley_conformance_count *ret_count);
+int sley__kit_run(const struct sley__kit_suite *suite, const struct sley_conformance_opts *o, struct sley_conformance_count *ret_count);
 
 enum { SLEY__KIT_BYSTANDERS = 8 };
 /** What a clause's process tells the run, in memory that both see. */

@@ -2,6 +2,8 @@
 #ifndef SLEY_CONFORMANCE_REACTOR_CLAUSES_H
 #define SLEY_CONFORMANCE_REACTOR_CLAUSES_H
 
+/* Tables, a line a clause. */
+/* clang-format off */
 /* FIBER: in a fiber of an executor on the reactor; PLAIN: on the thread, which makes reactors itself */
 #define SLEY__CLAUSES_SOCKETS(X)                                                                                                   \
     /* life */                                                                                                                     \
@@ -193,6 +195,7 @@
 #define SLEY__REACTOR_CLAUSES(X)                                                                                                   \
     SLEY__CLAUSES_SOCKETS(X) SLEY__CLAUSES_WAITS(X) SLEY__CLAUSES_FILES(X) SLEY__CLAUSES_LENT(X) SLEY__CLAUSES_HOMES(X)            \
     SLEY__CLAUSES_DIRECT(X) SLEY__CLAUSES_SHARED(X)
+/* clang-format on */
 
 #define SLEY__CLAUSE_DECLARE(how, name, sentence) void sley__clause_##name(void);
 SLEY__REACTOR_CLAUSES(SLEY__CLAUSE_DECLARE)

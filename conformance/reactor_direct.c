@@ -201,7 +201,7 @@ static void talk(struct sley_fd *fd, int peer)
 static void exchange_messages(struct sley_fd *fd, int peer)
 {
     char buf[16];
-    struct iovec iov = {.iov_base = (char *)(uintptr_t)"xyz", .iov_len = 3};
+    struct iovec iov = {.iov_base = (char *)(uintptr_t) "xyz", .iov_len = 3};
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
     struct sley_io_op op = {0};
     CHECK_RC(io(fd, SLEY_IO_SENDMSG, &m, 0), 3);
@@ -226,7 +226,7 @@ CLAUSE(direct_connection_is_a_connection)
     reactor()->lend.alloc = sley__kit_alloc();
     reactor()->lend.opts = (struct sley_lend_opts){.buffer_bytes = 16, .buffer_count = 2};
     for (int round = 0; round < 4; round++) {
-        CHECK_RC(io(&fd, SLEY_IO_SEND, (char *)(uintptr_t)"hello", 5), 5);
+        CHECK_RC(io(&fd, SLEY_IO_SEND, (char *)(uintptr_t) "hello", 5), 5);
         CHECK_INT(recv(peer, buf, sizeof buf, 0), ==, 5);
         talk(&fd, peer);
         exchange_messages(&fd, peer);
@@ -237,7 +237,7 @@ CLAUSE(direct_connection_is_a_connection)
         CHECK(memcmp(lent->data, "lent", 4) == 0);
         CHECK_RC(sley_lent_return(lent), 0);
     }
-    struct sley_file_op zc = {.io = {.fd = &fd, .buf = (char *)(uintptr_t)"copy", .len = 4}};
+    struct sley_file_op zc = {.io = {.fd = &fd, .buf = (char *)(uintptr_t) "copy", .len = 4}};
     CHECK_RC(file_run(&zc, SLEY_IO_SEND_ZC), 4);
     CHECK_INT(recv(peer, buf, sizeof buf, 0), ==, 4);
     CHECK_RC(shut_down(&fd, SHUT_WR), 0);

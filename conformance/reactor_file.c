@@ -62,7 +62,7 @@ CLAUSE(vectors_move_in_order)
 {
     struct sley_fd fd;
     char a[3], b[8] = "";
-    struct iovec out[] = {{(void *)(uintptr_t)"one", 3}, {(void *)(uintptr_t)"", 0}, {(void *)(uintptr_t)"three", 5}};
+    struct iovec out[] = {{(void *)(uintptr_t) "one", 3}, {(void *)(uintptr_t) "", 0}, {(void *)(uintptr_t) "three", 5}};
     struct iovec in[] = {{a, 3}, {b, sizeof b}};
     sley__rig_file(&fd);
     CHECK_RC(move_at(&fd, SLEY_IO_WRITEV, out, 3, 4), 8);
@@ -148,9 +148,9 @@ CLAUSE(file_is_synced_grown_and_described)
 
 CLAUSE(file_op_on_what_is_not_open_is_ebadf)
 {
-    static const uint8_t codes[] = {SLEY_IO_READ,  SLEY_IO_WRITE,     SLEY_IO_SEND_ZC, SLEY_IO_FSYNC,   SLEY_IO_FDATASYNC,
-                                    SLEY_IO_STAT,  SLEY_IO_FALLOCATE, SLEY_IO_SPLICE,  SLEY_IO_SHUTDOWN, SLEY_IO_CHILD,
-                                    SLEY_IO_READV, SLEY_IO_WRITEV};
+    static const uint8_t codes[] = {SLEY_IO_READ,      SLEY_IO_WRITE, SLEY_IO_SEND_ZC,   SLEY_IO_FSYNC,
+                                    SLEY_IO_FDATASYNC, SLEY_IO_STAT,  SLEY_IO_FALLOCATE, SLEY_IO_SPLICE,
+                                    SLEY_IO_SHUTDOWN,  SLEY_IO_CHILD, SLEY_IO_READV,     SLEY_IO_WRITEV};
     struct sley_fd fd, to;
     union { /* what any of them may write */
         struct statx st;

@@ -36,7 +36,7 @@ static void transfer(void)
     CHECK_RC(sley_await(&op.wait), SLEY_IO_OUT);
     struct sley_io_op ops[8] = {0};
     for (size_t i = 0; i < 8; i++) {
-        io_start(&ops[i], &far.fd, SLEY_IO_SEND, (char *)(uintptr_t)"01234567" + i, 1);
+        io_start(&ops[i], &far.fd, SLEY_IO_SEND, (char *)(uintptr_t) "01234567" + i, 1);
         CHECK_RC(sley_await(&ops[i].wait), 1);
     }
     CHECK_INT(recv(far.peer, buf, 8, MSG_WAITALL), ==, 8);

@@ -222,7 +222,7 @@ CLAUSE(two_reactors_keep_apart)
     put(peers[0], "a");
     CHECK(!soon(&ops[1].wait)); /* the other one's data */
     CHECK(!sley_wait_done(&ops[0].wait));
-    mine->ops->wake(mine);      /* and its bell */
+    mine->ops->wake(mine); /* and its bell */
     put(peers[1], "b");
     CHECK_RC(until_done(&ops[1].wait), 1);
     s->reactor = mine;

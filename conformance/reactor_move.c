@@ -186,7 +186,7 @@ static void *come_by(void *arg)
         got += op.code == SLEY_IO_RECV && rc == 1;
     }
     atomic_fetch_add_explicit(&received, got, memory_order_relaxed); /* relaxed: joined before it is read */
-    atomic_fetch_sub_explicit(&visitors, 1, memory_order_release);  /* release: pairs with home_until_the_last */
+    atomic_fetch_sub_explicit(&visitors, 1, memory_order_release);   /* release: pairs with home_until_the_last */
     return NULL;
 }
 

@@ -214,7 +214,7 @@ CLAUSE(wake_from_a_signal_handler)
 CLAUSE(wake_on_the_brink_of_a_wait_ends_it)
 {
     const struct itimerval alarm = {.it_value.tv_usec = 60}; /* an earlier one comes before setitimer has returned */
-    uint64_t lead_ns = 60 * SLEY_US; /* what it takes to come */
+    uint64_t lead_ns = 60 * SLEY_US;                         /* what it takes to come */
     if (!SIGNALS_IN_TIME) {
         SKIP("the thread sanitizer runs handlers late");
     }
@@ -232,7 +232,7 @@ CLAUSE(wake_on_the_brink_of_a_wait_ends_it)
         if (left % 2) {
             to_wake->ops->wake(to_wake); /* then it comes while this one is taken in */
         }
-        do { /* one look at least, which uses the wake up */
+        do {                        /* one look at least, which uses the wake up */
             (void)look(SLEY_NEVER); /* else a hang */
         } while (handled == before);
     }
@@ -260,8 +260,8 @@ CLAUSE(wake_before_poll_ends_it)
 
 struct waker {
     struct sley_reactor *r;
-    SLEY_ATOMIC(uint32_t) *sent;
-    const SLEY_ATOMIC(uint32_t) *seen;
+    SLEY_ATOMIC(uint32_t) * sent;
+    const SLEY_ATOMIC(uint32_t) * seen;
     uint32_t rounds;
 };
 
@@ -318,7 +318,7 @@ static void hear_one_by_one(uint32_t rounds)
     CHECK_INT(sem_init(&heard, 0, 0), ==, 0);
     CHECK_INT(pthread_create(&thread, NULL, wake_one_by_one, &waker), ==, 0);
     for (uint32_t now = 0; now != rounds;) {
-        (void)look(SLEY_NEVER); /* a wake that is lost is a hang here */
+        (void)look(SLEY_NEVER);                                  /* a wake that is lost is a hang here */
         now = atomic_load_explicit(&sent, memory_order_relaxed); /* relaxed: poll has acquired it */
         atomic_store_explicit(&seen, now, memory_order_relaxed); /* relaxed: as in wake_one_by_one */
         CHECK_INT(sem_post(&heard), ==, 0);
@@ -343,7 +343,7 @@ CLAUSE(wake_from_threads_is_never_lost)
         least = rounds;
         for (int i = 0; i < THREADS; i++) {
             const uint32_t now = atomic_load_explicit(&sent[i], memory_order_relaxed); /* relaxed: poll has acquired it */
-            atomic_store_explicit(&seen[i], now, memory_order_relaxed);               /* relaxed: as in wake_often */
+            atomic_store_explicit(&seen[i], now, memory_order_relaxed);                /* relaxed: as in wake_often */
             least = now < least ? now : least;
         }
     }

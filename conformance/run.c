@@ -124,8 +124,7 @@ static void *map(size_t bytes, int how)
     return block == MAP_FAILED ? NULL : block;
 }
 
-int sley__kit_run(const struct sley__kit_suite *suite, const struct sley_conformance_opts *o,
-                  struct sley_conformance_count *ret_count)
+int sley__kit_run(const struct sley__kit_suite *suite, const struct sley_conformance_opts *o, struct sley_conformance_count *ret_count)
 {
     static const struct sley_conformance_opts usual;
     struct sley_conformance_count count = {0};

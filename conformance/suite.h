@@ -24,6 +24,6 @@ int sley__suite_run(struct sley_executor *ex, const struct sley_task_type *type,
 /** Lets it go on for a moment, whoever does that. */
 void sley__suite_drive(struct sley_executor *ex);
 /** Until @p word, which its tasks count up (release), is @p count. */
-void sley__suite_drive_until(struct sley_executor *ex, const SLEY_ATOMIC(unsigned) *word, unsigned count);
+void sley__suite_drive_until(struct sley_executor *ex, const SLEY_ATOMIC(unsigned) * word, unsigned count);
 
 #endif

@@ -38,7 +38,7 @@ static void note_bystanders(struct sley__kit_report *r)
 
 static _Noreturn void run_child(const struct sley__kit_trial *t)
 {
-    (void)setpgid(0, 0);                            /* so that one kill reaches what the clause starts */
+    (void)setpgid(0, 0);                             /* so that one kill reaches what the clause starts */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* and none outlives the run */
     sley__kit_report = t->report;
     sley__kit_begin(t->seed, t->suite->clauses[t->index].name, t->effort);

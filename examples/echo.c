@@ -53,10 +53,14 @@ static const struct sley_task_type *server_of(const char *style)
 static int parse(int argc, char **argv, struct options *o)
 {
     static const struct option known[] = {
-        {"port", required_argument, NULL, 'p'},    {"address", required_argument, NULL, 'a'},
-        {"style", required_argument, NULL, 's'},   {"executor", required_argument, NULL, 'e'},
-        {"reactor", required_argument, NULL, 'r'}, {"workers", required_argument, NULL, 'w'},
-        {"lent", no_argument, NULL, 'l'},          {"help", no_argument, NULL, 'h'},
+        {"port", required_argument, NULL, 'p'},
+        {"address", required_argument, NULL, 'a'},
+        {"style", required_argument, NULL, 's'},
+        {"executor", required_argument, NULL, 'e'},
+        {"reactor", required_argument, NULL, 'r'},
+        {"workers", required_argument, NULL, 'w'},
+        {"lent", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     int c, which = 0;

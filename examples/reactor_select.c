@@ -17,10 +17,10 @@ struct reactor {
     struct sley_alloc *alloc;
     struct sley_io_op *armed, **tail; /* all that waits, the oldest first, through `next` */
     struct sley_io_op *walk;          /* the next one that poll looks at: a hook may take that very one away */
-    unsigned long *in, *out; /* bit sets in one block, as large as the highest number needs: the kernel has no FD_SETSIZE */
-    size_t words;            /* of each */
-    int bell[2];             /* a pipe: how wake ends a wait */
-    SLEY_ATOMIC(bool) rung;  /* one byte at most is in it */
+    unsigned long *in, *out;          /* bit sets in one block, as large as the highest number needs: the kernel has no FD_SETSIZE */
+    size_t words;                     /* of each */
+    int bell[2];                      /* a pipe: how wake ends a wait */
+    SLEY_ATOMIC(bool) rung;           /* one byte at most is in it */
     bool ending;
 };
 enum { WORD_BITS = 8 * sizeof(unsigned long), IN = 1, OUT = 2, NEITHER = 4 /* what select is asked about an op */ };
@@ -225,8 +225,15 @@ static void destroy(struct sley_reactor *self)
 }
 
 static const struct sley_reactor_ops ops = {
-    .version = SLEY_REACTOR_VERSION, .caps = SLEY_REACTOR_CAP_READINESS /* it tries first */, .name = "select",
-    .adopt = adopt, .submit = submit, .cancel = cancel, .poll = poll_once, .wake = wake, .destroy = destroy,
+    .version = SLEY_REACTOR_VERSION,
+    .caps = SLEY_REACTOR_CAP_READINESS /* it tries first */,
+    .name = "select",
+    .adopt = adopt,
+    .submit = submit,
+    .cancel = cancel,
+    .poll = poll_once,
+    .wake = wake,
+    .destroy = destroy,
 };
 
 static int create(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)

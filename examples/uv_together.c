@@ -42,8 +42,8 @@ int main(void)
         return 1;
     }
     sley_notify_init(&ticked);
-    rc = sley_runtime_init(&rt, &(struct sley_runtime_opts){
-                                    .attach = sley_reactor_uv_attach(&loop), .ret_error = why, .error_bytes = sizeof why});
+    rc = sley_runtime_init(
+        &rt, &(struct sley_runtime_opts){.attach = sley_reactor_uv_attach(&loop), .ret_error = why, .error_bytes = sizeof why});
     if (rc < 0) {
         fprintf(stderr, "uv_together: cannot start: %s\n", why);
         return 1;

@@ -3,8 +3,8 @@
 
 int sley_executor_check(const struct sley_executor_ops *ops)
 {
-    const bool complete = ops && ops->version >= 1 && ops->start && ops->spawn && ops->run && ops->halt && ops->stop &&
-                          ops->fini && ops->sched;
+    const bool complete =
+        ops && ops->version >= 1 && ops->start && ops->spawn && ops->run && ops->halt && ops->stop && ops->fini && ops->sched;
     return complete ? 0 : -EINVAL;
 }
 
@@ -116,8 +116,7 @@ static int make_reactor(const struct sley_executor_config *config, struct sley_a
     return rc;
 }
 
-int sley_executor_make_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc,
-                               struct sley_reactor **ret_reactor)
+int sley_executor_make_reactor(const struct sley_executor_config *config, struct sley_alloc *alloc, struct sley_reactor **ret_reactor)
 {
     return make_reactor(config, alloc, false, ret_reactor);
 }

@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct sley_executor *started; /* through `next` */
+static struct sley_executor *started;      /* through `next` */
 static const struct sley_sched *inherited; /* in whose task the fork was; compared only */
 
 /* ---- the table of what was inherited --------------------------------------------------------------------------------- */

@@ -7,8 +7,8 @@
 #include <sys/wait.h>
 
 static struct sley__child *watched, *spent; /* spent: reaped in a handler, which may not free */
-static bool heard_all; /* SIGCHLD is listened to */
-static uint32_t fork_count; /* between this process and the first */
+static bool heard_all;                      /* SIGCHLD is listened to */
+static uint32_t fork_count;                 /* between this process and the first */
 
 static struct sley_alloc *libc_alloc(void)
 {

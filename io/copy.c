@@ -19,8 +19,8 @@ enum stage {
 
 enum {
     PIPE_BYTES = 256 * 1024, /* four times what a pipe has by itself; a process without privileges may have 256 of them */
-    SPLICE_WEIGHT = 4, /* 1 MiB before others get their turn, as of a long write */
-    STREAK = 16, /* so many full buffers in a row are worth a pipe; so many pieces that two buffers would hold are not */
+    SPLICE_WEIGHT = 4,       /* 1 MiB before others get their turn, as of a long write */
+    STREAK = 16,             /* so many full buffers in a row are worth a pipe; so many pieces that two buffers would hold are not */
 };
 
 static const struct sley_wait_ops copy_ops = {
@@ -265,8 +265,7 @@ static struct sley_wait *step(struct sley__chain *c)
     return end(op, op->other.wait.result < 0 ? op->other.wait.result : 0);
 }
 
-void sley_stream_copy_start(struct sley_stream_copy_op *op, struct sley_stream *dst, struct sley_stream *src,
-                            uint64_t *ret_bytes)
+void sley_stream_copy_start(struct sley_stream_copy_op *op, struct sley_stream *dst, struct sley_stream *src, uint64_t *ret_bytes)
 {
     if (ret_bytes) {
         *ret_bytes = 0;

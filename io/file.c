@@ -27,8 +27,8 @@ static struct sley_file_op *fill(struct sley_file_op *op, enum sley_io_code code
     return op;
 }
 
-static struct sley_file_op *fill_move(struct sley_file_op *op, enum sley_io_code code, struct sley_file *f, const void *buf,
-                                      size_t len, uint64_t offset)
+static struct sley_file_op *fill_move(struct sley_file_op *op, enum sley_io_code code, struct sley_file *f, const void *buf, size_t len,
+                                      uint64_t offset)
 {
     fill(op, code, fd_of(f));
     op->io.buf = (void *)(uintptr_t)buf;
@@ -43,16 +43,16 @@ static uint64_t at(uint64_t offset)
     return offset == SLEY_FILE_HERE ? SLEY_FILE_HERE - 1 : offset;
 }
 
-static struct sley_file_op *fill_fixed(struct sley_file_op *op, enum sley_io_code code, struct sley_file *f,
-                                       struct sley_fixed *fixed, const void *buf, size_t len, uint64_t offset)
+static struct sley_file_op *fill_fixed(struct sley_file_op *op, enum sley_io_code code, struct sley_file *f, struct sley_fixed *fixed,
+                                       const void *buf, size_t len, uint64_t offset)
 {
     fill_move(op, code, f, buf, len, at(offset));
     op->a.fixed = fixed;
     return op;
 }
 
-static struct sley_file_op *fill_splice(struct sley_file_op *op, struct sley_file *from, uint64_t from_offset,
-                                        struct sley_file *to, uint64_t to_offset, size_t len)
+static struct sley_file_op *fill_splice(struct sley_file_op *op, struct sley_file *from, uint64_t from_offset, struct sley_file *to,
+                                        uint64_t to_offset, size_t len)
 {
     fill_move(op, SLEY_IO_SPLICE, from, NULL, len, from_offset);
     op->a.to = fd_of(to);
@@ -137,8 +137,7 @@ int sley_file_open(struct sley_file *ret_file, const char *path, int flags, uint
     return run(fill_open(&op, ret_file, path, flags, mode));
 }
 
-void sley_file_open_start(struct sley_file_op *op, struct sley_file *ret_file, const char *path, int flags,
-                          uint32_t mode)
+void sley_file_open_start(struct sley_file_op *op, struct sley_file *ret_file, const char *path, int flags, uint32_t mode)
 {
     start(fill_open(op, ret_file, path, flags, mode));
 }
@@ -160,8 +159,7 @@ int sley_file_write_at(struct sley_file *f, const void *buf, size_t len, uint64_
     return run(fill_move(&op, SLEY_IO_WRITE, f, buf, len, at(offset)));
 }
 
-void sley_file_write_at_start(struct sley_file_op *op, struct sley_file *f, const void *buf, size_t len,
-                              uint64_t offset)
+void sley_file_write_at_start(struct sley_file_op *op, struct sley_file *f, const void *buf, size_t len, uint64_t offset)
 {
     start(fill_move(op, SLEY_IO_WRITE, f, buf, len, at(offset)));
 }
@@ -172,8 +170,7 @@ int sley_file_readv_at(struct sley_file *f, const struct iovec *iov, size_t coun
     return run(fill_move(&op, SLEY_IO_READV, f, iov, count, at(offset)));
 }
 
-void sley_file_readv_at_start(struct sley_file_op *op, struct sley_file *f, const struct iovec *iov, size_t count,
-                              uint64_t offset)
+void sley_file_readv_at_start(struct sley_file_op *op, struct sley_file *f, const struct iovec *iov, size_t count, uint64_t offset)
 {
     start(fill_move(op, SLEY_IO_READV, f, iov, count, at(offset)));
 }
@@ -184,8 +181,7 @@ int sley_file_writev_at(struct sley_file *f, const struct iovec *iov, size_t cou
     return run(fill_move(&op, SLEY_IO_WRITEV, f, iov, count, at(offset)));
 }
 
-void sley_file_writev_at_start(struct sley_file_op *op, struct sley_file *f, const struct iovec *iov, size_t count,
-                               uint64_t offset)
+void sley_file_writev_at_start(struct sley_file_op *op, struct sley_file *f, const struct iovec *iov, size_t count, uint64_t offset)
 {
     start(fill_move(op, SLEY_IO_WRITEV, f, iov, count, at(offset)));
 }
@@ -196,8 +192,8 @@ int sley_file_read_fixed(struct sley_file *f, struct sley_fixed *fixed, void *bu
     return run(fill_fixed(&op, SLEY_IO_READ_FIXED, f, fixed, buf, len, offset));
 }
 
-void sley_file_read_fixed_start(struct sley_file_op *op, struct sley_file *f, struct sley_fixed *fixed, void *buf,
-                                size_t len, uint64_t offset)
+void sley_file_read_fixed_start(struct sley_file_op *op, struct sley_file *f, struct sley_fixed *fixed, void *buf, size_t len,
+                                uint64_t offset)
 {
     start(fill_fixed(op, SLEY_IO_READ_FIXED, f, fixed, buf, len, offset));
 }
@@ -208,8 +204,8 @@ int sley_file_write_fixed(struct sley_file *f, struct sley_fixed *fixed, const v
     return run(fill_fixed(&op, SLEY_IO_WRITE_FIXED, f, fixed, buf, len, offset));
 }
 
-void sley_file_write_fixed_start(struct sley_file_op *op, struct sley_file *f, struct sley_fixed *fixed,
-                                 const void *buf, size_t len, uint64_t offset)
+void sley_file_write_fixed_start(struct sley_file_op *op, struct sley_file *f, struct sley_fixed *fixed, const void *buf, size_t len,
+                                 uint64_t offset)
 {
     start(fill_fixed(op, SLEY_IO_WRITE_FIXED, f, fixed, buf, len, offset));
 }
@@ -286,8 +282,8 @@ int sley_file_splice(struct sley_file *from, uint64_t from_offset, struct sley_f
     return run(fill_splice(&op, from, from_offset, to, to_offset, len));
 }
 
-void sley_file_splice_start(struct sley_file_op *op, struct sley_file *from, uint64_t from_offset,
-                            struct sley_file *to, uint64_t to_offset, size_t len)
+void sley_file_splice_start(struct sley_file_op *op, struct sley_file *from, uint64_t from_offset, struct sley_file *to,
+                            uint64_t to_offset, size_t len)
 {
     start(fill_splice(op, from, from_offset, to, to_offset, len));
 }

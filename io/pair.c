@@ -251,7 +251,10 @@ static void pair_cancel(struct sley_wait *w)
     tell(&list);
 }
 
-#define KIND(text) {.version = SLEY_WAIT_VERSION, .name = "pair." text, .cancel = pair_cancel}
+#define KIND(text)                                                                \
+    {                                                                             \
+        .version = SLEY_WAIT_VERSION, .name = "pair." text, .cancel = pair_cancel \
+    }
 static const struct sley_wait_ops read_ops = KIND("read");
 static const struct sley_wait_ops write_ops = KIND("write");
 static const struct sley_wait_ops shutdown_ops = KIND("shutdown");
@@ -468,7 +471,6 @@ static int pair_try_write(struct sley_stream *s, const void *buf, size_t len)
 }
 
 /* ---- the end ---------------------------------------------------------------------------------------------------------- */
-
 
 /** Both directions end, seen from this end. */
 static void leave(struct ended *list, struct sley_pair_end *e, bool reset)

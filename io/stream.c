@@ -3,8 +3,8 @@
 
 int sley_stream_check(const struct sley_stream_ops *ops)
 {
-    const bool complete = ops && ops->version >= 1 && ops->name && ops->read_start && ops->write_start &&
-                          ops->shutdown_start && ops->close_start && ops->abort;
+    const bool complete = ops && ops->version >= 1 && ops->name && ops->read_start && ops->write_start && ops->shutdown_start &&
+                          ops->close_start && ops->abort;
     return complete ? 0 : -EINVAL;
 }
 
@@ -39,8 +39,7 @@ void sley_stream_write_start(struct sley_io_op *op, struct sley_stream *s, const
 
 static SLEY_NOINLINE void exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len);
 
-static inline void read_exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, size_t *ret_done,
-                                    uint8_t kind)
+static inline void read_exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, size_t *ret_done, uint8_t kind)
 {
     op->ret_done = ret_done;
     prepare(op, SLEY_IO_RECV, SLEY_IO_ALL, kind);
@@ -51,8 +50,8 @@ static inline void read_exact_start(struct sley_io_op *op, struct sley_stream *s
     }
 }
 
-static inline void write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len,
-                                   size_t *ret_done, uint8_t kind)
+static inline void write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len, size_t *ret_done,
+                                   uint8_t kind)
 {
     op->ret_done = ret_done;
     prepare(op, SLEY_IO_SEND, SLEY_IO_ALL, kind);
@@ -68,8 +67,7 @@ void sley_stream_read_exact_start(struct sley_io_op *op, struct sley_stream *s, 
     read_exact_start(op, s, buf, len, ret_done, 0);
 }
 
-void sley_stream_write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len,
-                                 size_t *ret_done)
+void sley_stream_write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len, size_t *ret_done)
 {
     write_all_start(op, s, buf, len, ret_done, 0);
 }
@@ -218,8 +216,7 @@ static bool leave_result(struct sley_io_op *op, int32_t result)
     while (stage & STAGE_STARTING) {
         op->out_number = result;
         /* acq_rel: publishes the result to next_piece; or it has returned meanwhile */
-        if (__atomic_compare_exchange_n(&op->stage, &stage, (uint8_t)(stage | STAGE_ENDED), false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_ACQUIRE)) {
+        if (__atomic_compare_exchange_n(&op->stage, &stage, (uint8_t)(stage | STAGE_ENDED), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
             return true;
         }
     }
@@ -302,14 +299,14 @@ static inline void zero_node(struct sley_io_op *op)
     op->wait.at.site = NULL;
 }
 
-#define DIRECT_OP(name)                                                                            \
-    struct sley_io_op name;                                                                        \
-    do {                                                                                           \
-        const int rc_ = sley_direct_enter();                                                       \
-        if (rc_ < 0) {                                                                             \
-            return rc_;                                                                            \
-        }                                                                                          \
-        zero_node(&(name));                                                                        \
+#define DIRECT_OP(name)                      \
+    struct sley_io_op name;                  \
+    do {                                     \
+        const int rc_ = sley_direct_enter(); \
+        if (rc_ < 0) {                       \
+            return rc_;                      \
+        }                                    \
+        zero_node(&(name));                  \
     } while (0)
 
 /** In a fiber that has budget left: there is nothing to enter, and nobody else to be asked. */

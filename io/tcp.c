@@ -235,8 +235,8 @@ static ssize_t tcp_write_now(struct sley_stream *s, const void *buf, size_t len,
     return n;
 }
 
-void sley__tcp_start_other(struct sley_io_op *op, struct sley_tcp *t, uint8_t code, int32_t (*end)(struct sley_io_op *op, int32_t result),
-                           void *buf, size_t len)
+void sley__tcp_start_other(struct sley_io_op *op, struct sley_tcp *t, uint8_t code,
+                           int32_t (*end)(struct sley_io_op *op, int32_t result), void *buf, size_t len)
 {
     op->fd = &t->fd;
     op->code = code;

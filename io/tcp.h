@@ -13,8 +13,8 @@ void sley__stream_read_block_start(struct sley_io_op *op, struct sley_stream *s,
 /** What it says may be what ends the connection: then it is kept. Home, under its lock. */
 void sley__tcp_note_error(struct sley_tcp *t, int32_t result);
 /** Starts an op of the connection that is none of the usual; its flags and kind are set. */
-void sley__tcp_start_other(struct sley_io_op *op, struct sley_tcp *t, uint8_t code, int32_t (*end)(struct sley_io_op *op, int32_t result),
-                           void *buf, size_t len);
+void sley__tcp_start_other(struct sley_io_op *op, struct sley_tcp *t, uint8_t code,
+                           int32_t (*end)(struct sley_io_op *op, int32_t result), void *buf, size_t len);
 /* tcp_look.c: slots */
 void sley__tcp_peek_start(struct sley_io_op *op, struct sley_stream *s, struct msghdr *m);
 void sley__tcp_ready_start(struct sley_io_op *op, struct sley_stream *s, uint32_t events);

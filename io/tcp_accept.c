@@ -6,7 +6,7 @@
 
 /* While no descriptor is free each look costs a system call and brings nothing; a second is what a client takes for slow. */
 #define REST_FIRST_NS (5 * SLEY_MS)
-#define REST_LAST_NS  SLEY_S
+#define REST_LAST_NS SLEY_S
 
 /* So many broken connections in a row, and it rests as well: an error that repeats must not take the processor. */
 enum { ODD_LIMIT = 64 };
@@ -186,7 +186,7 @@ static void closed(struct sley_wait_hook *hook, struct sley_wait *w)
 /** Nothing of a listener that is being closed is in anybody's hands any more; but a reactor may have asked ahead, and wait for that. */
 static void close_now(struct sley_tcp_listener *l)
 {
-    drop_spare(l); /* the op that was asked to end may have brought a connection instead */
+    drop_spare(l);       /* the op that was asked to end may have brought a connection instead */
     l->accepting = true; /* the inner op is in use */
     start_close(&l->inner, l);
     if (sley_wait_done(&l->inner.wait)) {

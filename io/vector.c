@@ -161,8 +161,8 @@ static struct sley_wait *step(struct sley__chain *c)
 static const struct sley_wait_ops readv_ops = {.version = SLEY_WAIT_VERSION, .name = "stream.readv_exact", .cancel = sley__chain_cancel};
 static const struct sley_wait_ops writev_ops = {.version = SLEY_WAIT_VERSION, .name = "stream.writev_all", .cancel = sley__chain_cancel};
 
-static void all_start(struct sley_stream_vec_all_op *op, struct sley_stream *s, const struct iovec *iov, size_t count,
-                      size_t *ret_done, bool reading)
+static void all_start(struct sley_stream_vec_all_op *op, struct sley_stream *s, const struct iovec *iov, size_t count, size_t *ret_done,
+                      bool reading)
 {
     if (ret_done) {
         *ret_done = 0;

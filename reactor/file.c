@@ -26,11 +26,11 @@ static void file_cancel(struct sley_wait *w)
 
 #define KIND(code, text) [SLEY_IO_##code - SLEY_IO_READ] = {.version = SLEY_WAIT_VERSION, .name = "file." text, .cancel = file_cancel}
 const struct sley_wait_ops sley__file_kinds[SLEY__IO_FILE_END - SLEY_IO_READ] = {
-    KIND(READ, "read"),           KIND(WRITE, "write"),   KIND(READV, "readv"),       KIND(WRITEV, "writev"),
-    KIND(READ_FIXED, "read"),     KIND(WRITE_FIXED, "write"), KIND(SEND_ZC, "send"),  KIND(OPEN, "open"),
-    KIND(FSYNC, "sync"),          KIND(FDATASYNC, "datasync"), KIND(STAT, "stat"),    KIND(FALLOCATE, "allocate"),
-    KIND(SPLICE, "splice"),       KIND(RENAME, "rename"), KIND(UNLINK, "unlink"),     KIND(MKDIR, "mkdir"),
-    KIND(SHUTDOWN, "shutdown"),   KIND(CHILD, "child"),
+    KIND(READ, "read"),         KIND(WRITE, "write"),        KIND(READV, "readv"),   KIND(WRITEV, "writev"),
+    KIND(READ_FIXED, "read"),   KIND(WRITE_FIXED, "write"),  KIND(SEND_ZC, "send"),  KIND(OPEN, "open"),
+    KIND(FSYNC, "sync"),        KIND(FDATASYNC, "datasync"), KIND(STAT, "stat"),     KIND(FALLOCATE, "allocate"),
+    KIND(SPLICE, "splice"),     KIND(RENAME, "rename"),      KIND(UNLINK, "unlink"), KIND(MKDIR, "mkdir"),
+    KIND(SHUTDOWN, "shutdown"), KIND(CHILD, "child"),
 };
 
 /* ---- what an op is ------------------------------------------------------------------------------------------------ */

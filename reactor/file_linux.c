@@ -67,8 +67,8 @@ static int32_t read_cached(const struct sley_file_op *op)
     if (n < 0) {
         return n == -EBADF || n == -EISDIR || n == -EFAULT ? (int32_t)n : -EAGAIN; /* the others may be of RWF_NOWAIT */
     }
-    if ((size_t)n == length_of(op) || n >= SLEY_IO_CALL_BYTES || (fstat(op->io.fd->number, &st) == 0 && S_ISREG(st.st_mode) &&
-                                                                  (uint64_t)st.st_size <= op->offset + (uint64_t)n)) {
+    if ((size_t)n == length_of(op) || n >= SLEY_IO_CALL_BYTES ||
+        (fstat(op->io.fd->number, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size <= op->offset + (uint64_t)n)) {
         return (int32_t)n;
     }
     return -EAGAIN;
@@ -129,8 +129,7 @@ static int32_t open_once(struct sley_file_op *op)
 static int32_t stat_once(const struct sley_file_op *op)
 {
     const struct sley_fd *fd = op->io.fd;
-    return statx(fd ? fd->number : op->dir, fd ? "" : op->a.path, (int)(fd ? op->how | AT_EMPTY_PATH : op->how), op->mode,
-                 op->io.buf);
+    return statx(fd ? fd->number : op->dir, fd ? "" : op->a.path, (int)(fd ? op->how | AT_EMPTY_PATH : op->how), op->mode, op->io.buf);
 }
 
 /** Those that say 0 or -1. */

@@ -15,8 +15,8 @@ struct sley__helper {
     pthread_cond_t news;
     struct sley_offload_job *first, **last; /* in line, through words[0] */
     pthread_t thread;
-    bool is_made;  /* the thread is to be joined */
-    bool serves;   /* it will look at the line again */
+    bool is_made; /* the thread is to be joined */
+    bool serves;  /* it will look at the line again */
     bool stopping;
 };
 

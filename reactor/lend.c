@@ -117,7 +117,7 @@ static void step_out(struct sley__lender *p, struct sley_io_op *op)
         p->last = before(op);
     }
     *(before(op) ? &before(op)->next : &p->first) = op->next;
-    op->flags &= (uint8_t)~(uint32_t)SLEY__LEND_STARVED;
+    op->flags &= (uint8_t) ~(uint32_t)SLEY__LEND_STARVED;
     op->ret_done = NULL;
 }
 

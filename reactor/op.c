@@ -1,6 +1,6 @@
 /* An op's way in and out: node, home, hold and busy bit; and the calls of a descriptor's user. */
-#include "file.h"
 #include "op.h"
+#include "file.h"
 
 #include <sley/lend_impl.h>
 #include <sley/near_impl.h>
@@ -20,7 +20,10 @@ static void io_cancel(struct sley_wait *w)
     sley_reactor_leave(shared);
 }
 
-#define KIND(text) {.version = SLEY_WAIT_VERSION, .name = "io." text, .cancel = io_cancel}
+#define KIND(text)                                                            \
+    {                                                                         \
+        .version = SLEY_WAIT_VERSION, .name = "io." text, .cancel = io_cancel \
+    }
 const struct sley_wait_ops sley__io_kinds[SLEY_IO_CLOSE + 1] = {
     [0] = KIND("unknown"),
     [SLEY_IO_ACCEPT] = KIND("accept"),
@@ -35,8 +38,7 @@ const struct sley_wait_ops sley__io_kinds[SLEY_IO_CLOSE + 1] = {
 
 int sley_reactor_check(const struct sley_reactor_ops *ops)
 {
-    const bool complete = ops && ops->version >= 1 && ops->name && ops->submit && ops->cancel && ops->poll && ops->wake &&
-                          ops->destroy;
+    const bool complete = ops && ops->version >= 1 && ops->name && ops->submit && ops->cancel && ops->poll && ops->wake && ops->destroy;
     return complete ? 0 : -EINVAL;
 }
 

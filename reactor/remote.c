@@ -37,7 +37,7 @@ struct courier {
 
 static SLEY_ATOMIC(uint32_t) lock;
 static struct courier *couriers;
-static uint32_t unheard_count; /* of those that nobody has ever waited for */
+static uint32_t unheard_count;                /* of those that nobody has ever waited for */
 static SLEY__TLS struct courier **told_later; /* not NULL: where what ends on this thread goes, to be told when that is through */
 
 /** Has it called on the home's thread, in no task: by the inbox, or, if this is that thread, at once. Returns false: too late. */
@@ -359,7 +359,10 @@ static void remote_cancel(struct sley_wait *w)
     }
 }
 
-#define KIND(text) {.version = SLEY_WAIT_VERSION, .name = text ", elsewhere", .cancel = remote_cancel}
+#define KIND(text)                                                                        \
+    {                                                                                     \
+        .version = SLEY_WAIT_VERSION, .name = text ", elsewhere", .cancel = remote_cancel \
+    }
 static const struct sley_wait_ops kinds[SLEY_IO_CLOSE + 1] = {
     [0] = KIND("io.op"),
     [SLEY_IO_ACCEPT] = KIND("io.accept"),
@@ -562,8 +565,7 @@ bool sley_fd_rests(const struct sley_fd *fd)
 
 static const struct sley_wait_ops call_kind = KIND("io.call");
 
-int sley_io_call_home(struct sley_io_op *op, struct sley_fd *fd, const struct sley_io_op *like,
-                      void (*start)(struct sley_io_op *inner))
+int sley_io_call_home(struct sley_io_op *op, struct sley_fd *fd, const struct sley_io_op *like, void (*start)(struct sley_io_op *inner))
 {
     struct sley_sched *worker;
     struct courier *c;

@@ -3,9 +3,9 @@
  * A descriptor's home is claimed by one CAS on fd->home, and given up (sley_fd_move) under the home's lock, by a release; all else
  * about it, adoption included, comes under that lock, too. A home is dereferenced only when it is the reactor of a worker of the
  * group: others may be gone. */
+#include "shared.h"
 #include "file.h"
 #include "op.h"
-#include "shared.h"
 
 #include <sley/lend_impl.h>
 

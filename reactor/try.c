@@ -57,9 +57,8 @@ static int32_t try_message(struct sley_io_op *op)
 {
     const int peek = op->flags & SLEY_IO_PEEK ? MSG_PEEK : 0;
     for (;;) {
-        const ssize_t n = op->code == SLEY_IO_RECVMSG
-                              ? recvmsg(op->fd->number, op->buf, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | peek)
-                              : sendmsg(op->fd->number, op->buf, MSG_DONTWAIT | MSG_NOSIGNAL);
+        const ssize_t n = op->code == SLEY_IO_RECVMSG ? recvmsg(op->fd->number, op->buf, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | peek)
+                                                      : sendmsg(op->fd->number, op->buf, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n >= 0) {
             return (int32_t)n;
         }

@@ -7,7 +7,7 @@ struct words {
     struct sley_wait_hook hook;
     struct sley_offload_job *job;
 };
-SLEY_STATIC_ASSERT(sizeof(struct words) <= sizeof ((struct sley_offload_job *)0)->words, "a job has room for it");
+SLEY_STATIC_ASSERT(sizeof(struct words) <= sizeof((struct sley_offload_job *)0)->words, "a job has room for it");
 
 static struct words *words_of(struct sley_offload_job *job)
 {

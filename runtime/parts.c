@@ -23,28 +23,28 @@ static const struct sley_reactor_factory *const uring_msg[] = {&sley_reactor_uri
 SLEY_API extern const struct sley_reactor_factory sley_reactor_uv __attribute__((weak));
 
 /* Of several workers the first that they can share: a worker that is stuck has its descriptors served by others there. */
-static const struct sley_reactor_factory *const automatic[] = {URING_FIRST &sley_reactor_epoll, &sley_reactor_poll2, NULL};
+static const struct sley_reactor_factory *const automatic[] = {URING_FIRST & sley_reactor_epoll, &sley_reactor_poll2, NULL};
 static const struct sley_reactor_factory *const epoll[] = {&sley_reactor_epoll, NULL};
 static const struct sley_reactor_factory *const poll2[] = {&sley_reactor_poll2, NULL};
 static const struct sley_reactor_factory *const uv[] = {&sley_reactor_uv, NULL};
 
 const struct sley__named_reactor sley__reactors[] = {
-    {"auto", automatic}, {"epoll", epoll}, {"poll", poll2}, URING_NAMED {"uv", uv}, {"none", NULL}, {NULL, NULL},
+    {"auto", automatic}, {"epoll", epoll}, {"poll", poll2}, URING_NAMED{"uv", uv}, {"none", NULL}, {NULL, NULL},
 };
 
 /* A new executor: its header above, a line here, a line in the table. */
-#define READY_local(ex)    sley_local_init(ex)
-#define READY_shares(ex)   (void)sley_shares_init(ex, NULL)
+#define READY_local(ex) sley_local_init(ex)
+#define READY_shares(ex) (void)sley_shares_init(ex, NULL)
 #define READY_stealing(ex) sley_stealing_init(ex)
-#define EXECUTOR(kind)                                                                                                      \
-    static struct sley_executor *kind(struct sley__executor_memory *memory, const struct sley_runtime_opts *o)              \
-    {                                                                                                                       \
-        struct sley_##kind *ex = (void *)memory->words;                                                                     \
-        SLEY_STATIC_ASSERT(sizeof *ex <= sizeof memory->words, "it fits into a runtime");                                   \
-        SLEY_STATIC_ASSERT(_Alignof(struct sley_##kind) <= _Alignof(void *), "it may stand there");                         \
-        (void)o;                                                                                                            \
-        READY_##kind(ex);                                                                                                   \
-        return &ex->base;                                                                                                   \
+#define EXECUTOR(kind)                                                                                         \
+    static struct sley_executor *kind(struct sley__executor_memory *memory, const struct sley_runtime_opts *o) \
+    {                                                                                                          \
+        struct sley_##kind *ex = (void *)memory->words;                                                        \
+        SLEY_STATIC_ASSERT(sizeof *ex <= sizeof memory->words, "it fits into a runtime");                      \
+        SLEY_STATIC_ASSERT(_Alignof(struct sley_##kind) <= _Alignof(void *), "it may stand there");            \
+        (void)o;                                                                                               \
+        READY_##kind(ex);                                                                                      \
+        return &ex->base;                                                                                      \
     }
 EXECUTOR(local)
 EXECUTOR(shares)
@@ -58,9 +58,10 @@ static struct sley_executor *cores(struct sley__executor_memory *memory, const s
     const char *placement = sley__choose(o->placement, "SLEY_PLACEMENT", "unbound");
     if (sley_cores_place(&opts, placement) < 0) {
         if (o->ret_error && o->error_bytes) {
-            (void)snprintf(o->ret_error, o->error_bytes,
-                           "no placement \"%s\"; there is: unbound, spread, pack, a list of CPUs, and spread:LIST, pack:LIST, fenced:LIST",
-                           placement);
+            (void)snprintf(
+                o->ret_error, o->error_bytes,
+                "no placement \"%s\"; there is: unbound, spread, pack, a list of CPUs, and spread:LIST, pack:LIST, fenced:LIST",
+                placement);
         }
         return NULL;
     }
@@ -69,9 +70,6 @@ static struct sley_executor *cores(struct sley__executor_memory *memory, const s
 }
 
 const struct sley__named_executor sley__executors[] = {
-    {"local", true, false, local},
-    {"cores", false, true, cores},
-    {"shares", true, false, shares},
-    {"stealing", false, false, stealing},
-    {NULL, false, false, NULL},
+    {"local", true, false, local},        {"cores", false, true, cores}, {"shares", true, false, shares},
+    {"stealing", false, false, stealing}, {NULL, false, false, NULL},
 };

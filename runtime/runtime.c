@@ -252,8 +252,7 @@ int sley_runtime_run(struct sley_runtime *rt, const struct sley_task_type *type,
     return rc;
 }
 
-int sley_runtime_spawn(struct sley_runtime *rt, const struct sley_task_type *type, const void *args,
-                       struct sley_task **ret_task)
+int sley_runtime_spawn(struct sley_runtime *rt, const struct sley_task_type *type, const void *args, struct sley_task **ret_task)
 {
     struct sley_executor *ex = rt->executor;
     /* the task may end, and the runtime behind it, before this has returned: one that is looked at afterwards stays */
@@ -377,8 +376,8 @@ int sley_runtime_describe(const struct sley_runtime *rt, char *ret_text, size_t 
     }
     const size_t len = strlen(rt->refused);
     const int end = len > 2 ? (int)len - 2 : 0; /* without the full stop and blank */
-    const int n = snprintf(ret_text, bytes, "executor %s%s, reactor %s%s%s%s%s%.*s", rt->executor->ops->name, workers,
-                           r ? r->ops->name : "none", detail[0] ? " (" : "", detail, detail[0] ? ")" : "", end ? "; " : "", end,
-                           rt->refused);
+    const int n =
+        snprintf(ret_text, bytes, "executor %s%s, reactor %s%s%s%s%s%.*s", rt->executor->ops->name, workers, r ? r->ops->name : "none",
+                 detail[0] ? " (" : "", detail, detail[0] ? ")" : "", end ? "; " : "", end, rt->refused);
     return n < 0 ? -EINVAL : (size_t)n < bytes ? n : (int)bytes - 1;
 }

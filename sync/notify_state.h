@@ -37,7 +37,7 @@ enum {
     SLEY__NOTIFY_LATER = 1 << 4,
     SLEY__NOTIFY_SET_ONE = 1 << 5, /* the unit of SETS */
 };
-#define SLEY__NOTIFY_SETS    (~(uint32_t)(SLEY__NOTIFY_SET_ONE - 1))
+#define SLEY__NOTIFY_SETS (~(uint32_t)(SLEY__NOTIFY_SET_ONE - 1))
 #define SLEY__NOTIFY_PENDING (SLEY__NOTIFY_SETS | SLEY__NOTIFY_ALL | SLEY__NOTIFY_LATER)
 
 /** What an edge tells its caller to do. */
@@ -99,8 +99,7 @@ SLEY_INLINE SLEY_MUST_USE enum sley__notify_action sley__notify_next_cancel(uint
 }
 
 /** Edge unlock; the holder says what there is now. */
-SLEY_INLINE SLEY_MUST_USE enum sley__notify_action sley__notify_next_unlock(uint32_t word, bool waiters, bool permit,
-                                                                             uint32_t *ret_next)
+SLEY_INLINE SLEY_MUST_USE enum sley__notify_action sley__notify_next_unlock(uint32_t word, bool waiters, bool permit, uint32_t *ret_next)
 {
     if (word & SLEY__NOTIFY_PENDING) {
         *ret_next = word & ~SLEY__NOTIFY_PENDING;
@@ -111,9 +110,9 @@ SLEY_INLINE SLEY_MUST_USE enum sley__notify_action sley__notify_next_unlock(uint
 }
 
 /** Takes an edge that looks at nothing but the word. */
-SLEY_INLINE SLEY_MUST_USE enum sley__notify_action
-sley__notify_take(struct sley_notify *n, enum sley__notify_action (*edge)(uint32_t word, uint32_t *ret_next),
-                  bool *ret_permit)
+SLEY_INLINE SLEY_MUST_USE enum sley__notify_action sley__notify_take(struct sley_notify *n,
+                                                                     enum sley__notify_action (*edge)(uint32_t word, uint32_t *ret_next),
+                                                                     bool *ret_permit)
 {
     uint32_t next;
     enum sley__notify_action action;
@@ -130,7 +129,7 @@ sley__notify_take(struct sley_notify *n, enum sley__notify_action (*edge)(uint32
 
 /** Takes the edge unlock. */
 SLEY_INLINE SLEY_MUST_USE enum sley__notify_action sley__notify_unlock(struct sley_notify *n, bool waiters, bool permit,
-                                                                        uint32_t *ret_pending)
+                                                                       uint32_t *ret_pending)
 {
     uint32_t next;
     enum sley__notify_action action;

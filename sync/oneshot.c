@@ -89,8 +89,7 @@ static void cancel_recv(struct sley_wait *w)
     complete(mine, -ECANCELED);
 }
 
-static const struct sley_wait_ops recv_ops = {
-    .version = SLEY_WAIT_VERSION, .name = "oneshot.recv", .cancel = cancel_recv};
+static const struct sley_wait_ops recv_ops = {.version = SLEY_WAIT_VERSION, .name = "oneshot.recv", .cancel = cancel_recv};
 
 /** What can be answered at once: 1, 0, -EBUSY, or -EAGAIN. `*ret_watcher` is to be completed after the lock. */
 static int recv_now(struct sley_oneshot *o, void *ret_elem, struct sley_oneshot_op **ret_watcher)
@@ -187,8 +186,7 @@ static void cancel_closed(struct sley_wait *w)
     complete(mine, -ECANCELED);
 }
 
-static const struct sley_wait_ops closed_ops = {
-    .version = SLEY_WAIT_VERSION, .name = "oneshot.closed", .cancel = cancel_closed};
+static const struct sley_wait_ops closed_ops = {.version = SLEY_WAIT_VERSION, .name = "oneshot.closed", .cancel = cancel_closed};
 
 void sley_oneshot_closed_start(struct sley_oneshot_op *op, struct sley_oneshot *o)
 {

@@ -4,8 +4,7 @@
 bool sley__alloc_valid(const struct sley_alloc *a)
 {
     /* A newer version only appends slots, so a table from the future is as good as ours; 0 is one never filled in. */
-    return a != NULL && a->ops != NULL && a->ops->version >= SLEY_ALLOC_VERSION &&
-           a->ops->alloc != NULL && a->ops->free != NULL;
+    return a != NULL && a->ops != NULL && a->ops->version >= SLEY_ALLOC_VERSION && a->ops->alloc != NULL && a->ops->free != NULL;
 }
 
 void sley_alloc_fini(struct sley_alloc *a)

@@ -15,8 +15,7 @@ struct sley__pool_piece {
 
 enum { UNIT = sizeof(struct sley__pool_piece) };
 
-SLEY_STATIC_ASSERT((UNIT & (UNIT - 1)) == 0 && UNIT >= 8,
-                   "blocks are 8-aligned, sizes round by masking");
+SLEY_STATIC_ASSERT((UNIT & (UNIT - 1)) == 0 && UNIT >= 8, "blocks are 8-aligned, sizes round by masking");
 
 static inline size_t round_up(size_t bytes)
 {
@@ -92,8 +91,8 @@ static void coalesce(struct sley__pool_piece *p)
 
 /* Can `bytes` bytes at `ptr` be out, between these two free neighbours? Not a foreign block, one given back twice, or one
  * with a size that is not its own: taking those in would hand the same memory out twice. */
-static bool fits(const struct sley_alloc_pool *pool, const struct sley__pool_piece *before,
-                 const void *ptr, size_t bytes, const struct sley__pool_piece *after)
+static bool fits(const struct sley_alloc_pool *pool, const struct sley__pool_piece *before, const void *ptr, size_t bytes,
+                 const struct sley__pool_piece *after)
 {
     uintptr_t low = (uintptr_t)pool->memory, high = low + pool->total_bytes, at = (uintptr_t)ptr;
     if (before != NULL) {
@@ -137,8 +136,7 @@ static void pool_free(struct sley_alloc *self, void *ptr, size_t bytes)
 static void pool_fini(struct sley_alloc *self)
 {
     struct sley_alloc_pool *pool = pool_of(self);
-    sley__annotate_alloc(pool->memory,
-                         pool->total_bytes); /* the caller's again, to do with as he likes */
+    sley__annotate_alloc(pool->memory, pool->total_bytes); /* the caller's again, to do with as he likes */
     pool->free_list = NULL;
     pool->memory = NULL;
     pool->total_bytes = pool->used_bytes = 0;
@@ -165,7 +163,6 @@ int sley_alloc_pool_init(struct sley_alloc_pool *a, void *memory, size_t bytes)
     struct sley__pool_piece *all = piece_at(memory, skip);
     *all = (struct sley__pool_piece){.next = NULL, .bytes = total};
     sley__annotate_free((char *)all + UNIT, total - UNIT);
-    *a = (struct sley_alloc_pool){
-        .base = {.ops = &pool_ops}, .total_bytes = total, .free_list = all, .memory = all};
+    *a = (struct sley_alloc_pool){.base = {.ops = &pool_ops}, .total_bytes = total, .free_list = all, .memory = all};
     return 0;
 }

@@ -35,8 +35,7 @@ static inline void sley__annotate_stack_live(const void *low, const void *top)
 static inline void sley__annotate_stack_idle(const void *low, const void *top)
 {
     (void)low;
-    __asan_poison_memory_region((const char *)top - SLEY__ANNOTATE_IDLE_BYTES,
-                                SLEY__ANNOTATE_IDLE_BYTES);
+    __asan_poison_memory_region((const char *)top - SLEY__ANNOTATE_IDLE_BYTES, SLEY__ANNOTATE_IDLE_BYTES);
 }
 
 static inline void sley__annotate_unmapped(const void *low, const void *high)

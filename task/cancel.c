@@ -92,7 +92,7 @@ bool sley__task_poll(struct sley_sched *s, struct sley_task *t)
     return cancelled;
 }
 
-SLEY__TLS const SLEY_ATOMIC(uint32_t) *sley__job_cancelled;
+SLEY__TLS const SLEY_ATOMIC(uint32_t) * sley__job_cancelled;
 
 bool sley_cancelled(void)
 {

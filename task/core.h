@@ -20,10 +20,10 @@ struct sley__memory {
     struct sley__stack_pool *stacks; /* made at the first fiber */
     struct sley__context back;       /* the run loop, while a fiber runs */
     enum sley_step step;             /* what the fiber answered */
-    void *alt;            /* signal stack for stack_overflow.c */
+    void *alt;                       /* signal stack for stack_overflow.c */
     struct sley_scope root;
     struct sley_alloc libc;
-    uint64_t tidy_ns;               /* when sley_sched_tidy is to look at the stacks; 0: there is no need */
+    uint64_t tidy_ns;       /* when sley_sched_tidy is to look at the stacks; 0: there is no need */
     struct sley_task *kept; /* ring: ended, handles are out, and the slab does not take them along when it goes */
 };
 
@@ -132,15 +132,15 @@ SLEY_INLINE int sley__scope_admits(const struct sley_scope *scope, uint32_t *sta
 }
 
 /** The body of a direct form `int X(...)` whose op is a `type`: enter, X_start(&op, ...), await. */
-#define SLEY__DIRECT(type, X, ...)                                                                  \
-    do {                                                                                           \
-        type sley__op = {0};                                                                       \
-        const int sley__rc = sley_direct_enter();                                                  \
-        if (sley__rc < 0) {                                                                        \
-            return sley__rc;                                                                       \
-        }                                                                                          \
-        X##_start(&sley__op, __VA_ARGS__);                                                         \
-        return sley_await(&sley__op.wait);                                                         \
+#define SLEY__DIRECT(type, X, ...)                \
+    do {                                          \
+        type sley__op = {0};                      \
+        const int sley__rc = sley_direct_enter(); \
+        if (sley__rc < 0) {                       \
+            return sley__rc;                      \
+        }                                         \
+        X##_start(&sley__op, __VA_ARGS__);        \
+        return sley_await(&sley__op.wait);        \
     } while (0)
 
 /* sched.c */
@@ -157,8 +157,8 @@ int32_t sley__task_result(const struct sley_task *t);
 struct sley__handle *sley__task_handle(struct sley_task *t);
 void sley__task_set_result(struct sley_task *t, int32_t result);
 void sley__task_finish(struct sley_sched *s, struct sley_task *t);
-void sley__task_keep(struct sley_sched *s, struct sley_task *t); /* it has ended, and handles are out */
-void sley__task_free_kept(struct sley_sched *s); /* the last handle has gone, perhaps on another thread */
+void sley__task_keep(struct sley_sched *s, struct sley_task *t);    /* it has ended, and handles are out */
+void sley__task_free_kept(struct sley_sched *s);                    /* the last handle has gone, perhaps on another thread */
 void sley__task_release(struct sley_sched *s, struct sley_task *t); /* a handle or the ring lets go */
 void sley__task_arrived(struct sley_sched *s, struct sley_task *t); /* from another thread, through the inbox */
 void sley__task_requests(struct sley_task *t);
@@ -193,16 +193,16 @@ void sley__report_overflow(struct sley_sched *s, const struct sley_task *t); /* 
 /* A programming error, told to the report function of @p s (NULL: the task's, the thread's): what, where, remedy. The caller goes on
  * with an error code. */
 void sley__misuse_told(const struct sley_sched *s, const struct sley_task *t, const char *site, const char *what, const char *remedy);
-#define sley__misuse(t, site, what, remedy)    sley__misuse_told(NULL, t, site, what, remedy)
+#define sley__misuse(t, site, what, remedy) sley__misuse_told(NULL, t, site, what, remedy)
 #define sley__misuse_to(s, site, what, remedy) sley__misuse_told(s, NULL, site, what, remedy)
 /* The same where going on would corrupt memory: ends the process after the report. */
 void sley__misuse_fatal(const struct sley_task *t, const char *site, const char *what, const char *remedy);
 void sley__misuse_frame_armed(struct sley_sched *s, struct sley_task *t);
 #else
-#define sley__misuse(t, site, what, remedy)       ((void)(t), (void)(site))
-#define sley__misuse_to(s, site, what, remedy)    ((void)(s), (void)(site))
+#define sley__misuse(t, site, what, remedy) ((void)(t), (void)(site))
+#define sley__misuse_to(s, site, what, remedy) ((void)(s), (void)(site))
 #define sley__misuse_fatal(t, site, what, remedy) ((void)(t), (void)(site))
-#define sley__misuse_frame_armed(s, t)            ((void)(s), (void)(t))
+#define sley__misuse_frame_armed(s, t) ((void)(s), (void)(t))
 #endif
 
 #endif

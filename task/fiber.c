@@ -95,8 +95,7 @@ int sley_select(struct sley_wait *const *waits, size_t n, uint32_t flags)
     }
     struct sley_sched *s = sley_sched_current();
     if (!s) {
-        (void)sley__thread_await(waits, n, SLEY_NEVER,
-                                 flags & SLEY_SELECT_KEEP ? SLEY__THREAD_SELECT_KEEP : SLEY__THREAD_SELECT);
+        (void)sley__thread_await(waits, n, SLEY_NEVER, flags & SLEY_SELECT_KEEP ? SLEY__THREAD_SELECT_KEEP : SLEY__THREAD_SELECT);
     } else {
         struct sley_task *t = s->current;
         while (!sley__select_ready(waits, n, flags)) {

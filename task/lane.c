@@ -57,8 +57,8 @@ static void move(struct sley_sched *s, struct sley_task *t, uint32_t lane)
         return;
     }
     const bool queued = (state & SLEY__TASK_RUN_MASK) == SLEY__TASK_SCHEDULED && take_out(lane_at(s, lane_of(state)), t);
-    sley__task_set(t, (state & ~(uint32_t)(SLEY__TASK_LANE_MASK | SLEY__TASK_LINKED)) | SLEY__TASK_MOVES |
-                          lane << SLEY__TASK_LANE_SHIFT);
+    sley__task_set(t,
+                   (state & ~(uint32_t)(SLEY__TASK_LANE_MASK | SLEY__TASK_LINKED)) | SLEY__TASK_MOVES | lane << SLEY__TASK_LANE_SHIFT);
     if (queued) {
         t->link.next = NULL;
         sley__lane_push(s, t, lane);
@@ -74,8 +74,7 @@ int sley__spawn_lane(const struct sley_sched *s, const struct sley_spawn_opts *o
     const bool leveled = o->priority && s->level_count;
     if (leveled || o->queue) {
         const uint32_t lane = o->queue ? o->queue->lane : o->priority - 1;
-        *state = (*state & ~(uint32_t)SLEY__TASK_LANE_MASK) | lane << SLEY__TASK_LANE_SHIFT |
-                 (leveled ? (uint32_t)SLEY__TASK_MOVES : 0);
+        *state = (*state & ~(uint32_t)SLEY__TASK_LANE_MASK) | lane << SLEY__TASK_LANE_SHIFT | (leveled ? (uint32_t)SLEY__TASK_MOVES : 0);
     }
     return 0;
 }

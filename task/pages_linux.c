@@ -13,8 +13,7 @@ enum { PAGE_BYTES = 4096 };
 
 void sley__pages_wanted(void *ptr, size_t bytes)
 {
-    size_t before =
-        (uintptr_t)ptr & (PAGE_BYTES - 1); /* the edges' pages, too: they hold bytes of ours */
+    size_t before = (uintptr_t)ptr & (PAGE_BYTES - 1); /* the edges' pages, too: they hold bytes of ours */
     size_t all = (before + bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
     /* An older kernel, or no memory left: the faults come as ever. */
     (void)madvise((char *)ptr - before, all, MADV_POPULATE_WRITE);

@@ -17,7 +17,11 @@ static void put_all(struct text *x, const char *const *parts, size_t count)
     x->buf[x->len] = '\0';
 }
 
-#define PARTS(...)  (const char *const[]){__VA_ARGS__}
+#define PARTS(...)        \
+    (const char *const[]) \
+    {                     \
+        __VA_ARGS__       \
+    }
 #define PUT(x, ...) put_all(x, PARTS(__VA_ARGS__), sizeof(PARTS(__VA_ARGS__)) / sizeof(char *)) /* texts; NULL: nothing */
 
 static void put_task(struct text *x, const char *before, const struct sley_task *t)
@@ -43,8 +47,8 @@ static void put_wait(struct text *x, const struct sley_wait *w, const char *site
  * What an idle task waits for, as @p ret_site says; NULL: it is parked, or has been woken just now. Threads that are no workers
  * complete nodes meanwhile, and queue who waits: they write where this reads, and it is looked afterwards whether they had begun.
  */
-__attribute__((no_sanitize_thread))
-static const struct sley_wait *waits_for(const struct sley_task *t, bool still, const char **ret_site)
+__attribute__((no_sanitize_thread)) static const struct sley_wait *waits_for(const struct sley_task *t, bool still,
+                                                                             const char **ret_site)
 {
     const bool alone = still && !sley__group(t->sched); /* at home nobody does: a completion from elsewhere waits in the inbox */
     const struct sley_wait *w = t->link.awaited;

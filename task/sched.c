@@ -13,8 +13,8 @@ struct sley_sched *sley_sched_current(void)
 
 int sley_sched_init(struct sley_sched *s, const struct sley_sched_ops *ops, const struct sley_sched_opts *opts)
 {
-    if (!s || !ops || ops->version < 1 || !ops->ring || !ops->now_ns || !ops->timer_arm || !ops->timer_disarm ||
-        !ops->release || (!(ops->caps & SLEY_SCHED_CAP_HOME) && !ops->schedule)) {
+    if (!s || !ops || ops->version < 1 || !ops->ring || !ops->now_ns || !ops->timer_arm || !ops->timer_disarm || !ops->release ||
+        (!(ops->caps & SLEY_SCHED_CAP_HOME) && !ops->schedule)) {
         return -EINVAL;
     }
     struct sley_alloc libc = {0}, *given = opts ? opts->alloc : NULL;
@@ -192,8 +192,8 @@ bool sley__inbox_push(struct sley_sched *s, void **link, enum sley__item item)
         }
         *link = (void *)(head == SLEY__INBOX_PARKED ? (uintptr_t)SLEY__INBOX_EMPTY : head);
         /* release: publishes the item and its link to the drain; linearisation point of a post */
-    } while (!atomic_compare_exchange_weak_explicit(&s->inbox, &head, (uintptr_t)link | item, memory_order_release,
-                                                    memory_order_relaxed));
+    } while (
+        !atomic_compare_exchange_weak_explicit(&s->inbox, &head, (uintptr_t)link | item, memory_order_release, memory_order_relaxed));
     if (!open) {
         /* acquire: a poster that finds the inbox closed relies on every task being done */
         (void)atomic_load_explicit(&s->inbox, memory_order_acquire);
@@ -259,16 +259,16 @@ bool sley_sched_park(struct sley_sched *s)
 {
     uintptr_t expected = SLEY__INBOX_EMPTY;
     /* relaxed: a poster either comes before (the CAS fails) or sees PARKED and rings; no data travels with it */
-    return atomic_compare_exchange_strong_explicit(&s->inbox, &expected, (uintptr_t)SLEY__INBOX_PARKED,
-                                                   memory_order_relaxed, memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&s->inbox, &expected, (uintptr_t)SLEY__INBOX_PARKED, memory_order_relaxed,
+                                                   memory_order_relaxed);
 }
 
 bool sley_sched_unpark(struct sley_sched *s)
 {
     uintptr_t expected = SLEY__INBOX_PARKED;
     /* relaxed: as above; on failure items are there and the next drain takes them */
-    return atomic_compare_exchange_strong_explicit(&s->inbox, &expected, (uintptr_t)SLEY__INBOX_EMPTY,
-                                                  memory_order_relaxed, memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&s->inbox, &expected, (uintptr_t)SLEY__INBOX_EMPTY, memory_order_relaxed,
+                                                   memory_order_relaxed);
 }
 
 /* ---- stopping -------------------------------------------------------------------------------------------------- */

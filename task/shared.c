@@ -10,8 +10,8 @@ uint32_t sley__shared_set(struct sley_task *t, uint32_t set, uint32_t clear)
     /* relaxed: the CAS looks again */
     uint32_t state = atomic_load_explicit(&t->state, memory_order_relaxed);
     /* acq_rel: releases what led to the change (a scope's mark) to the task that sees the bits; acquires what was done before */
-    while (!atomic_compare_exchange_weak_explicit(&t->state, &state, (state | set) & ~clear, memory_order_acq_rel,
-                                                  memory_order_relaxed)) {
+    while (
+        !atomic_compare_exchange_weak_explicit(&t->state, &state, (state | set) & ~clear, memory_order_acq_rel, memory_order_relaxed)) {
     }
     return state;
 }
@@ -63,7 +63,8 @@ static bool after_step(struct sley_task *t, enum sley_step step)
         const uint32_t next = (state & ~gone) | SLEY__TASK_STARTED;
         /* acq_rel: releases what the task did to whoever wakes it next; acquires what came with WOKEN. A yield has mostly nothing to
          * say: what the task did goes to who runs it next through the queue */
-        if (next == state || atomic_compare_exchange_weak_explicit(&t->state, &state, next, memory_order_acq_rel, memory_order_relaxed)) {
+        if (next == state ||
+            atomic_compare_exchange_weak_explicit(&t->state, &state, next, memory_order_acq_rel, memory_order_relaxed)) {
             return again;
         }
     }

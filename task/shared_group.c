@@ -123,8 +123,7 @@ int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sl
     return closed ? -ESHUTDOWN : 0;
 }
 
-int sley_sched_spawn_pinned(struct sley_sched *s, const struct sley_task_type *type, const void *args,
-                            struct sley_task **ret_task)
+int sley_sched_spawn_pinned(struct sley_sched *s, const struct sley_task_type *type, const void *args, struct sley_task **ret_task)
 {
     struct sley_task *t;
     const int rc = type ? sley__task_new(s, type, 0, SLEY__TASK_ALLOC | SLEY__TASK_EXT | SLEY__TASK_PINNED, &t) : -EINVAL;
@@ -140,8 +139,7 @@ int sley_sched_spawn_pinned(struct sley_sched *s, const struct sley_task_type *t
     return sley__shared_spawn_away(s, t, ret_task);
 }
 
-void sley_group_init(struct sley_group *g, struct sley_sched *const *scheds, uint32_t count,
-                     void (*release)(struct sley_group *self))
+void sley_group_init(struct sley_group *g, struct sley_sched *const *scheds, uint32_t count, void (*release)(struct sley_group *self))
 {
     *g = (struct sley_group){.scheds = scheds, .count = count, .release = release, .handles = HANDLES_ALIVE};
     for (uint32_t i = 0; i < count; i++) {

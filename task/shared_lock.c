@@ -3,7 +3,7 @@
 
 #include <sched.h>
 
-void sley_spin_wait(SLEY_ATOMIC(uint32_t) *lock)
+void sley_spin_wait(SLEY_ATOMIC(uint32_t) * lock)
 {
     uint32_t turns = 0;
     do {

@@ -10,13 +10,12 @@ struct sley__slab_chunk {
     struct sley__slab_chunk *next; /* in the tree: the right child, higher addresses */
     struct sley__slab_chunk *left; /* while trimming only */
     uint32_t bytes;                /* usable, behind this header */
-    uint32_t free_bytes; /* while trimming only: of those, how many are not in a block that is out */
+    uint32_t free_bytes;           /* while trimming only: of those, how many are not in a block that is out */
 };
 
 enum {
     HEADER = sizeof(struct sley__slab_chunk),
-    MALLOC_SLACK =
-        64, /* for the sley_alloc's own header, so that chunk and header together still fill whole pages */
+    MALLOC_SLACK = 64,  /* for the sley_alloc's own header, so that chunk and header together still fill whole pages */
     FIRST_BYTES = 4096, /* a program of a few tasks touches and holds one page */
     MOST_BYTES = 65536, /* below the size from which malloc maps each block by itself */
     SCARCE_FIRST_BYTES = 512,
@@ -24,8 +23,7 @@ enum {
 };
 
 SLEY_STATIC_ASSERT(HEADER % SLEY__SLAB_STEP == 0, "blocks begin right behind the header");
-SLEY_STATIC_ASSERT(sizeof(struct sley__slab_block) <= 2 * SLEY__SLAB_STEP,
-                   "the least block holds two");
+SLEY_STATIC_ASSERT(sizeof(struct sley__slab_block) <= 2 * SLEY__SLAB_STEP, "the least block holds two");
 
 static inline char *body(struct sley__slab_chunk *c)
 {
@@ -84,8 +82,7 @@ static struct sley__slab_chunk *take_chunk(struct sley__slab *s, size_t bytes)
         if (c != NULL) {
             *c = (struct sley__slab_chunk){.bytes = (uint32_t)(ask - HEADER)};
             if (want >= MOST_BYTES - MALLOC_SLACK) {
-                sley__pages_wanted(body(c),
-                                   c->bytes); /* who has had so many tasks will fill this, too */
+                sley__pages_wanted(body(c), c->bytes); /* who has had so many tasks will fill this, too */
             }
             s->held_bytes += ask;
             sley__annotate_free(body(c), c->bytes);
@@ -203,8 +200,7 @@ static struct sley__slab_chunk *plant(struct sley__slab_chunk **list, size_t cou
 }
 
 /* The chunk that `ptr` lies in. Runs of free blocks mostly share one: `hint` is asked first. */
-static inline struct sley__slab_chunk *find(struct sley__slab_chunk *root,
-                                            struct sley__slab_chunk *hint, const void *ptr)
+static inline struct sley__slab_chunk *find(struct sley__slab_chunk *root, struct sley__slab_chunk *hint, const void *ptr)
 {
     if ((uintptr_t)ptr - (uintptr_t)hint < hint->bytes + (size_t)HEADER) {
         return hint;
@@ -252,8 +248,7 @@ static bool count_free(struct sley__slab *s, struct sley__slab_chunk *root)
 }
 
 /* Makes `next` the successor of `b`, a free block or, for NULL, the head of class `i`. */
-static inline void set_next(struct sley__slab *s, size_t i, struct sley__slab_block *b,
-                            struct sley__slab_block *next)
+static inline void set_next(struct sley__slab *s, size_t i, struct sley__slab_block *b, struct sley__slab_block *next)
 {
     if (b == NULL) {
         s->classes[i] = next;

@@ -128,8 +128,7 @@ static inline bool sley__slab_give(struct sley__slab *s, void *ptr, size_t i)
     b->next = head;
     b->after_next = head != NULL ? sley__slab_next(head) : NULL;
     s->classes[i] = b;
-    sley__annotate_free((char *)ptr + SLEY__SLAB_OPEN_BYTES,
-                        (i + 1) * SLEY__SLAB_STEP - SLEY__SLAB_OPEN_BYTES);
+    sley__annotate_free((char *)ptr + SLEY__SLAB_OPEN_BYTES, (i + 1) * SLEY__SLAB_STEP - SLEY__SLAB_OPEN_BYTES);
     return true;
 }
 

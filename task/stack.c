@@ -57,8 +57,7 @@ struct sley__stack_pool *sley__stack_pool_create_with(uint32_t flags)
     if (p == NULL) {
         return NULL;
     }
-    p->guard =
-        flags & SLEY__STACK_POOL_MPROTECT ? SLEY__STACK_GUARD_MPROTECT : SLEY__STACK_GUARD_UNKNOWN;
+    p->guard = flags & SLEY__STACK_POOL_MPROTECT ? SLEY__STACK_GUARD_MPROTECT : SLEY__STACK_GUARD_UNKNOWN;
     p->annotated = sley__annotate_running();
     p->min_bytes = 4 * p->page_bytes;
     if (p->min_bytes < SLEY__STACK_MIN_BYTES) {
@@ -118,8 +117,7 @@ static bool install_guard(struct sley__stack_pool *p, char *page)
     return mprotect(page, p->page_bytes, PROT_NONE) == 0;
 }
 
-static struct stack_chunk *add_chunk(struct sley__stack_pool *p, struct stack_class *class,
-                                     unsigned shift)
+static struct stack_chunk *add_chunk(struct sley__stack_pool *p, struct stack_class *class, unsigned shift)
 {
     struct stack_chunk *chunk = sley__stack_book_take(p);
     if (chunk == NULL) {
@@ -130,8 +128,7 @@ static struct stack_chunk *add_chunk(struct sley__stack_pool *p, struct stack_cl
     chunk->count = count != 0 ? count : 1;
     size_t bytes = chunk->count << shift;
     /* NORESERVE: the address space is promised, memory is not; what is used is counted when it is touched. */
-    void *low = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    void *low = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (low == MAP_FAILED) {
         sley__stack_book_give(p, chunk);
         return NULL;

@@ -97,8 +97,7 @@ void sley__stack_book_withdraw(struct sley__stack_pool *p, struct stack_chunk *c
         next->prev = chunk->prev;
     }
     /* release: a handler that comes after this store (sley__stack_book_first, _next) no longer meets the record. */
-    atomic_store_explicit(chunk->prev != NULL ? &chunk->prev->next : &p->chunks, next,
-                          memory_order_release);
+    atomic_store_explicit(chunk->prev != NULL ? &chunk->prev->next : &p->chunks, next, memory_order_release);
 }
 
 struct stack_chunk *sley__stack_book_first(const struct sley__stack_pool *p)

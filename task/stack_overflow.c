@@ -71,8 +71,7 @@ static void install(void)
 static void restore(int signo)
 {
     struct sigaction now;
-    if (sigaction(signo, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
-        now.sa_sigaction == on_fault) {
+    if (sigaction(signo, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_fault) {
         (void)sigaction(signo, outer_of(signo), NULL);
     }
 }
@@ -105,8 +104,7 @@ void sley__overflow_watch(struct sley__memory *m)
     if (m->alt) {
         return;
     }
-    void *alt = mmap(NULL, ALT_BYTES, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *alt = mmap(NULL, ALT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (alt == MAP_FAILED) {
         return; /* no diagnosis then; the guard still holds */
     }

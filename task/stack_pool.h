@@ -11,10 +11,8 @@ enum {
     SLEY__STACK_MAX_SHIFT = 26,
     SLEY__STACK_CLASSES = SLEY__STACK_MAX_SHIFT - SLEY__STACK_MIN_SHIFT + 1,
 };
-_Static_assert(1 << SLEY__STACK_MIN_SHIFT == SLEY__STACK_MIN_BYTES,
-               "classes begin at the least size");
-_Static_assert(1 << SLEY__STACK_MAX_SHIFT == SLEY__STACK_MAX_BYTES,
-               "classes end at the largest size");
+_Static_assert(1 << SLEY__STACK_MIN_SHIFT == SLEY__STACK_MIN_BYTES, "classes begin at the least size");
+_Static_assert(1 << SLEY__STACK_MAX_SHIFT == SLEY__STACK_MAX_BYTES, "classes end at the largest size");
 
 /* One mapping of `count` stacks of `1 << shift` bytes, the first `carved_count` of which exist. In the pool's list
  * from publish to withdraw, where a signal handler of the owner thread may read it at any time. */
@@ -32,9 +30,9 @@ struct stack_chunk {
 struct stack_class {
     char **idle; /* tops; stack.c says in which order */
     size_t idle_count, cold_count, idle_cap;
-    size_t stack_count; /* carved and not unmapped */
-    size_t hot_count;   /* of so many idle stacks the pages are kept for long */
-    size_t low_count; /* of the idle stacks that keep their pages, so many were never wanted since the last look */
+    size_t stack_count;        /* carved and not unmapped */
+    size_t hot_count;          /* of so many idle stacks the pages are kept for long */
+    size_t low_count;          /* of the idle stacks that keep their pages, so many were never wanted since the last look */
     size_t put_count;          /* with more than twice hot_count of them, since the last look */
     struct stack_chunk *fresh; /* the chunk to carve the next stack from, or NULL */
     bool put_since_trim;
@@ -49,7 +47,7 @@ struct sley__stack_pool {
     size_t min_bytes;
     enum sley__stack_guard guard;
     bool annotated; /* a checker wants to hear of stacks */
-    bool surplus; /* since the last look a class has kept the pages of more than twice its hot_count */
+    bool surplus;   /* since the last look a class has kept the pages of more than twice its hot_count */
     struct stack_chunk *unused_records;
     struct record_page *record_pages;
 };
@@ -86,8 +84,7 @@ void sley__stack_book_shrink(struct stack_class *class);
 /* ---- stack_trim.c ---- */
 
 /** Drops the pages of the coldest @p n of the idle stacks that still have theirs. */
-void sley__stack_cool(const struct sley__stack_pool *p, struct stack_class *class, unsigned shift,
-                      size_t n);
+void sley__stack_cool(const struct sley__stack_pool *p, struct stack_class *class, unsigned shift, size_t n);
 /** The look: drops the pages of what was not wanted since the last one, but for hot_count. Returns whether more is to be
  * dropped than the bound of one call. */
 bool sley__stack_look(const struct sley__stack_pool *p, struct stack_class *class, unsigned shift);

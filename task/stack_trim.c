@@ -8,8 +8,7 @@
 /* A look drops the pages of so many stacks at most: some 200 us. */
 enum { LOOK_MAX = 1024 };
 
-void sley__stack_cool(const struct sley__stack_pool *p, struct stack_class *class, unsigned shift,
-                      size_t n)
+void sley__stack_cool(const struct sley__stack_pool *p, struct stack_class *class, unsigned shift, size_t n)
 {
     char *const *tops = class->idle + class->cold_count;
     size_t bytes = (size_t)1 << shift;
@@ -122,8 +121,7 @@ static void drop_chunks(struct sley__stack_pool *p, struct stack_class *class, u
         /* relaxed: this thread alone writes it. */
         size_t carved = atomic_load_explicit(&chunk->carved_count, memory_order_relaxed);
         char *low = chunk->low;
-        size_t first =
-            first_not_above(class->idle, class->idle_count, low + (chunk->count << shift));
+        size_t first = first_not_above(class->idle, class->idle_count, low + (chunk->count << shift));
         size_t past = first_not_above(class->idle, class->idle_count, low);
         if (past - first != carved) {
             continue;
@@ -180,8 +178,7 @@ enum sley__stack_surplus sley__stack_settle(struct sley__stack_pool *p)
         }
         if (sley__stack_look(p, class, SLEY__STACK_MIN_SHIFT + i)) {
             left = SLEY__STACK_SURPLUS_NOW;
-        } else if (class->idle_count - class->cold_count > 2 * class->hot_count &&
-                   left == SLEY__STACK_SURPLUS_NONE) {
+        } else if (class->idle_count - class->cold_count > 2 * class->hot_count && left == SLEY__STACK_SURPLUS_NONE) {
             left = SLEY__STACK_SURPLUS_LATER;
         }
     }

@@ -99,8 +99,8 @@ SLEY_INLINE void sley__task_to_scheduled(struct sley_sched *s, struct sley_task 
 SLEY_INLINE uint32_t sley__task_to_running(struct sley_task *t)
 {
     const uint32_t state = sley__task_state(t);
-    sley__task_set(t, (state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN | SLEY__TASK_LINKED)) |
-                          SLEY__TASK_RUNNING | SLEY__TASK_STARTED);
+    sley__task_set(t, (state & ~(uint32_t)(SLEY__TASK_RUN_MASK | SLEY__TASK_WOKEN | SLEY__TASK_LINKED)) | SLEY__TASK_RUNNING |
+                          SLEY__TASK_STARTED);
     return state;
 }
 

@@ -19,8 +19,7 @@ struct sley__context {
 };
 
 /** Readies @p c to run entry(arg) on the stack [low, top) at the first switch to it; entry must never return. */
-void sley__context_init(struct sley__context *c, void *low, void *top, void (*entry)(void *),
-                        void *arg);
+void sley__context_init(struct sley__context *c, void *low, void *top, void (*entry)(void *), void *arg);
 /**
  * Saves the running context in @p from, goes on with @p to. Returns when somebody switches back to @p from, on
  * whatever thread. Each context has its own FP control words (rounding, masks; a new one begins with its creator's);
@@ -28,8 +27,7 @@ void sley__context_init(struct sley__context *c, void *low, void *top, void (*en
  */
 void sley__context_switch(struct sley__context *from, struct sley__context *to);
 /** The last switch of a context that ends: like switch, and its fake stack is dropped. */
-void sley__context_exit(struct sley__context *from, struct sley__context *to)
-    __attribute__((noreturn));
+void sley__context_exit(struct sley__context *from, struct sley__context *to) __attribute__((noreturn));
 /** Releases what the sanitizers hold for a context that has ended (or never ran); not for a thread's. NULL is fine. */
 void sley__context_fini(struct sley__context *c);
 /** Fills @p c in for the thread itself (the context that fibers switch back to). */

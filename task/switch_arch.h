@@ -4,8 +4,7 @@
 
 #include "switch.h"
 
-_Static_assert(offsetof(struct sley__context, sp) == 0,
-               "the assembly files use a context as void **");
+_Static_assert(offsetof(struct sley__context, sp) == 0, "the assembly files use a context as void **");
 
 /** Writes the first frame of a context below @p top: the switch to the result calls entry(arg). */
 void *sley__context_frame(void *top, void (*entry)(void *), void *arg);

@@ -1,8 +1,9 @@
 /* A fiber's stack and its switches: made, resumed, left, given back. How fibers wait is fiber.c's business. */
 #include "core.h"
 
-_Static_assert(sizeof(struct sley__fiber) % 16 == 0 && offsetof(struct sley__fiber, task) + sizeof(struct sley_task) ==
-                   sizeof(struct sley__fiber), "a fiber's arguments follow its task, aligned");
+_Static_assert(sizeof(struct sley__fiber) % 16 == 0 &&
+                   offsetof(struct sley__fiber, task) + sizeof(struct sley_task) == sizeof(struct sley__fiber),
+               "a fiber's arguments follow its task, aligned");
 
 static void fiber_main(void *arg)
 {

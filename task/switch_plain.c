@@ -7,8 +7,7 @@
 #error "sanitizers are to be chosen by meson's b_sanitize: switches must be announced to them"
 #endif
 
-void sley__context_init(struct sley__context *c, void *low, void *top, void (*entry)(void *),
-                        void *arg)
+void sley__context_init(struct sley__context *c, void *low, void *top, void (*entry)(void *), void *arg)
 {
     *c = (struct sley__context){
         .sp = sley__context_frame(top, entry, arg),

@@ -17,8 +17,7 @@ static void begin(void *arg)
     __builtin_trap();
 }
 
-void sley__context_init(struct sley__context *c, void *low, void *top, void (*entry)(void *),
-                        void *arg)
+void sley__context_init(struct sley__context *c, void *low, void *top, void (*entry)(void *), void *arg)
 {
     struct boot *boot = (struct boot *)(void *)((char *)top - sizeof(*boot));
     *boot = (struct boot){.entry = entry, .arg = arg};

@@ -94,8 +94,7 @@ SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type
     return 0;
 }
 
-void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc,
-                        struct sley_task **ret_task)
+void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc, struct sley_task **ret_task)
 {
     const struct sley_sched *s = sley__self;
     if (SLEY_UNLIKELY(s && sley__group(s) != NULL)) {
@@ -126,8 +125,8 @@ void sley__spawn_commit(void *args)
     }
 }
 
-int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, const void *args,
-               const struct sley_spawn_opts *opts, struct sley_task **ret_task)
+int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, const void *args, const struct sley_spawn_opts *opts,
+               struct sley_task **ret_task)
 {
     int rc;
     void *made = sley__spawn_begin_opts(scope, type, opts, &rc, ret_task);
@@ -179,7 +178,8 @@ void sley__task_keep(struct sley_sched *s, struct sley_task *t)
 {
     const struct sley_task_type *type = t->type;
     const uint32_t state = sley__task_state(t);
-    if (type->style == SLEY_STYLE_FIBER || !sley__frame_from_slab(type, state) || sley__frame_bytes(type, state) > SLEY__SLAB_MAX_BYTES) {
+    if (type->style == SLEY_STYLE_FIBER || !sley__frame_from_slab(type, state) ||
+        sley__frame_bytes(type, state) > SLEY__SLAB_MAX_BYTES) {
         sley__task_set(t, state | SLEY__TASK_KEPT);
         sley__ring_push(&s->memory->kept, t);
     }

@@ -22,17 +22,16 @@ uint64_t sley_thread_now_ns(void)
     return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec;
 }
 
-void sley_thread_wait(SLEY_ATOMIC(uint32_t) *bell, uint64_t until_ns)
+void sley_thread_wait(SLEY_ATOMIC(uint32_t) * bell, uint64_t until_ns)
 {
     const struct timespec ts = {.tv_sec = (time_t)(until_ns / SLEY_S), .tv_nsec = (long)(until_ns % SLEY_S)};
     /* BITSET takes an absolute CLOCK_MONOTONIC time */
-    (void)syscall(SYS_futex, bell, FUTEX_WAIT_BITSET_PRIVATE, 0, until_ns == SLEY_NEVER ? NULL : &ts, NULL,
-                  FUTEX_BITSET_MATCH_ANY);
+    (void)syscall(SYS_futex, bell, FUTEX_WAIT_BITSET_PRIVATE, 0, until_ns == SLEY_NEVER ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
     /* acquire, and no plain store: it takes in every ring up to here, of which a store could wipe one out unseen */
     (void)atomic_exchange_explicit(bell, 0, memory_order_acquire);
 }
 
-void sley_thread_ring(SLEY_ATOMIC(uint32_t) *bell)
+void sley_thread_ring(SLEY_ATOMIC(uint32_t) * bell)
 {
     /* release: publishes what this is rung for to the wait that takes it in, also when it was rung already */
     if (atomic_exchange_explicit(bell, 1, memory_order_release) == 0) {
@@ -53,8 +52,7 @@ static void thread_timer_cancel(struct sley_wait *w)
     sley_wait_complete(w, -ECANCELED);
 }
 
-const struct sley_wait_ops sley__thread_timer_ops = {
-    .version = SLEY_WAIT_VERSION, .name = "timer", .cancel = thread_timer_cancel};
+const struct sley_wait_ops sley__thread_timer_ops = {.version = SLEY_WAIT_VERSION, .name = "timer", .cancel = thread_timer_cancel};
 
 /** Fires what is due; returns the next deadline among the nodes. */
 static uint64_t run_timers(struct sley_wait *const *waits, size_t n)

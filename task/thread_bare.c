@@ -8,7 +8,7 @@ uint64_t sley_thread_now_ns(void)
     return sley_port_now_ns();
 }
 
-void sley_thread_wait(SLEY_ATOMIC(uint32_t) *bell, uint64_t until_ns)
+void sley_thread_wait(SLEY_ATOMIC(uint32_t) * bell, uint64_t until_ns)
 {
     /* relaxed: one processor; what was posted is ordered by the inbox */
     if (atomic_exchange_explicit(bell, 0, memory_order_relaxed) == 0) {
@@ -16,7 +16,7 @@ void sley_thread_wait(SLEY_ATOMIC(uint32_t) *bell, uint64_t until_ns)
     }
 }
 
-void sley_thread_ring(SLEY_ATOMIC(uint32_t) *bell)
+void sley_thread_ring(SLEY_ATOMIC(uint32_t) * bell)
 {
     /* relaxed: as above */
     atomic_store_explicit(bell, 1, memory_order_relaxed);

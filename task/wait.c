@@ -77,11 +77,9 @@ void sley__wait_complete_slow(struct sley_wait *w, int32_t result)
             return;
         }
         const bool waited = sley__kind(word) != SLEY__KIND_EMPTY;
-        const uintptr_t next =
-            waited ? (word & ~(uintptr_t)SLEY__KIND_MASK) | SLEY__KIND_COMPLETING : (uintptr_t)SLEY__WAIT_DONE;
+        const uintptr_t next = waited ? (word & ~(uintptr_t)SLEY__KIND_MASK) | SLEY__KIND_COMPLETING : (uintptr_t)SLEY__WAIT_DONE;
         /* acq_rel: releases the result (next is DONE, or the home or hook publishes after it); acquires the waiter's record */
-        if (atomic_compare_exchange_weak_explicit(&w->word, &word, next, memory_order_acq_rel,
-                                                  memory_order_relaxed)) {
+        if (atomic_compare_exchange_weak_explicit(&w->word, &word, next, memory_order_acq_rel, memory_order_relaxed)) {
             if (waited) {
                 complete_claimed(w, word);
             }
@@ -121,7 +119,7 @@ void sley__wait_misuse_armed(struct sley_wait *w)
     if (sley__armed(sley__wait_word(w))) {
         const struct sley_sched *s = sley__self;
         sley__misuse_fatal(s ? s->current : NULL, w->at.site, "a wait node was started while it is armed",
-                     "await or sley_wait_fini it before starting it again; zero its memory before the first start");
+                           "await or sley_wait_fini it before starting it again; zero its memory before the first start");
     }
 }
 
@@ -147,8 +145,7 @@ bool sley__wait_register(struct sley_wait *w, uintptr_t waiter, enum sley__wait_
         return false;
     }
     /* release: publishes the waiter's record to the completer, which acquires it */
-    return atomic_compare_exchange_strong_explicit(&w->word, &word, waiter | kind, memory_order_release,
-                                                   memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&w->word, &word, waiter | kind, memory_order_release, memory_order_relaxed);
 }
 
 bool sley__wait_unregister(struct sley_wait *w, uintptr_t waiter)

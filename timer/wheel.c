@@ -9,8 +9,8 @@ enum {
 };
 
 #define DEFAULT_TICK_NS SLEY_MS
-#define MIN_TICK_NS     SLEY_US
-#define SPAN_NS         (UINT64_C(2) * 366 * 24 * 3600 * SLEY_S)
+#define MIN_TICK_NS SLEY_US
+#define SPAN_NS (UINT64_C(2) * 366 * 24 * 3600 * SLEY_S)
 /* The tick of SLEY_NEVER: above the 55 bits of any real tick, and so in the overflow whatever the levels are, since
  * digit 63 / digit_bits is beyond the most levels that parse_opts() admits. */
 #define TICK_NEVER (UINT64_C(1) << 63)
@@ -190,8 +190,7 @@ static int parse_opts(const struct sley_wheel_opts *o, struct sley_wheel *ret_sh
     o = o != NULL ? o : &defaults;
     uint64_t tick_ns = o->tick_ns != 0 ? o->tick_ns : DEFAULT_TICK_NS;
     uint32_t per_level = o->slots_per_level != 0 ? o->slots_per_level : DEFAULT_SLOTS_PER_LEVEL;
-    if (tick_ns < MIN_TICK_NS || tick_ns > UINT64_MAX / 2 || per_level < 4 || per_level > 64 ||
-        (per_level & (per_level - 1)) != 0) {
+    if (tick_ns < MIN_TICK_NS || tick_ns > UINT64_MAX / 2 || per_level < 4 || per_level > 64 || (per_level & (per_level - 1)) != 0) {
         return -EINVAL;
     }
     uint32_t digit_bits = (uint32_t)__builtin_ctz(per_level);
@@ -213,8 +212,8 @@ size_t sley_wheel_slot_count(const struct sley_wheel_opts *o)
     return parse_opts(o, &shape) == 0 ? SLEY_WHEEL_SLOT_COUNT(shape.level_count, 1u << shape.digit_bits) : 0;
 }
 
-int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts *o, struct sley_wheel_slot *slots,
-                    size_t slot_count, uint64_t now_ns)
+int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts *o, struct sley_wheel_slot *slots, size_t slot_count,
+                    uint64_t now_ns)
 {
     struct sley_wheel n = {.now_ns = now_ns, .slots = slots};
     if (w == NULL || slots == NULL || slot_count == 0 || parse_opts(o, &n) != 0) {

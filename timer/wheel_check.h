@@ -29,8 +29,7 @@ static inline uint32_t sley__wheel_place(const struct sley_wheel *w, uint64_t ti
 }
 
 /* Counts a list's links into @ret_count. False when next and prev disagree, or after @limit links (a loop). */
-static inline bool sley__wheel_check_list(const struct sley_wheel_link *list, size_t limit,
-                                          size_t *ret_count)
+static inline bool sley__wheel_check_list(const struct sley_wheel_link *list, size_t limit, size_t *ret_count)
 {
     size_t count = 0;
     for (const struct sley_wheel_link *l = list; count <= limit; l = l->next, count++) {
@@ -78,8 +77,7 @@ static inline const char *sley__wheel_check(const struct sley_wheel *w, size_t a
         }
         total += count;
         for (const struct sley_wheel_link *l = list->next; l != list; l = l->next) {
-            uint64_t tick =
-                sley__wheel_tick(w, ((const struct sley_wheel_node *)(const void *)l)->deadline_ns);
+            uint64_t tick = sley__wheel_tick(w, ((const struct sley_wheel_node *)(const void *)l)->deadline_ns);
             if (tick <= w->tick || sley__wheel_place(w, tick) != slot) {
                 return "a timer is in a slot that is not its own (invariants 2 and 4)";
             }

@@ -16,7 +16,7 @@ struct plan {
     double seconds, warmup_seconds;
     int pid; /* the server's; 0: unknown */
     bool progress;
-    bool together; /* with other loads: says when it is connected, and is told when to begin and when to end */
+    bool together;      /* with other loads: says when it is connected, and is told when to begin and when to end */
     const char **doing; /* what failed, if it did */
 };
 
@@ -46,8 +46,8 @@ static int watch(const struct plan *p)
         now = sley_now_ns();
         const uint64_t echoes = p->load->echo_count;
         if (p->progress && now - begin > SLEY_S / 4) {
-            fprintf(stderr, "   %3.0f s left, %.0f echoes per second\n",
-                    now < end ? (double)(end - now) / 1e9 : 0.0, (double)(echoes - before) * 1e9 / (double)(now - begin));
+            fprintf(stderr, "   %3.0f s left, %.0f echoes per second\n", now < end ? (double)(end - now) / 1e9 : 0.0,
+                    (double)(echoes - before) * 1e9 / (double)(now - begin));
         }
         before = echoes;
     }
@@ -214,11 +214,15 @@ static bool number(const char *text, double least, double most, double *ret_valu
 static int parse(int argc, char **argv, struct plan *p)
 {
     static const struct option known[] = {
-        {"connections", required_argument, NULL, 'c'}, {"payload", required_argument, NULL, 'b'},
-        {"depth", required_argument, NULL, 'd'},       {"interval", required_argument, NULL, 'i'},
+        {"connections", required_argument, NULL, 'c'},
+        {"payload", required_argument, NULL, 'b'},
+        {"depth", required_argument, NULL, 'd'},
+        {"interval", required_argument, NULL, 'i'},
         {"seconds", required_argument, NULL, 's'},
-        {"warmup", required_argument, NULL, 'w'},      {"pid", required_argument, NULL, 'p'},
-        {"progress", no_argument, NULL, 'v'},          {"together", no_argument, NULL, 't'},
+        {"warmup", required_argument, NULL, 'w'},
+        {"pid", required_argument, NULL, 'p'},
+        {"progress", no_argument, NULL, 'v'},
+        {"together", no_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };

@@ -11,12 +11,12 @@ struct load {
     struct sley_addr server;
     uint32_t connection_count;
     uint32_t payload_bytes;
-    uint32_t depth; /* messages in flight on each connection */
-    uint64_t interval_ns; /* between two messages of a connection; 0: the next one follows the answer */
-    bool measuring; /* latencies count; before it is warm-up */
-    uint64_t echo_count; /* while measuring */
+    uint32_t depth;        /* messages in flight on each connection */
+    uint64_t interval_ns;  /* between two messages of a connection; 0: the next one follows the answer */
+    bool measuring;        /* latencies count; before it is warm-up */
+    uint64_t echo_count;   /* while measuring */
     uint64_t missed_count; /* the same: messages that were not sent, for the answer to the one before was not there when they were due */
-    uint64_t error_count; /* connections that ended early or brought back something else */
+    uint64_t error_count;  /* connections that ended early or brought back something else */
     int first_error;
     struct histogram latency_ns;
 };
@@ -32,7 +32,7 @@ struct client {
     unsigned char *got;
     uint64_t *sent_ns; /* of each message in the ring */
     uint64_t sequence;
-    size_t at; /* how far into the ring the answer has come */
+    size_t at;        /* how far into the ring the answer has come */
     size_t from, len; /* what is to be sent */
     int n;
     uint64_t due_ns; /* with an interval: when the next message goes out */

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 enum {
-    OPENERS = 64,                /* that many connects wait at a time: less than any backlog */
+    OPENERS = 64, /* that many connects wait at a time: less than any backlog */
     /* of some 28,000 ports for one destination: the kernel looks through one half first, for long when that is full */
     CONNECTIONS_A_SOURCE = 12000,
 };
@@ -64,9 +64,9 @@ static int open_share(struct opener *o)
     const uint32_t count = o->load->connection_count;
     const bool spread = count > CONNECTIONS_A_SOURCE && o->load->server.sock.any.sa_family == AF_INET;
     for (uint32_t i = o->first; i < count; i += OPENERS) {
-        const int rc = SLEY_UNTIL(sley_after_ns(20 * SLEY_S),
-                                  spread ? connect_from(&o->conns[i], &o->load->server, i / CONNECTIONS_A_SOURCE)
-                                         : sley_tcp_connect(&o->conns[i], o->server, NULL));
+        const int rc =
+            SLEY_UNTIL(sley_after_ns(20 * SLEY_S), spread ? connect_from(&o->conns[i], &o->load->server, i / CONNECTIONS_A_SOURCE)
+                                                          : sley_tcp_connect(&o->conns[i], o->server, NULL));
         if (rc < 0) {
             return rc;
         }

@@ -314,8 +314,7 @@ static int mpsc(struct micro *m, uint32_t producer_count, uint64_t n)
     }
     int rc = messages_init(channel);
     if (rc == 0) {
-        const struct mpsc args = {
-            .channel = channel, .each = each, .producer_count = producer_count, .received = &received};
+        const struct mpsc args = {.channel = channel, .each = each, .producer_count = producer_count, .received = &received};
         rc = micro_run(m, &mpsc_frame__type, &mpsc_fiber__type, &args);
         messages_fini(channel, NULL);
     }

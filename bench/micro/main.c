@@ -76,8 +76,7 @@ void micro_meter_done(struct micro_meter since, const struct micro *m, const cha
 {
     const double wall = clock_ns(CLOCK_MONOTONIC) - since.wall_ns;
     const double cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - since.cpu_ns;
-    printf("bench=%s assembly=%s ns_per_op=%.2f cpu_ns_per_op=%.2f\n", name, m->assembly, wall / (double)n,
-           cpu / (double)n);
+    printf("bench=%s assembly=%s ns_per_op=%.2f cpu_ns_per_op=%.2f\n", name, m->assembly, wall / (double)n, cpu / (double)n);
     (void)fflush(stdout);
 }
 
@@ -253,7 +252,7 @@ static int parse(int argc, char **argv, struct options *o)
         {"executor", required_argument, NULL, 'e'}, {"reactor", required_argument, NULL, 'r'},
         {"workers", required_argument, NULL, 'w'},  {"style", required_argument, NULL, 's'},
         {"scale", required_argument, NULL, 'S'},    {"placement", required_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     double value = 0;
     int c;
@@ -275,8 +274,7 @@ static int parse(int argc, char **argv, struct options *o)
             return -1;
         } else {
             if (c != '?') { /* else getopt has said it */
-                fprintf(stderr, "micro: --%s: not \"%s\"; see --help\n", c == 'w' ? "workers" : c == 's' ? "style" : "scale",
-                        optarg);
+                fprintf(stderr, "micro: --%s: not \"%s\"; see --help\n", c == 'w' ? "workers" : c == 's' ? "style" : "scale", optarg);
             }
             return 2;
         }

@@ -160,8 +160,8 @@ static int mem_report(const struct mem *a)
     char spawn[64];
     (void)snprintf(spawn, sizeof spawn, "%s_spawn", a->name);
     micro_meter_done(a->meter, a->m, spawn, a->n);
-    printf("bench=%s assembly=%s bytes_per_task=%.1f tasks=%llu\n", a->name, a->m->assembly,
-           (double)(after - a->before) / (double)a->n, (unsigned long long)a->n);
+    printf("bench=%s assembly=%s bytes_per_task=%.1f tasks=%llu\n", a->name, a->m->assembly, (double)(after - a->before) / (double)a->n,
+           (unsigned long long)a->n);
     (void)fflush(stdout);
     return 0;
 }
@@ -187,8 +187,7 @@ SLEY_FRAME(mem_frame, struct mem)
 
 /* The one that counts is a frame in both styles; those that are counted are what the style says. What they hold is given
  * back when the runtime stops, which cancels them. */
-static int mem(struct micro *m, const char *name, const struct sley_task_type *frame, const struct sley_task_type *fiber,
-               uint64_t n)
+static int mem(struct micro *m, const char *name, const struct sley_task_type *frame, const struct sley_task_type *fiber, uint64_t n)
 {
     const bool fibers = m->style == SLEY_STYLE_FIBER || !frame;
     const struct mem args = {

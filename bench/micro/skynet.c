@@ -62,8 +62,7 @@ SLEY_FRAME(node_frame, struct node)
 static int node_frame_spawn(const struct node *f, struct children *to, uint32_t i)
 {
     const uint64_t size = f->size / FANOUT;
-    return SLEY_SPAWN_TASK(&to->tasks[i], NULL, node_frame, .first = f->first + i * size, .size = size,
-                           .ret_sum = &to->sums[i]);
+    return SLEY_SPAWN_TASK(&to->tasks[i], NULL, node_frame, .first = f->first + i * size, .size = size, .ret_sum = &to->sums[i]);
 }
 
 /* ---- fibers ----------------------------------------------------------------------------------------------------- */
@@ -111,8 +110,8 @@ static int tree(struct micro *m, uint64_t size)
     uint64_t sum = 0;
     const struct node frame = {.size = size, .ret_sum = &sum};
     const struct node_args fiber = {.size = size, .ret_sum = &sum};
-    const int rc = m->style == SLEY_STYLE_FRAME ? micro_run(m, &node_frame__type, NULL, &frame)
-                                                : micro_run(m, NULL, &node_fiber__type, &fiber);
+    const int rc =
+        m->style == SLEY_STYLE_FRAME ? micro_run(m, &node_frame__type, NULL, &frame) : micro_run(m, NULL, &node_fiber__type, &fiber);
     return rc < 0 ? rc : sum == size * (size - 1) / 2 ? 0 : -EPROTO;
 }
 

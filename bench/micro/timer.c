@@ -187,8 +187,7 @@ static int fire_fiber(struct fire *a)
 {
     uint32_t count = 0;
     int rc = 0;
-    while (count < a->n &&
-           (rc = SLEY_SPAWN_TASK(&a->tasks[count], NULL, sleeper_fiber, .ns = micro_delay_ns(&a->random))) == 0) {
+    while (count < a->n && (rc = SLEY_SPAWN_TASK(&a->tasks[count], NULL, sleeper_fiber, .ns = micro_delay_ns(&a->random))) == 0) {
         count++;
     }
     const int joined = micro_join_fiber(a->tasks, count, NULL);

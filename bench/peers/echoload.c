@@ -51,7 +51,8 @@ enum { SUB_BITS = 7, SUB = 1 << SUB_BITS, BUCKETS = (64 - SUB_BITS + 1) * SUB };
 static uint64_t hist[BUCKETS];
 static uint64_t hist_n, hist_max;
 
-static unsigned bucket_of(uint64_t v) {
+static unsigned bucket_of(uint64_t v)
+{
     if (v < SUB) {
         return (unsigned)v;
     }
@@ -59,7 +60,8 @@ static unsigned bucket_of(uint64_t v) {
     return (e - SUB_BITS + 1) * SUB + (unsigned)((v >> (e - SUB_BITS)) & (SUB - 1));
 }
 
-static double bucket_mid(unsigned i) {
+static double bucket_mid(unsigned i)
+{
     if (i < SUB) {
         return i;
     }
@@ -69,7 +71,8 @@ static double bucket_mid(unsigned i) {
     return (double)low + (double)width / 2;
 }
 
-static void record(uint64_t ns) {
+static void record(uint64_t ns)
+{
     hist[bucket_of(ns)]++;
     hist_n++;
     if (ns > hist_max) {
@@ -77,7 +80,8 @@ static void record(uint64_t ns) {
     }
 }
 
-static double quantile_us(double q) {
+static double quantile_us(double q)
+{
     if (hist_n == 0) {
         return 0;
     }
@@ -121,18 +125,21 @@ static char *pattern;          /* PERIOD + chunk bytes of repeating pattern */
 static size_t chunk;
 static struct sockaddr_in peer;
 
-static uint64_t now_ns(void) {
+static uint64_t now_ns(void)
+{
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
-static void die(const char *what) {
+static void die(const char *what)
+{
     fprintf(stderr, "echoload: %s: %s\n", what, strerror(errno));
     exit(1);
 }
 
-static void watch(struct conn *c, int out) {
+static void watch(struct conn *c, int out)
+{
     struct epoll_event ev = {.events = EPOLLIN | (out ? EPOLLOUT : 0), .data.ptr = c};
     if (epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &ev) < 0) {
         die("epoll_ctl");
@@ -140,12 +147,12 @@ static void watch(struct conn *c, int out) {
     c->want_out = (uint8_t)out;
 }
 
-static void kill_conn(struct conn *c, const char *why) {
+static void kill_conn(struct conn *c, const char *why)
+{
     static int shown;
     if (shown < 5) {
         shown++;
-        fprintf(stderr, "echoload: connection %d: %s (%s)\n", (int)(c - conns), why,
-                strerror(errno));
+        fprintf(stderr, "echoload: connection %d: %s (%s)\n", (int)(c - conns), why, strerror(errno));
     }
     if (c->state == ST_CONNECTING || c->state == ST_HELLO) {
         opening--;
@@ -157,7 +164,8 @@ static void kill_conn(struct conn *c, const char *why) {
     c->fd = -1;
 }
 
-static void flush_out(struct conn *c) {
+static void flush_out(struct conn *c)
+{
     while (c->tx < c->queued) {
         size_t len = c->queued - c->tx;
         if (len > chunk) {
@@ -184,13 +192,15 @@ static void flush_out(struct conn *c) {
     }
 }
 
-static void push_request(struct conn *c, uint64_t now) {
+static void push_request(struct conn *c, uint64_t now)
+{
     c->sent_at[c->tail] = now;
     c->tail = c->tail + 1 == (uint32_t)depth ? 0 : c->tail + 1;
     c->queued += (uint64_t)payload;
 }
 
-static void on_readable(struct conn *c) {
+static void on_readable(struct conn *c)
+{
     static char buf[RBUF];
     ssize_t n = recv(c->fd, buf, sizeof buf, 0);
     if (n < 0) {
@@ -247,7 +257,8 @@ static void on_readable(struct conn *c) {
     flush_out(c);
 }
 
-static void start_connect(struct conn *c, int index) {
+static void start_connect(struct conn *c, int index)
+{
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) {
         die("socket");
@@ -274,7 +285,8 @@ static void start_connect(struct conn *c, int index) {
     }
 }
 
-static void on_event(struct conn *c, uint32_t events) {
+static void on_event(struct conn *c, uint32_t events)
+{
     if (c->state == ST_DEAD) {
         return;
     }
@@ -304,7 +316,8 @@ static void on_event(struct conn *c, uint32_t events) {
     }
 }
 
-static void poll_until(uint64_t deadline) {
+static void poll_until(uint64_t deadline)
+{
     struct epoll_event evs[512];
     uint64_t now = now_ns();
     int ms = deadline > now ? (int)((deadline - now + 999999) / 1000000) : 0;
@@ -319,7 +332,8 @@ static void poll_until(uint64_t deadline) {
 
 /* ---- the server process, when --pid is given ---- */
 
-static double cpu_us(long pid) {
+static double cpu_us(long pid)
+{
     char path[64], line[1024];
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     FILE *f = fopen(path, "r");
@@ -331,14 +345,14 @@ static double cpu_us(long pid) {
     line[n] = 0;
     char *p = strrchr(line, ')');
     unsigned long user = 0, sys = 0;
-    if (!p ||
-        sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2) {
+    if (!p || sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2) {
         return 0;
     }
     return (double)(user + sys) * 1e6 / (double)sysconf(_SC_CLK_TCK);
 }
 
-static long rss_kb(long pid) {
+static long rss_kb(long pid)
+{
     char path[64];
     snprintf(path, sizeof path, "/proc/%ld/statm", pid);
     FILE *f = fopen(path, "r");
@@ -353,7 +367,8 @@ static long rss_kb(long pid) {
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-static void raise_nofile(rlim_t want) {
+static void raise_nofile(rlim_t want)
+{
     struct rlimit rl;
     getrlimit(RLIMIT_NOFILE, &rl);
     if (rl.rlim_cur >= want) {
@@ -364,14 +379,15 @@ static void raise_nofile(rlim_t want) {
         rl.rlim_cur = rl.rlim_max;
         setrlimit(RLIMIT_NOFILE, &rl);
         if (rl.rlim_cur < want) {
-            fprintf(stderr, "echoload: only %llu open files are permitted here, %llu needed\n",
-                    (unsigned long long)rl.rlim_cur, (unsigned long long)want);
+            fprintf(stderr, "echoload: only %llu open files are permitted here, %llu needed\n", (unsigned long long)rl.rlim_cur,
+                    (unsigned long long)want);
             exit(2);
         }
     }
 }
 
-static _Noreturn void usage(void) {
+static _Noreturn void usage(void)
+{
     fprintf(stderr, "usage: echoload HOST PORT CONNS SECONDS PAYLOAD [DEPTH] "
                     "[--warmup S] [--active N] [--pid PID] [--label TEXT]\n");
     exit(2);
@@ -387,7 +403,8 @@ struct run {
     long rss_before_kb, rss_kb;
 };
 
-static void parse_option(struct run *run, const char *name, const char *value) {
+static void parse_option(struct run *run, const char *name, const char *value)
+{
     if (!strcmp(name, "--warmup")) {
         run->warmup_s = atof(value);
     } else if (!strcmp(name, "--active")) {
@@ -401,7 +418,8 @@ static void parse_option(struct run *run, const char *name, const char *value) {
     }
 }
 
-static void parse_args(struct run *run, int argc, char **argv) {
+static void parse_args(struct run *run, int argc, char **argv)
+{
     const char *pos[6] = {0};
     int npos = 0;
     for (int i = 1; i < argc; i++) {
@@ -433,7 +451,8 @@ static void parse_args(struct run *run, int argc, char **argv) {
     }
 }
 
-static void resolve(const char *host, const char *port) {
+static void resolve(const char *host, const char *port)
+{
     struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *ai;
     if (getaddrinfo(host, port, &hints, &ai) != 0) {
         fprintf(stderr, "echoload: cannot resolve %s\n", host);
@@ -444,7 +463,8 @@ static void resolve(const char *host, const char *port) {
 }
 
 /* Memory for all connections, and the pattern their streams repeat. */
-static void prepare(void) {
+static void prepare(void)
+{
     chunk = (size_t)payload * (size_t)depth;
     if (chunk < RBUF) {
         chunk = RBUF;
@@ -473,7 +493,8 @@ static void prepare(void) {
     }
 }
 
-static void open_all(struct run *run) {
+static void open_all(struct run *run)
+{
     run->rss_before_kb = run->pid ? rss_kb(run->pid) : 0;
     uint64_t start = now_ns();
     uint64_t give_up = start + 60000000000ull;
@@ -492,14 +513,16 @@ static void open_all(struct run *run) {
     run->open_s = (double)(now_ns() - start) / 1e9;
 }
 
-static void load_for(double seconds) {
+static void load_for(double seconds)
+{
     uint64_t end = now_ns() + (uint64_t)(seconds * 1e9);
     while (now_ns() < end && dead < nconns) {
         poll_until(end);
     }
 }
 
-static void load(struct run *run) {
+static void load(struct run *run)
+{
     sending = 1;
     for (int i = 0; i < nactive; i++) {
         struct conn *c = &conns[i];
@@ -526,7 +549,8 @@ static void load(struct run *run) {
 }
 
 /* Everything sent must come back; what does not within 3 s is an error. */
-static void drain(void) {
+static void drain(void)
+{
     uint64_t end = now_ns() + 3000000000ull;
     for (;;) {
         int open_requests = 0;
@@ -545,26 +569,26 @@ static void drain(void) {
     }
 }
 
-static void report(const struct run *run) {
+static void report(const struct run *run)
+{
     double reqs = (double)done_reqs;
     if (run->label) {
         printf("name=%s ", run->label);
     }
     printf("conns=%d payload=%d depth=%d active=%d", nconns, payload, depth, nactive);
     printf(" reqs=%llu req_per_s=%.0f", (unsigned long long)done_reqs, reqs / run->took_s);
-    printf(" p50_us=%.1f p90_us=%.1f p99_us=%.1f p999_us=%.1f max_us=%.1f", quantile_us(0.50),
-           quantile_us(0.90), quantile_us(0.99), quantile_us(0.999), (double)hist_max / 1e3);
+    printf(" p50_us=%.1f p90_us=%.1f p99_us=%.1f p999_us=%.1f max_us=%.1f", quantile_us(0.50), quantile_us(0.90), quantile_us(0.99),
+           quantile_us(0.999), (double)hist_max / 1e3);
     printf(" errors=%llu open_s=%.3f", (unsigned long long)errors, run->open_s);
     if (run->pid) {
-        printf(" srv_cpu_us_per_req=%.3f srv_cpu=%.2f", done_reqs ? run->cpu_us / reqs : 0.0,
-               run->cpu_us / 1e6 / run->took_s);
-        printf(" srv_rss_kb=%ld srv_bytes_per_conn=%.0f", run->rss_kb,
-               (double)(run->rss_kb - run->rss_before_kb) * 1024 / nconns);
+        printf(" srv_cpu_us_per_req=%.3f srv_cpu=%.2f", done_reqs ? run->cpu_us / reqs : 0.0, run->cpu_us / 1e6 / run->took_s);
+        printf(" srv_rss_kb=%ld srv_bytes_per_conn=%.0f", run->rss_kb, (double)(run->rss_kb - run->rss_before_kb) * 1024 / nconns);
     }
     printf("\n");
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     struct run run = {.warmup_s = 0.5};
     parse_args(&run, argc, argv);
     signal(SIGPIPE, SIG_IGN);

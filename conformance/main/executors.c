@@ -9,19 +9,19 @@
 #include <stdlib.h>
 
 /* One at a time is enough for no clause: some have two on a thread. */
-#define NAMED(kind, init)                                                                          \
-    static struct sley_executor *kind##_create(void)                                               \
-    {                                                                                              \
-        struct sley_##kind *ex = calloc(1, sizeof *ex);                                            \
-        if (!ex) {                                                                                 \
-            return NULL;                                                                           \
-        }                                                                                          \
-        init;                                                                                      \
-        return &ex->base;                                                                          \
-    }                                                                                              \
-    static void kind##_destroy(struct sley_executor *base)                                         \
-    {                                                                                              \
-        free(sley_container_of(base, struct sley_##kind, base));                                   \
+#define NAMED(kind, init)                                        \
+    static struct sley_executor *kind##_create(void)             \
+    {                                                            \
+        struct sley_##kind *ex = calloc(1, sizeof *ex);          \
+        if (!ex) {                                               \
+            return NULL;                                         \
+        }                                                        \
+        init;                                                    \
+        return &ex->base;                                        \
+    }                                                            \
+    static void kind##_destroy(struct sley_executor *base)       \
+    {                                                            \
+        free(sley_container_of(base, struct sley_##kind, base)); \
     }
 
 NAMED(local, sley_local_init(ex))

@@ -1,7 +1,6 @@
 /* The program sley-conformance: which clauses does a reactor, or an executor, keep? By name, or from a shared object. TAP. */
 #include "named.h"
 
-
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

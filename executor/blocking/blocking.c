@@ -66,8 +66,8 @@ static bool begin(struct sley_blocking_op *op, struct sley_blocking_pool *p, con
     }
     op->pool = p;
     op->ret_result = call->ret_result;
-    const bool wrong = !call->fn || how->flags > SLEY__BLOCKING_KNOWN ||
-                       (how->arg_bytes > 0 && (!call->arg || !(how->flags & SLEY_BLOCKING_ABANDON)));
+    const bool wrong =
+        !call->fn || how->flags > SLEY__BLOCKING_KNOWN || (how->arg_bytes > 0 && (!call->arg || !(how->flags & SLEY_BLOCKING_ABANDON)));
     const int rc = wrong ? -EINVAL : !p ? (sley__self ? -ENOTSUP : 0) : sley__pool_inherited(p) ? -EOWNERDEAD : make_job(op, how, call);
     if (rc == 0 && p) {
         return true;
@@ -124,8 +124,8 @@ void sley_blocking_batch_start(struct sley_blocking_op *ops, const struct sley_b
     sley__pool_leave(p, sley__queue_call(&p->queue));
 }
 
-int sley_blocking_batch(struct sley_blocking_op *ops, const struct sley_blocking_how *how,
-                        const struct sley_blocking_call *calls, size_t count)
+int sley_blocking_batch(struct sley_blocking_op *ops, const struct sley_blocking_how *how, const struct sley_blocking_call *calls,
+                        size_t count)
 {
     int first = sley_direct_enter();
     if (first < 0) {

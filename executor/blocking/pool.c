@@ -160,7 +160,7 @@ static int make_thread(struct sley_blocking_pool *p)
     return -EAGAIN;
 }
 
-void sley__pool_leave(struct sley_blocking_pool *p, SLEY_ATOMIC(uint32_t) *call)
+void sley__pool_leave(struct sley_blocking_pool *p, SLEY_ATOMIC(uint32_t) * call)
 {
     sley__queue_unlock(&p->queue);
     if (call == &p->queue.live) {

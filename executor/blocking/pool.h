@@ -19,7 +19,7 @@ struct sley_blocking_pool {
 /** Is this the child of a fork? Its threads are not there, and its lock may be held for ever: nothing of it may be looked at. */
 bool sley__pool_inherited(const struct sley_blocking_pool *p);
 /** Leaves the lock and calls who was chosen. */
-void sley__pool_leave(struct sley_blocking_pool *p, SLEY_ATOMIC(uint32_t) *call);
+void sley__pool_leave(struct sley_blocking_pool *p, SLEY_ATOMIC(uint32_t) * call);
 void sley__pool_free_job(struct sley_blocking_pool *p, struct sley__blocking_job *job);
 /** Completes the op of a job; it may be gone afterwards, and so may its executor. */
 void sley__pool_complete(struct sley_blocking_op *op, int32_t verdict);

@@ -16,7 +16,7 @@ enum { SPIN_YIELDS = 2 };
 
 /* ---- the lock ---------------------------------------------------------------------------------------------------- */
 
-static void lock_slow(SLEY_ATOMIC(uint32_t) *lock)
+static void lock_slow(SLEY_ATOMIC(uint32_t) * lock)
 {
     for (uint32_t i = 0; i < SLEY__LOCK_SPINS; i++) {
         uint32_t expected = 0;
@@ -37,8 +37,7 @@ void sley__queue_lock(struct sley__blocking_queue *q)
 {
     uint32_t expected = 0;
     /* acquire: observes what the last holder did; pairs with sley__queue_unlock */
-    if (SLEY_UNLIKELY(!atomic_compare_exchange_strong_explicit(&q->lock, &expected, 1, memory_order_acquire,
-                                                               memory_order_relaxed))) {
+    if (SLEY_UNLIKELY(!atomic_compare_exchange_strong_explicit(&q->lock, &expected, 1, memory_order_acquire, memory_order_relaxed))) {
         lock_slow(&q->lock);
     }
 }
@@ -103,7 +102,7 @@ void sley__queue_drop(struct sley__blocking_queue *q, uint32_t keep, struct sley
         next = l->next;
         if (!(job->flags & keep)) {
             sley__queue_remove(q, job);
-            if (job->op) { /* else it was abandoned in line */
+            if (job->op) {          /* else it was abandoned in line */
                 job->op->at = NULL; /* as if it had ended: a cancel that comes before its node is completed leaves it alone */
             }
             sley__link_insert(ret_dropped, l);
@@ -133,7 +132,7 @@ struct sley__blocking_thread *sley__queue_dismiss(struct sley__blocking_queue *q
     return t;
 }
 
-SLEY_ATOMIC(uint32_t) *sley__queue_call(struct sley__blocking_queue *q)
+SLEY_ATOMIC(uint32_t) * sley__queue_call(struct sley__blocking_queue *q)
 {
     const uint32_t limit = q->stopping && q->thread_max == 0 ? 1 : q->thread_max; /* what must run needs somebody */
     if (sley__queue_count(q) == 0 || q->searching || limit == 0) {

@@ -19,9 +19,9 @@
 /* ---- how threads sleep: one file per platform (futex_linux.c) ---- */
 
 /** Sleeps while `*word` is @p value, until woken or @p until_ns of CLOCK_MONOTONIC (SLEY_NEVER: no limit). May return early. */
-void sley__futex_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t until_ns);
+void sley__futex_wait(SLEY_ATOMIC(uint32_t) * word, uint32_t value, uint64_t until_ns);
 /** Wakes @p count of those who sleep on the address. It is not read: its memory may have gone. */
-void sley__futex_wake(SLEY_ATOMIC(uint32_t) *word, uint32_t count);
+void sley__futex_wake(SLEY_ATOMIC(uint32_t) * word, uint32_t count);
 /** May this thread run on one processor only? */
 bool sley__futex_alone(void);
 
@@ -37,9 +37,9 @@ struct sley__blocking_thread {
 
 /** What is guarded by the lock. Capacities are fields: tests use 1 and 2. */
 struct sley__blocking_queue {
-    SLEY_ATOMIC(uint32_t) lock;  /* 0 free, 1 held, 2 held and slept for */
-    SLEY_ATOMIC(uint32_t) count; /* in line; written under the lock, spinners look without it */
-    SLEY_ATOMIC(uint32_t) live;  /* threads; written under the lock; a stop sleeps on it */
+    SLEY_ATOMIC(uint32_t) lock;                   /* 0 free, 1 held, 2 held and slept for */
+    SLEY_ATOMIC(uint32_t) count;                  /* in line; written under the lock, spinners look without it */
+    SLEY_ATOMIC(uint32_t) live;                   /* threads; written under the lock; a stop sleeps on it */
     struct sley__blocking_link jobs, idle, awake; /* oldest first; latest first; in no order */
     uint32_t idle_count;
     uint32_t thread_min, thread_max, queue_max;
@@ -85,7 +85,7 @@ void sley__queue_drop(struct sley__blocking_queue *q, uint32_t keep, struct sley
  * Restores the invariant. Returns what is to be done once the lock is free: NULL: nothing; &q->live: make a thread, which is
  * counted already; else a bell, set already: wake who sleeps on it.
  */
-SLEY_ATOMIC(uint32_t) *sley__queue_call(struct sley__blocking_queue *q);
+SLEY_ATOMIC(uint32_t) * sley__queue_call(struct sley__blocking_queue *q);
 /** Takes an idle thread (NULL: there is none) out of its sleep: its bell, already set, is to be woken once the lock is free. */
 struct sley__blocking_thread *sley__queue_dismiss(struct sley__blocking_queue *q, bool oldest);
 /** @p t is here: it looks at the queue with the lock held. */

@@ -162,8 +162,8 @@ static int pin(const struct sley_core *c)
     }
     const int rc = sley__cores_pin(c->cpu >= 0 ? &set : &plan->fence);
     if (rc < 0) {
-        sley__why_say(&(struct sley__why){c->all->why, sizeof c->all->why}, "its thread cannot be pinned to CPU %d (errno %d)",
-                      c->cpu, -rc);
+        sley__why_say(&(struct sley__why){c->all->why, sizeof c->all->why}, "its thread cannot be pinned to CPU %d (errno %d)", c->cpu,
+                      -rc);
     }
     return rc;
 }

@@ -38,8 +38,7 @@ static void leave(struct sley_cores_state *st)
 static bool take_halt(struct sley_cores_state *st)
 {
     /* relaxed: a hint. acquire: who halts holds a core; pairs with cores_halt */
-    return atomic_load_explicit(&st->halted, memory_order_relaxed) &&
-           atomic_exchange_explicit(&st->halted, 0, memory_order_acquire);
+    return atomic_load_explicit(&st->halted, memory_order_relaxed) && atomic_exchange_explicit(&st->halted, 0, memory_order_acquire);
 }
 
 /** Before the driver looks: takes in every ring up to here, so that what comes after the look ends the wait. */

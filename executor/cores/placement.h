@@ -7,9 +7,9 @@
 #include "topology.h"
 
 struct sley__plan {
-    uint32_t count;          /* workers */
-    uint32_t *cpus;          /* the CPU of each, or NULL: not pinned to one */
-    bool is_fenced;          /* all of them stay within `fence` */
+    uint32_t count; /* workers */
+    uint32_t *cpus; /* the CPU of each, or NULL: not pinned to one */
+    bool is_fenced; /* all of them stay within `fence` */
     struct sley__cpus fence;
 };
 

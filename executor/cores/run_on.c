@@ -39,8 +39,7 @@ static void run_on_cancel(struct sley_wait *w)
 {
     uint32_t stage = STAGE_QUEUED;
     /* relaxed: nothing travels with it; who comes first wins */
-    (void)atomic_compare_exchange_strong_explicit(&op_of(w)->stage, &stage, STAGE_CANCELLED, memory_order_relaxed,
-                                                  memory_order_relaxed);
+    (void)atomic_compare_exchange_strong_explicit(&op_of(w)->stage, &stage, STAGE_CANCELLED, memory_order_relaxed, memory_order_relaxed);
 }
 
 static const struct sley_wait_ops run_on_ops = {

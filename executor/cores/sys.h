@@ -9,9 +9,9 @@
 uint64_t sley__cores_now_ns(void);
 
 /** Waits while the word is @p value, at most until @p until_ns (SLEY_NEVER: no limit). May return early. */
-void sley__cores_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t until_ns);
+void sley__cores_wait(SLEY_ATOMIC(uint32_t) * word, uint32_t value, uint64_t until_ns);
 /** Ends the waits on a word. Thread: any, signal. */
-void sley__cores_wake(SLEY_ATOMIC(uint32_t) *word);
+void sley__cores_wake(SLEY_ATOMIC(uint32_t) * word);
 
 /** The CPUs that the calling thread may run on. Returns: 0; a negative errno. */
 int sley__cores_allowed(struct sley__cpus *ret_set);

@@ -14,15 +14,14 @@ uint64_t sley__cores_now_ns(void)
     return (uint64_t)ts.tv_sec * SLEY_S + (uint64_t)ts.tv_nsec;
 }
 
-void sley__cores_wait(SLEY_ATOMIC(uint32_t) *word, uint32_t value, uint64_t until_ns)
+void sley__cores_wait(SLEY_ATOMIC(uint32_t) * word, uint32_t value, uint64_t until_ns)
 {
     const struct timespec ts = {.tv_sec = (time_t)(until_ns / SLEY_S), .tv_nsec = (long)(until_ns % SLEY_S)};
     /* BITSET takes an absolute CLOCK_MONOTONIC time */
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, until_ns == SLEY_NEVER ? NULL : &ts, NULL,
-                  FUTEX_BITSET_MATCH_ANY);
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, until_ns == SLEY_NEVER ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
-void sley__cores_wake(SLEY_ATOMIC(uint32_t) *word)
+void sley__cores_wake(SLEY_ATOMIC(uint32_t) * word)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1 << 30, NULL, NULL, 0);
 }
@@ -39,4 +38,3 @@ int sley__cores_pin(const struct sley__cpus *set)
 {
     return syscall(SYS_sched_setaffinity, 0, sizeof *set, set) < 0 ? -errno : 0;
 }
-

@@ -169,8 +169,7 @@ static void leave(struct sley_local_worker *w)
 static bool take_halt(struct sley_local_worker *w)
 {
     /* relaxed: a hint. acquire: who halts holds the sched; pairs with sley_local_halt */
-    return atomic_load_explicit(&w->halted, memory_order_relaxed) &&
-           atomic_exchange_explicit(&w->halted, 0, memory_order_acquire);
+    return atomic_load_explicit(&w->halted, memory_order_relaxed) && atomic_exchange_explicit(&w->halted, 0, memory_order_acquire);
 }
 
 /** Nothing is left to run for; what others have posted meanwhile may change that. */
@@ -236,8 +235,7 @@ int sley_local_turn(struct sley_executor *ex, uint32_t max, uint64_t *ret_next_n
         (void)w->reactor->ops->poll(w->reactor, 0); /* takes a ring in: until then its descriptor stays readable */
     }
     const uint32_t ran = w->order->run(w->local, s, max ? max : s->ready_count);
-    const bool more = sley_sched_ready(s) || (w->reactor && w->reactor->more) ||
-                      !sley_sched_park(s); /* stays parked: a post rings */
+    const bool more = sley_sched_ready(s) || (w->reactor && w->reactor->more) || !sley_sched_park(s); /* stays parked: a post rings */
     if (ret_next_ns) {
         *ret_next_ns = more ? 0 : earlier(sley_wheel_next(&w->wheel), tidy(w));
     }
@@ -359,8 +357,7 @@ int sley_local_spawn_lane(struct sley_executor *ex, uint32_t lane, const struct 
     return rc;
 }
 
-int sley_local_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args,
-                     struct sley_task **ret_task)
+int sley_local_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args, struct sley_task **ret_task)
 {
     return sley_local_spawn_lane(ex, 0, type, args, ret_task);
 }

@@ -16,7 +16,7 @@ struct sley_local_worker {
     void (*before_park)(void *arg);
     void *hook_arg;
     struct sley_alloc libc;
-    SLEY_ATOMIC(uint32_t) bell;    /* what it parks on without a reactor */
+    SLEY_ATOMIC(uint32_t) bell; /* what it parks on without a reactor */
     SLEY_ATOMIC(uint32_t) halted;
     struct sley_wheel wheel;
     struct sley_wheel_slot slots[SLEY_WHEEL_SLOT_COUNT_DEFAULT];

@@ -14,9 +14,9 @@ enum {
     ASKS_BY_CLOCK = 64, /* questions of a slice that read the clock before a timer is armed */
 };
 
-#define LONG_NS       (50 * SLEY_US)         /* a queue whose tasks ran for so long at a time is metered by CPU time from then on */
+#define LONG_NS (50 * SLEY_US) /* a queue whose tasks ran for so long at a time is metered by CPU time from then on */
 
-#define CHARGE_MAX_NS (UINT64_C(1) << 41)   /* its product with a reciprocal fits into 64 bits */
+#define CHARGE_MAX_NS (UINT64_C(1) << 41)  /* its product with a reciprocal fits into 64 bits */
 #define VRUNTIME_LIMIT (UINT64_C(1) << 62) /* from here on all are set back together */
 
 static struct sley_shares *of(struct sley_local *self)

@@ -92,8 +92,7 @@ static bool make_timer(struct sley__slice *sl)
 
 static bool arm(struct sley__slice *sl, uint64_t deadline_ns)
 {
-    const struct itimerspec at = {
-        .it_value = {.tv_sec = (time_t)(deadline_ns / SLEY_S), .tv_nsec = (long)(deadline_ns % SLEY_S)}};
+    const struct itimerspec at = {.it_value = {.tv_sec = (time_t)(deadline_ns / SLEY_S), .tv_nsec = (long)(deadline_ns % SLEY_S)}};
     sigset_t blocked;
     timer_t timer;
     memcpy(&timer, &sl->timer, sizeof timer);

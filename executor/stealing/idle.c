@@ -25,7 +25,9 @@
 
 enum { SEARCHING = 1, AWAKE = 1 << 16, SEARCHING_MASK = AWAKE - 1 };
 enum { WAKING = 1, AGAIN = 2 };
-enum { LASTS_NS = 4000000 }; /* what has lain for so long, look by look, is no burst: tasks that yield to each other have work for two */
+enum {
+    LASTS_NS = 4000000
+};                          /* what has lain for so long, look by look, is no burst: tasks that yield to each other have work for two */
 enum { GUARD_NS = 500000 }; /* ten times what a wake costs, which keeps the cost low; nobody waits much longer for a wrong guess */
 
 void sley__idle_init(struct sley_stealing_pool *p)
@@ -75,8 +77,8 @@ void sley__idle_notify(struct sley_stealing_pool *p, enum work work)
             return;
         }
         /* seq_cst: AGAIN is taken before it is looked once more: whoever said so may have missed a sleeper that we have, too */
-    } while (mine == AGAIN && atomic_compare_exchange_strong_explicit(&p->waking, &mine, WAKING, memory_order_seq_cst,
-                                                                      memory_order_seq_cst));
+    } while (mine == AGAIN &&
+             atomic_compare_exchange_strong_explicit(&p->waking, &mine, WAKING, memory_order_seq_cst, memory_order_seq_cst));
 }
 
 bool sley__idle_search(struct worker *w)

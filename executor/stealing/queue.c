@@ -9,7 +9,7 @@ enum { WAKE_NS = 50000, MOVE_NS = 500 };
 enum { INJECT_TARGET_NS = 200000, INJECT_MIN = 2, INJECT_MAX = LOOK_INTERVAL, SHARE = 126 };
 
 /** Counts what this thread alone counts. */
-static void add(SLEY_ATOMIC(uint64_t) *count, uint32_t n)
+static void add(SLEY_ATOMIC(uint64_t) * count, uint32_t n)
 {
     /* relaxed: a statistic */
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + n, memory_order_relaxed);

@@ -1,7 +1,7 @@
 /* The ring: see ring.h for its shape and who does what. */
 #include "ring.h"
 
-void sley__steal_ring_init(struct sley__steal_ring *q, SLEY_ATOMIC(struct sley_task *) *slots, uint32_t capacity)
+void sley__steal_ring_init(struct sley__steal_ring *q, SLEY_ATOMIC(struct sley_task *) * slots, uint32_t capacity)
 {
     *q = (struct sley__steal_ring){.capacity = capacity, .slots = slots};
 }

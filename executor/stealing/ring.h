@@ -25,7 +25,7 @@ struct sley__steal_ring {
     struct sley_door door;
     SLEY_ATOMIC(uint32_t) tail __attribute__((aligned(64))); /* the owner's */
     uint32_t capacity;                                       /* a power of two, at least 2 */
-    SLEY_ATOMIC(struct sley_task *) *slots;                  /* borrowed */
+    SLEY_ATOMIC(struct sley_task *) * slots;                 /* borrowed */
 };
 
 SLEY_INLINE uint64_t sley__ring_pack(uint32_t stolen, uint32_t taken)
@@ -43,12 +43,12 @@ SLEY_INLINE uint32_t sley__ring_taken(uint64_t head)
     return (uint32_t)head;
 }
 
-SLEY_INLINE SLEY_ATOMIC(struct sley_task *) *sley__ring_slot(const struct sley__steal_ring *q, uint32_t at)
+SLEY_INLINE SLEY_ATOMIC(struct sley_task *) * sley__ring_slot(const struct sley__steal_ring *q, uint32_t at)
 {
     return &q->slots[at & (q->capacity - 1)];
 }
 
-void sley__steal_ring_init(struct sley__steal_ring *q, SLEY_ATOMIC(struct sley_task *) *slots, uint32_t capacity);
+void sley__steal_ring_init(struct sley__steal_ring *q, SLEY_ATOMIC(struct sley_task *) * slots, uint32_t capacity);
 /** false: full. Thread: owner. */
 SLEY_INLINE bool sley__steal_ring_push_back(struct sley__steal_ring *q, struct sley_task *t)
 {

@@ -136,8 +136,7 @@ static void stealing_halt(struct sley_executor *ex)
     }
 }
 
-static int stealing_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args,
-                          struct sley_task **ret_task)
+static int stealing_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args, struct sley_task **ret_task)
 {
     struct sley_stealing_pool *p = pool_of(ex);
     if (!p) {
@@ -250,8 +249,7 @@ static int init_worker(struct sley_stealing_pool *p, const struct sley_executor_
     w->drained_hook.fn = news;
     p->scheds[index] = &w->sched;
     sley__steal_ring_init(&w->ring, w->slots, RING_CAPACITY);
-    int rc = sley_sched_init(&w->sched, &sley__worker_ops,
-                             &(struct sley_sched_opts){p->alloc, config->report, config->report_arg});
+    int rc = sley_sched_init(&w->sched, &sley__worker_ops, &(struct sley_sched_opts){p->alloc, config->report, config->report_arg});
     w->sched.blocking = config->blocking;
     w->lifo.door.plain = w->ring.door.plain = w->sched.flags & SLEY__SCHED_BIAS;
     if (rc == 0) {

@@ -1,7 +1,6 @@
 /* A worker's thread: resumes what queue.c hands it, looks at its timers and its reactor in between, rests when the pool pauses. */
 #include "rescue.h"
 
-
 /* ---- what the task layer asks of a worker ------------------------------------------------------------------------ */
 
 static void ring(struct sley_sched *s)

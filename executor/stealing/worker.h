@@ -7,13 +7,13 @@
 #include <sley/watch.h>
 
 #include "inject.h"
-#include "ring.h"
 #include "lifo.h"
+#include "ring.h"
 
 enum {
     RING_CAPACITY = 1024, /* what the backlog is for comes seldom: a task costs twice as much through it */
-    LIFO_RUN_MAX = 3,    /* a pair that wake each other keeps others waiting for no more resumes than this */
-    LOOK_INTERVAL = 61,  /* resumes between two looks at timers and I/O: prime, so as not to beat with the program's own rhythm */
+    LIFO_RUN_MAX = 3,     /* a pair that wake each other keeps others waiting for no more resumes than this */
+    LOOK_INTERVAL = 61,   /* resumes between two looks at timers and I/O: prime, so as not to beat with the program's own rhythm */
 };
 
 struct worker {
@@ -47,8 +47,8 @@ struct worker {
     SLEY_ATOMIC(uint64_t) resume_ns, late_ns; /* how long a resume takes: moving average; as who guards has found it (0: no more) */
     uint32_t seen;                            /* the count of resumes when that one has looked last; its own */
     uint64_t queued_ns;                       /* for how long its queue was not found empty; the same one's */
-    SLEY_ATOMIC(uint32_t) stuck; /* it needs help: rescue.c */
-    struct sley__inject pinned;  /* ready tasks that are for this worker alone */
+    SLEY_ATOMIC(uint32_t) stuck;              /* it needs help: rescue.c */
+    struct sley__inject pinned;               /* ready tasks that are for this worker alone */
     SLEY_ATOMIC(uint32_t) wheel_lock __attribute__((aligned(64)));
     struct sley_wheel wheel; /* under wheel_lock */
     struct sley_wheel_slot wheel_slots[SLEY_WHEEL_SLOT_COUNT_DEFAULT];
@@ -75,9 +75,9 @@ struct sley_stealing_pool {
     struct sley__inject inject;
     SLEY_ATOMIC(uint32_t) stuck_count;
     SLEY_ATOMIC(uint32_t) phase __attribute__((aligned(64)));
-    SLEY_ATOMIC(uint32_t) resting;     /* workers that have seen PAUSED, or have not begun */
-    SLEY_ATOMIC(uint32_t) news;        /* the bell of who drives: something that it waits for may have happened */
-    SLEY_ATOMIC(uint32_t) driving;     /* a thread is inside run, stop or fini */
+    SLEY_ATOMIC(uint32_t) resting; /* workers that have seen PAUSED, or have not begun */
+    SLEY_ATOMIC(uint32_t) news;    /* the bell of who drives: something that it waits for may have happened */
+    SLEY_ATOMIC(uint32_t) driving; /* a thread is inside run, stop or fini */
     SLEY_ATOMIC(uint32_t) halted;
     SLEY_ATOMIC(uint32_t) spawn_index; /* whose root scope the next task from outside stands in */
 };
@@ -104,14 +104,14 @@ enum work sley__worker_left(const struct worker *w); /* what lies there for othe
 void sley__idle_init(struct sley_stealing_pool *p);
 void sley__idle_notify(struct sley_stealing_pool *p, enum work work); /* so much was pushed */
 void sley__idle_tell(struct sley_stealing_pool *p);                   /* there may be more than was told of */
-bool sley__idle_search(struct worker *w);        /* may it search? */
-void sley__idle_found(struct worker *w);         /* it searches or guards, and has work again */
-void sley__idle_park(struct worker *w);          /* it has none: sleeps until something may be there */
+bool sley__idle_search(struct worker *w);                             /* may it search? */
+void sley__idle_found(struct worker *w);                              /* it searches or guards, and has work again */
+void sley__idle_park(struct worker *w);                               /* it has none: sleeps until something may be there */
 
 /* worker.c: the thread */
 void *sley__worker_main(void *arg);
-void sley__worker_look_outside(struct worker *w); /* at I/O, without waiting */
-void sley__worker_look_inside(struct worker *w);  /* at what has come from elsewhere, and what is due; not I/O */
+void sley__worker_look_outside(struct worker *w);   /* at I/O, without waiting */
+void sley__worker_look_inside(struct worker *w);    /* at what has come from elsewhere, and what is due; not I/O */
 uint64_t sley__worker_run_timers(struct worker *w); /* returns the next deadline */
 void sley__worker_wait(struct worker *w, uint64_t next_ns);
 void sley__worker_batch(struct worker *w, uint64_t now_ns); /* how long resumes take is measured from here on */

@@ -4,17 +4,16 @@
 #include <stdio.h>
 
 enum {
-    QUIET_LOOKS = 8,        /* a worker that was parked for so many looks is looked at no more until it wakes */
-    REPORTS_A_MINUTE = 5,   /* of one worker */
+    QUIET_LOOKS = 8,      /* a worker that was parked for so many looks is looked at no more until it wakes */
+    REPORTS_A_MINUTE = 5, /* of one worker */
 };
-#define MINUTE_NS   (60 * SLEY_S)
-#define ANSWER_NS   (50 * SLEY_MS) /* a thread that blocks answers at once, one that computes when it is next on a processor */
+#define MINUTE_NS (60 * SLEY_S)
+#define ANSWER_NS (50 * SLEY_MS) /* a thread that blocks answers at once, one that computes when it is next on a processor */
 
 static bool answered(const struct sley__watch_entry *e)
 {
     /* acquire: observes the shot; pairs with the handler. relaxed: only the watchdog asks */
-    return atomic_load_explicit(&e->answered, memory_order_acquire) ==
-           atomic_load_explicit(&e->asked, memory_order_relaxed);
+    return atomic_load_explicit(&e->answered, memory_order_acquire) == atomic_load_explicit(&e->asked, memory_order_relaxed);
 }
 
 static uint32_t tid_of(const struct sley__watch_entry *e)
@@ -112,8 +111,7 @@ static bool parked(struct sley__watch_entry *e)
     const uint32_t silent = (e->state & ~(uint32_t)SLEY__WATCH_MASK) | SLEY__WATCH_SILENT;
     uint32_t expected = e->state;
     /* acq_rel: one word with the exchange in sley_watch_unpark: that finds SILENT, or this fails */
-    if (!atomic_compare_exchange_strong_explicit(&e->watched->state, &expected, silent, memory_order_acq_rel,
-                                                 memory_order_relaxed)) {
+    if (!atomic_compare_exchange_strong_explicit(&e->watched->state, &expected, silent, memory_order_acq_rel, memory_order_relaxed)) {
         return true;
     }
     e->state = silent;

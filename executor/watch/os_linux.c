@@ -60,17 +60,16 @@ bool sley__watch_runnable(uint32_t of_tid)
     return state && strncmp(state, ") R", 3) == 0;
 }
 
-void sley__watch_wait(SLEY_ATOMIC(uint32_t) *bell, uint64_t until_ns)
+void sley__watch_wait(SLEY_ATOMIC(uint32_t) * bell, uint64_t until_ns)
 {
     const struct timespec ts = {.tv_sec = (time_t)(until_ns / SLEY_S), .tv_nsec = (long)(until_ns % SLEY_S)};
     /* BITSET takes an absolute CLOCK_MONOTONIC time */
-    (void)syscall(SYS_futex, bell, FUTEX_WAIT_BITSET_PRIVATE, 0, until_ns == SLEY_NEVER ? NULL : &ts, NULL,
-                  FUTEX_BITSET_MATCH_ANY);
+    (void)syscall(SYS_futex, bell, FUTEX_WAIT_BITSET_PRIVATE, 0, until_ns == SLEY_NEVER ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
     /* acquire: observes what it was rung for; an exchange takes in every ring up to here */
     (void)atomic_exchange_explicit(bell, 0, memory_order_acquire);
 }
 
-void sley__watch_ring(SLEY_ATOMIC(uint32_t) *bell)
+void sley__watch_ring(SLEY_ATOMIC(uint32_t) * bell)
 {
     /* release: publishes what this is rung for to the wait that takes it in */
     if (atomic_exchange_explicit(bell, 1, memory_order_release) == 0) {

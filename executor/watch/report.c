@@ -64,8 +64,7 @@ void sley__watch_report_stall(struct sley__watch_entry *e, uint64_t stalled_ns, 
     x.len = 0;
     put(&x, over ? "stall over: " : "stall: ");
     put_who(&x, e);
-    put(&x, " %s worker %u for %llu ms", over ? "had kept" : "has kept", (unsigned)e->worker,
-        ms(stalled_ns));
+    put(&x, " %s worker %u for %llu ms", over ? "had kept" : "has kept", (unsigned)e->worker, ms(stalled_ns));
     if (over) {
         o->report(o->report_arg, SLEY_REPORT_STALL, x.buf);
         return;

@@ -83,13 +83,10 @@ int sley_watch_add(struct sley_watch *w, struct sley_watched *e, struct sley_sch
     return 0;
 }
 
-int sley_watch_one(const struct sley_executor_config *config, struct sley_alloc *alloc, struct sley_watched *e,
-                   struct sley_sched *s)
+int sley_watch_one(const struct sley_executor_config *config, struct sley_alloc *alloc, struct sley_watched *e, struct sley_sched *s)
 {
-    const struct sley_watch_opts o = {.alloc = alloc,
-                                      .stall_ns = sley_watch_stall_ns(config->stall_ns),
-                                      .report = config->report,
-                                      .report_arg = config->report_arg};
+    const struct sley_watch_opts o = {
+        .alloc = alloc, .stall_ns = sley_watch_stall_ns(config->stall_ns), .report = config->report, .report_arg = config->report_arg};
     struct sley_watch *w = NULL;
     int rc = o.report && o.stall_ns != SLEY_NEVER ? sley_watch_create(&o, &w) : 0;
     if (rc == 0 && w) {

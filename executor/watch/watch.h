@@ -35,10 +35,10 @@ struct sley__watch_entry {
     /* as seen at the last look */
     uint32_t state;
     uint32_t count;
-    uint64_t since_ns;     /* when it was seen so first */
-    uint64_t seen_ns;      /* and last */
-    uint64_t cpu_ns;       /* what its thread had computed at the second such look; SLEY_NEVER: there was none yet */
-    uint32_t quiet_count;  /* looks that found it parked */
+    uint64_t since_ns;    /* when it was seen so first */
+    uint64_t seen_ns;     /* and last */
+    uint64_t cpu_ns;      /* what its thread had computed at the second such look; SLEY_NEVER: there was none yet */
+    uint32_t quiet_count; /* looks that found it parked */
     enum sley__watch_phase phase;
     uint64_t answer_by_ns;
     bool has_shot; /* the report named the task */
@@ -56,8 +56,8 @@ struct sley__watch_entry {
 
 /** What the watchdog asks the system; tests put their own in its place. */
 struct sley__watch_os {
-    uint64_t (*cpu_ns)(uint32_t tid);     /* processor time of a thread of this process */
-    bool (*runnable)(uint32_t tid);       /* false: it waits for something */
+    uint64_t (*cpu_ns)(uint32_t tid);                /* processor time of a thread of this process */
+    bool (*runnable)(uint32_t tid);                  /* false: it waits for something */
     void (*ask)(struct sley_watch *w, uint32_t tid); /* sends the signal */
 };
 
@@ -98,7 +98,7 @@ uint64_t sley__watch_now_ns(void);
 uint32_t sley__watch_tid(void);
 uint64_t sley__watch_cpu_ns(uint32_t tid);
 bool sley__watch_runnable(uint32_t tid);
-void sley__watch_wait(SLEY_ATOMIC(uint32_t) *bell, uint64_t until_ns);
-void sley__watch_ring(SLEY_ATOMIC(uint32_t) *bell); /* async-signal-safe */
+void sley__watch_wait(SLEY_ATOMIC(uint32_t) * bell, uint64_t until_ns);
+void sley__watch_ring(SLEY_ATOMIC(uint32_t) * bell); /* async-signal-safe */
 
 #endif

@@ -24,8 +24,7 @@ int sley_watch_add(struct sley_watch *w, struct sley_watched *e, struct sley_sch
     return -ENOTSUP;
 }
 
-int sley_watch_one(const struct sley_executor_config *config, struct sley_alloc *alloc, struct sley_watched *e,
-                   struct sley_sched *s)
+int sley_watch_one(const struct sley_executor_config *config, struct sley_alloc *alloc, struct sley_watched *e, struct sley_sched *s)
 {
     (void)config, (void)alloc, (void)e, (void)s;
     return 0;
@@ -36,9 +35,7 @@ void sley_watch_remove(struct sley_watched *e)
     (void)e;
 }
 
-void sley__watch_forked(void)
-{
-}
+void sley__watch_forked(void) {}
 
 void sley__watch_rouse(struct sley__watch_entry *entry)
 {

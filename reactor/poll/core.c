@@ -119,7 +119,7 @@ static void unwatch_now(struct sley__poll *r, struct sley__slot *slot, int numbe
     if (slot->watched && (!want || needless)) {
         (void)r->port->watch(r, slot, number, want);
         /* may become ready unseen; a try is cheaper than watching again to be told, and who gives up soon would never be told */
-        slot->marks &= (uint8_t)~(~want & (SLEY_IO_IN | SLEY_IO_OUT));
+        slot->marks &= (uint8_t) ~(~want & (SLEY_IO_IN | SLEY_IO_OUT));
         open_way(slot);
     }
 }
@@ -128,7 +128,7 @@ void sley__poll_flush_drops(struct sley__poll *r)
 {
     for (uint32_t i = 0; i < r->drop_count; i++) {
         struct sley__slot *slot = sley__poll_slot(r, r->drops[i]);
-        slot->marks &= (uint8_t)~(uint32_t)SLEY__SLOT_QUEUED;
+        slot->marks &= (uint8_t) ~(uint32_t)SLEY__SLOT_QUEUED;
         unwatch_now(r, slot, r->drops[i]);
     }
     r->drop_count = 0;
@@ -156,8 +156,7 @@ static inline int32_t attempt(struct sley__slot *slot, struct sley_io_op *op, ui
     const int32_t n = sley_io_try(op);
     if (SLEY_UNLIKELY(n == -EAGAIN)) {
         slot->marks |= (uint8_t)direction;
-    } else if (n > 0 && (size_t)n < op->len && op->code == SLEY_IO_RECV && (slot->marks & SLEY__SLOT_SHORT) &&
-               n < SLEY_IO_CALL_BYTES) {
+    } else if (n > 0 && (size_t)n < op->len && op->code == SLEY_IO_RECV && (slot->marks & SLEY__SLOT_SHORT) && n < SLEY_IO_CALL_BYTES) {
         slot->marks |= SLEY_IO_IN; /* what comes later is an event of its own */
     }
     return n;
@@ -167,7 +166,7 @@ static inline void wait_on(struct sley__poll *r, struct sley__slot *slot, struct
 {
     close_way(slot);
     if (!sley__io_busy(op)) {
-        slot->marks &= (uint8_t)~(uint32_t)SLEY__SLOT_SHORT; /* those that may be many are nothing for short ways */
+        slot->marks &= (uint8_t) ~(uint32_t)SLEY__SLOT_SHORT; /* those that may be many are nothing for short ways */
     }
     sley_io_arm(&r->base, op);
     ring_push(ring, op);
@@ -221,7 +220,7 @@ static void forget(struct sley__poll *r, struct sley__slot *slot, int number)
         (void)r->port->watch(r, slot, number, 0);
     }
     slot->watched = 0;
-    slot->marks &= (uint8_t)~(uint32_t)(SLEY_IO_IN | SLEY_IO_OUT | SLEY__SLOT_SHORT);
+    slot->marks &= (uint8_t) ~(uint32_t)(SLEY_IO_IN | SLEY_IO_OUT | SLEY__SLOT_SHORT);
     slot->heat = 0;
     slot->way = SLEY__WAY_ASK;
 }
@@ -270,8 +269,7 @@ int sley__poll_adopt(struct sley_reactor *self, struct sley_fd *fd)
 }
 
 /** An op was tried, with the result @p n. */
-static inline void settle(struct sley__poll *r, struct sley_io_op *op, struct sley__slot *slot, uint32_t direction,
-                          int32_t n)
+static inline void settle(struct sley__poll *r, struct sley_io_op *op, struct sley__slot *slot, uint32_t direction, int32_t n)
 {
     if (SLEY_LIKELY(n != -EAGAIN && n != -EINPROGRESS)) {
         sley_io_finish(op, n);
@@ -378,7 +376,7 @@ static SLEY_NOINLINE void event_slowly(struct sley__poll *r, struct sley__slot *
     const uint32_t ready = broken ? SLEY_IO_IN | SLEY_IO_OUT : events & (SLEY_IO_IN | SLEY_IO_OUT);
     const bool useful = ((ready & SLEY_IO_IN) && slot->read) || ((ready & SLEY_IO_OUT) && slot->write) || slot->polls;
     if (events & (uint32_t)SLEY__POLL_DOUBT) {
-        slot->marks &= (uint8_t)~(uint32_t)SLEY__SLOT_SHORT;
+        slot->marks &= (uint8_t) ~(uint32_t)SLEY__SLOT_SHORT;
     }
     if (slot->polls) {
         event_polls(r, slot, events); /* before the others take what makes it ready */
@@ -412,7 +410,7 @@ void sley__poll_odd_recv(struct sley__poll *r, struct sley__slot *slot, int numb
         sley__poll_event(r, slot, number, SLEY_IO_IN);
     } else if (n != -EAGAIN) { /* else it waits on */
         close_way(slot);
-        slot->marks &= (uint8_t)~(uint32_t)SLEY_IO_IN;
+        slot->marks &= (uint8_t) ~(uint32_t)SLEY_IO_IN;
         sley_io_complete(&r->base, ring_pop(&slot->read), (int32_t)n); /* the system tells an error once: no second try */
     }
 }

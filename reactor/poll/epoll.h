@@ -16,9 +16,9 @@ enum { SLEY__EPOLL_LIFE_MASK = 15 };
 struct sley__epoll {
     struct sley__poll core;
     int epoll, ring;
-    int next, count; /* events taken and not handled yet: [next, count) */
-    bool stale; /* a slot's lives have come round while nobody could look at its reports: they are asked for anew */
-    bool coarse; /* no epoll_pwait2 here: timeouts in milliseconds, rounded up */
+    int next, count;          /* events taken and not handled yet: [next, count) */
+    bool stale;               /* a slot's lives have come round while nobody could look at its reports: they are asked for anew */
+    bool coarse;              /* no epoll_pwait2 here: timeouts in milliseconds, rounded up */
     struct sley__slot bell;   /* the ring's */
     struct sley__slot nobody; /* of reports that concern nobody any more */
     struct epoll_event events[SLEY__EPOLL_EVENTS];
@@ -55,7 +55,7 @@ SLEY_INLINE void sley__epoll_fetch(const struct sley__epoll *p, int at)
 
 /* epoll.c */
 int sley__epoll_watch(struct sley__poll *r, struct sley__slot *slot, int number, uint32_t interest);
-int sley__epoll_ask(struct sley__poll *r, uint64_t timeout_ns); /* asks for events. Returns: how many; a negative errno */
+int sley__epoll_ask(struct sley__poll *r, uint64_t timeout_ns);              /* asks for events. Returns: how many; a negative errno */
 int sley__epoll_handle(struct sley__epoll *p, const struct epoll_event *ev); /* Returns: 1; 0 when it was no event */
 
 /* shared_epoll.c: slots of struct sley__port */

@@ -28,16 +28,15 @@
 #include <unistd.h>
 
 enum {
-    HOT_ROOM = 1024,  /* so many are hot whatever they do: a poll of them costs less than 0.1 ms */
-    HOT_MAX = 2048,   /* so many may be, of those that are active */
-    LOOK_RATE = 256,  /* cold ones looked at in a millisecond: a tenth of it at most */
-    LOOK_LEAST = 64,  /* fewer are not worth a system call: their time adds up */
-    LOOK_CUT = 128,   /* after a look with more events than were handled: there are many at hand */
-    LOOK_EVENTS = 32, /* what is handled of a look: the hot shall not wait for more */
-    HEAT_HOT = 3,     /* less is a cold one's: its events so far */
-    HEAT_MAX = 7,     /* of a hot one after an event; one less in each period, down to HEAT_HOT */
-    WHOLE_NS_EACH =
-        4000 /* to block on everything costs 1 us for each: not for less than four times as long */
+    HOT_ROOM = 1024,     /* so many are hot whatever they do: a poll of them costs less than 0.1 ms */
+    HOT_MAX = 2048,      /* so many may be, of those that are active */
+    LOOK_RATE = 256,     /* cold ones looked at in a millisecond: a tenth of it at most */
+    LOOK_LEAST = 64,     /* fewer are not worth a system call: their time adds up */
+    LOOK_CUT = 128,      /* after a look with more events than were handled: there are many at hand */
+    LOOK_EVENTS = 32,    /* what is handled of a look: the hot shall not wait for more */
+    HEAT_HOT = 3,        /* less is a cold one's: its events so far */
+    HEAT_MAX = 7,        /* of a hot one after an event; one less in each period, down to HEAT_HOT */
+    WHOLE_NS_EACH = 4000 /* to block on everything costs 1 us for each: not for less than four times as long */
 };
 static const uint64_t NAP_NS = 150 * SLEY_US;
 static const uint64_t PERIOD_NS = 250 * SLEY_MS;
@@ -202,8 +201,7 @@ static void cool(struct port_poll *p)
         return;
     }
     p->period_ns = now + PERIOD_NS;
-    for (uint32_t i = p->ends[HOT];
-         i-- > 1;) { /* downwards: what fills the gap has been looked at */
+    for (uint32_t i = p->ends[HOT]; i-- > 1;) { /* downwards: what fills the gap has been looked at */
         struct sley__slot *slot = sley__poll_slot(&p->core, p->entries[i].fd);
         if (slot->heat > HEAT_HOT) {
             slot->heat--;
@@ -343,9 +341,7 @@ static int wait_whole(struct port_poll *p, uint64_t timeout_ns)
 static int wait_slice(struct port_poll *p, uint64_t timeout_ns)
 {
     if (!p->cut && timeout_ns > 0) {
-        (void)ask(p, 0, 1,
-                  timeout_ns < NAP_NS ? timeout_ns
-                                      : NAP_NS); /* what it says of the pipe, the next says again */
+        (void)ask(p, 0, 1, timeout_ns < NAP_NS ? timeout_ns : NAP_NS); /* what it says of the pipe, the next says again */
     }
     const int n = ask(p, 0, p->ends[HOT], 0);
     if (n < 0) {
@@ -372,9 +368,7 @@ static int port_wait(struct sley__poll *r, uint64_t timeout_ns)
         return wait_whole(p, timeout_ns);
     }
     const int seen = wait_slice(p, timeout_ns);
-    r->base.more =
-        timeout_ns == 0 &&
-        p->quiet < cold_count(p); /* a foreign loop that does not wait looks everywhere first */
+    r->base.more = timeout_ns == 0 && p->quiet < cold_count(p); /* a foreign loop that does not wait looks everywhere first */
     return seen;
 }
 

@@ -215,7 +215,7 @@ static void installed(struct sley__uring *r, struct sley__uring_slot *slot, stru
         struct sley_fd fd;
         sley_fd_init(&fd, op->out_number);
         (void)sley__uring_direct_close(r, &fd, NULL);
-        op->stage &= (uint8_t)~(uint32_t)SLEY__URING_INSTALLS;
+        op->stage &= (uint8_t) ~(uint32_t)SLEY__URING_INSTALLS;
         op->out_number = res;
     }
     sley__uring_end(r, slot, op, res < 0 ? res : 0);
@@ -226,7 +226,8 @@ void sley__uring_accept_put_back(struct sley__uring *r, struct sley__uring_slot 
     put_back(r, slot, op->out_number);
 }
 
-bool sley__uring_accept_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res, uint32_t flags)
+bool sley__uring_accept_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res,
+                                  uint32_t flags)
 {
     if (SLEY_UNLIKELY(op->stage & SLEY__URING_INSTALLS)) {
         installed(r, slot, op, res);
@@ -274,7 +275,7 @@ static void connection(struct sley__uring *r, struct sley__uring_slot *slot, int
     const int number = taken(r, slot, res);
     struct sley_io_op *op = number >= 0 ? oldest_waiter(r, slot) : NULL;
     if (op) {
-        op->stage &= (uint8_t)~(uint32_t)SLEY__URING_BEHIND;
+        op->stage &= (uint8_t) ~(uint32_t)SLEY__URING_BEHIND;
         op->out_number = number;
         sley__uring_end(r, slot, op, 0);
     } else if (number >= 0) {
@@ -298,7 +299,7 @@ void sley__uring_accepted(struct sley__uring *r, struct sley__uring_slot *slot, 
     } else if (res != -ECANCELED && res != -EINTR && res != -EAGAIN) {
         struct sley_io_op *op = oldest_waiter(r, slot); /* with nobody there the next one will be told, if it lasts */
         if (op) {
-            op->stage &= (uint8_t)~(uint32_t)SLEY__URING_BEHIND;
+            op->stage &= (uint8_t) ~(uint32_t)SLEY__URING_BEHIND;
             sley__uring_end(r, slot, op, res);
         }
     }

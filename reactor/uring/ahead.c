@@ -277,7 +277,7 @@ static struct sley_io_op *reader(const struct sley__uring_slot *slot)
 
 static void end_reader(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res)
 {
-    op->stage &= (uint8_t)~(uint32_t)SLEY__URING_BEHIND;
+    op->stage &= (uint8_t) ~(uint32_t)SLEY__URING_BEHIND;
     sley__uring_end(r, slot, op, res);
 }
 
@@ -288,7 +288,7 @@ static void bytes(struct sley__uring *r, struct sley__uring_slot *slot, struct s
     if (op && (op->flags & SLEY_IO_LEND)) {
         op->buf = l;
         sley__uring_restock_late(r);
-        op->stage &= (uint8_t)~(uint32_t)SLEY__URING_BEHIND;
+        op->stage &= (uint8_t) ~(uint32_t)SLEY__URING_BEHIND;
         sley__uring_end_lent(r, slot, op, n);
         return;
     }

@@ -24,7 +24,8 @@ SLEY_INLINE void sley__uring_describe_bytes(struct io_uring_sqe *sqe, struct sle
 }
 
 /** sley__uring_end of a RECV or SEND that is not lent its buffer. */
-SLEY_INLINE void sley__uring_end_bytes(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, bool in, int32_t result)
+SLEY_INLINE void sley__uring_end_bytes(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, bool in,
+                                       int32_t result)
 {
     if (SLEY_UNLIKELY(slot->armed != op) || SLEY_UNLIKELY(slot->closer != NULL) || SLEY_UNLIKELY(slot->is_abandoned)) {
         sley__uring_end(r, slot, op, result);

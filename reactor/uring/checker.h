@@ -61,9 +61,7 @@ static inline void sley__uring_filled(const void *buf, size_t bytes)
     }
 }
 #else
-static inline void sley__uring_look_for_checker(void)
-{
-}
+static inline void sley__uring_look_for_checker(void) {}
 
 static inline bool sley__uring_is_seen(void)
 {

@@ -86,7 +86,7 @@ int32_t sley__uring_direct_taken(struct sley__uring *r, struct sley_io_op *op, i
     if (number < 0) {
         return number; /* the place is given back as that of any op that failed */
     }
-    op->stage &= (uint8_t)~(uint32_t)SLEY__URING_PLACE;
+    op->stage &= (uint8_t) ~(uint32_t)SLEY__URING_PLACE;
     op->out_number = number;
     return 0;
 }

@@ -12,22 +12,14 @@ static char sent_plain[1];   /* this socket knows no zero copy: what has been as
 static char sent_already[1]; /* its result has been told; the buffer is the kernel's still */
 
 static const uint8_t opcodes[SLEY__IO_FILE_END - SLEY_IO_READ] = {
-    [SLEY_IO_READ - SLEY_IO_READ] = IORING_OP_READ,
-    [SLEY_IO_WRITE - SLEY_IO_READ] = IORING_OP_WRITE,
-    [SLEY_IO_READV - SLEY_IO_READ] = IORING_OP_READV,
-    [SLEY_IO_WRITEV - SLEY_IO_READ] = IORING_OP_WRITEV,
-    [SLEY_IO_READ_FIXED - SLEY_IO_READ] = IORING_OP_READ,
-    [SLEY_IO_WRITE_FIXED - SLEY_IO_READ] = IORING_OP_WRITE,
-    [SLEY_IO_SEND_ZC - SLEY_IO_READ] = IORING_OP_SEND_ZC,
-    [SLEY_IO_OPEN - SLEY_IO_READ] = IORING_OP_OPENAT,
-    [SLEY_IO_FSYNC - SLEY_IO_READ] = IORING_OP_FSYNC,
-    [SLEY_IO_FDATASYNC - SLEY_IO_READ] = IORING_OP_FSYNC,
-    [SLEY_IO_STAT - SLEY_IO_READ] = IORING_OP_STATX,
-    [SLEY_IO_FALLOCATE - SLEY_IO_READ] = IORING_OP_FALLOCATE,
-    [SLEY_IO_RENAME - SLEY_IO_READ] = IORING_OP_RENAMEAT,
-    [SLEY_IO_UNLINK - SLEY_IO_READ] = IORING_OP_UNLINKAT,
-    [SLEY_IO_MKDIR - SLEY_IO_READ] = IORING_OP_MKDIRAT,
-    [SLEY_IO_SHUTDOWN - SLEY_IO_READ] = IORING_OP_SHUTDOWN,
+    [SLEY_IO_READ - SLEY_IO_READ] = IORING_OP_READ,       [SLEY_IO_WRITE - SLEY_IO_READ] = IORING_OP_WRITE,
+    [SLEY_IO_READV - SLEY_IO_READ] = IORING_OP_READV,     [SLEY_IO_WRITEV - SLEY_IO_READ] = IORING_OP_WRITEV,
+    [SLEY_IO_READ_FIXED - SLEY_IO_READ] = IORING_OP_READ, [SLEY_IO_WRITE_FIXED - SLEY_IO_READ] = IORING_OP_WRITE,
+    [SLEY_IO_SEND_ZC - SLEY_IO_READ] = IORING_OP_SEND_ZC, [SLEY_IO_OPEN - SLEY_IO_READ] = IORING_OP_OPENAT,
+    [SLEY_IO_FSYNC - SLEY_IO_READ] = IORING_OP_FSYNC,     [SLEY_IO_FDATASYNC - SLEY_IO_READ] = IORING_OP_FSYNC,
+    [SLEY_IO_STAT - SLEY_IO_READ] = IORING_OP_STATX,      [SLEY_IO_FALLOCATE - SLEY_IO_READ] = IORING_OP_FALLOCATE,
+    [SLEY_IO_RENAME - SLEY_IO_READ] = IORING_OP_RENAMEAT, [SLEY_IO_UNLINK - SLEY_IO_READ] = IORING_OP_UNLINKAT,
+    [SLEY_IO_MKDIR - SLEY_IO_READ] = IORING_OP_MKDIRAT,   [SLEY_IO_SHUTDOWN - SLEY_IO_READ] = IORING_OP_SHUTDOWN,
 };
 
 /* ---- which ---------------------------------------------------------------------------------------------------------------- */
@@ -140,8 +132,8 @@ void sley__uring_describe_file(struct sley__uring *r, struct io_uring_sqe *sqe, 
         io_uring_prep_fallocate(sqe, number, (int)op->how, (off_t)op->offset, (off_t)io->len);
         break;
     case SLEY_IO_STAT:
-        io_uring_prep_statx(sqe, io->fd ? number : op->dir, io->fd ? "" : op->a.path,
-                            (int)op->how | (io->fd ? AT_EMPTY_PATH : 0), op->mode, io->buf);
+        io_uring_prep_statx(sqe, io->fd ? number : op->dir, io->fd ? "" : op->a.path, (int)op->how | (io->fd ? AT_EMPTY_PATH : 0),
+                            op->mode, io->buf);
         break;
     case SLEY_IO_SHUTDOWN:
         io_uring_prep_shutdown(sqe, number, (int)op->how);
@@ -259,8 +251,7 @@ static void filled(const struct sley_io_op *io, int32_t res)
 }
 
 /** Two completions: the result; then, if the first announced it, that the buffer is free. */
-static void send_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_file_op *op, int32_t res,
-                           uint32_t flags)
+static void send_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_file_op *op, int32_t res, uint32_t flags)
 {
     if (!(flags & IORING_CQE_F_NOTIF)) {
         op->result = res;
@@ -290,7 +281,7 @@ static SLEY_NOINLINE void other_completed(struct sley__uring *r, struct sley_io_
     struct sley__uring_slot *slot = sley__uring_slot_of(r, io);
     const bool cancelled = io->stage & SLEY__URING_CANCELLED;
     if (io->stage & SLEY__URING_POLLING) {
-        io->stage &= (uint8_t)~(uint32_t)SLEY__URING_POLLING;
+        io->stage &= (uint8_t) ~(uint32_t)SLEY__URING_POLLING;
         res = res < 0 ? res : -EINTR;
     } else if (io->code == SLEY_IO_SEND_ZC && is_unknown(op, res, flags)) {
         if (flags & IORING_CQE_F_MORE) {

@@ -150,7 +150,7 @@ static void pass_on(struct sley__uring *r, struct sley_io_op *op)
 {
     const uint32_t elsewhere = SLEY__URING_DUE | SLEY__URING_BEHIND | SLEY__URING_LOST;
     if (!sley__uring_has(r, SLEY__URING_DIRECT)) {
-        op->stage &= (uint8_t)~(uint32_t)(SLEY__URING_PLACE | SLEY__URING_INSTALLS);
+        op->stage &= (uint8_t) ~(uint32_t)(SLEY__URING_PLACE | SLEY__URING_INSTALLS);
     }
     if ((op->stage & elsewhere) || sley__uring_is_later(r, op) || is_queued(r, (uint64_t)(uintptr_t)op)) {
         return;
@@ -228,7 +228,7 @@ static void end_lost(struct sley__uring *r, struct sley__uring_slot *slot)
 {
     struct sley_io_op *op;
     while ((op = oldest_lost(slot)) != NULL) {
-        op->stage &= (uint8_t)~(uint32_t)SLEY__URING_LOST;
+        op->stage &= (uint8_t) ~(uint32_t)SLEY__URING_LOST;
         r->lost_count--;
         if (op->flags & SLEY_IO_LEND) {
             sley__uring_lend_completed(r, slot, op, -EOWNERDEAD, 0);

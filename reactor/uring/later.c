@@ -7,7 +7,7 @@
 
 enum {
     SIZE_FIRST = 256,
-    SOON = 4, /* how far ahead of their turn they are fetched */
+    SOON = 4,                      /* how far ahead of their turn they are fetched */
     LEAST = SLEY__URING_SHARE / 4, /* of them in a look, however much else there is */
 };
 

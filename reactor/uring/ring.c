@@ -421,7 +421,8 @@ static unsigned publish(struct sley__uring *r)
  * Valgrind 3.19 does not know that the call may wait, and lets no other thread run meanwhile: as a call that only submits, and a
  * wait of a kind that it knows.
  */
-static SLEY_NOINLINE int call_seen(struct sley__uring *r, unsigned count, unsigned flags, const struct __kernel_timespec *ts, bool forever)
+static SLEY_NOINLINE int call_seen(struct sley__uring *r, unsigned count, unsigned flags, const struct __kernel_timespec *ts,
+                                   bool forever)
 {
     const struct timespec limit = {(time_t)ts->tv_sec, (long)ts->tv_nsec};
     struct pollfd what = {.fd = r->ring.ring_fd, .events = POLLIN};

@@ -73,7 +73,7 @@ void sley__uring_dismiss(struct sley__uring *r, struct sley__uring_slot *slot)
 void sley__uring_dismiss_if_due(struct sley__uring *r, struct sley__uring_slot *slot)
 {
     if (slot->standing & SLEY__URING_DISMISS_DUE) {
-        slot->standing &= (uint16_t)~(SLEY__URING_DISMISS_DUE | SLEY__URING_DISMISSED);
+        slot->standing &= (uint16_t) ~(SLEY__URING_DISMISS_DUE | SLEY__URING_DISMISSED);
         sley__uring_dismiss(r, slot);
     }
 }
@@ -92,11 +92,11 @@ static struct sley_io_op *oldest_behind(const struct sley__uring_slot *slot)
 static void fallen(struct sley__uring *r, struct sley__uring_slot *slot)
 {
     struct sley_io_op *op;
-    slot->standing &= (uint16_t)~(SLEY__URING_STANDS | SLEY__URING_DISMISSED | SLEY__URING_DISMISS_DUE);
+    slot->standing &= (uint16_t) ~(SLEY__URING_STANDS | SLEY__URING_DISMISSED | SLEY__URING_DISMISS_DUE);
     r->standing_count--;
     r->flying_count--;
     while (!(slot->standing & SLEY__URING_STANDS) && (op = oldest_behind(slot)) != NULL) {
-        op->stage &= (uint8_t)~(uint32_t)SLEY__URING_BEHIND;
+        op->stage &= (uint8_t) ~(uint32_t)SLEY__URING_BEHIND;
         if (op->stage & SLEY__URING_CANCELLED) {
             sley__uring_end(r, slot, op, -ECANCELED);
         } else if (op->code == SLEY_IO_ACCEPT) {
@@ -177,7 +177,7 @@ bool sley__uring_leave(struct sley__uring *r, struct sley_io_op *op)
     if (!(op->stage & SLEY__URING_BEHIND)) {
         return false;
     }
-    op->stage &= (uint8_t)~(uint32_t)SLEY__URING_BEHIND;
+    op->stage &= (uint8_t) ~(uint32_t)SLEY__URING_BEHIND;
     if (!oldest_behind(slot)) {
         sley__uring_dismiss(r, slot);
     }

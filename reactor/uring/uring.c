@@ -45,7 +45,8 @@ static void describe_other(struct sley__uring *r, struct io_uring_sqe *sqe, stru
     case SLEY_IO_ACCEPT:
         io_uring_prep_accept(sqe, number, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (op->stage & SLEY__URING_INSTALLS) {
-            io_uring_prep_rw(SLEY__URING_OP_FIXED_FD_INSTALL, sqe, op->out_number - SLEY_FD_DIRECT_FIRST, NULL, 0, 0); /* close-on-exec */
+            io_uring_prep_rw(SLEY__URING_OP_FIXED_FD_INSTALL, sqe, op->out_number - SLEY_FD_DIRECT_FIRST, NULL, 0,
+                             0); /* close-on-exec */
             sqe->flags = IOSQE_FIXED_FILE;
         } else if (op->stage & SLEY__URING_PLACE) {
             sqe->accept_flags = SOCK_NONBLOCK;
@@ -140,7 +141,7 @@ void sley__uring_ask(struct sley__uring *r, struct sley_io_op *op)
 static void queue_if_due(struct sley__uring *r, struct sley_io_op *op)
 {
     const uint8_t stage = op->stage;
-    op->stage &= (uint8_t)~(uint32_t)(SLEY__URING_DUE | SLEY__URING_CANCEL_DUE);
+    op->stage &= (uint8_t) ~(uint32_t)(SLEY__URING_DUE | SLEY__URING_CANCEL_DUE);
     if (stage & SLEY__URING_DUE) {
         sley__uring_queue(r, sley__uring_slot_of(r, op), op);
         if ((stage & SLEY__URING_CANCELLED) && !(op->stage & SLEY__URING_DUE)) {

@@ -32,11 +32,11 @@ enum sley__uring_feature {
 
 struct sley__uring_kind {
     const char *name;
-    const char *since;  /* of the kernel */
-    uint32_t setup;     /* io_uring_params.flags that ask for it, or 0 */
-    uint32_t reports;   /* io_uring_params.features that say it is there, or 0: it is when it works */
-    uint8_t opcode;     /* IORING_OP_* that came with it, or 0 */
-    uint32_t needs;     /* other features, as bits */
+    const char *since; /* of the kernel */
+    uint32_t setup;    /* io_uring_params.flags that ask for it, or 0 */
+    uint32_t reports;  /* io_uring_params.features that say it is there, or 0: it is when it works */
+    uint8_t opcode;    /* IORING_OP_* that came with it, or 0 */
+    uint32_t needs;    /* other features, as bits */
 };
 
 /** By enum sley__uring_feature. */
@@ -75,16 +75,16 @@ SLEY_STATIC_ASSERT(sizeof(struct sley__uring_slot) == 32, "every connection has 
 
 /* in slot->standing */
 enum {
-    SLEY__URING_STANDS = 1,       /* a request stays in the kernel, or in the submission queue */
-    SLEY__URING_DISMISSED = 2,    /* it has been asked to end */
-    SLEY__URING_DISMISS_DUE = 4,  /* that did not fit into the submission queue */
-    SLEY__URING_ACCEPTS = 8,      /* what it brings, or has brought, are connections; else bytes */
-    SLEY__URING_TO_TABLE = 16,    /* connections in the ring's table of files */
-    SLEY__URING_KEPT = 32,        /* something lies there that nobody has asked for yet */
-    SLEY__URING_FAILED = 64,      /* an error that nobody has been told yet; behind what lies there */
-    SLEY__URING_LOOPS = 128,      /* has been asked before: the next time a request may stand */
-    SLEY__URING_SHY = 256,        /* may not: it was asked for otherwise, or not soon enough */
-    SLEY__URING_FELL = 512,       /* STANDS, in a ring that is gone: see heir.c */
+    SLEY__URING_STANDS = 1,      /* a request stays in the kernel, or in the submission queue */
+    SLEY__URING_DISMISSED = 2,   /* it has been asked to end */
+    SLEY__URING_DISMISS_DUE = 4, /* that did not fit into the submission queue */
+    SLEY__URING_ACCEPTS = 8,     /* what it brings, or has brought, are connections; else bytes */
+    SLEY__URING_TO_TABLE = 16,   /* connections in the ring's table of files */
+    SLEY__URING_KEPT = 32,       /* something lies there that nobody has asked for yet */
+    SLEY__URING_FAILED = 64,     /* an error that nobody has been told yet; behind what lies there */
+    SLEY__URING_LOOPS = 128,     /* has been asked before: the next time a request may stand */
+    SLEY__URING_SHY = 256,       /* may not: it was asked for otherwise, or not soon enough */
+    SLEY__URING_FELL = 512,      /* STANDS, in a ring that is gone: see heir.c */
     SLEY__URING_SOMETHING = SLEY__URING_STANDS | SLEY__URING_KEPT | SLEY__URING_FAILED,
 };
 
@@ -101,9 +101,9 @@ struct sley__uring_stock {
     uint32_t wanted;              /* how many are to be there; grows when they run out */
     uint32_t most;                /* how far */
     uint16_t tail;
-    uint32_t kept;                      /* taken from it for who has not asked yet */
-    uint32_t piece_count;               /* as many as the pool has buffers */
-    struct sley__uring_piece *pieces;   /* by a buffer's place in the pool: of those that are kept */
+    uint32_t kept;                    /* taken from it for who has not asked yet */
+    uint32_t piece_count;             /* as many as the pool has buffers */
+    struct sley__uring_piece *pieces; /* by a buffer's place in the pool: of those that are kept */
 };
 
 /* Receives that are armed, and the kernel's only when it is their turn: a ring in which each op knows its number. See later.c. */
@@ -126,36 +126,36 @@ struct sley__uring {
     int enter_fd;      /* the ring's descriptor, or its index when it is registered */
     unsigned enter_flags;
     uint32_t flying_count; /* ops that are the kernel's, or in the submission queue */
-    bool blind;      /* the kernel does not say when it has completions to work off */
-    bool ending;     /* what a hook starts now does not wait */
-    uint8_t due;     /* SLEY__URING_AGAIN and so on: for the next look */
+    bool blind;            /* the kernel does not say when it has completions to work off */
+    bool ending;           /* what a hook starts now does not wait */
+    uint8_t due;           /* SLEY__URING_AGAIN and so on: for the next look */
     bool bell_armed;
-    SLEY_ATOMIC(bool) rung; /* set by wake, cleared by its completion: one ring at a time is under way */
-    int bell;               /* an eventfd */
-    SLEY_ATOMIC(int) door;  /* the ring's number, for messages to it; 0: they are not taken, or not now */
+    SLEY_ATOMIC(bool) rung;            /* set by wake, cleared by its completion: one ring at a time is under way */
+    int bell;                          /* an eventfd */
+    SLEY_ATOMIC(int) door;             /* the ring's number, for messages to it; 0: they are not taken, or not now */
     SLEY_ATOMIC(uint32_t) waker_count; /* who may name it just now */
-    bool shut;              /* the door, for as long as another thread drives */
-    SLEY_ATOMIC(int) tell;  /* an eventfd for foreign loops, written to by the kernel and by wake; -1: none has asked */
-    uint64_t bell_count;    /* where it is read to, without POLL_MULTI */
-    struct sley__chunks chunks[2]; /* of slots: by descriptor number, by place in the ring's table of files */
-    struct sley__uring_slot loose; /* of ops without a descriptor */
-    uint64_t opcodes;              /* bit n: the kernel knows it; 0: not asked yet */
-    struct sley_fixed **fixed;     /* registered memory, by index; NULL: no table was ever needed */
-    bool has_fixed;                /* the ring has the table, too */
-    uint32_t direct_size;          /* places in the ring's table of files; 0: it has none yet */
-    uint32_t direct_count;         /* taken, or about to be */
-    bool loan_late;                /* a number that was asked for is yet to come, and is to be closed then */
-    bool tells;                    /* the kernel writes to `tell` */
-    uint32_t standing_count;       /* requests that stand */
-    struct sley__uring_slot *unasked; /* UNASKED: the listener; NULL: there are several */
-    uint32_t unasked_looks;           /* from then on until who was told has had a turn */
+    bool shut;                         /* the door, for as long as another thread drives */
+    SLEY_ATOMIC(int) tell;             /* an eventfd for foreign loops, written to by the kernel and by wake; -1: none has asked */
+    uint64_t bell_count;               /* where it is read to, without POLL_MULTI */
+    struct sley__chunks chunks[2];     /* of slots: by descriptor number, by place in the ring's table of files */
+    struct sley__uring_slot loose;     /* of ops without a descriptor */
+    uint64_t opcodes;                  /* bit n: the kernel knows it; 0: not asked yet */
+    struct sley_fixed **fixed;         /* registered memory, by index; NULL: no table was ever needed */
+    bool has_fixed;                    /* the ring has the table, too */
+    uint32_t direct_size;              /* places in the ring's table of files; 0: it has none yet */
+    uint32_t direct_count;             /* taken, or about to be */
+    bool loan_late;                    /* a number that was asked for is yet to come, and is to be closed then */
+    bool tells;                        /* the kernel writes to `tell` */
+    uint32_t standing_count;           /* requests that stand */
+    struct sley__uring_slot *unasked;  /* UNASKED: the listener; NULL: there are several */
+    uint32_t unasked_looks;            /* from then on until who was told has had a turn */
     /* of one whose thread ends before it: see heir.c */
     struct sley__uring_thread *driver; /* whose ring it is; NULL: not known */
-    int witness;                   /* readable when the ring has ended; -1: none was needed; -2: none is to be had */
-    int awaited;                   /* the same of the ring before, for what is LOST; -1 */
-    uint32_t lost_count;           /* ops that are LOST */
-    bool has_files;                /* there have been ops that use memory whoever enters the ring */
-    bool deaf;                     /* results of the ring before were never seen */
+    int witness;                       /* readable when the ring has ended; -1: none was needed; -2: none is to be had */
+    int awaited;                       /* the same of the ring before, for what is LOST; -1 */
+    uint32_t lost_count;               /* ops that are LOST */
+    bool has_files;                    /* there have been ops that use memory whoever enters the ring */
+    bool deaf;                         /* results of the ring before were never seen */
     struct sley__uring_stock stock;
     struct sley__uring_later later;
 };
@@ -172,14 +172,14 @@ enum { SLEY__URING_SHARE = 64 }; /* completions handled in one look: see the sam
 
 /* in op->stage */
 enum {
-    SLEY__URING_POLLING = 1,    /* the kernel has said -EAGAIN: waits for readiness, then is done again */
-    SLEY__URING_LOST = 2,       /* in the kernel's hands, in a ring that is gone */
-    SLEY__URING_CANCELLED = 4,  /* has been asked to end */
-    SLEY__URING_DUE = 8,        /* did not fit into the submission queue */
+    SLEY__URING_POLLING = 1,     /* the kernel has said -EAGAIN: waits for readiness, then is done again */
+    SLEY__URING_LOST = 2,        /* in the kernel's hands, in a ring that is gone */
+    SLEY__URING_CANCELLED = 4,   /* has been asked to end */
+    SLEY__URING_DUE = 8,         /* did not fit into the submission queue */
     SLEY__URING_CANCEL_DUE = 16, /* the request to end it did not */
     SLEY__URING_PLACE = 32,      /* a place in the ring's table of files is kept for what it brings */
     SLEY__URING_BEHIND = 64,     /* it waits for the slot's request that stands, and is not in the kernel itself */
-    SLEY__URING_INSTALLS = 128,  /* an accept: the direct connection out_number is its own, and is being given a number of the process */
+    SLEY__URING_INSTALLS = 128, /* an accept: the direct connection out_number is its own, and is being given a number of the process */
 };
 
 enum { SLEY__URING_CAPS = 0 }; /* of its table. Its ops' stage is its own: SLEY__IO_ENDED is one of those that workers share */
@@ -452,7 +452,8 @@ SLEY_INLINE bool sley__uring_has_later(const struct sley__uring *r)
 
 void sley__uring_lend_submit(struct sley__uring *r, struct sley_io_op *op);
 void sley__uring_lend_describe(const struct sley__uring_slot *slot, struct io_uring_sqe *sqe, struct sley_io_op *op);
-void sley__uring_lend_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res, uint32_t flags);
+void sley__uring_lend_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res,
+                                uint32_t flags);
 
 /** Submits an armed one that has got nothing yet. */
 void sley__uring_lend_anew(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
@@ -490,7 +491,8 @@ void sley__uring_accept(struct sley__uring *r, struct sley_io_op *op);
 /** Of an armed op that waits for nothing yet. */
 void sley__uring_accept_anew(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
 /** One that is not BEHIND has been answered. Returns: whether it is over by this. */
-bool sley__uring_accept_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res, uint32_t flags);
+bool sley__uring_accept_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res,
+                                  uint32_t flags);
 /** INSTALLS, and ends without: the connection is the next one's. */
 void sley__uring_accept_put_back(struct sley__uring *r, struct sley__uring_slot *slot, const struct sley_io_op *op);
 void sley__uring_accepted(struct sley__uring *r, struct sley__uring_slot *slot, int32_t res, uint32_t flags);

@@ -150,7 +150,7 @@ static SLEY_NOINLINE void other_completed(struct sley__uring *r, struct sley_io_
         return;
     }
     if (SLEY_UNLIKELY(op->stage & SLEY__URING_POLLING)) {
-        op->stage &= (uint8_t)~(uint32_t)SLEY__URING_POLLING;
+        op->stage &= (uint8_t) ~(uint32_t)SLEY__URING_POLLING;
         res = res < 0 ? res : -EINTR; /* it is ready: once more */
     } else if (op->code == SLEY_IO_ACCEPT && sley__uring_accept_completed(r, slot, op, res, flags)) {
         return;
@@ -336,7 +336,8 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
         hear(r);
     }
     const bool more = sley__uring_has_later(r) && sley__uring_hand_over(r);
-    const bool wait = timeout_ns > 0 && !more && sley__uring_results(r) == 0 && !r->due && r->bell_armed; /* what is missing comes first */
+    const bool wait =
+        timeout_ns > 0 && !more && sley__uring_results(r) == 0 && !r->due && r->bell_armed; /* what is missing comes first */
     const int rc = sley__uring_enter(r, wait ? timeout_ns : 0);
     if (SLEY_UNLIKELY(rc == -EEXIST)) {
         r->later.flows = false;
@@ -351,8 +352,8 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
         r->base.more |= seen > 0; /* what was heard before has not been asked for while there were results */
     } else if (SLEY_UNLIKELY(r->tells)) {
         hear(r); /* what comes from now on is told; what has come before shows */
-        r->base.more |= sley__uring_results(r) > 0 ||
-                        (IO_URING_READ_ONCE(*r->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
+        r->base.more |=
+            sley__uring_results(r) > 0 || (IO_URING_READ_ONCE(*r->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
     }
     return seen;
 }

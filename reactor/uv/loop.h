@@ -16,11 +16,11 @@ struct sley__uv_watch {
     struct sley__uv_watch *next; /* of the free ones; attached: of those with a report that is not handled yet */
     struct sley__uv_watch *next_drop;
     int number;
-    uint32_t place;  /* in the chunks, from 1 on: what slot->token says; 0 there: none */
-    int events;      /* what uv has been asked for */
-    int status;      /* attached: the report */
-    int reported;    /* attached: its events; UV_DISCONNECT stands for an error */
-    bool dropping;   /* in the list of drops */
+    uint32_t place; /* in the chunks, from 1 on: what slot->token says; 0 there: none */
+    int events;     /* what uv has been asked for */
+    int status;     /* attached: the report */
+    int reported;   /* attached: its events; UV_DISCONNECT stands for an error */
+    bool dropping;  /* in the list of drops */
 };
 
 enum {
@@ -34,12 +34,12 @@ struct sley__uv {
     uv_loop_t *loop;
     uv_poll_cb on_poll;
     struct sley__chunks chunks; /* of watches, by place */
-    uint32_t watch_count; /* places given out so far */
+    uint32_t watch_count;       /* places given out so far */
     struct sley__uv_watch *free;
     struct sley__uv_watch *drops; /* watched without need: until the next uv_run, by when there often is need again */
-    uint32_t open_count; /* handles whose close callback has not run */
-    bool shows_more;     /* a change of what is watched is to be told to who drives from outside: libuv registers it in uv_run alone */
-    bool changed;        /* there has been one since uv_run */
+    uint32_t open_count;          /* handles whose close callback has not run */
+    bool shows_more; /* a change of what is watched is to be told to who drives from outside: libuv registers it in uv_run alone */
+    bool changed;    /* there has been one since uv_run */
     uv_async_t bell;
     uv_timer_t timer; /* the end of a wait; attached: the wheel's next deadline, too */
 };

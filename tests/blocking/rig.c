@@ -41,8 +41,7 @@ int gate_job(void *arg)
     const int before = atomic_fetch_add_explicit(&g->ran, 1, memory_order_relaxed);
     const int now = atomic_fetch_add_explicit(&g->inside, 1, memory_order_relaxed) + 1;
     int most = atomic_load_explicit(&g->most, memory_order_relaxed);
-    while (now > most &&
-           !atomic_compare_exchange_weak_explicit(&g->most, &most, now, memory_order_relaxed, memory_order_relaxed)) {
+    while (now > most && !atomic_compare_exchange_weak_explicit(&g->most, &most, now, memory_order_relaxed, memory_order_relaxed)) {
     }
     CHECK_INT(sem_post(&g->entered), ==, 0);
     take(&g->open);

@@ -72,7 +72,8 @@ static void fork_beside_jobs(bool locked, uint32_t flags)
     CHECK_RC(sley_blocking_destroy(p), 0);
 }
 
-SLEY_TEST(child_of_a_fork_is_told_so_by_every_call_on_a_pool, "FORK-01") {
+SLEY_TEST(child_of_a_fork_is_told_so_by_every_call_on_a_pool, "FORK-01")
+{
     for (int locked = 0; locked < 2; locked++) {
         fork_beside_jobs(locked, 0);
         fork_beside_jobs(locked, SLEY_BLOCKING_MUST_RUN);
@@ -80,7 +81,8 @@ SLEY_TEST(child_of_a_fork_is_told_so_by_every_call_on_a_pool, "FORK-01") {
     }
 }
 
-SLEY_TEST(grandchild_and_pool_of_a_child_are_told_apart, "FORK-01") {
+SLEY_TEST(grandchild_and_pool_of_a_child_are_told_apart, "FORK-01")
+{
     struct sley_blocking_pool *p = rig_pool(0, 1, 0, 0), *own;
     const pid_t pid = fork();
     if (pid == 0) {
@@ -108,7 +110,7 @@ SLEY_TEST(grandchild_and_pool_of_a_child_are_told_apart, "FORK-01") {
 static struct shared {
     SLEY_ATOMIC(int) ran;
     pid_t child;
-} *shared;
+} * shared;
 static struct sley_blocking_pool *forks_within; /* static: the child has no other stack than its job's, and its end looks for leaks */
 
 static int fork_in_job(void *arg)
@@ -123,7 +125,8 @@ static int fork_in_job(void *arg)
     return pid > 0 ? 0 : -1;
 }
 
-SLEY_TEST(child_of_a_job_that_forks_ends_with_the_job_and_runs_no_other, "FORK-01") {
+SLEY_TEST(child_of_a_job_that_forks_ends_with_the_job_and_runs_no_other, "FORK-01")
+{
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED);
     forks_within = rig_pool(0, 1, 0, 0);

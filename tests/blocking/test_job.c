@@ -39,7 +39,8 @@ static int other_thread(void *arg)
     return 0;
 }
 
-SLEY_TEST(job_runs_on_another_thread_and_its_result_comes_back, "BLOCK-07") {
+SLEY_TEST(job_runs_on_another_thread_and_its_result_comes_back, "BLOCK-07")
+{
     main_thread = pthread_self();
     for (int style = 0; style < STYLES; style++) {
         struct sley_runtime rt;
@@ -60,7 +61,8 @@ SLEY_TEST(job_runs_on_another_thread_and_its_result_comes_back, "BLOCK-07") {
     }
 }
 
-SLEY_TEST(plain_thread_without_a_pool_runs_the_job_itself, "") {
+SLEY_TEST(plain_thread_without_a_pool_runs_the_job_itself, "")
+{
     int result = 0;
     CHECK_RC(sley_blocking(seven, NULL, &result), 0);
     CHECK_INT(result, ==, 7);
@@ -74,7 +76,8 @@ SLEY_TEST(plain_thread_without_a_pool_runs_the_job_itself, "") {
     CHECK_RC(sley_await(&op.wait), 0);
 }
 
-SLEY_TEST(plain_thread_with_a_pool_hands_over_and_parks, "") {
+SLEY_TEST(plain_thread_with_a_pool_hands_over_and_parks, "")
+{
     struct sley_blocking_pool *p = rig_pool(0, 2, 0, 0);
     const struct sley_blocking_how how = {.pool = p};
     main_thread = pthread_self();
@@ -83,7 +86,8 @@ SLEY_TEST(plain_thread_with_a_pool_hands_over_and_parks, "") {
 }
 
 /* An executor that was given no pool. */
-SLEY_TEST(executor_without_a_pool_says_so, "") {
+SLEY_TEST(executor_without_a_pool_says_so, "")
+{
     for (int style = 0; style < STYLES; style++) {
         struct sley_runtime rt;
         rig_runtime(&rt, NULL);
@@ -95,7 +99,8 @@ SLEY_TEST(executor_without_a_pool_says_so, "") {
     }
 }
 
-SLEY_TEST(direct_form_in_a_frame_is_refused, "") {
+SLEY_TEST(direct_form_in_a_frame_is_refused, "")
+{
     struct sley_runtime rt;
     rig_runtime(&rt, NULL);
     struct sley_sched *before = sley_sched_enter(rt.executor->ops->sched(rt.executor));
@@ -125,7 +130,8 @@ static int tick(struct ticker *t)
 }
 SLEY_FIBER(tick, struct ticker)
 
-SLEY_TEST(timer_fires_while_a_job_blocks, "BLOCK-01") {
+SLEY_TEST(timer_fires_while_a_job_blocks, "BLOCK-01")
+{
     for (int style = 0; style < STYLES; style++) {
         struct sley_runtime rt;
         struct gate g;
@@ -139,7 +145,8 @@ SLEY_TEST(timer_fires_while_a_job_blocks, "BLOCK-01") {
     }
 }
 
-SLEY_TEST(five_jobs_on_four_threads, "BLOCK-02") {
+SLEY_TEST(five_jobs_on_four_threads, "BLOCK-02")
+{
     struct sley_blocking_pool *p = rig_pool(0, 4, 0, 0);
     struct sley_runtime rt;
     struct gate g;
@@ -185,7 +192,8 @@ static struct sley_blocking_pool *held(struct sley_runtime *rt, struct gate *g, 
     return p;
 }
 
-SLEY_TEST(queued_job_is_cancelled_and_never_runs, "BLOCK-04") {
+SLEY_TEST(queued_job_is_cancelled_and_never_runs, "BLOCK-04")
+{
     for (int style = 0; style < STYLES; style++) {
         struct sley_runtime rt;
         struct gate g;
@@ -207,7 +215,8 @@ SLEY_TEST(queued_job_is_cancelled_and_never_runs, "BLOCK-04") {
     }
 }
 
-SLEY_TEST(sixteen_queued_are_cancelled_while_four_run, "BLOCK-06") {
+SLEY_TEST(sixteen_queued_are_cancelled_while_four_run, "BLOCK-06")
+{
     struct sley_runtime rt;
     struct gate g;
     struct ask holders[4], queued[16];
@@ -251,7 +260,8 @@ static int until_cancelled(void *arg)
     return 99;
 }
 
-SLEY_TEST(running_job_sees_the_cancel_and_is_waited_for, "BLOCK-05") {
+SLEY_TEST(running_job_sees_the_cancel_and_is_waited_for, "BLOCK-05")
+{
     for (int style = 0; style < STYLES; style++) {
         struct sley_runtime rt;
         struct patient w = {0};
@@ -281,7 +291,8 @@ static int look(void *arg)
     return 5;
 }
 
-SLEY_TEST(job_that_must_run_runs_although_cancelled, "") {
+SLEY_TEST(job_that_must_run_runs_although_cancelled, "")
+{
     struct sley_blocking_pool *p = rig_pool(0, 1, 0, 0);
     const struct sley_blocking_how how = {.pool = p}, must = {.pool = p, .flags = SLEY_BLOCKING_MUST_RUN};
     struct sley_blocking_op hold = {0}, op = {0};
@@ -313,7 +324,8 @@ static int carry(void *arg)
     return n;
 }
 
-SLEY_TEST(abandonable_job_is_left_to_the_pool, "") {
+SLEY_TEST(abandonable_job_is_left_to_the_pool, "")
+{
     struct gate g;
     gate_init(&g);
     struct sley_blocking_pool *p = rig_pool(0, 1, 0, 0);
@@ -327,7 +339,7 @@ SLEY_TEST(abandonable_job_is_left_to_the_pool, "") {
     sley_blocking_with_start(&waited, &how, carry, &c, &result);
     memset(&c, 'x', sizeof c);
     gate_wait(&g, 1);
-    CHECK_RC(sley_wait_fini(&op.wait), -EINPROGRESS); /* at once */
+    CHECK_RC(sley_wait_fini(&op.wait), -EINPROGRESS);   /* at once */
     CHECK_RC(sley_wait_fini(&queued.wait), -ECANCELED); /* it had not begun */
     memset(&op, 'x', sizeof op);
     gate_open(&g, 1);
@@ -339,13 +351,13 @@ SLEY_TEST(abandonable_job_is_left_to_the_pool, "") {
     CHECK_INT(g.ran, ==, 2);
 }
 
-SLEY_TEST(abandonable_job_that_must_run_is_left_while_queued, "") {
+SLEY_TEST(abandonable_job_that_must_run_is_left_while_queued, "")
+{
     struct gate g;
     gate_init(&g);
     struct sley_blocking_pool *p = rig_pool(0, 1, 0, 0);
     SLEY_ATOMIC(int) ran = 0;
-    const struct sley_blocking_how how = {.pool = p},
-                                   left = {.pool = p, .flags = SLEY_BLOCKING_ABANDON | SLEY_BLOCKING_MUST_RUN};
+    const struct sley_blocking_how how = {.pool = p}, left = {.pool = p, .flags = SLEY_BLOCKING_ABANDON | SLEY_BLOCKING_MUST_RUN};
     struct sley_blocking_op hold = {0}, op = {0};
     sley_blocking_with_start(&hold, &how, gate_job, &g, NULL);
     gate_wait(&g, 1);
@@ -368,7 +380,8 @@ static int give_up_waiting(struct late *a)
 }
 SLEY_FIBER(give_up_waiting, struct late)
 
-SLEY_TEST(deadline_leaves_an_abandonable_job, "") {
+SLEY_TEST(deadline_leaves_an_abandonable_job, "")
+{
     struct sley_blocking_pool *p = rig_pool(0, 1, 0, 0);
     struct sley_runtime rt;
     struct gate g;
@@ -382,9 +395,11 @@ SLEY_TEST(deadline_leaves_an_abandonable_job, "") {
     CHECK_RC(sley_blocking_destroy(p), 0);
 }
 
-SLEY_TEST(copy_that_cannot_be_had_is_enomem, "") {
+SLEY_TEST(copy_that_cannot_be_had_is_enomem, "")
+{
     SLEY_ATOMIC(int) ran = 0;
-    HARNESS_SWEEP_ALLOC(points, 20) {
+    HARNESS_SWEEP_ALLOC(points, 20)
+    {
         struct sley_blocking_pool *p = NULL;
         const struct sley_blocking_opts o = {.alloc = harness_alloc()};
         int rc = sley_blocking_create(&o, &p);
@@ -406,7 +421,8 @@ SLEY_TEST(copy_that_cannot_be_had_is_enomem, "") {
 
 /* ---- many at once, and what a job may do ------------------------------------------------------------------------------- */
 
-SLEY_TEST(batch_runs_all_and_says_who_was_not, "") {
+SLEY_TEST(batch_runs_all_and_says_who_was_not, "")
+{
     struct sley_blocking_pool *p = rig_pool(0, 3, 2, 0);
     enum { N = 50 };
     struct sley_blocking_op ops[N] = {{.wait = {0}}};
@@ -437,10 +453,10 @@ SLEY_TEST(batch_runs_all_and_says_who_was_not, "") {
 struct visitor {
     struct sley_runtime *rt;
     struct sley_blocking_pool *pool;
-    SLEY_ATOMIC(int) *ran;
+    SLEY_ATOMIC(int) * ran;
 };
 struct counting {
-    SLEY_ATOMIC(int) *ran;
+    SLEY_ATOMIC(int) * ran;
 };
 static int counting(struct counting *c)
 {
@@ -463,7 +479,8 @@ static int busy_job(void *arg)
     return 0;
 }
 
-SLEY_TEST(job_spawns_tasks_hands_in_jobs_and_sleeps, "BLOCK-13") {
+SLEY_TEST(job_spawns_tasks_hands_in_jobs_and_sleeps, "BLOCK-13")
+{
     struct sley_blocking_pool *p = rig_pool(0, 2, 0, 0);
     struct sley_runtime rt;
     SLEY_ATOMIC(int) ran = 0;
@@ -512,7 +529,8 @@ static int read_all(struct reader *r)
 }
 SLEY_FIBER(read_all, struct reader)
 
-SLEY_TEST(blocking_producer_is_read_by_a_task, "BLOCK-15") {
+SLEY_TEST(blocking_producer_is_read_by_a_task, "BLOCK-15")
+{
     struct sley_runtime rt;
     static struct items channel;
     int result = 0;
@@ -571,14 +589,15 @@ static int job_under_a_deadline(struct timed *a)
 }
 SLEY_FIBER(job_under_a_deadline, struct timed)
 
-SLEY_TEST(virtual_clock_stands_while_a_job_is_out, "BLOCK-14") {
+SLEY_TEST(virtual_clock_stands_while_a_job_is_out, "BLOCK-14")
+{
     const char *const reactors[] = {"epoll", "none"};
     for (int i = 0; i < 2; i++) {
         struct jumping j = {.clock = {jumping_now, jump}, .now_ns = SLEY_S};
         struct sley_runtime rt;
         int result = 1;
-        const struct sley_runtime_opts o = {.reactor_name = reactors[i], .clock = &j.clock, .alloc = harness_alloc(),
-                                            .before_park = count_park, .hook_arg = &j};
+        const struct sley_runtime_opts o = {
+            .reactor_name = reactors[i], .clock = &j.clock, .alloc = harness_alloc(), .before_park = count_park, .hook_arg = &j};
         CHECK_RC(sley_runtime_init(&rt, &o), 0);
         CHECK_RC(sley_runtime_run(&rt, &job_under_a_deadline__type, &(struct timed){&j}, &result), 0);
         CHECK_RC(result, 0);
@@ -588,7 +607,8 @@ SLEY_TEST(virtual_clock_stands_while_a_job_is_out, "BLOCK-14") {
 }
 
 /* Two runtimes, two pools: neither notices the other. */
-SLEY_TEST(two_runtimes_have_a_pool_each, "") {
+SLEY_TEST(two_runtimes_have_a_pool_each, "")
+{
     struct sley_runtime one, two;
     struct gate g;
     gate_init(&g);

@@ -13,7 +13,8 @@ static int seven(void *arg)
     return 7;
 }
 
-SLEY_TEST(options_that_make_no_sense_are_refused, "") {
+SLEY_TEST(options_that_make_no_sense_are_refused, "")
+{
     struct sley_blocking_pool *p;
     static char memory[4096];
     struct sley_alloc_pool fixed;
@@ -34,7 +35,8 @@ SLEY_TEST(options_that_make_no_sense_are_refused, "") {
     CHECK_RC(sley_blocking_stop(NULL, 0), 0);
 }
 
-SLEY_TEST(minimum_is_made_at_once_and_stays, "") {
+SLEY_TEST(minimum_is_made_at_once_and_stays, "")
+{
     struct sley_blocking_pool *p = rig_pool(2, 4, 0, 1); /* idle for 1 ns: what may go goes */
     struct gate g;
     struct sley_blocking_op ops[4] = {{.wait = {0}}};
@@ -69,7 +71,8 @@ static int whose_thread(void *arg)
 }
 
 /* Of several that sleep the one that has rested last is called: the others may end. */
-SLEY_TEST(jobs_one_after_another_are_one_threads, "") {
+SLEY_TEST(jobs_one_after_another_are_one_threads, "")
+{
     struct sley_blocking_pool *p = rig_pool(4, 4, 0, 0);
     const struct sley_blocking_how how = {.pool = p};
     pthread_t first, next;
@@ -83,7 +86,8 @@ SLEY_TEST(jobs_one_after_another_are_one_threads, "") {
     CHECK_RC(sley_blocking_destroy(p), 0);
 }
 
-SLEY_TEST(idle_runtime_is_left_without_a_thread, "") {
+SLEY_TEST(idle_runtime_is_left_without_a_thread, "")
+{
     struct sley_blocking_pool *p = rig_pool(0, 8, 0, 1);
     struct sley_runtime rt;
     rig_runtime(&rt, p);
@@ -97,7 +101,8 @@ SLEY_TEST(idle_runtime_is_left_without_a_thread, "") {
     CHECK_RC(sley_blocking_destroy(p), 0);
 }
 
-SLEY_TEST(pool_of_no_threads_refuses_or_keeps, "BLOCK-03") {
+SLEY_TEST(pool_of_no_threads_refuses_or_keeps, "BLOCK-03")
+{
     struct sley_blocking_pool *p = rig_pool(0, 2, 0, 0);
     const struct sley_blocking_how how = {.pool = p}, try = {.pool = p, .flags = SLEY_BLOCKING_TRY};
     SLEY_ATOMIC(int) ran = 0;
@@ -118,7 +123,8 @@ SLEY_TEST(pool_of_no_threads_refuses_or_keeps, "BLOCK-03") {
     CHECK_RC(sley_blocking_destroy(p), 0);
 }
 
-SLEY_TEST(full_queue_refuses_a_try_and_keeps_the_others_in_line, "") {
+SLEY_TEST(full_queue_refuses_a_try_and_keeps_the_others_in_line, "")
+{
     struct gate g;
     gate_init(&g);
     for (uint32_t bound = 1; bound <= 2; bound++) {
@@ -154,7 +160,8 @@ SLEY_TEST(full_queue_refuses_a_try_and_keeps_the_others_in_line, "") {
 /* No stack of this size can be had, so no thread. */
 #define TOO_LARGE ((size_t)1 << 60)
 
-SLEY_TEST(no_thread_to_be_had_is_a_clear_error, "") {
+SLEY_TEST(no_thread_to_be_had_is_a_clear_error, "")
+{
     struct sley_blocking_pool *p;
     struct sley_blocking_opts o = {.stack_bytes = TOO_LARGE, .alloc = harness_alloc()};
     CHECK_RC(sley_blocking_create(&o, &p), 0);
@@ -175,7 +182,8 @@ SLEY_TEST(no_thread_to_be_had_is_a_clear_error, "") {
     CHECK_RC(sley_blocking_create(&o, &p), -EAGAIN);
 }
 
-SLEY_TEST(job_that_was_abandoned_in_line_and_finds_no_thread_is_dropped, "") {
+SLEY_TEST(job_that_was_abandoned_in_line_and_finds_no_thread_is_dropped, "")
+{
     struct sley_blocking_pool *p;
     const struct sley_blocking_opts o = {.stack_bytes = TOO_LARGE, .alloc = harness_alloc()};
     CHECK_RC(sley_blocking_create(&o, &p), 0);
@@ -193,7 +201,8 @@ SLEY_TEST(job_that_was_abandoned_in_line_and_finds_no_thread_is_dropped, "") {
     CHECK_RC(sley_blocking_destroy(p), 0); /* nothing is in line, and nothing leaks */
 }
 
-SLEY_TEST(job_runs_on_the_thread_that_is_there, "") {
+SLEY_TEST(job_runs_on_the_thread_that_is_there, "")
+{
     struct sley_blocking_pool *p = rig_pool(0, 2, 0, 0);
     const struct sley_blocking_how how = {.pool = p};
     struct sley_blocking_op hold = {0}, op = {0};
@@ -227,15 +236,15 @@ static void hold(struct holder *h, const struct sley_blocking_opts *o)
     gate_wait(&h->gate, 1);
 }
 
-SLEY_TEST(stop_runs_what_must_run_and_drops_the_rest, "BLOCK-09 BLOCK-10 BLOCK-11 BLOCK-12") {
+SLEY_TEST(stop_runs_what_must_run_and_drops_the_rest, "BLOCK-09 BLOCK-10 BLOCK-11 BLOCK-12")
+{
     struct holder h;
     SLEY_ATOMIC(int) ran = 0;
     struct reports r = {0};
-    const struct sley_blocking_opts o = {.name = "narrow", .thread_max = 1, .alloc = harness_alloc(), .report = reports_take,
-                                         .report_arg = &r};
+    const struct sley_blocking_opts o = {
+        .name = "narrow", .thread_max = 1, .alloc = harness_alloc(), .report = reports_take, .report_arg = &r};
     hold(&h, &o);
-    const struct sley_blocking_how may = {.pool = h.pool},
-                                   must = {.pool = h.pool, .flags = SLEY_BLOCKING_MUST_RUN, .name = "must"};
+    const struct sley_blocking_how may = {.pool = h.pool}, must = {.pool = h.pool, .flags = SLEY_BLOCKING_MUST_RUN, .name = "must"};
     struct sley_blocking_op ops[4] = {{.wait = {0}}};
     for (int i = 0; i < 4; i++) {
         sley_blocking_with_start(&ops[i], i % 2 ? &must : &may, count_job, &ran, NULL);
@@ -262,7 +271,8 @@ SLEY_TEST(stop_runs_what_must_run_and_drops_the_rest, "BLOCK-09 BLOCK-10 BLOCK-1
 }
 
 /* A thread that has done its job, or had none, is on its way out: nothing is left, however early the deadline is. */
-SLEY_TEST(stop_whose_deadline_has_passed_is_over_when_no_job_is_left, "SHUT-07") {
+SLEY_TEST(stop_whose_deadline_has_passed_is_over_when_no_job_is_left, "SHUT-07")
+{
     struct reports r = {0};
     const struct sley_blocking_opts o = {.thread_min = 2, .alloc = harness_alloc(), .report = reports_take, .report_arg = &r};
     for (int i = 0; i < 50; i++) {
@@ -277,7 +287,8 @@ SLEY_TEST(stop_whose_deadline_has_passed_is_over_when_no_job_is_left, "SHUT-07")
     CHECK_UINT(r.count, ==, 0);
 }
 
-SLEY_TEST(stop_of_a_pool_without_threads_still_runs_what_must_run, "BLOCK-09") {
+SLEY_TEST(stop_of_a_pool_without_threads_still_runs_what_must_run, "BLOCK-09")
+{
     struct sley_blocking_pool *p = rig_pool(0, 1, 0, 0);
     const struct sley_blocking_how may = {.pool = p}, must = {.pool = p, .flags = SLEY_BLOCKING_MUST_RUN};
     struct sley_blocking_op dropped = {0}, run = {0};
@@ -291,7 +302,8 @@ SLEY_TEST(stop_of_a_pool_without_threads_still_runs_what_must_run, "BLOCK-09") {
     CHECK_INT(ran, ==, 1);
 }
 
-SLEY_TEST(pool_that_is_in_use_is_not_released, "SHUT-07") {
+SLEY_TEST(pool_that_is_in_use_is_not_released, "SHUT-07")
+{
     struct holder h;
     hold(&h, &(struct sley_blocking_opts){.thread_max = 1, .alloc = harness_alloc()});
     CHECK_RC(sley_blocking_stop(h.pool, 0), -ETIMEDOUT);
@@ -311,7 +323,8 @@ static int end_from_inside(void *arg)
     return 0;
 }
 
-SLEY_TEST(pool_is_not_ended_by_its_own_job, "") {
+SLEY_TEST(pool_is_not_ended_by_its_own_job, "")
+{
     struct sley_blocking_pool *p = rig_pool(0, 1, 0, 0);
     CHECK_RC(sley_blocking_with(&(struct sley_blocking_how){.pool = p}, end_from_inside, p, NULL), 0);
     CHECK_RC(sley_blocking_destroy(p), 0);
@@ -355,7 +368,8 @@ static void stop_beside_an_endless_job(const char *executor, uint32_t workers)
     CHECK_RC(sley_runtime_fini(&rt), 0);
 }
 
-SLEY_TEST(runtime_stops_in_time_beside_a_job_that_does_not_end, "SHUT-07") {
+SLEY_TEST(runtime_stops_in_time_beside_a_job_that_does_not_end, "SHUT-07")
+{
     stop_beside_an_endless_job("local", 0);
     stop_beside_an_endless_job("shares", 0);
     stop_beside_an_endless_job("cores", 2);
@@ -363,7 +377,7 @@ SLEY_TEST(runtime_stops_in_time_beside_a_job_that_does_not_end, "SHUT-07") {
 }
 
 struct leaving {
-    SLEY_ATOMIC(int) *ran;
+    SLEY_ATOMIC(int) * ran;
 };
 static int leaves_a_job(struct leaving *a)
 {
@@ -375,7 +389,8 @@ static int leaves_a_job(struct leaving *a)
 }
 SLEY_FIBER(leaves_a_job, struct leaving)
 
-SLEY_TEST(runtime_that_ends_at_once_waits_for_what_must_run, "BLOCK-09") {
+SLEY_TEST(runtime_that_ends_at_once_waits_for_what_must_run, "BLOCK-09")
+{
     for (int with_stop = 0; with_stop < 2; with_stop++) {
         SLEY_ATOMIC(int) ran = 0;
         struct sley_runtime rt;

@@ -26,7 +26,8 @@ static int dithering(void *arg)
     return count_job(arg);
 }
 
-SLEY_TEST(job_meets_its_last_thread_between_work_and_rest, "BLOCK-08") {
+SLEY_TEST(job_meets_its_last_thread_between_work_and_rest, "BLOCK-08")
+{
     SLEY_ATOMIC(int) ran = 0;
     for (uint64_t idle = 1; idle < 1000000; idle *= 10) {
         struct sley_blocking_pool *p = rig_pool(0, 1, 0, idle);
@@ -104,22 +105,26 @@ static void storm(uint32_t min, uint32_t max, uint32_t queue, uint64_t idle_ns, 
     }
 }
 
-SLEY_TEST_SECONDS(storm_on_one_thread_and_a_queue_of_one, "BLOCK-08", 60) {
+SLEY_TEST_SECONDS(storm_on_one_thread_and_a_queue_of_one, "BLOCK-08", 60)
+{
     storm(0, 1, 1, 1, rounds(800));
 }
 
-SLEY_TEST_SECONDS(storm_on_two_threads_and_a_queue_of_two, "BLOCK-08", 60) {
+SLEY_TEST_SECONDS(storm_on_two_threads_and_a_queue_of_two, "BLOCK-08", 60)
+{
     storm(0, 2, 2, SLEY_US, rounds(800));
     storm(1, 2, 2, SLEY_US, rounds(800));
 }
 
-SLEY_TEST_SECONDS(storm_on_many_threads, "", 60) {
+SLEY_TEST_SECONDS(storm_on_many_threads, "", 60)
+{
     storm(0, 64, 0, 50 * SLEY_US, rounds(800));
 }
 
 /* ---- stop against submit --------------------------------------------------------------------------------------------- */
 
-SLEY_TEST_SECONDS(stop_meets_submitters, "BLOCK-09 BLOCK-10", 60) {
+SLEY_TEST_SECONDS(stop_meets_submitters, "BLOCK-09 BLOCK-10", 60)
+{
     for (int i = 0; i < rounds(300); i++) {
         struct sley_blocking_pool *p = rig_pool(0, 1 + (uint32_t)harness_rand_below(3), 2, SLEY_US);
         struct submitter s[2];
@@ -140,7 +145,8 @@ SLEY_TEST_SECONDS(stop_meets_submitters, "BLOCK-09 BLOCK-10", 60) {
     }
 }
 
-SLEY_TEST_SECONDS(limits_move_under_load, "", 60) {
+SLEY_TEST_SECONDS(limits_move_under_load, "", 60)
+{
     struct sley_blocking_pool *p = rig_pool(0, 3, 2, SLEY_US);
     struct submitter s = {.pool = p, .rounds = rounds(600)};
     pthread_t thread;
@@ -158,7 +164,8 @@ SLEY_TEST_SECONDS(limits_move_under_load, "", 60) {
 
 /* ---- tasks, cancelled at any moment ---------------------------------------------------------------------------------- */
 
-SLEY_TEST_SECONDS(tasks_are_cancelled_at_every_stage, "BLOCK-04 BLOCK-05", 60) {
+SLEY_TEST_SECONDS(tasks_are_cancelled_at_every_stage, "BLOCK-04 BLOCK-05", 60)
+{
     struct sley_blocking_pool *p = rig_pool(0, 2, 4, SLEY_US);
     struct sley_runtime rt;
     rig_runtime(&rt, p);

@@ -65,7 +65,8 @@ static int asks_in_a_fiber(struct asker *a)
 }
 SLEY_FIBER(asks_in_a_fiber, struct asker)
 
-SLEY_TEST(jobs_of_tasks_that_move_come_back_to_them, "") {
+SLEY_TEST(jobs_of_tasks_that_move_come_back_to_them, "")
+{
     for (int kind = 0; kind < KINDS; kind++) {
         struct sley_runtime rt;
         struct sley_task *t[TASKS];
@@ -88,7 +89,8 @@ SLEY_TEST(jobs_of_tasks_that_move_come_back_to_them, "") {
 
 /* ---- cancels -------------------------------------------------------------------------------------------------------------- */
 
-SLEY_TEST(queued_job_of_a_shared_task_is_cancelled, "BLOCK-04 BLOCK-05") {
+SLEY_TEST(queued_job_of_a_shared_task_is_cancelled, "BLOCK-04 BLOCK-05")
+{
     for (int kind = 0; kind < KINDS * STYLES; kind++) {
         struct sley_runtime rt;
         struct gate gate;
@@ -134,7 +136,8 @@ static int asks_and_tells(struct asker *a)
 }
 SLEY_FIBER(asks_and_tells, struct asker)
 
-SLEY_TEST_SECONDS(shared_tasks_are_cancelled_at_every_stage_of_a_job, "BLOCK-04 BLOCK-05", 60) {
+SLEY_TEST_SECONDS(shared_tasks_are_cancelled_at_every_stage_of_a_job, "BLOCK-04 BLOCK-05", 60)
+{
     for (int round = 0; round < 20; round++) {
         struct sley_runtime rt;
         struct sley_task *t[TASKS];
@@ -182,7 +185,8 @@ static int batches(struct none_arg *unused)
 }
 SLEY_FIBER(batches, struct none_arg)
 
-SLEY_TEST(batch_of_a_shared_task_is_run_whole, "") {
+SLEY_TEST(batch_of_a_shared_task_is_run_whole, "")
+{
     for (int kind = 0; kind < KINDS; kind++) {
         struct sley_runtime rt;
         begin(&rt, kind, NULL);
@@ -197,14 +201,14 @@ SLEY_TEST(batch_of_a_shared_task_is_run_whole, "") {
 /* ---- blocking in place ---------------------------------------------------------------------------------------------------- */
 
 struct meeting {
-    SLEY_ATOMIC(int) *inside;
+    SLEY_ATOMIC(int) * inside;
 };
 
 /** Returns when two are in it at once. */
 static int meet(void *arg)
 {
     SLEY_ATOMIC(int) *inside = arg;
-    atomic_fetch_add_explicit(inside, 1, memory_order_acq_rel); /* acq_rel: the two see each other */
+    atomic_fetch_add_explicit(inside, 1, memory_order_acq_rel);      /* acq_rel: the two see each other */
     while (atomic_load_explicit(inside, memory_order_acquire) < 2) { /* acquire: as above */
         (void)sched_yield();
     }
@@ -234,7 +238,8 @@ static int meets_in_place(struct none_arg *unused)
 }
 SLEY_FIBER(meets_in_place, struct none_arg)
 
-SLEY_TEST(call_in_place_waits_for_a_job_of_the_task_behind_it, "") {
+SLEY_TEST(call_in_place_waits_for_a_job_of_the_task_behind_it, "")
+{
     for (int kind = 1; kind < KINDS; kind++) { /* with one worker there is nobody to take over */
         struct sley_runtime rt;
         begin(&rt, kind, NULL);
@@ -249,7 +254,8 @@ SLEY_TEST(call_in_place_waits_for_a_job_of_the_task_behind_it, "") {
 
 /* ---- the end -------------------------------------------------------------------------------------------------------------- */
 
-SLEY_TEST(runtime_stops_beside_jobs_of_shared_tasks, "BLOCK-11") {
+SLEY_TEST(runtime_stops_beside_jobs_of_shared_tasks, "BLOCK-11")
+{
     for (int kind = 0; kind < KINDS; kind++) {
         struct sley_runtime rt;
         struct gate gate;

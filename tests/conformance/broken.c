@@ -246,8 +246,11 @@ static const struct broken *find(const char *clause)
     const struct {
         const struct broken *all;
         size_t count;
-    } lists[] = {{broken_sockets, broken_sockets_count}, {broken_waits, broken_waits_count}, {broken_files, broken_files_count},
-                 {broken_homes, broken_homes_count}, {broken_direct, broken_direct_count}};
+    } lists[] = {{broken_sockets, broken_sockets_count},
+                 {broken_waits, broken_waits_count},
+                 {broken_files, broken_files_count},
+                 {broken_homes, broken_homes_count},
+                 {broken_direct, broken_direct_count}};
     const struct broken *found = NULL;
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         for (size_t k = 0; k < lists[i].count; k++) {
@@ -323,9 +326,9 @@ SLEY_TEST(every_clause_has_a_reactor_that_breaks_it, "")
     }
 }
 
-#define BROKEN_TEST(how, name, sentence)                                                           \
-    SLEY_TEST_SECONDS(name##_broken_is_named_alone, "", 300)                                       \
-    {                                                                                              \
-        try_broken(#name);                                                                         \
+#define BROKEN_TEST(how, name, sentence)                     \
+    SLEY_TEST_SECONDS(name##_broken_is_named_alone, "", 300) \
+    {                                                        \
+        try_broken(#name);                                   \
     }
 PART(BROKEN_TEST) /* of the clauses, as meson says: several programs, so that one hang is not waited for by all */

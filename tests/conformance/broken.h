@@ -10,23 +10,23 @@
 
 /** What is done differently; NULL: nothing. */
 struct broken {
-    const char *clause; /* the one that must be named, and no other */
+    const char *clause;                      /* the one that must be named, and no other */
     const struct sley_reactor_factory *base; /* NULL: the example over select */
     void (*table)(struct sley_reactor_ops *ops);
     int (*create)(int rc);
     int (*adopt)(struct sley_fd *fd, int rc);
-    bool (*submit)(struct sley_reactor *r, struct sley_io_op *op);   /* before; true: that was all */
-    void (*submitted)(struct sley_reactor *r, struct sley_io_op *op); /* it is armed */
-    void (*cancel)(struct sley_reactor *r, struct sley_io_op *op);   /* before */
-    int32_t (*end)(struct sley_io_op *op, int32_t result);           /* the result that is told */
+    bool (*submit)(struct sley_reactor *r, struct sley_io_op *op);          /* before; true: that was all */
+    void (*submitted)(struct sley_reactor *r, struct sley_io_op *op);       /* it is armed */
+    void (*cancel)(struct sley_reactor *r, struct sley_io_op *op);          /* before */
+    int32_t (*end)(struct sley_io_op *op, int32_t result);                  /* the result that is told */
     bool (*poll)(struct sley_reactor *r, uint64_t *timeout_ns, int *ret_n); /* before; true: that was all */
     int (*polled)(struct sley_reactor *r, uint64_t timeout_ns, int n);
     bool (*wake)(struct sley_reactor *r); /* before; true: that was all */
     void (*destroy)(struct sley_reactor *r);
-    bool (*file)(struct sley_reactor *r, struct sley_file_op *op);  /* before; true: that was all */
+    bool (*file)(struct sley_reactor *r, struct sley_file_op *op); /* before; true: that was all */
     int32_t (*file_end)(struct sley_file_op *op, int32_t result);  /* the result that is told */
-    bool (*serve)(struct sley_reactor *r, int *ret_n);              /* before; true: that was all */
-    void (*cancelled)(struct sley_reactor *r);                      /* behind it */
+    bool (*serve)(struct sley_reactor *r, int *ret_n);             /* before; true: that was all */
+    void (*cancelled)(struct sley_reactor *r);                     /* behind it */
 };
 
 /* in the order of the clauses */
@@ -46,8 +46,8 @@ struct memory {
     struct sley_io_op *op;   /* armed last, while it waits */
     struct sley_io_op *recv; /* the same of RECVs */
     struct sley_io_op *accept;
-    struct sley_io_op *poll; /* the first POLL that waits */
-    struct sley_io_op *ended; /* the last that has ended */
+    struct sley_io_op *poll;                  /* the first POLL that waits */
+    struct sley_io_op *ended;                 /* the last that has ended */
     unsigned ends, polls, looks, hook_starts; /* looks: of zero, in a row */
     SLEY_ATOMIC(unsigned) wakes;
     int number, spare; /* of its own; -1 */

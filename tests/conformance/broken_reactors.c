@@ -24,7 +24,7 @@ static bool peek_takes(struct sley_reactor *r, struct sley_io_op *op)
 {
     (void)r;
     if (op->code == SLEY_IO_RECVMSG && !(sley__fd_state(op->fd) & SLEY_FD_STREAM)) { /* of a stream others peek, too */
-        op->flags &= (uint8_t)~(uint32_t)SLEY_IO_PEEK;
+        op->flags &= (uint8_t) ~(uint32_t)SLEY_IO_PEEK;
     }
     return false;
 }

@@ -81,8 +81,7 @@ static void lose_a_byte(struct sley_reactor *r, struct sley_io_op *op)
     (void)r;
     char byte;
     struct pollfd p = {.fd = op->fd->number, .events = POLLIN};
-    if (op->code == SLEY_IO_RECV && op->len == 1 && (sley__fd_state(op->fd) & SLEY_FD_STREAM) && !in_no_task() &&
-        poll(&p, 1, 5) == 1) {
+    if (op->code == SLEY_IO_RECV && op->len == 1 && (sley__fd_state(op->fd) & SLEY_FD_STREAM) && !in_no_task() && poll(&p, 1, 5) == 1) {
         (void)recv(op->fd->number, &byte, 1, MSG_DONTWAIT);
     }
 }
@@ -429,7 +428,9 @@ const struct broken broken_waits[] = {
     {.clause = "three_thousand_ops_on_one_descriptor", .submit = full_at_last},
     {.clause = "completions_may_come_in_any_order", .end = wrong_among_fourteen},
     {.clause = "busy_descriptors_do_not_starve_a_quiet_one", .submitted = remember_the_quiet, .poll = starve_the_quiet},
-    {.clause = "long_transfer_does_not_starve_others", .submitted = remember_the_long_one, .polled = finish_the_long_one,
+    {.clause = "long_transfer_does_not_starve_others",
+     .submitted = remember_the_long_one,
+     .polled = finish_the_long_one,
      .end = the_long_one_is_done},
     {.clause = "short_transfers_lose_nothing", .end = short_is_whole},
     {.clause = "interrupted_calls_are_made_again", .end = interrupted},

@@ -39,10 +39,9 @@ SLEY_FIBER(fetch_job, struct job)
 static int fetch_all(struct body *out)
 {
     struct sley_scope s;
-    int rc = sley_scope_init(&s, &(struct sley_scope_opts){.deadline_ns = sley_after_ns(5 * SLEY_S),
-                                                           .limit = 10,
-                                                           .flags = SLEY_SCOPE_FAIL_FAST,
-                                                           .name = "fetch_all"});
+    int rc = sley_scope_init(
+        &s, &(struct sley_scope_opts){
+                .deadline_ns = sley_after_ns(5 * SLEY_S), .limit = 10, .flags = SLEY_SCOPE_FAIL_FAST, .name = "fetch_all"});
     if (rc < 0) {
         return rc;
     }

@@ -1,6 +1,6 @@
 /* A clause of the kit as a case of this harness. */
-#include "harness.h"
 #include "suite.h"
+#include "harness.h"
 
 #include <stdio.h>
 

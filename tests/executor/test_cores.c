@@ -20,8 +20,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
 {
-    return atomic_fetch_sub_explicit(&threads_left, 1, memory_order_relaxed) > 0 ? __real_pthread_create(thread, attr, fn, arg)
-                                                                                  : EAGAIN;
+    return atomic_fetch_sub_explicit(&threads_left, 1, memory_order_relaxed) > 0 ? __real_pthread_create(thread, attr, fn, arg) : EAGAIN;
 }
 
 /* ---- a reactor that fails on the n th worker ------------------------------------------------------------------------------- */
@@ -32,8 +31,7 @@ static SLEY_ATOMIC(int) ran;
 static int create_some(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
 {
     CHECK_INT(ran, ==, 0); /* nothing has begun */
-    return atomic_fetch_sub_explicit(&reactors_left, 1, memory_order_relaxed) > 0 ? sley_reactor_epoll.create(o, ret_reactor)
-                                                                                   : -EMFILE;
+    return atomic_fetch_sub_explicit(&reactors_left, 1, memory_order_relaxed) > 0 ? sley_reactor_epoll.create(o, ret_reactor) : -EMFILE;
 }
 static const struct sley_reactor_factory scarce = {.version = SLEY_REACTOR_VERSION, .name = "scarce", .create = create_some};
 static const struct sley_reactor_factory *const scarces[] = {&scarce, NULL};
@@ -91,7 +89,8 @@ static int set_ran(struct none *a)
 }
 SLEY_FIBER(set_ran, struct none)
 
-SLEY_TEST(reactor_that_fails_on_any_worker_leaves_nothing, "SHUT-01 SHARE-08") {
+SLEY_TEST(reactor_that_fails_on_any_worker_leaves_nothing, "SHUT-01 SHARE-08")
+{
     for (int k = 0; k < 8; k++) {
         struct sley_cores cores;
         char text[128];
@@ -112,7 +111,8 @@ SLEY_TEST(reactor_that_fails_on_any_worker_leaves_nothing, "SHUT-01 SHARE-08") {
     CHECK_RC(cores.base.ops->fini(&cores.base), 0);
 }
 
-SLEY_TEST(thread_that_is_not_there_leaves_nothing, "SHUT-01") {
+SLEY_TEST(thread_that_is_not_there_leaves_nothing, "SHUT-01")
+{
     for (int k = 0; k < 5; k++) {
         struct sley_cores cores;
         char text[128];
@@ -124,17 +124,16 @@ SLEY_TEST(thread_that_is_not_there_leaves_nothing, "SHUT-01") {
     threads_left = 1 << 30;
 }
 
-SLEY_TEST(each_allocation_of_a_start_refused, "SHUT-01") {
+SLEY_TEST(each_allocation_of_a_start_refused, "SHUT-01")
+{
     const struct leftovers before = count_leftovers();
-    HARNESS_SWEEP_ALLOC(points, 200) {
+    HARNESS_SWEEP_ALLOC(points, 200)
+    {
         struct sley_cores cores;
         char why[128] = "";
         sley_cores_init(&cores, &(struct sley_cores_opts){.placement = SLEY_PLACEMENT_FENCED, .cpus = "0-1023"});
-        const struct sley_executor_config config = {.alloc = harness_alloc(),
-                                                    .reactors = bed_epolls,
-                                                    .worker_count = 3,
-                                                    .ret_error = why,
-                                                    .error_bytes = sizeof why};
+        const struct sley_executor_config config = {
+            .alloc = harness_alloc(), .reactors = bed_epolls, .worker_count = 3, .ret_error = why, .error_bytes = sizeof why};
         const int rc = cores.base.ops->start(&cores.base, &config);
         CHECK_RC(rc, harness_alloc_refused() ? -ENOMEM : 0);
         if (rc == 0) {
@@ -145,7 +144,8 @@ SLEY_TEST(each_allocation_of_a_start_refused, "SHUT-01") {
     CHECK_UINT(points, >=, 8);
 }
 
-SLEY_TEST(broken_configuration_is_refused_with_a_sentence, "SHUT-01") {
+SLEY_TEST(broken_configuration_is_refused_with_a_sentence, "SHUT-01")
+{
     struct sley_cores cores;
     struct sley_alloc_pool pool;
     static _Alignas(64) char memory[4096];
@@ -167,7 +167,8 @@ SLEY_TEST(broken_configuration_is_refused_with_a_sentence, "SHUT-01") {
     CHECK_UINT(pool.used_bytes, ==, 0);
 }
 
-SLEY_TEST(start_without_an_error_text_fails_as_well, "") {
+SLEY_TEST(start_without_an_error_text_fails_as_well, "")
+{
     struct sley_cores cores;
     sley_cores_init(&cores, &(struct sley_cores_opts){.placement = SLEY_PLACEMENT_CUSTOM});
     CHECK_RC(cores.base.ops->start(&cores.base, &(struct sley_executor_config){.worker_count = 2}), -EINVAL);
@@ -212,7 +213,8 @@ static int spawn_child_here(struct place *a)
 }
 SLEY_FIBER(spawn_child_here, struct place)
 
-SLEY_TEST(tasks_run_on_their_core_and_stay, "") {
+SLEY_TEST(tasks_run_on_their_core_and_stay, "")
+{
     struct bed b;
     struct sley_task *t = NULL;
     unsigned seen[3] = {0};
@@ -261,7 +263,8 @@ static int check_thread(int *cpu)
 }
 SLEY_FIBER(check_thread, int)
 
-SLEY_TEST(threads_are_named_pinned_and_block_signals, "") {
+SLEY_TEST(threads_are_named_pinned_and_block_signals, "")
+{
     static const enum sley_placement kinds[] = {SLEY_PLACEMENT_SPREAD, SLEY_PLACEMENT_PACK};
     cpu_set_t mine;
     sigset_t before, after;
@@ -322,7 +325,8 @@ static const struct sley_task_type *hop_type(void)
     return &hop__type;
 }
 
-SLEY_TEST(run_of_all_waits_for_tasks_on_their_way_between_cores, "") {
+SLEY_TEST(run_of_all_waits_for_tasks_on_their_way_between_cores, "")
+{
     struct bed b;
     bed_start(&b, 3);
     const unsigned n = 100 / harness_slowness();
@@ -343,7 +347,8 @@ static int park(struct none *a)
 }
 SLEY_FIBER(park, struct none)
 
-SLEY_TEST(run_again_after_a_halt_watches_anew, "") {
+SLEY_TEST(run_again_after_a_halt_watches_anew, "")
+{
     struct bed b;
     bed_start(&b, 2);
     const unsigned n = 1000 / harness_slowness();
@@ -390,7 +395,8 @@ static char state_of(int tid)
 }
 
 /* Who runs does no more than sleep: a hundred looks in a row find it so, which none would who looks again and again. */
-SLEY_TEST(run_sleeps_while_its_workers_do, "") {
+SLEY_TEST(run_sleeps_while_its_workers_do, "")
+{
     struct bed b;
     pthread_t thread;
     int tid = 0;
@@ -421,7 +427,8 @@ static void *drive(void *arg)
     return NULL;
 }
 
-SLEY_TEST(second_driver_is_told, "LOCAL-14") {
+SLEY_TEST(second_driver_is_told, "LOCAL-14")
+{
     struct bed b;
     pthread_t threads[3];
     struct drive d = {.b = &b};
@@ -444,7 +451,8 @@ SLEY_TEST(second_driver_is_told, "LOCAL-14") {
     bed_end(&b);
 }
 
-SLEY_TEST(task_of_another_executor_is_not_run_for, "") {
+SLEY_TEST(task_of_another_executor_is_not_run_for, "")
+{
     struct bed a, b;
     bed_start(&a, 1);
     bed_start(&b, 1);
@@ -460,7 +468,7 @@ SLEY_TEST(task_of_another_executor_is_not_run_for, "") {
 struct crossed {
     struct bed *b;
     struct sley_oneshot *mine, *other;
-    SLEY_ATOMIC(int) *ended;
+    SLEY_ATOMIC(int) * ended;
 };
 
 /** Cleaning up, it waits for a word from its partner on another core, which does the same. */
@@ -469,7 +477,8 @@ static int clean_up_across(struct crossed *a)
     struct sley_scope shield;
     char word = 0;
     CHECK_RC(sley_park(), -ECANCELED);
-    CHECK_RC(sley_scope_init(&shield, &(struct sley_scope_opts){.flags = SLEY_SCOPE_SHIELD, .deadline_ns = sley_after_ns(20 * SLEY_S)}), 0);
+    CHECK_RC(sley_scope_init(&shield, &(struct sley_scope_opts){.flags = SLEY_SCOPE_SHIELD, .deadline_ns = sley_after_ns(20 * SLEY_S)}),
+             0);
     CHECK_RC(sley_oneshot_send(a->other, "x"), 0);
     CHECK_RC(sley_oneshot_recv(a->mine, &word), 1);
     CHECK_RC(sley_scope_fini(&shield), 0);
@@ -478,7 +487,8 @@ static int clean_up_across(struct crossed *a)
 }
 SLEY_FIBER(clean_up_across, struct crossed)
 
-SLEY_TEST(stop_lets_tasks_wait_for_each_other_across_cores, "SHUT-03 SHUT-04") {
+SLEY_TEST(stop_lets_tasks_wait_for_each_other_across_cores, "SHUT-03 SHUT-04")
+{
     enum { PAIRS = 8 };
     for (int round = 0; round < 10; round++) {
         struct bed b;
@@ -523,7 +533,8 @@ static int let_go(void *arg)
     return 0;
 }
 
-SLEY_TEST(stop_names_core_task_and_what_it_waits_for, "SHUT-03") {
+SLEY_TEST(stop_names_core_task_and_what_it_waits_for, "SHUT-03")
+{
     struct bed b;
     bed_start(&b, 3);
     for (int i = 0; i < 2; i++) {
@@ -558,7 +569,8 @@ static int spin_on(struct none *a)
 }
 SLEY_FIBER(spin_on, struct none)
 
-SLEY_TEST(stop_ends_beside_a_task_that_does_not_wait, "SHUT-03") {
+SLEY_TEST(stop_ends_beside_a_task_that_does_not_wait, "SHUT-03")
+{
     struct bed b;
     bed_start(&b, 3);
     spin = true;
@@ -580,7 +592,8 @@ static uint64_t slow_now(struct sley_clock *self)
     return 17; /* it stands still: a deadline in it comes by the system's time */
 }
 
-SLEY_TEST(stop_ends_by_a_deadline_of_a_clock_that_stands, "") {
+SLEY_TEST(stop_ends_by_a_deadline_of_a_clock_that_stands, "")
+{
     struct sley_cores cores;
     struct sley_clock clock = {.now_ns = slow_now};
     const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2, .clock = &clock};

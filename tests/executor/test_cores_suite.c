@@ -36,21 +36,25 @@ static const struct suite_executor epoll = {"cores+epoll", create, destroy, epol
 static const struct suite_executor poll2 = {"cores+poll", create, destroy, polls, true, 2};
 static const struct suite_executor pinned = {"cores+epoll, one pinned", create_pinned, destroy, epolls, true, 1};
 
-#define WITH_NONE(name, ids)                                                                       \
-    SLEY_TEST(none_##name, ids) {                                                                  \
-        suite_##name(&none);                                                                       \
+#define WITH_NONE(name, ids)    \
+    SLEY_TEST(none_##name, ids) \
+    {                           \
+        suite_##name(&none);    \
     }
-#define WITH_EPOLL(name, ids)                                                                      \
-    SLEY_TEST(epoll_##name, ids) {                                                                 \
-        suite_##name(&epoll);                                                                      \
+#define WITH_EPOLL(name, ids)    \
+    SLEY_TEST(epoll_##name, ids) \
+    {                            \
+        suite_##name(&epoll);    \
     }
-#define WITH_POLL(name, ids)                                                                       \
-    SLEY_TEST(poll_##name, ids) {                                                                  \
-        suite_##name(&poll2);                                                                      \
+#define WITH_POLL(name, ids)    \
+    SLEY_TEST(poll_##name, ids) \
+    {                           \
+        suite_##name(&poll2);   \
     }
-#define WITH_PINNED(name, ids)                                                                     \
-    SLEY_TEST(pinned_##name, ids) {                                                                \
-        suite_##name(&pinned);                                                                     \
+#define WITH_PINNED(name, ids)    \
+    SLEY_TEST(pinned_##name, ids) \
+    {                             \
+        suite_##name(&pinned);    \
     }
 
 SUITE_EXECUTOR_WORKERS(WITH_NONE)

@@ -121,7 +121,8 @@ static const char *plan(const char *placement, uint32_t wanted, const struct sle
 
 /* ---- cases ---------------------------------------------------------------------------------------------------------- */
 
-SLEY_TEST(lists_are_read_number_by_number, "") {
+SLEY_TEST(lists_are_read_number_by_number, "")
+{
     static const char *const good[] = {"", "\n", "0", "0\n", "0-3", "1,3,5", "0-1,8-9,31\n", " 4", "8191"};
     static const unsigned counts[] = {0, 0, 1, 1, 4, 3, 5, 1, 1};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -148,18 +149,20 @@ SLEY_TEST(lists_are_read_number_by_number, "") {
     }
 }
 
-SLEY_TEST(spread_takes_the_farthest_first, "") {
+SLEY_TEST(spread_takes_the_farthest_first, "")
+{
     put_two_sockets();
     CHECK_STR(plan("spread", 2, every()), "0,4");
     CHECK_STR(plan("spread", 4, every()), "0,4,1,5");
-    CHECK_STR(plan("spread", 8, every()), "0,4,1,5,2,6,3,7"); /* each core once ... */
+    CHECK_STR(plan("spread", 8, every()), "0,4,1,5,2,6,3,7");                       /* each core once ... */
     CHECK_STR(plan("spread", 0, every()), "0,4,1,5,2,6,3,7,8,12,9,13,10,14,11,15"); /* ... then siblings */
     CHECK_STR(plan("spread:0-1,8-9", 4, every()), "0,1,8,9");
     CHECK_STR(plan("spread", 3, only("1,2,9,12")), "1,12,2"); /* what this process may use */
     remove_root();
 }
 
-SLEY_TEST(pack_takes_the_nearest_first, "") {
+SLEY_TEST(pack_takes_the_nearest_first, "")
+{
     put_two_sockets();
     CHECK_STR(plan("pack", 2, every()), "0,8"); /* siblings */
     CHECK_STR(plan("pack", 5, every()), "0,8,1,9,2");
@@ -169,7 +172,8 @@ SLEY_TEST(pack_takes_the_nearest_first, "") {
     remove_root();
 }
 
-SLEY_TEST(caches_and_nodes_within_a_package_count, "") {
+SLEY_TEST(caches_and_nodes_within_a_package_count, "")
+{
     make_root(); /* one package, two nodes, four caches of two cores, no siblings; numbers with holes */
     put_file("0-3,10-13", "cpu/online");
     put_file("0,4", "node/online"); /* nodes with holes, too */
@@ -188,7 +192,8 @@ SLEY_TEST(caches_and_nodes_within_a_package_count, "") {
     remove_root();
 }
 
-SLEY_TEST(offline_cpus_are_left_out, "") {
+SLEY_TEST(offline_cpus_are_left_out, "")
+{
     put_two_sockets();
     put_file("0-2,4-9,11-15", "cpu/online"); /* 3 and 10 */
     CHECK_STR(plan("pack", 0, every()), "0,8,1,9,2,11,4,12,5,13,6,14,7,15");
@@ -197,7 +202,8 @@ SLEY_TEST(offline_cpus_are_left_out, "") {
     remove_root();
 }
 
-SLEY_TEST(missing_files_leave_cpus_equal, "") {
+SLEY_TEST(missing_files_leave_cpus_equal, "")
+{
     make_root(); /* nothing at all: what this process may use, each a core of its own */
     CHECK_STR(plan("spread", 0, only("0-3,9")), "0,1,2,3,9");
     CHECK_STR(plan("pack", 0, only("0-3,9")), "0,1,2,3,9");
@@ -217,7 +223,8 @@ SLEY_TEST(missing_files_leave_cpus_equal, "") {
     remove_root();
 }
 
-SLEY_TEST(more_workers_than_cpus_are_refused_when_pinned, "") {
+SLEY_TEST(more_workers_than_cpus_are_refused_when_pinned, "")
+{
     put_two_sockets();
     CHECK_STR(plan("pack", 17, every()), "17 workers do not fit on 16 CPUs with placement pack: ask for fewer, or for unbound");
     CHECK_STR(plan("spread:5", 2, every()), "2 workers do not fit on 1 CPU with placement spread: ask for fewer, or for unbound");
@@ -231,7 +238,8 @@ SLEY_TEST(more_workers_than_cpus_are_refused_when_pinned, "") {
     remove_root();
 }
 
-SLEY_TEST(custom_keeps_its_order, "") {
+SLEY_TEST(custom_keeps_its_order, "")
+{
     put_two_sockets();
     CHECK_STR(plan("custom:9,0,3-5", 0, every()), "9,0,3,4,5");
     CHECK_STR(plan("9,0,3-5", 2, every()), "9,0");
@@ -240,7 +248,8 @@ SLEY_TEST(custom_keeps_its_order, "") {
     remove_root();
 }
 
-SLEY_TEST(placement_is_read_from_a_text, "") {
+SLEY_TEST(placement_is_read_from_a_text, "")
+{
     static const char *const good[] = {"unbound", "spread", "pack", "spread:0-3", "pack:1", "fenced:0", "custom:1,0", "2-3"};
     static const enum sley_placement kinds[] = {SLEY_PLACEMENT_UNBOUND, SLEY_PLACEMENT_SPREAD, SLEY_PLACEMENT_PACK,
                                                 SLEY_PLACEMENT_SPREAD,  SLEY_PLACEMENT_PACK,   SLEY_PLACEMENT_FENCED,
@@ -252,8 +261,8 @@ SLEY_TEST(placement_is_read_from_a_text, "") {
         CHECK_INT(o.cpus != NULL, ==, i >= 3);
         CHECK_UINT(o.stack_bytes, ==, 9);
     }
-    static const char *const bad[] = {"",      "Spread",  "spread:", "unbound:0", "fenced", "custom", "custom:",
-                                      "far:0", "spread:x", "0-",      "pack 0",    ":0",     "spreads"};
+    static const char *const bad[] = {
+        "", "Spread", "spread:", "unbound:0", "fenced", "custom", "custom:", "far:0", "spread:x", "0-", "pack 0", ":0", "spreads"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct sley_cores_opts o = {.placement = SLEY_PLACEMENT_PACK};
         CHECK_RC(sley_cores_place(&o, bad[i]), -EINVAL);
@@ -263,7 +272,8 @@ SLEY_TEST(placement_is_read_from_a_text, "") {
     CHECK_RC(sley_cores_place(&(struct sley_cores_opts){.cpus = NULL}, NULL), -EINVAL);
 }
 
-SLEY_TEST(options_without_their_list_are_refused, "") {
+SLEY_TEST(options_without_their_list_are_refused, "")
+{
     char why[128];
     struct sley__plan p;
     const struct sley__why say = {why, sizeof why};
@@ -281,9 +291,11 @@ SLEY_TEST(options_without_their_list_are_refused, "") {
     CHECK_STR(why, "no placement has the number 7");
 }
 
-SLEY_TEST(each_allocation_of_a_plan_refused, "") {
+SLEY_TEST(each_allocation_of_a_plan_refused, "")
+{
     put_two_sockets();
-    HARNESS_SWEEP_ALLOC(points, 10) {
+    HARNESS_SWEEP_ALLOC(points, 10)
+    {
         struct sley__plan p;
         const struct sley_cores_opts o = {.placement = SLEY_PLACEMENT_SPREAD};
         const int rc = sley__plan_init(&p, &o, 0, root, every(), harness_alloc(), &(struct sley__why){NULL, 0});
@@ -299,7 +311,8 @@ SLEY_TEST(each_allocation_of_a_plan_refused, "") {
 
 /* ---- every tree: the rules of placing, over machines made at random ------------------------------------------------------- */
 
-SLEY_TEST(random_machines_are_placed_evenly, "") {
+SLEY_TEST(random_machines_are_placed_evenly, "")
+{
     static struct sley__cpu cpus[64];
     static uint16_t uses[SLEY__LEVEL_COUNT * SLEY__CPU_LIMIT];
     static uint32_t chosen[64];

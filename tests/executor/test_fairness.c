@@ -138,8 +138,8 @@ struct one {
     uint32_t n;
     struct last { /* when it ran last, or was spawned */
         struct stamp at;
-        uint32_t entry; /* of the journal */
-        uint32_t where; /* its worker then, */
+        uint32_t entry;  /* of the journal */
+        uint32_t where;  /* its worker then, */
         uint64_t steals; /* and how often that one had taken from others */
     } last;
 };
@@ -167,7 +167,7 @@ static struct last last_now(void)
  */
 static uint64_t least_wait(const struct last *last, uint32_t me)
 {
-    enum { MOVES = 4 }; /* more often than a task is moved in two rounds */
+    enum { MOVES = 4 };                     /* more often than a task is moved in two rounds */
     uint64_t least[MOVES + 1][WORKERS_MAX]; /* with so many moves behind it, and now there */
     memset(least, 0x3f, sizeof least);
     least[0][last->where] = 0;
@@ -199,8 +199,8 @@ static void waited(struct one *f)
         gap = least_wait(&f->last, me);
     }
     CHECK_UINT(gap, <=, 2 * f->c->size);
-    while (gap > longest && !atomic_compare_exchange_weak_explicit(&f->c->longest, &longest, gap, memory_order_relaxed,
-                                                                   memory_order_relaxed)) {
+    while (gap > longest &&
+           !atomic_compare_exchange_weak_explicit(&f->c->longest, &longest, gap, memory_order_relaxed, memory_order_relaxed)) {
     }
     count();
     const uint32_t entry = atomic_fetch_add_explicit(&journal_length, 1, memory_order_relaxed);
@@ -670,21 +670,22 @@ static void descriptor_is_seen_under_load(const struct kind *k)
 
 /* ---- each on each ------------------------------------------------------------------------------------------------------- */
 
-#define EACH_QUEUED(X, kind)                                                 \
-    X(none_of_ten_thousand_waits_two_rounds, "", kind)                       \
-    X(busy_channel_starves_nobody, "LOCAL-10", kind)                         \
-    X(busy_descriptor_starves_nobody, "LOCAL-07", kind)                      \
-    X(notify_pair_starves_no_third, "LOCAL-09 STEAL-07", kind)               \
-    X(channel_pair_starves_no_third, "LOCAL-09 STEAL-07", kind)              \
-    X(timer_is_seen_under_load, "LOCAL-15", kind)                            \
-    X(timer_due_on_the_way_to_sleep_fires, "", kind)                         \
+#define EACH_QUEUED(X, kind)                                    \
+    X(none_of_ten_thousand_waits_two_rounds, "", kind)          \
+    X(busy_channel_starves_nobody, "LOCAL-10", kind)            \
+    X(busy_descriptor_starves_nobody, "LOCAL-07", kind)         \
+    X(notify_pair_starves_no_third, "LOCAL-09 STEAL-07", kind)  \
+    X(channel_pair_starves_no_third, "LOCAL-09 STEAL-07", kind) \
+    X(timer_is_seen_under_load, "LOCAL-15", kind)               \
+    X(timer_due_on_the_way_to_sleep_fires, "", kind)            \
     X(descriptor_is_seen_under_load, "LOCAL-06", kind)
-#define EACH(X, kind)                                                        \
-    EACH_QUEUED(X, kind)                                                     \
+#define EACH(X, kind)    \
+    EACH_QUEUED(X, kind) \
     X(newcomer_from_elsewhere_runs_under_load, "LOCAL-05 STEAL-09", kind)
-#define CASE(name, ids, kind)       \
-    SLEY_TEST(kind##_##name, ids) { \
-        name(&kind);                \
+#define CASE(name, ids, kind)     \
+    SLEY_TEST(kind##_##name, ids) \
+    {                             \
+        name(&kind);              \
     }
 
 static const struct kind local = {"local", "epoll", 1, false, 0};

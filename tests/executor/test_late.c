@@ -42,9 +42,9 @@ static void wait_for_last_step(void)
     }
 }
 
-void __real_sley_thread_ring(SLEY_ATOMIC(uint32_t) *bell);
-void __wrap_sley_thread_ring(SLEY_ATOMIC(uint32_t) *bell);
-void __wrap_sley_thread_ring(SLEY_ATOMIC(uint32_t) *bell)
+void __real_sley_thread_ring(SLEY_ATOMIC(uint32_t) * bell);
+void __wrap_sley_thread_ring(SLEY_ATOMIC(uint32_t) * bell);
+void __wrap_sley_thread_ring(SLEY_ATOMIC(uint32_t) * bell)
 {
     dawdle();
     __real_sley_thread_ring(bell);
@@ -79,8 +79,7 @@ enum kind { LOCAL, CORES, STEALING, KINDS };
 static struct sley_executor *start(union memory *m, enum kind kind)
 {
     struct sley_executor *const all[KINDS] = {&m->local.base, &m->cores.base, &m->stealing.base};
-    const struct sley_executor_config config = {
-        .alloc = harness_alloc(), .worker_count = kind == LOCAL ? 1 : 2, .stall_ns = SLEY_NEVER};
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = kind == LOCAL ? 1 : 2, .stall_ns = SLEY_NEVER};
     if (kind == LOCAL) {
         sley_local_init(&m->local);
     } else if (kind == CORES) {
@@ -116,7 +115,8 @@ static void end(struct sley_executor *ex)
     CHECK_RC(ex->ops->fini(ex), 0);
 }
 
-SLEY_TEST(end_waits_for_who_has_halted_and_is_about_to_ring, "SHUT-13") {
+SLEY_TEST(end_waits_for_who_has_halted_and_is_about_to_ring, "SHUT-13")
+{
     for (int kind = 0; kind < KINDS; kind++) {
         union memory m;
         pthread_t thread;
@@ -147,7 +147,8 @@ static void *spawn(void *arg)
     return NULL;
 }
 
-SLEY_TEST(end_waits_for_who_has_spawned_and_is_about_to_count_it, "SHUT-13") {
+SLEY_TEST(end_waits_for_who_has_spawned_and_is_about_to_count_it, "SHUT-13")
+{
     union memory m;
     pthread_t thread;
     struct sley_executor *ex = start(&m, CORES);
@@ -176,7 +177,8 @@ static int let_go(struct keeper *a)
 SLEY_FIBER(let_go, struct keeper)
 
 /** The memory of an executor goes with the last handle: the task that gives it back goes on where it is. */
-SLEY_TEST(regress_task_gives_back_the_last_handle_of_another_executor, "SHUT-12") {
+SLEY_TEST(regress_task_gives_back_the_last_handle_of_another_executor, "SHUT-12")
+{
     for (int kind = 0; kind < KINDS; kind++) {
         for (int other = 0; other < KINDS; other++) {
             union memory m, n;

@@ -30,8 +30,7 @@ static void fake_start(struct bed *b, bool virtual_time)
     sley_local_init(&b->memory.local);
     b->ex = &b->memory.local.base;
     const struct sley_executor_config config = {
-        .alloc = harness_alloc(), .clock = &b->clock, .reactors = fakes, .report = bed_report, .report_arg = b,
-        .stall_ns = SLEY_NEVER};
+        .alloc = harness_alloc(), .clock = &b->clock, .reactors = fakes, .report = bed_report, .report_arg = b, .stall_ns = SLEY_NEVER};
     CHECK_RC(b->ex->ops->start(b->ex, &config), 0);
     b->sched = b->ex->ops->sched(b->ex);
     CHECK_PTR(b->sched->reactor, ==, &last()->base);
@@ -53,7 +52,8 @@ static int park(struct none *a)
 }
 SLEY_FIBER(park, struct none)
 
-SLEY_TEST(idle_runtime_without_a_timer_waits_once_and_for_ever, "LOCAL-20 EMB-01") {
+SLEY_TEST(idle_runtime_without_a_timer_waits_once_and_for_ever, "LOCAL-20 EMB-01")
+{
     struct bed b;
     fake_start(&b, false);
     struct fake_reactor *r = last();
@@ -83,7 +83,8 @@ static int sleep_long(struct none *a)
 }
 SLEY_FIBER(sleep_long, struct none)
 
-SLEY_TEST(one_far_timer_costs_at_most_one_wake_for_each_level, "LOCAL-20") {
+SLEY_TEST(one_far_timer_costs_at_most_one_wake_for_each_level, "LOCAL-20")
+{
     struct bed b;
     fake_start(&b, false);
     struct fake_reactor *r = last();
@@ -128,7 +129,8 @@ static void advance_or_halt_in_wait(void *arg, struct fake_reactor *r)
 }
 
 /* Two looks at the stacks after a wave, a second apart; then nothing more is to be given back, and it waits for ever. */
-SLEY_TEST(idle_runtime_gives_stacks_back_and_falls_silent, "LOCAL-20") {
+SLEY_TEST(idle_runtime_gives_stacks_back_and_falls_silent, "LOCAL-20")
+{
     struct bed b;
     fake_start(&b, false);
     struct fake_reactor *r = last();
@@ -145,7 +147,8 @@ SLEY_TEST(idle_runtime_gives_stacks_back_and_falls_silent, "LOCAL-20") {
     bed_end(&b);
 }
 
-SLEY_TEST(turn_asks_to_be_called_again_while_stacks_are_to_be_given_back, "LOCAL-20") {
+SLEY_TEST(turn_asks_to_be_called_again_while_stacks_are_to_be_given_back, "LOCAL-20")
+{
     struct bed b;
     uint64_t next = 0;
     fake_start(&b, false);
@@ -172,7 +175,8 @@ static int sleep_ten_ms(struct none *a)
 }
 SLEY_FIBER(sleep_ten_ms, struct none)
 
-SLEY_TEST(turn_says_how_long_an_outer_loop_may_wait, "LOCAL-20") {
+SLEY_TEST(turn_says_how_long_an_outer_loop_may_wait, "LOCAL-20")
+{
     struct bed b;
     uint64_t next = 1;
     bed_start(&b);
@@ -210,7 +214,8 @@ static int sleep_a_little(struct none *unused)
 SLEY_FIBER(sleep_a_little, struct none)
 
 /* Without a reactor a worker waits by the system's time for what the clock of the configuration says. */
-SLEY_TEST(timer_of_a_clock_that_goes_ahead_fires_in_time, "") {
+SLEY_TEST(timer_of_a_clock_that_goes_ahead_fires_in_time, "")
+{
     struct sley_clock clock = {.now_ns = an_hour_ahead};
     struct sley_local ex;
     struct sley_task *t;
@@ -225,7 +230,8 @@ SLEY_TEST(timer_of_a_clock_that_goes_ahead_fires_in_time, "") {
     CHECK_RC(ex.base.ops->fini(&ex.base), 0);
 }
 
-SLEY_TEST(regress_run_after_a_turn_parks, "") {
+SLEY_TEST(regress_run_after_a_turn_parks, "")
+{
     struct bed b;
     fake_start(&b, false);
     struct fake_reactor *r = last();
@@ -240,7 +246,8 @@ SLEY_TEST(regress_run_after_a_turn_parks, "") {
     bed_end(&b);
 }
 
-SLEY_TEST(regress_run_until_nothing_is_left_does_not_wait_once_more, "") {
+SLEY_TEST(regress_run_until_nothing_is_left_does_not_wait_once_more, "")
+{
     struct bed b;
     fake_start(&b, false);
     CHECK_RC(b.ex->ops->spawn(b.ex, &park__type, NULL, NULL), 0);
@@ -300,7 +307,8 @@ static void foreign_loop(const struct sley_reactor_factory *factory)
     CHECK_RC(ex->ops->fini(ex), 0);
 }
 
-SLEY_TEST(foreign_loop_sleeps_on_the_descriptor, "LOCAL-20 WAKE-16") {
+SLEY_TEST(foreign_loop_sleeps_on_the_descriptor, "LOCAL-20 WAKE-16")
+{
     foreign_loop(&sley_reactor_epoll);
     foreign_loop(&sley_reactor_poll2);
 }
@@ -339,7 +347,8 @@ static int wait_for_descriptor(struct none *a)
 }
 SLEY_FIBER(wait_for_descriptor, struct none)
 
-SLEY_TEST(reactor_is_polled_between_batches_of_ready_tasks, "LOCAL-06 LOCAL-07") {
+SLEY_TEST(reactor_is_polled_between_batches_of_ready_tasks, "LOCAL-06 LOCAL-07")
+{
     struct bed b;
     fake_start(&b, false);
     sley_task_unref(bed_spawn(&b, &yield_for_ever__type, NULL));
@@ -371,7 +380,8 @@ static int post_to_oneself(struct none *a)
 }
 SLEY_FIBER(post_to_oneself, struct none)
 
-SLEY_TEST(inbox_is_looked_at_between_batches_of_ready_tasks, "LOCAL-05") {
+SLEY_TEST(inbox_is_looked_at_between_batches_of_ready_tasks, "LOCAL-05")
+{
     struct bed b;
     bed_start(&b);
     sley_task_unref(bed_spawn(&b, &yield_for_ever__type, NULL));
@@ -406,7 +416,8 @@ static enum sley_step drain_messages(struct drainer *f)
 }
 SLEY_FRAME(drain_messages, struct drainer)
 
-SLEY_TEST(drainer_is_resumed_exactly_once_for_each_message, "LOCAL-02") {
+SLEY_TEST(drainer_is_resumed_exactly_once_for_each_message, "LOCAL-02")
+{
     struct bed b;
     bed_start(&b);
     struct sley_task *t = bed_spawn(&b, &drain_messages__type, NULL);
@@ -473,7 +484,8 @@ static int wait_for_hook(struct none *a)
 }
 SLEY_FIBER(wait_for_hook, struct none)
 
-SLEY_TEST(work_that_the_hook_before_parking_makes_is_seen, "LOCAL-12 LOCAL-13") {
+SLEY_TEST(work_that_the_hook_before_parking_makes_is_seen, "LOCAL-12 LOCAL-13")
+{
     for (int what = HOOK_COMPLETES; what <= HOOK_POSTS; what++) {
         struct bed b = {.now_ns = SLEY_S};
         memset(&hook_gate, 0, sizeof hook_gate);
@@ -513,7 +525,8 @@ static void *ring_late(void *arg)
 }
 
 /** The inbox is left parked by a turn: whoever gives a handle back rings, perhaps while the reactor goes. */
-SLEY_TEST(regress_poster_rings_while_the_reactor_goes, "SHUT-13 WAKE-08") {
+SLEY_TEST(regress_poster_rings_while_the_reactor_goes, "SHUT-13 WAKE-08")
+{
     const unsigned n = 500 / harness_slowness();
     for (unsigned i = 0; i < n; i++) {
         struct bed b;
@@ -543,7 +556,8 @@ static void stay_in_wake(void)
     }
 }
 
-SLEY_TEST(regress_reactor_outlives_a_poster_inside_its_wake, "SHUT-13") {
+SLEY_TEST(regress_reactor_outlives_a_poster_inside_its_wake, "SHUT-13")
+{
     struct bed b;
     pthread_t thread;
     fake_start(&b, false);
@@ -559,7 +573,8 @@ SLEY_TEST(regress_reactor_outlives_a_poster_inside_its_wake, "SHUT-13") {
     CHECK_INT(pthread_join(thread, NULL), ==, 0);
 }
 
-SLEY_TEST(regress_refused_fini_keeps_the_ready_queue, "SHUT-02") {
+SLEY_TEST(regress_refused_fini_keeps_the_ready_queue, "SHUT-02")
+{
     struct bed b;
     bed_start(&b);
     struct sley_task *t = bed_spawn(&b, &yield_thrice__type, NULL);
@@ -590,7 +605,8 @@ static void *exit_after_main(void *arg)
     exit(arg != NULL);
 }
 
-SLEY_TEST(main_thread_leaves_by_pthread_exit, "LOCAL-22") {
+SLEY_TEST(main_thread_leaves_by_pthread_exit, "LOCAL-22")
+{
     int status = 1;
     const pid_t pid = fork();
     CHECK_INT(pid, >=, 0);
@@ -606,7 +622,8 @@ SLEY_TEST(main_thread_leaves_by_pthread_exit, "LOCAL-22") {
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-SLEY_TEST(broken_configuration_is_refused_and_nothing_is_left, "SHUT-01") {
+SLEY_TEST(broken_configuration_is_refused_and_nothing_is_left, "SHUT-01")
+{
     static const struct sley_reactor_factory broken = {.version = SLEY_REACTOR_VERSION, .name = "broken"};
     static const struct sley_reactor_factory *const brokens[] = {&broken, NULL};
     static const struct sley_reactor_factory *const second[] = {&broken, &fake_reactor_factory, NULL};

@@ -26,17 +26,20 @@ static const struct suite_executor none = {"local+none", create, destroy, NULL, 
 static const struct suite_executor epoll = {"local+epoll", create, destroy, epolls, true, 1};
 static const struct suite_executor poll2 = {"local+poll", create, destroy, polls, true, 1};
 
-#define WITH_NONE(name, ids)                                                                       \
-    SLEY_TEST(none_##name, ids) {                                                                  \
-        suite_##name(&none);                                                                       \
+#define WITH_NONE(name, ids)    \
+    SLEY_TEST(none_##name, ids) \
+    {                           \
+        suite_##name(&none);    \
     }
-#define WITH_EPOLL(name, ids)                                                                      \
-    SLEY_TEST(epoll_##name, ids) {                                                                 \
-        suite_##name(&epoll);                                                                      \
+#define WITH_EPOLL(name, ids)    \
+    SLEY_TEST(epoll_##name, ids) \
+    {                            \
+        suite_##name(&epoll);    \
     }
-#define WITH_POLL(name, ids)                                                                       \
-    SLEY_TEST(poll_##name, ids) {                                                                  \
-        suite_##name(&poll2);                                                                      \
+#define WITH_POLL(name, ids)    \
+    SLEY_TEST(poll_##name, ids) \
+    {                           \
+        suite_##name(&poll2);   \
     }
 
 SUITE_EXECUTOR(WITH_NONE)

@@ -56,7 +56,8 @@ static int spawn_mixed(struct none *a)
 }
 SLEY_FIBER(spawn_mixed, struct none)
 
-SLEY_TEST(levels_are_served_in_strict_order_each_first_come_first_served, "") {
+SLEY_TEST(levels_are_served_in_strict_order_each_first_come_first_served, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_UINT(sley_priority(), ==, 0); /* no task */
@@ -109,7 +110,8 @@ static int spawn_urgent_waiter(struct none *a)
 }
 SLEY_FIBER(spawn_urgent_waiter, struct none)
 
-SLEY_TEST(woken_urgent_task_runs_after_the_running_resume, "") {
+SLEY_TEST(woken_urgent_task_runs_after_the_running_resume, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &spawn_urgent_waiter__type, NULL), ==, 0);
@@ -149,7 +151,8 @@ static int spawn_at_seven(struct none *a)
 }
 SLEY_FIBER(spawn_at_seven, struct none)
 
-SLEY_TEST(children_begin_with_their_spawners_level, "") {
+SLEY_TEST(children_begin_with_their_spawners_level, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &spawn_at_seven__type, NULL), ==, 0);
@@ -196,7 +199,8 @@ static int raise_and_lower(struct none *a)
 }
 SLEY_FIBER(raise_and_lower, struct none)
 
-SLEY_TEST(level_changed_while_queued_holds_at_once, "") {
+SLEY_TEST(level_changed_while_queued_holds_at_once, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &raise_and_lower__type, NULL), ==, 0);
@@ -288,7 +292,8 @@ static int shuffle_levels(struct none *a)
 }
 SLEY_FIBER(shuffle_levels, struct none)
 
-SLEY_TEST(random_changes_keep_the_order_of_a_model, "") {
+SLEY_TEST(random_changes_keep_the_order_of_a_model, "")
+{
     struct bed b;
     bed_start(&b);
     for (unsigned i = 0; i < 200 / harness_slowness() + 1; i++) {
@@ -334,7 +339,8 @@ static int spawn_slowly(struct none *a)
 }
 SLEY_FIBER(spawn_slowly, struct none)
 
-SLEY_TEST(level_changed_while_its_arguments_are_made_holds, "") {
+SLEY_TEST(level_changed_while_its_arguments_are_made_holds, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &spawn_slowly__type, NULL), ==, 0);
@@ -378,7 +384,8 @@ static int starve(struct none *a)
 }
 SLEY_FIBER(starve, struct none)
 
-SLEY_TEST(urgent_task_starves_others_but_not_the_inbox, "LOCAL-05") {
+SLEY_TEST(urgent_task_starves_others_but_not_the_inbox, "LOCAL-05")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &starve__type, NULL), ==, 0);
@@ -407,7 +414,8 @@ static int ask_for_what_is_not_there(struct none *a)
 }
 SLEY_FIBER(ask_for_what_is_not_there, struct none)
 
-SLEY_TEST(level_that_is_not_there_is_refused, "") {
+SLEY_TEST(level_that_is_not_there_is_refused, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &ask_for_what_is_not_there__type, NULL), ==, 0);
@@ -419,7 +427,8 @@ SLEY_TEST(level_that_is_not_there_is_refused, "") {
 }
 
 /* A handle taken back and forth by a fixed pool: what stands in a level is dropped with the executor, too. */
-SLEY_TEST(ended_executor_drops_what_stands_in_any_level, "SHUT-02") {
+SLEY_TEST(ended_executor_drops_what_stands_in_any_level, "SHUT-02")
+{
     struct bed b;
     bed_start(&b);
     struct sley_task *t[8];
@@ -473,7 +482,8 @@ static enum sley_step compute_politely_frame(struct polite *f)
 }
 SLEY_FRAME(compute_politely_frame, struct polite)
 
-SLEY_TEST(task_that_asks_gives_way_after_as_many_questions_as_its_budget, "") {
+SLEY_TEST(task_that_asks_gives_way_after_as_many_questions_as_its_budget, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK(!sley_need_preempt()); /* no task */
@@ -518,7 +528,8 @@ static int cancel_a_computer(struct none *a)
 }
 SLEY_FIBER(cancel_a_computer, struct none)
 
-SLEY_TEST(cancelled_task_that_asks_is_told, "") {
+SLEY_TEST(cancelled_task_that_asks_is_told, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &cancel_a_computer__type, NULL), ==, 0);

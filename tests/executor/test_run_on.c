@@ -62,7 +62,8 @@ static enum sley_step call_frame(struct call_frame *f)
 }
 SLEY_FRAME(call_frame, struct call_frame)
 
-SLEY_TEST(call_runs_there_for_every_kind_of_caller, "") {
+SLEY_TEST(call_runs_there_for_every_kind_of_caller, "")
+{
     struct bed b;
     bed_start(&b, 3);
     for (int to = 0; to < 3; to++) {
@@ -85,7 +86,8 @@ SLEY_TEST(call_runs_there_for_every_kind_of_caller, "") {
 }
 
 /** A task of another executor calls, too. */
-SLEY_TEST(call_from_another_executor_runs_there, "") {
+SLEY_TEST(call_from_another_executor_runs_there, "")
+{
     struct bed a, b;
     bed_start(&a, 1);
     bed_start(&b, 2);
@@ -110,7 +112,8 @@ static int spawn_there(void *arg)
     return SLEY_SPAWN(NULL, two, .none = 0);
 }
 
-SLEY_TEST(call_may_spawn_and_run_of_all_waits_for_it, "") {
+SLEY_TEST(call_may_spawn_and_run_of_all_waits_for_it, "")
+{
     struct bed b;
     bed_start(&b, 2);
     calls = 0;
@@ -166,7 +169,8 @@ static void hold_end(pthread_t thread)
     CHECK_INT(pthread_join(thread, NULL), ==, 0);
 }
 
-SLEY_TEST(cancelled_call_that_has_not_begun_does_not, "") {
+SLEY_TEST(cancelled_call_that_has_not_begun_does_not, "")
+{
     struct bed b;
     bed_start(&b, 2);
     const pthread_t thread = hold_start(&b);
@@ -189,7 +193,8 @@ SLEY_TEST(cancelled_call_that_has_not_begun_does_not, "") {
     bed_end(&b);
 }
 
-SLEY_TEST(cancelled_call_that_has_begun_is_waited_for, "") {
+SLEY_TEST(cancelled_call_that_has_begun_is_waited_for, "")
+{
     struct bed b;
     struct sley_run_on_op op = {.core = NULL};
     int result = 0;
@@ -232,7 +237,8 @@ static void *call_until_from_thread(void *arg)
     return NULL;
 }
 
-SLEY_TEST(deadline_and_cancel_reach_a_queued_call, "") {
+SLEY_TEST(deadline_and_cancel_reach_a_queued_call, "")
+{
     struct bed b;
     pthread_t thread;
     bed_start(&b, 2);
@@ -257,7 +263,8 @@ SLEY_TEST(deadline_and_cancel_reach_a_queued_call, "") {
 
 /* ---- beside stop ------------------------------------------------------------------------------------------------------------------- */
 
-SLEY_TEST(call_after_stop_is_refused, "SHUT-09") {
+SLEY_TEST(call_after_stop_is_refused, "SHUT-09")
+{
     struct bed b;
     int zero = 0;
     bed_start(&b, 2);
@@ -269,8 +276,8 @@ SLEY_TEST(call_after_stop_is_refused, "SHUT-09") {
 
 struct racer {
     struct bed *b;
-    SLEY_ATOMIC(bool) *go;
-    SLEY_ATOMIC(unsigned) *accepted, *refused;
+    SLEY_ATOMIC(bool) * go;
+    SLEY_ATOMIC(unsigned) * accepted, *refused;
 };
 
 static void *race(void *arg)
@@ -300,7 +307,8 @@ static void *race(void *arg)
     return NULL;
 }
 
-SLEY_TEST_SECONDS(stop_races_with_calls_and_spawns, "SHUT-13", 120) {
+SLEY_TEST_SECONDS(stop_races_with_calls_and_spawns, "SHUT-13", 120)
+{
     SLEY_ATOMIC(unsigned) accepted = 0, refused = 0;
     const unsigned n = 60 / harness_slowness() + 4;
     calls = 0;
@@ -346,7 +354,8 @@ static int call_about(struct caller *a)
 }
 SLEY_FIBER(call_about, struct caller)
 
-SLEY_TEST(stop_beside_tasks_that_call_and_spawn_across, "SHUT-13") {
+SLEY_TEST(stop_beside_tasks_that_call_and_spawn_across, "SHUT-13")
+{
     for (int round = 0; round < 5; round++) {
         struct bed b;
         bed_start(&b, 3);
@@ -397,7 +406,8 @@ static int recv_numbers(struct stream_end *a)
 SLEY_FIBER(recv_numbers, struct stream_end)
 
 /** Three cores send to a task on a fourth, through a channel that is full or empty most of the time. */
-SLEY_TEST_SECONDS(channel_carries_messages_between_cores_in_order, "", 60) {
+SLEY_TEST_SECONDS(channel_carries_messages_between_cores_in_order, "", 60)
+{
     static const uint32_t capacities[] = {1, 2, 64};
     for (int k = 0; k < 3; k++) {
         struct bed b;
@@ -447,7 +457,8 @@ static int answer(struct rally *a)
 }
 SLEY_FIBER(answer, struct rally)
 
-SLEY_TEST(oneshots_go_to_and_fro_between_cores, "") {
+SLEY_TEST(oneshots_go_to_and_fro_between_cores, "")
+{
     enum { SHOTS = 500 };
     static struct sley_oneshot shots[2][SHOTS];
     static char slots[2][SHOTS];
@@ -471,7 +482,7 @@ SLEY_TEST(oneshots_go_to_and_fro_between_cores, "") {
 
 struct waiter {
     struct sley_notify *n;
-    SLEY_ATOMIC(unsigned) *woken;
+    SLEY_ATOMIC(unsigned) * woken;
 };
 
 static int wait_notified(struct waiter *a)
@@ -484,7 +495,8 @@ static int wait_notified(struct waiter *a)
 }
 SLEY_FIBER(wait_notified, struct waiter)
 
-SLEY_TEST(notify_wakes_tasks_on_every_core, "") {
+SLEY_TEST(notify_wakes_tasks_on_every_core, "")
+{
     struct bed b;
     struct sley_notify n;
     SLEY_ATOMIC(unsigned) woken = 0;

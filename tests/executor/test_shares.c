@@ -146,7 +146,8 @@ static void check_share(const uint64_t *done, const uint32_t *shares)
     }
 }
 
-SLEY_TEST(busy_queues_have_their_shares_of_ten_seconds, "SHARE-01 SHARE-02") {
+SLEY_TEST(busy_queues_have_their_shares_of_ten_seconds, "SHARE-01 SHARE-02")
+{
     static const uint32_t shares[][QUEUES] = {{10, 100, 1000}, {1000, 10, 100}, {500, 500, 500}, {1, 1, 1}};
     uint64_t done[QUEUES];
     for (unsigned i = 0; i < sizeof shares / sizeof shares[0]; i++) {
@@ -158,7 +159,8 @@ SLEY_TEST(busy_queues_have_their_shares_of_ten_seconds, "SHARE-01 SHARE-02") {
 }
 
 /* What the rules say, done by hand: the least vruntime runs for a slice; the first of equals is the one that was spawned first. */
-SLEY_TEST(order_of_slices_is_that_of_least_virtual_runtime, "SHARE-01") {
+SLEY_TEST(order_of_slices_is_that_of_least_virtual_runtime, "SHARE-01")
+{
     struct sley_shares ex;
     struct sley_shares_queue a, b;
     uint64_t done[2] = {0, 0}, model[2] = {1, 1}, due[2] = {0, 0};
@@ -182,7 +184,8 @@ SLEY_TEST(order_of_slices_is_that_of_least_virtual_runtime, "SHARE-01") {
 
 /* ---- waking ---------------------------------------------------------------------------------------------------------- */
 
-SLEY_TEST(queue_that_was_idle_does_not_claim_its_past, "") {
+SLEY_TEST(queue_that_was_idle_does_not_claim_its_past, "")
+{
     struct sley_shares ex;
     struct sley_shares_queue a, b;
     uint64_t done[2] = {0, 0};
@@ -227,7 +230,8 @@ static enum sley_step be_served(struct waker *f)
 }
 SLEY_FRAME(be_served, struct waker)
 
-SLEY_TEST(latency_bounds_how_long_others_run, "SHARE-05") {
+SLEY_TEST(latency_bounds_how_long_others_run, "SHARE-05")
+{
     struct sley_shares ex;
     struct sley_shares_queue busy[2], quick;
     uint64_t done[2] = {0, 0}, worst = 0;
@@ -284,7 +288,8 @@ static int ask_and_compute(struct asker *a)
 }
 SLEY_FIBER(ask_and_compute, struct asker)
 
-SLEY_TEST(task_that_computes_is_told_who_must_not_wait, "SHARE-05") {
+SLEY_TEST(task_that_computes_is_told_who_must_not_wait, "SHARE-05")
+{
     struct sley_shares ex;
     struct sley_shares_queue quick, q;
     now = SLEY_S;
@@ -306,7 +311,8 @@ static uint32_t share_of_the_time(void *arg)
     return now < 2 * SLEY_S ? 1 : 5000; /* clamped */
 }
 
-SLEY_TEST(shares_are_asked_for_again_while_busy, "SHARE-03") {
+SLEY_TEST(shares_are_asked_for_again_while_busy, "SHARE-03")
+{
     struct sley_shares ex;
     struct sley_shares_queue a, b;
     uint64_t done[2] = {0, 0};
@@ -338,7 +344,8 @@ SLEY_TEST(shares_are_asked_for_again_while_busy, "SHARE-03") {
     end(&ex);
 }
 
-SLEY_TEST(virtual_runtime_that_grows_too_large_is_set_back_for_all, "") {
+SLEY_TEST(virtual_runtime_that_grows_too_large_is_set_back_for_all, "")
+{
     struct sley_shares ex;
     struct sley_shares_queue a, b;
     uint64_t done[2] = {0, 0};
@@ -388,7 +395,8 @@ static int use_queues_from_inside(struct asker *a)
 }
 SLEY_FIBER(use_queues_from_inside, struct asker)
 
-SLEY_TEST(queue_with_tasks_is_not_taken_away, "SHARE-06 SHARE-07") {
+SLEY_TEST(queue_with_tasks_is_not_taken_away, "SHARE-06 SHARE-07")
+{
     struct sley_shares ex;
     struct sley_shares_queue q, other = {.ex = NULL};
     CHECK_RC(sley_shares_init(&ex, NULL), 0);
@@ -409,7 +417,8 @@ SLEY_TEST(queue_with_tasks_is_not_taken_away, "SHARE-06 SHARE-07") {
     CHECK_RC(sley_shares_queue_fini(NULL), 0);
 }
 
-SLEY_TEST(as_many_queues_as_there_are_lanes_and_no_more, "") {
+SLEY_TEST(as_many_queues_as_there_are_lanes_and_no_more, "")
+{
     static struct sley_shares_queue q[SLEY_SHARES_QUEUES_MAX + 1];
     static uint64_t done[SLEY_SHARES_QUEUES_MAX];
     struct sley_shares ex;
@@ -457,7 +466,8 @@ static enum sley_step yield_in_turn(struct yielder *f)
 }
 SLEY_FRAME(yield_in_turn, struct yielder)
 
-SLEY_TEST(tasks_of_a_queue_that_yield_take_turns, "SHARE-04") {
+SLEY_TEST(tasks_of_a_queue_that_yield_take_turns, "SHARE-04")
+{
     struct sley_shares ex;
     CHECK_RC(sley_shares_init(&ex, NULL), 0);
     start(&ex, false);
@@ -495,7 +505,8 @@ static int spawn_across(struct asker *a)
 }
 SLEY_FIBER(spawn_across, struct asker)
 
-SLEY_TEST(cancel_reaches_children_in_other_queues, "") {
+SLEY_TEST(cancel_reaches_children_in_other_queues, "")
+{
     struct sley_shares ex;
     struct sley_shares_queue quick;
     CHECK_RC(sley_shares_init(&ex, NULL), 0);
@@ -552,7 +563,8 @@ static int timer_count(void)
 }
 
 /* Slices end by the clock at first, then by the timer; another thread spawns into a queue meanwhile. */
-SLEY_TEST(task_that_only_asks_is_told_by_the_real_clock, "SHARE-05") {
+SLEY_TEST(task_that_only_asks_is_told_by_the_real_clock, "SHARE-05")
+{
     struct sley_shares ex;
     struct sley_shares_queue q;
     pthread_t thread;
@@ -588,7 +600,8 @@ static void *drive_blocked(void *arg)
     return NULL;
 }
 
-SLEY_TEST(slices_end_on_a_thread_that_blocks_signals_too, "SHARE-05") {
+SLEY_TEST(slices_end_on_a_thread_that_blocks_signals_too, "SHARE-05")
+{
     struct sley_shares ex;
     struct sley_shares_queue q;
     pthread_t thread;
@@ -627,7 +640,8 @@ static int compute_until_told(struct none *a)
 SLEY_FIBER(compute_until_told, struct none)
 
 /* A timer tells one thread. When another drives it is told as well: each turn here ends by that alone. */
-SLEY_TEST(slices_end_on_whatever_thread_drives, "SHARE-05") {
+SLEY_TEST(slices_end_on_whatever_thread_drives, "SHARE-05")
+{
     struct sley_shares ex;
     CHECK_RC(sley_shares_init(&ex, &(struct sley_shares_opts){.slice_ns = 200 * SLEY_US}), 0);
     start(&ex, false);
@@ -643,7 +657,8 @@ SLEY_TEST(slices_end_on_whatever_thread_drives, "SHARE-05") {
 }
 
 /* The system's clock: what another thread takes of this one's processor is not charged; a queue that computes has what it has used. */
-SLEY_TEST(queue_that_computes_is_charged_what_it_used, "SHARE-01") {
+SLEY_TEST(queue_that_computes_is_charged_what_it_used, "SHARE-01")
+{
     struct sley_shares ex;
     struct timespec cpu;
     CHECK_RC(sley_shares_init(&ex, &(struct sley_shares_opts){.slice_ns = SLEY_MS}), 0);

@@ -1,8 +1,8 @@
 /* The shares executor under the suite of all executors, with each way to park. */
 #include <stdlib.h>
 
-#include <sley/shares.h>
 #include <sley/reactor_poll.h>
+#include <sley/shares.h>
 
 #include "harness.h"
 #include "suite.h"
@@ -27,17 +27,20 @@ static const struct suite_executor none = {"shares+none", create, destroy, NULL,
 static const struct suite_executor epoll = {"shares+epoll", create, destroy, epolls, true, 1};
 static const struct suite_executor poll2 = {"shares+poll", create, destroy, polls, true, 1};
 
-#define WITH_NONE(name, ids)                                                                       \
-    SLEY_TEST(none_##name, ids) {                                                                  \
-        suite_##name(&none);                                                                       \
+#define WITH_NONE(name, ids)    \
+    SLEY_TEST(none_##name, ids) \
+    {                           \
+        suite_##name(&none);    \
     }
-#define WITH_EPOLL(name, ids)                                                                      \
-    SLEY_TEST(epoll_##name, ids) {                                                                 \
-        suite_##name(&epoll);                                                                      \
+#define WITH_EPOLL(name, ids)    \
+    SLEY_TEST(epoll_##name, ids) \
+    {                            \
+        suite_##name(&epoll);    \
     }
-#define WITH_POLL(name, ids)                                                                       \
-    SLEY_TEST(poll_##name, ids) {                                                                  \
-        suite_##name(&poll2);                                                                      \
+#define WITH_POLL(name, ids)    \
+    SLEY_TEST(poll_##name, ids) \
+    {                           \
+        suite_##name(&poll2);   \
     }
 
 SUITE_EXECUTOR(WITH_NONE)

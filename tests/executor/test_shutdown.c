@@ -24,13 +24,15 @@ static const struct sley_reactor_factory *const epolls[] = {&sley_reactor_epoll,
 static const struct suite_executor local = {"local", local_create, local_destroy, NULL, false, 1};
 static const struct suite_executor local_epoll = {"local+epoll", local_create, local_destroy, epolls, true, 1};
 
-#define WITH_LOCAL(name, ids)                                                                      \
-    SLEY_TEST(local_##name, ids) {                                                                 \
-        suite_##name(&local);                                                                      \
+#define WITH_LOCAL(name, ids)    \
+    SLEY_TEST(local_##name, ids) \
+    {                            \
+        suite_##name(&local);    \
     }
-#define WITH_LOCAL_EPOLL(name, ids)                                                                \
-    SLEY_TEST(local_epoll_##name, ids) {                                                           \
-        suite_##name(&local_epoll);                                                                \
+#define WITH_LOCAL_EPOLL(name, ids)    \
+    SLEY_TEST(local_epoll_##name, ids) \
+    {                                  \
+        suite_##name(&local_epoll);    \
     }
 
 SUITE_SHUTDOWN(WITH_LOCAL)

@@ -36,7 +36,8 @@ static void ring4_init(struct ring4 *r)
     ring_init(r, 4);
 }
 
-SLEY_TEST(ring_pops_in_order_and_refuses_when_full, "") {
+SLEY_TEST(ring_pops_in_order_and_refuses_when_full, "")
+{
     struct ring4 r;
     ring4_init(&r);
     for (int turn = 0; turn < 5; turn++) {
@@ -52,7 +53,8 @@ SLEY_TEST(ring_pops_in_order_and_refuses_when_full, "") {
     }
 }
 
-SLEY_TEST(ring_thief_takes_half_rounded_up, "STEAL-03") {
+SLEY_TEST(ring_thief_takes_half_rounded_up, "STEAL-03")
+{
     struct ring4 a, b;
     for (uint32_t n = 0; n <= 4; n++) {
         ring4_init(&a);
@@ -67,7 +69,8 @@ SLEY_TEST(ring_thief_takes_half_rounded_up, "STEAL-03") {
     }
 }
 
-SLEY_TEST(ring_overflow_takes_the_older_half_as_a_chain, "") {
+SLEY_TEST(ring_overflow_takes_the_older_half_as_a_chain, "")
+{
     struct ring4 r;
     ring4_init(&r);
     struct sley_task *first = NULL, *last = NULL;
@@ -81,7 +84,8 @@ SLEY_TEST(ring_overflow_takes_the_older_half_as_a_chain, "") {
     CHECK_PTR(sley__steal_ring_pop(&r.ring), ==, &tasks[2]);
 }
 
-SLEY_TEST(injected_tasks_come_in_the_order_of_pushing, "") {
+SLEY_TEST(injected_tasks_come_in_the_order_of_pushing, "")
+{
     struct sley__inject q;
     memset(&q, 0, sizeof q);
     CHECK(sley__inject_empty(&q));
@@ -102,7 +106,8 @@ SLEY_TEST(injected_tasks_come_in_the_order_of_pushing, "") {
     CHECK(sley__inject_empty(&q));
 }
 
-SLEY_TEST(backlog_keeps_the_order_of_appending, "") {
+SLEY_TEST(backlog_keeps_the_order_of_appending, "")
+{
     struct sley__inject q;
     memset(&q, 0, sizeof q);
     tasks[0].link.next = &tasks[1];
@@ -181,7 +186,8 @@ static void hand_each_to_one(uint32_t capacity)
     CHECK_UINT(atomic_load_explicit(&s.total, memory_order_relaxed), ==, pushed); /* relaxed: the threads have been joined */
 }
 
-SLEY_TEST(ring_hands_each_task_to_one, "STEAL-04") {
+SLEY_TEST(ring_hands_each_task_to_one, "STEAL-04")
+{
     hand_each_to_one(4);
     hand_each_to_one(2);
     hand_each_to_one(64);
@@ -225,7 +231,7 @@ struct none {
 
 /* Both have to be inside at the same time: one of them was stolen. */
 struct meeting {
-    SLEY_ATOMIC(uint32_t) *here;
+    SLEY_ATOMIC(uint32_t) * here;
 };
 
 static int meet(struct meeting *m)
@@ -253,7 +259,8 @@ static int two_meet(struct none *unused)
 }
 SLEY_FIBER(two_meet, struct none)
 
-SLEY_TEST(spawned_task_is_stolen_by_an_idle_worker, "") {
+SLEY_TEST(spawned_task_is_stolen_by_an_idle_worker, "")
+{
     struct pool p;
     pool_start(&p, 2, SLEY_NEVER);
     for (int i = 0; i < 50; i++) {
@@ -289,7 +296,8 @@ static int cancels_who_computes(struct none *unused)
 }
 SLEY_FIBER(cancels_who_computes, struct none)
 
-SLEY_TEST(regress_cancel_from_another_worker_reaches_a_task_that_only_computes, "") {
+SLEY_TEST(regress_cancel_from_another_worker_reaches_a_task_that_only_computes, "")
+{
     struct pool p;
     pool_start(&p, 2, 0);
     CHECK_RC(pool_run(&p, &cancels_who_computes__type, NULL), 7);
@@ -303,7 +311,7 @@ static int keeps_its_worker(struct none *unused)
     SLEY_ATOMIC(uint32_t) here = 1;
     struct sley_scope sc;
     CHECK_RC(sley_scope_init(&sc, NULL), 0);
-    CHECK_RC(SLEY_SPAWN(&sc, meet, .here = &here), 0); /* into the slot: nobody is told */
+    CHECK_RC(SLEY_SPAWN(&sc, meet, .here = &here), 0);              /* into the slot: nobody is told */
     while (atomic_load_explicit(&here, memory_order_acquire) < 2) { /* acquire: pairs with meet */
         (void)sched_yield();
     }
@@ -311,7 +319,8 @@ static int keeps_its_worker(struct none *unused)
 }
 SLEY_FIBER(keeps_its_worker, struct none)
 
-SLEY_TEST(lifo_slot_of_a_stuck_worker_is_served, "STEAL-08") {
+SLEY_TEST(lifo_slot_of_a_stuck_worker_is_served, "STEAL-08")
+{
     struct pool p;
     pool_start(&p, 2, SLEY_MS);
     for (int i = 0; i < 5; i++) {
@@ -322,7 +331,7 @@ SLEY_TEST(lifo_slot_of_a_stuck_worker_is_served, "STEAL-08") {
 
 /* A timer of a stuck worker fires: its task sleeps, and the worker's other task does not return before it has ended. */
 struct sleeper {
-    SLEY_ATOMIC(uint32_t) *slept;
+    SLEY_ATOMIC(uint32_t) * slept;
 };
 
 static int sleep_and_tell(struct sleeper *s)
@@ -340,7 +349,7 @@ static int waits_for_the_sleeper(struct none *unused)
     struct sley_scope sc;
     CHECK_RC(sley_scope_init(&sc, NULL), 0);
     CHECK_RC(SLEY_SPAWN(&sc, sleep_and_tell, .slept = &slept), 0);
-    CHECK_RC(sley_yield(), 0); /* it goes to sleep on this worker, or on the other */
+    CHECK_RC(sley_yield(), 0);                                    /* it goes to sleep on this worker, or on the other */
     while (!atomic_load_explicit(&slept, memory_order_acquire)) { /* acquire: as above */
         (void)sched_yield();
     }
@@ -348,7 +357,8 @@ static int waits_for_the_sleeper(struct none *unused)
 }
 SLEY_FIBER(waits_for_the_sleeper, struct none)
 
-SLEY_TEST(timer_of_a_stuck_worker_fires, "") {
+SLEY_TEST(timer_of_a_stuck_worker_fires, "")
+{
     struct pool p;
     pool_start(&p, 2, SLEY_MS);
     for (int i = 0; i < 10; i++) {
@@ -360,7 +370,7 @@ SLEY_TEST(timer_of_a_stuck_worker_fires, "") {
 /* The same for a descriptor: its task waits for it, and the worker's other task, which makes it ready, does not return before. */
 struct waiter {
     int number;
-    SLEY_ATOMIC(uint32_t) *seen;
+    SLEY_ATOMIC(uint32_t) * seen;
 };
 
 static int waits_for_a_descriptor(struct waiter *w)
@@ -393,13 +403,13 @@ static int makes_it_ready_and_stays(struct none *unused)
 }
 SLEY_FIBER(makes_it_ready_and_stays, struct none)
 
-SLEY_TEST(descriptor_of_a_stuck_worker_is_served, "") {
+SLEY_TEST(descriptor_of_a_stuck_worker_is_served, "")
+{
     static const struct sley_reactor_factory *const epolls[] = {&sley_reactor_epoll, NULL};
     struct pool p;
     sley_stealing_init(&p.stealing);
     p.ex = &p.stealing.base;
-    const struct sley_executor_config config = {
-        .alloc = harness_alloc(), .worker_count = 2, .stuck_ns = SLEY_MS, .reactors = epolls};
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2, .stuck_ns = SLEY_MS, .reactors = epolls};
     CHECK_RC(p.ex->ops->start(p.ex, &config), 0);
     for (int i = 0; i < 20; i++) {
         CHECK_RC(pool_run(&p, &makes_it_ready_and_stays__type, NULL), 0);
@@ -447,9 +457,9 @@ static int waits_for_its_own_timer(uint32_t *round)
 }
 SLEY_FIBER(waits_for_its_own_timer, uint32_t)
 
-SLEY_TEST(regress_helper_that_does_not_come_is_not_waited_for, "") {
-    static const struct sley_reactor_factory factory = {
-        .version = SLEY_REACTOR_VERSION, .name = "freezing", .create = create_freezing};
+SLEY_TEST(regress_helper_that_does_not_come_is_not_waited_for, "")
+{
+    static const struct sley_reactor_factory factory = {.version = SLEY_REACTOR_VERSION, .name = "freezing", .create = create_freezing};
     static const struct sley_reactor_factory *const factories[] = {&factory, NULL};
     static const struct sley_reactor_factory *const epolls[] = {&sley_reactor_epoll, NULL};
     struct pool p;
@@ -461,8 +471,7 @@ SLEY_TEST(regress_helper_that_does_not_come_is_not_waited_for, "") {
     freezing_ops.poll = poll_and_freeze;
     sley_stealing_init(&p.stealing);
     p.ex = &p.stealing.base;
-    const struct sley_executor_config config = {
-        .alloc = harness_alloc(), .worker_count = 3, .stuck_ns = SLEY_MS, .reactors = factories};
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 3, .stuck_ns = SLEY_MS, .reactors = factories};
     CHECK_RC(p.ex->ops->start(p.ex, &config), 0);
     for (uint32_t round = 1; round <= 10; round++) {
         CHECK_RC(pool_run(&p, &waits_for_its_own_timer__type, &round), 0);
@@ -493,7 +502,8 @@ static int blocks_in_place(struct none *unused)
 }
 SLEY_FIBER(blocks_in_place, struct none)
 
-SLEY_TEST(block_in_place_hands_the_others_away, "") {
+SLEY_TEST(block_in_place_hands_the_others_away, "")
+{
     struct pool p;
     pool_start(&p, 2, SLEY_NEVER);
     for (int i = 0; i < 20; i++) {
@@ -537,7 +547,8 @@ static int collects(struct none *unused)
 }
 SLEY_FIBER(collects, struct none)
 
-SLEY_TEST(join_set_hands_out_each_task_once, "") {
+SLEY_TEST(join_set_hands_out_each_task_once, "")
+{
     struct pool p;
     pool_start(&p, 3, 0);
     for (int i = 0; i < 30; i++) {
@@ -578,7 +589,8 @@ static int detaches(struct none *unused)
 }
 SLEY_FIBER(detaches, struct none)
 
-SLEY_TEST(detached_task_outlives_its_scope, "") {
+SLEY_TEST(detached_task_outlives_its_scope, "")
+{
     struct pool p;
     pool_start(&p, 2, 0);
     for (int i = 0; i < 50; i++) {
@@ -590,7 +602,8 @@ SLEY_TEST(detached_task_outlives_its_scope, "") {
 }
 
 /* A handle may outlive the pool. */
-SLEY_TEST(handle_outlives_the_pool, "") {
+SLEY_TEST(handle_outlives_the_pool, "")
+{
     struct pool p;
     struct sley_task *t;
     int result = 0;
@@ -622,7 +635,8 @@ static int spawns_a_crowd(struct none *unused)
 }
 SLEY_FIBER(spawns_a_crowd, struct none)
 
-SLEY_TEST(statistics_count_resumes_steals_overflows_and_parks, "") {
+SLEY_TEST(statistics_count_resumes_steals_overflows_and_parks, "")
+{
     struct pool p;
     struct sley_stealing_stats one, sum = {0};
     pool_start(&p, 1, SLEY_NEVER);
@@ -646,7 +660,8 @@ SLEY_TEST(statistics_count_resumes_steals_overflows_and_parks, "") {
     pool_end(&p);
 }
 
-SLEY_TEST(start_refuses_what_it_cannot_be, "") {
+SLEY_TEST(start_refuses_what_it_cannot_be, "")
+{
     struct sley_stealing ex;
     sley_stealing_init(&ex);
     const struct sley_executor_config many = {.worker_count = SLEY_STEALING_WORKERS_MAX + 1};

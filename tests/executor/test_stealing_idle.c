@@ -120,7 +120,8 @@ static void both_asleep(struct worker *w)
     CHECK_UINT(wakes(), ==, 1);
 }
 
-SLEY_TEST(counts_are_right_at_every_step, "STEAL-10") {
+SLEY_TEST(counts_are_right_at_every_step, "STEAL-10")
+{
     begin();
     check_counts(4, 0);
     CHECK(sley__idle_search(&workers[0]));
@@ -176,7 +177,8 @@ static void push_unseen(void *arg)
     }
 }
 
-SLEY_TEST(last_to_search_looks_at_all_queues_before_it_sleeps, "STEAL-10") {
+SLEY_TEST(last_to_search_looks_at_all_queues_before_it_sleeps, "STEAL-10")
+{
     for (where = 0; where < 8; where++) {
         begin();
         pool.before_park = push_unseen;
@@ -201,7 +203,8 @@ static void lay(struct worker *w, uint32_t n)
     }
 }
 
-SLEY_TEST(work_is_worth_a_wake_by_how_long_it_takes, "STEAL-10") {
+SLEY_TEST(work_is_worth_a_wake_by_how_long_it_takes, "STEAL-10")
+{
     begin();
     struct worker *w = &workers[0];
     CHECK_INT(sley__worker_left(w), ==, WORK_NONE);
@@ -240,7 +243,8 @@ static void guard_naps(struct worker *w)
     workers[0].sched.resume_count += nap++ < 3 ? 1000000 : 0; /* it gets on, then no more */
 }
 
-SLEY_TEST(little_work_is_guarded_and_taken_when_it_lies_for_long, "STEAL-10") {
+SLEY_TEST(little_work_is_guarded_and_taken_when_it_lies_for_long, "STEAL-10")
+{
     begin();
     nap = 0;
     lay(&workers[0], 4);
@@ -270,7 +274,8 @@ static void sleeps_for_good(struct worker *w)
     CHECK_UINT(fakes[w->index].timeout_ns, ==, SLEY_NEVER);
 }
 
-SLEY_TEST(guard_with_nothing_left_sleeps_for_good, "STEAL-10") {
+SLEY_TEST(guard_with_nothing_left_sleeps_for_good, "STEAL-10")
+{
     begin();
     lay(&workers[0], 1);
     sley__idle_park(&workers[1]);
@@ -300,7 +305,8 @@ static void nap_beside_short_resumes(struct worker *w)
     nap++;
 }
 
-SLEY_TEST(regress_little_work_that_lasts_is_worth_a_second_worker, "STEAL-10") {
+SLEY_TEST(regress_little_work_that_lasts_is_worth_a_second_worker, "STEAL-10")
+{
     begin();
     pool.clock = &own_clock;
     clock_ns = SLEY_S;
@@ -324,7 +330,8 @@ static void nap_beside_a_long_resume(struct worker *w)
     nap++;
 }
 
-SLEY_TEST(regress_worker_that_does_not_move_keeps_its_time_whoever_guards, "STEAL-10") {
+SLEY_TEST(regress_worker_that_does_not_move_keeps_its_time_whoever_guards, "STEAL-10")
+{
     begin();
     pool.clock = &own_clock;
     clock_ns = SLEY_S;
@@ -358,7 +365,8 @@ static void pop(struct worker *w, uint32_t n)
     }
 }
 
-SLEY_TEST(ring_takes_as_many_as_it_has_room_for_in_any_portions, "STEAL-01") {
+SLEY_TEST(ring_takes_as_many_as_it_has_room_for_in_any_portions, "STEAL-01")
+{
     begin();
     struct worker *w = &workers[0];
     push(w, RING_CAPACITY);
@@ -381,7 +389,8 @@ SLEY_TEST(ring_takes_as_many_as_it_has_room_for_in_any_portions, "STEAL-01") {
     end();
 }
 
-SLEY_TEST(one_more_than_a_ring_holds_moves_half_in_one_step, "STEAL-02") {
+SLEY_TEST(one_more_than_a_ring_holds_moves_half_in_one_step, "STEAL-02")
+{
     begin();
     struct worker *w = &workers[0];
     bool seen[RING_CAPACITY + 1] = {false};

@@ -141,7 +141,8 @@ static void combine(int style, bool inside, enum moment unref, enum moment cance
     CHECK_UINT(harness_alloc_live(), ==, 0);
 }
 
-SLEY_TEST_SECONDS(each_combination_of_handle_cancel_and_end_frees_everything_once, "TASK-13", 120) {
+SLEY_TEST_SECONDS(each_combination_of_handle_cancel_and_end_frees_everything_once, "TASK-13", 120)
+{
     for (unsigned i = 0; i < 8; i++) {
         for (int unref = NEVER; unref < MOMENTS; unref++) {
             for (int cancel = NEVER; cancel < MOMENTS; cancel++) {
@@ -207,7 +208,8 @@ static int move_timers(struct mover *m)
 }
 SLEY_FIBER(move_timers, struct mover)
 
-SLEY_TEST_SECONDS(timer_is_moved_and_taken_back_from_another_worker_than_its_wheels, "TIMER-09 TIMER-11", 60) {
+SLEY_TEST_SECONDS(timer_is_moved_and_taken_back_from_another_worker_than_its_wheels, "TIMER-09 TIMER-11", 60)
+{
     struct pool p;
     const uint32_t rounds = harness_slowness() > 1 ? 20 : 50;
     crossings = fired = taken_back = 0;

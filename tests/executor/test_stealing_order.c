@@ -117,7 +117,8 @@ static int rings(struct none *unused)
 }
 SLEY_FIBER(rings, struct none)
 
-SLEY_TEST_SECONDS(pinned_task_stays_on_its_worker, "", 60) {
+SLEY_TEST_SECONDS(pinned_task_stays_on_its_worker, "", 60)
+{
     struct sley_task *t[2 * WORKERS];
     sley_notify_init(&bell);
     start((struct sley_executor_config){.worker_count = WORKERS});
@@ -168,7 +169,8 @@ static int turns_beside_a_pinned(struct none *unused)
 }
 SLEY_FIBER(turns_beside_a_pinned, struct none)
 
-SLEY_TEST(pinned_task_takes_turns_with_the_others, "") {
+SLEY_TEST(pinned_task_takes_turns_with_the_others, "")
+{
     start((struct sley_executor_config){.worker_count = 1});
     CHECK_RC(run(&turns_beside_a_pinned__type, NULL), 0);
     end();
@@ -212,7 +214,8 @@ static int spawns_on_each(struct none *unused)
 }
 SLEY_FIBER(spawns_on_each, struct none)
 
-SLEY_TEST(pinned_task_finds_its_worker_from_anywhere, "") {
+SLEY_TEST(pinned_task_finds_its_worker_from_anywhere, "")
+{
     struct sley_sched *seen[WORKERS];
     struct sley_task *t;
     start((struct sley_executor_config){.worker_count = WORKERS});
@@ -240,7 +243,7 @@ SLEY_TEST(pinned_task_finds_its_worker_from_anywhere, "") {
 }
 
 /* What a pinned task spawns is not pinned: another worker runs it while its parent keeps the thread. */
-static int child_meets(SLEY_ATOMIC(uint32_t) **met)
+static int child_meets(SLEY_ATOMIC(uint32_t) * *met)
 {
     atomic_store_explicit(*met, 1, memory_order_release); /* release: pairs with parent_stays */
     return 0;
@@ -261,7 +264,8 @@ static int parent_stays(struct none *unused)
 }
 SLEY_FIBER(parent_stays, struct none)
 
-SLEY_TEST(what_a_pinned_task_spawns_is_stolen, "STEAL-08") {
+SLEY_TEST(what_a_pinned_task_spawns_is_stolen, "STEAL-08")
+{
     struct sley_task *t;
     start((struct sley_executor_config){.worker_count = 2, .stuck_ns = SLEY_MS});
     CHECK_RC(ex->ops->spawn_on(ex, 1, &parent_stays__type, NULL, &t), 0);
@@ -289,13 +293,14 @@ static int parent_yields(struct none *unused)
     struct sley_scope sc;
     CHECK_RC(sley_scope_init(&sc, NULL), 0);
     CHECK_RC(SLEY_SPAWN(&sc, child_stays, 0), 0);
-    CHECK_RC(sley_yield(), 0); /* the child runs, and this is in the ring, for the worker that sleeps */
+    CHECK_RC(sley_yield(), 0);                                /* the child runs, and this is in the ring, for the worker that sleeps */
     atomic_store_explicit(&went_on, 1, memory_order_release); /* release: pairs with child_stays */
     return sley_scope_fini(&sc);
 }
 SLEY_FIBER(parent_yields, struct none)
 
-SLEY_TEST(regress_yield_behind_a_full_slot_wakes_who_sleeps, "") {
+SLEY_TEST(regress_yield_behind_a_full_slot_wakes_who_sleeps, "")
+{
     start((struct sley_executor_config){.worker_count = 2, .stuck_ns = SLEY_NEVER});
     for (int i = 0; i < 100; i++) {
         atomic_store_explicit(&went_on, 0, memory_order_relaxed);
@@ -329,7 +334,7 @@ static int chain(struct none *unused)
     }
     atomic_fetch_add_explicit(&time_ns, link_ns, memory_order_relaxed);
     if (++links == 1000) {
-        atomic_store_explicit(&wanted, 1, memory_order_release); /* release: pairs with chain_until_seen */
+        atomic_store_explicit(&wanted, 1, memory_order_release);         /* release: pairs with chain_until_seen */
         while (!atomic_load_explicit(&injected, memory_order_acquire)) { /* acquire: as above */
             (void)sched_yield();
         }
@@ -367,7 +372,8 @@ static int chain_until_seen(uint64_t ns)
     return waited;
 }
 
-SLEY_TEST(injected_task_waits_for_few_slow_or_a_hundred_quick_ones, "STEAL-09") {
+SLEY_TEST(injected_task_waits_for_few_slow_or_a_hundred_quick_ones, "STEAL-09")
+{
     CHECK_INT(chain_until_seen(SLEY_MS), <=, 10);
     const int quick = chain_until_seen(10);
     CHECK_INT(quick, <=, 200);
@@ -381,7 +387,8 @@ static int leaves_one_beside_a_chain(struct none *unused)
 }
 SLEY_FIBER(leaves_one_beside_a_chain, struct none)
 
-SLEY_TEST(chain_in_the_slot_has_a_bounded_run, "STEAL-07") {
+SLEY_TEST(chain_in_the_slot_has_a_bounded_run, "STEAL-07")
+{
     chain_type = &chain__type;
     links = 0;
     over = false;
@@ -418,7 +425,8 @@ static int yields_until_seen(int *number)
 }
 SLEY_FIBER(yields_until_seen, int)
 
-SLEY_TEST(task_that_yields_lets_its_worker_look_at_the_reactor, "STEAL-11") {
+SLEY_TEST(task_that_yields_lets_its_worker_look_at_the_reactor, "STEAL-11")
+{
     static const struct sley_reactor_factory *const epolls[] = {&sley_reactor_epoll, NULL};
     int number = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK_INT(number, >=, 0);

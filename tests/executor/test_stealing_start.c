@@ -25,16 +25,14 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
 {
-    return atomic_fetch_sub_explicit(&threads_left, 1, memory_order_relaxed) > 0 ? __real_pthread_create(thread, attr, fn, arg)
-                                                                                  : EAGAIN;
+    return atomic_fetch_sub_explicit(&threads_left, 1, memory_order_relaxed) > 0 ? __real_pthread_create(thread, attr, fn, arg) : EAGAIN;
 }
 
 static SLEY_ATOMIC(int) reactors_left = 1 << 30;
 
 static int create_some(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
 {
-    return atomic_fetch_sub_explicit(&reactors_left, 1, memory_order_relaxed) > 0 ? sley_reactor_epoll.create(o, ret_reactor)
-                                                                                   : -EMFILE;
+    return atomic_fetch_sub_explicit(&reactors_left, 1, memory_order_relaxed) > 0 ? sley_reactor_epoll.create(o, ret_reactor) : -EMFILE;
 }
 static const struct sley_reactor_factory scarce = {.version = SLEY_REACTOR_VERSION, .name = "scarce", .create = create_some};
 static const struct sley_reactor_factory *const scarces[] = {&scarce, NULL};
@@ -75,7 +73,8 @@ static int check_mask(struct none *unused)
 }
 SLEY_FIBER(check_mask, struct none)
 
-SLEY_TEST(worker_hears_its_own_faults_and_what_is_sent_to_its_thread_and_leaves_the_rest_to_the_program, "") {
+SLEY_TEST(worker_hears_its_own_faults_and_what_is_sent_to_its_thread_and_leaves_the_rest_to_the_program, "")
+{
     struct sley_stealing s;
     struct sley_task *t;
     int result = 0;
@@ -90,7 +89,8 @@ SLEY_TEST(worker_hears_its_own_faults_and_what_is_sent_to_its_thread_and_leaves_
     CHECK_RC(s.base.ops->fini(&s.base), 0);
 }
 
-SLEY_TEST(reactor_that_fails_on_any_worker_leaves_nothing, "SHUT-01") {
+SLEY_TEST(reactor_that_fails_on_any_worker_leaves_nothing, "SHUT-01")
+{
     enum { WORKERS = 5 };
     char why[128];
     struct sley_stealing s;
@@ -109,7 +109,8 @@ SLEY_TEST(reactor_that_fails_on_any_worker_leaves_nothing, "SHUT-01") {
     check_works(&s.base);
 }
 
-SLEY_TEST(thread_that_is_not_there_leaves_nothing, "SHUT-01") {
+SLEY_TEST(thread_that_is_not_there_leaves_nothing, "SHUT-01")
+{
     enum { WORKERS = 4 };
     int failed = 0;
     struct sley_stealing s;
@@ -129,7 +130,8 @@ SLEY_TEST(thread_that_is_not_there_leaves_nothing, "SHUT-01") {
     CHECK_INT(failed, >=, WORKERS); /* the watchdog's thread is one, too */
 }
 
-SLEY_TEST(reactor_that_cannot_be_shared_is_passed_over, "") {
+SLEY_TEST(reactor_that_cannot_be_shared_is_passed_over, "")
+{
     char why[128] = "";
     struct sley_stealing s;
     const struct sley_executor_config config = {
@@ -180,7 +182,8 @@ static enum sley_step sleeps_for_ever(struct sleeper *f)
 }
 SLEY_FRAME(sleeps_for_ever, struct sleeper)
 
-SLEY_TEST_SECONDS(what_waiting_tasks_own_is_freed_once, "STEAL-12", 120) {
+SLEY_TEST_SECONDS(what_waiting_tasks_own_is_freed_once, "STEAL-12", 120)
+{
     enum { ROUNDS = 1000 };
     struct sley_stealing s;
     sley_stealing_init(&s);
@@ -220,7 +223,7 @@ static int holds_the_worker(struct none *unused)
     for (unsigned i = 0; i < NEAR; i++) {
         CHECK_RC(SLEY_SPAWN(NULL, count_me, .number = i), 0);
     }
-    atomic_store_explicit(&holds, true, memory_order_release); /* release: pairs with the test */
+    atomic_store_explicit(&holds, true, memory_order_release);   /* release: pairs with the test */
     while (!atomic_load_explicit(&goes, memory_order_acquire)) { /* acquire: as above */
         (void)sched_yield();
     }
@@ -235,7 +238,8 @@ static void *stop(void *arg)
     return NULL;
 }
 
-SLEY_TEST(what_stands_in_any_queue_ends_once, "STEAL-13") {
+SLEY_TEST(what_stands_in_any_queue_ends_once, "STEAL-13")
+{
     struct sley_stealing s;
     const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 1, .stall_ns = SLEY_NEVER};
     sley_stealing_init(&s);
@@ -247,7 +251,8 @@ SLEY_TEST(what_stands_in_any_queue_ends_once, "STEAL-13") {
     for (unsigned i = NEAR; i < ALL; i++) {
         const struct numbered n = {i};
         CHECK_RC(i < NEAR + FAR ? s.base.ops->spawn(&s.base, &count_me__type, &n, NULL)
-                                : s.base.ops->spawn_on(&s.base, 0, &count_me__type, &n, NULL), 0);
+                                : s.base.ops->spawn_on(&s.base, 0, &count_me__type, &n, NULL),
+                 0);
     }
     pthread_t thread;
     CHECK_INT(pthread_create(&thread, NULL, stop, &s.base), ==, 0);
@@ -267,16 +272,17 @@ static int last_spawn;
 
 static int spawns_at_the_end(struct sley_executor **ex)
 {
-    atomic_store_explicit(&holds, true, memory_order_release); /* release: pairs with the test */
+    atomic_store_explicit(&holds, true, memory_order_release);   /* release: pairs with the test */
     while (!atomic_load_explicit(&goes, memory_order_acquire)) { /* acquire: as above */
-        (void)sley_yield(); /* -ECANCELED, and it does not care */
+        (void)sley_yield();                                      /* -ECANCELED, and it does not care */
     }
     last_spawn = (*ex)->ops->spawn(*ex, &one__type, NULL, NULL);
     return 0;
 }
 SLEY_FIBER(spawns_at_the_end, struct sley_executor *)
 
-SLEY_TEST(regress_refused_fini_leaves_it_stopping, "SHUT-02 SHUT-09") {
+SLEY_TEST(regress_refused_fini_leaves_it_stopping, "SHUT-02 SHUT-09")
+{
     struct sley_stealing s;
     struct sley_executor *ex = &s.base;
     const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2, .stall_ns = SLEY_NEVER};
@@ -314,12 +320,12 @@ static int ends_late(struct none *unused)
 }
 SLEY_FIBER(ends_late, struct none)
 
-SLEY_TEST(stop_waits_by_a_deadline_of_a_clock_of_its_own, "SHUT-03") {
+SLEY_TEST(stop_waits_by_a_deadline_of_a_clock_of_its_own, "SHUT-03")
+{
     struct sley_stealing s;
     struct sley_executor *ex = &s.base;
     struct sley_clock clock = {.now_ns = stands};
-    const struct sley_executor_config config = {
-        .alloc = harness_alloc(), .worker_count = 2, .clock = &clock, .stall_ns = SLEY_NEVER};
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2, .clock = &clock, .stall_ns = SLEY_NEVER};
     sley_stealing_init(&s);
     CHECK_RC(ex->ops->start(ex, &config), 0);
     for (int i = 0; i < 4; i++) {
@@ -343,7 +349,8 @@ static int sleep_a_little(struct none *unused)
 SLEY_FIBER(sleep_a_little, struct none)
 
 /* Without a reactor workers wait by the system's time for what the clock of the configuration says. */
-SLEY_TEST(timers_of_a_clock_that_goes_ahead_fire_in_time, "") {
+SLEY_TEST(timers_of_a_clock_that_goes_ahead_fire_in_time, "")
+{
     struct sley_stealing s;
     struct sley_executor *ex = &s.base;
     struct sley_clock clock = {.now_ns = an_hour_ahead};
@@ -388,7 +395,7 @@ SLEY_FIBER(wait_below, struct numbered)
 static int scope_after_scope(struct none *a)
 {
     (void)a;
-    atomic_store_explicit(&holds, true, memory_order_release); /* release: as above */
+    atomic_store_explicit(&holds, true, memory_order_release);   /* release: as above */
     while (!atomic_load_explicit(&goes, memory_order_acquire)) { /* acquire: as above */
         struct sley_scope outer, inner;
         CHECK_RC(sley_scope_init(&outer, NULL), 0);
@@ -400,7 +407,8 @@ static int scope_after_scope(struct none *a)
 }
 SLEY_FIBER(scope_after_scope, struct none)
 
-SLEY_TEST(regress_left_are_named_beside_a_worker_that_does_not_rest, "SHUT-05") {
+SLEY_TEST(regress_left_are_named_beside_a_worker_that_does_not_rest, "SHUT-05")
+{
     struct sley_stealing s;
     struct sley_executor *ex = &s.base;
     const struct sley_executor_config config = {

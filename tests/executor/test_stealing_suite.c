@@ -29,29 +29,35 @@ static const struct suite_executor epoll1 = {"stealing+epoll, one worker", creat
 static const struct suite_executor epoll2 = {"stealing+epoll, two", create, destroy, epolls, true, 2};
 static const struct suite_executor epoll8 = {"stealing+epoll, eight", create, destroy, epolls, true, 8};
 
-#define WITH_NONE1(name, ids)                                                                      \
-    SLEY_TEST(none1_##name, ids) {                                                                 \
-        suite_##name(&none1);                                                                      \
+#define WITH_NONE1(name, ids)    \
+    SLEY_TEST(none1_##name, ids) \
+    {                            \
+        suite_##name(&none1);    \
     }
-#define WITH_NONE2(name, ids)                                                                      \
-    SLEY_TEST(none2_##name, ids) {                                                                 \
-        suite_##name(&none2);                                                                      \
+#define WITH_NONE2(name, ids)    \
+    SLEY_TEST(none2_##name, ids) \
+    {                            \
+        suite_##name(&none2);    \
     }
-#define WITH_NONE8(name, ids)                                                                      \
-    SLEY_TEST(none8_##name, ids) {                                                                 \
-        suite_##name(&none8);                                                                      \
+#define WITH_NONE8(name, ids)    \
+    SLEY_TEST(none8_##name, ids) \
+    {                            \
+        suite_##name(&none8);    \
     }
-#define WITH_EPOLL1(name, ids)                                                                     \
-    SLEY_TEST(epoll1_##name, ids) {                                                                \
-        suite_##name(&epoll1);                                                                     \
+#define WITH_EPOLL1(name, ids)    \
+    SLEY_TEST(epoll1_##name, ids) \
+    {                             \
+        suite_##name(&epoll1);    \
     }
-#define WITH_EPOLL2(name, ids)                                                                     \
-    SLEY_TEST(epoll2_##name, ids) {                                                                \
-        suite_##name(&epoll2);                                                                     \
+#define WITH_EPOLL2(name, ids)    \
+    SLEY_TEST(epoll2_##name, ids) \
+    {                             \
+        suite_##name(&epoll2);    \
     }
-#define WITH_EPOLL8(name, ids)                                                                     \
-    SLEY_TEST(epoll8_##name, ids) {                                                                \
-        suite_##name(&epoll8);                                                                     \
+#define WITH_EPOLL8(name, ids)    \
+    SLEY_TEST(epoll8_##name, ids) \
+    {                             \
+        suite_##name(&epoll8);    \
     }
 
 SUITE_EXECUTOR_WORKERS(WITH_NONE1)

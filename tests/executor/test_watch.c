@@ -74,8 +74,8 @@ static void hand_start(struct hand *h)
     reports = asks = stucks = 0;
     fake_cpu_ns = 0;
     fake_runnable = false;
-    const struct sley_watch_opts o = {.alloc = harness_alloc(), .stall_ns = 10 * MS, .stuck_ns = 4 * MS, .stuck = count_stuck,
-                                      .arg = &stucks, .report = keep_report};
+    const struct sley_watch_opts o = {
+        .alloc = harness_alloc(), .stall_ns = 10 * MS, .stuck_ns = 4 * MS, .stuck = count_stuck, .arg = &stucks, .report = keep_report};
     CHECK_RC(sley_watch_create(&o, &h->watch), 0);
     h->watch->by_hand = true;
     h->watch->os = (struct sley__watch_os){fake_cpu, fake_runs, fake_ask};
@@ -640,7 +640,8 @@ SLEY_TEST_SECONDS(workers_come_and_go_while_the_watchdog_looks, "", 60)
 
 SLEY_TEST(each_allocation_of_a_watched_executor_refused, "SHUT-01")
 {
-    HARNESS_SWEEP_ALLOC(points, 100) {
+    HARNESS_SWEEP_ALLOC(points, 100)
+    {
         struct sley_local local;
         sley_local_init(&local);
         const struct sley_executor_config config = {.alloc = harness_alloc(), .report = ignore_report, .stall_ns = SLEY_S};

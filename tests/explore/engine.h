@@ -61,7 +61,7 @@ struct thread {
     struct access last; /* for loops that do not pause: the last access, and how often it has been the same */
     uint32_t last_changes;
     unsigned repeats;
-    bool spurious; /* its last CAS failed without a reason */
+    bool spurious;       /* its last CAS failed without a reason */
     unsigned barrier_at; /* BARRIER: whose buffer is next */
     bool asleep;         /* in a futex wait */
     int woken_by;        /* event */

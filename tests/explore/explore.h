@@ -45,23 +45,23 @@ struct explore_planted {
 struct explore_scenario {
     void (*setup)(void);
     void (*threads[EXPLORE_THREADS])(void);
-    void (*check)(void);    /**< after all threads have ended; may be NULL */
-    bool tso;               /**< stores wait in a buffer until they are flushed, as on x86; else they are seen at once */
-    bool barriers;          /**< with tso: BARRIER is used, so the moment when a store enters the buffer matters, too */
-    bool spurious;          /**< a weak CAS may fail without a reason, a futex wait return */
-    unsigned preemptions;   /**< 0: every order, without its equivalents; else all orders with at most so many preemptions */
+    void (*check)(void);     /**< after all threads have ended; may be NULL */
+    bool tso;                /**< stores wait in a buffer until they are flushed, as on x86; else they are seen at once */
+    bool barriers;           /**< with tso: BARRIER is used, so the moment when a store enters the buffer matters, too */
+    bool spurious;           /**< a weak CAS may fail without a reason, a futex wait return */
+    unsigned preemptions;    /**< 0: every order, without its equivalents; else all orders with at most so many preemptions */
     uint64_t max_executions; /**< 0: 20 million */
     double max_seconds;      /**< 0: 20; times SLEY_EXPLORE_SCALE and the harness's slowness */
     const struct explore_planted *planted;
 };
 
 struct explore_result {
-    bool found;           /**< a bug: see `what` and `schedule` */
-    bool exhausted;       /**< nothing is left to run, within the bound */
-    uint64_t executions;  /**< that ran to their end */
-    uint64_t redundant;   /**< that were left when they became equivalent to one that had run */
-    uint64_t steps;       /**< accesses and waits, over all executions */
-    unsigned longest;     /**< steps of the longest execution */
+    bool found;          /**< a bug: see `what` and `schedule` */
+    bool exhausted;      /**< nothing is left to run, within the bound */
+    uint64_t executions; /**< that ran to their end */
+    uint64_t redundant;  /**< that were left when they became equivalent to one that had run */
+    uint64_t steps;      /**< accesses and waits, over all executions */
+    unsigned longest;    /**< steps of the longest execution */
     double seconds;
     char what[256];
     char schedule[2048]; /**< who took each step: a, b, ... threads, A, B, ... their store buffers, digits: choices */
@@ -84,11 +84,11 @@ void explore_find(const char *name, const struct explore_scenario *s, const char
 
 /* ---- for scenarios --------------------------------------------------------------------------------------------- */
 
-#define EXPLORE_CHECK(cond)                                                                                            \
-    do {                                                                                                               \
-        if (!(cond)) {                                                                                                 \
-            explore_fail("%s:%d: %s", __FILE__, __LINE__, #cond);                                                      \
-        }                                                                                                              \
+#define EXPLORE_CHECK(cond)                                       \
+    do {                                                          \
+        if (!(cond)) {                                            \
+            explore_fail("%s:%d: %s", __FILE__, __LINE__, #cond); \
+        }                                                         \
     } while (0)
 
 /** Ends the execution: this schedule shows a bug. */

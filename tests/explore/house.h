@@ -13,7 +13,7 @@ static struct {
     struct sley_group group;
     struct sley_sched *scheds[HOUSE_SCHEDS];
     struct sley_sched sched[HOUSE_SCHEDS];
-} *house;
+} * house;
 
 static const struct sley_task_type *parent_type; /* NULL: all tasks are of the other kind */
 static _Atomic(struct sley_task *) slots[2];     /* one for a parent, one for the other */

@@ -24,7 +24,7 @@
 
 #include "explore.h"
 
-#define EXPLORE__AT     __FILE__, __func__, __LINE__
+#define EXPLORE__AT __FILE__, __func__, __LINE__
 #define EXPLORE__AT_ARG const char *file, const char *func, int line
 
 uint64_t explore__load(const volatile void *p, unsigned size, int order, EXPLORE__AT_ARG);
@@ -56,47 +56,45 @@ void *explore__fill(void *to, int value, size_t bytes);
 #undef atomic_thread_fence
 #undef atomic_signal_fence
 
-#define atomic_load_explicit(p, order)                                                                                 \
-    ((EXPLORE__TYPE(p))(uintptr_t)explore__load((p), EXPLORE__SIZE(p), (int)(order), EXPLORE__AT))
-#define atomic_store_explicit(p, v, order)                                                                             \
-    explore__store((p), EXPLORE__SIZE(p), EXPLORE__BITS(v), (int)(order), EXPLORE__AT)
-#define EXPLORE__RMW(kind, p, v, order)                                                                                \
+#define atomic_load_explicit(p, order) ((EXPLORE__TYPE(p))(uintptr_t)explore__load((p), EXPLORE__SIZE(p), (int)(order), EXPLORE__AT))
+#define atomic_store_explicit(p, v, order) explore__store((p), EXPLORE__SIZE(p), EXPLORE__BITS(v), (int)(order), EXPLORE__AT)
+#define EXPLORE__RMW(kind, p, v, order) \
     ((EXPLORE__TYPE(p))(uintptr_t)explore__rmw(kind, (p), EXPLORE__SIZE(p), EXPLORE__BITS(v), (int)(order), EXPLORE__AT))
-#define atomic_exchange_explicit(p, v, order)  EXPLORE__RMW(EXPLORE_EXCHANGE, p, v, order)
+#define atomic_exchange_explicit(p, v, order) EXPLORE__RMW(EXPLORE_EXCHANGE, p, v, order)
 #define atomic_fetch_add_explicit(p, v, order) EXPLORE__RMW(EXPLORE_ADD, p, v, order)
 #define atomic_fetch_sub_explicit(p, v, order) EXPLORE__RMW(EXPLORE_SUB, p, v, order)
-#define atomic_fetch_or_explicit(p, v, order)  EXPLORE__RMW(EXPLORE_OR, p, v, order)
+#define atomic_fetch_or_explicit(p, v, order) EXPLORE__RMW(EXPLORE_OR, p, v, order)
 #define atomic_fetch_and_explicit(p, v, order) EXPLORE__RMW(EXPLORE_AND, p, v, order)
 #define atomic_fetch_xor_explicit(p, v, order) EXPLORE__RMW(EXPLORE_XOR, p, v, order)
 
-#define EXPLORE__CAS(p, expected, v, order, fail_order, weak)                                                          \
-    __extension__({                                                                                                    \
-        EXPLORE__TYPE(p) *explore_expected = (expected);                                                               \
-        uint64_t explore_found = EXPLORE__BITS(*explore_expected);                                                     \
-        const bool explore_ok = explore__cas((p), EXPLORE__SIZE(p), &explore_found, EXPLORE__BITS(v), (int)(order),    \
-                                             (int)(fail_order), weak, EXPLORE__AT);                                    \
-        if (!explore_ok) {                                                                                             \
-            *explore_expected = (EXPLORE__TYPE(p))(uintptr_t)explore_found;                                            \
-        }                                                                                                              \
-        explore_ok;                                                                                                    \
+#define EXPLORE__CAS(p, expected, v, order, fail_order, weak)                                                                          \
+    __extension__({                                                                                                                    \
+        EXPLORE__TYPE(p) *explore_expected = (expected);                                                                               \
+        uint64_t explore_found = EXPLORE__BITS(*explore_expected);                                                                     \
+        const bool explore_ok =                                                                                                        \
+            explore__cas((p), EXPLORE__SIZE(p), &explore_found, EXPLORE__BITS(v), (int)(order), (int)(fail_order), weak, EXPLORE__AT); \
+        if (!explore_ok) {                                                                                                             \
+            *explore_expected = (EXPLORE__TYPE(p))(uintptr_t)explore_found;                                                            \
+        }                                                                                                                              \
+        explore_ok;                                                                                                                    \
     })
 #define atomic_compare_exchange_strong_explicit(p, e, v, order, fail) EXPLORE__CAS(p, e, v, order, fail, false)
-#define atomic_compare_exchange_weak_explicit(p, e, v, order, fail)   EXPLORE__CAS(p, e, v, order, fail, true)
+#define atomic_compare_exchange_weak_explicit(p, e, v, order, fail) EXPLORE__CAS(p, e, v, order, fail, true)
 
-#define atomic_thread_fence(order)     explore__fence((int)(order), EXPLORE__AT)
-#define atomic_signal_fence(order)     ((void)(order))
-#define __atomic_thread_fence(order)   explore__fence((int)(order), EXPLORE__AT)
-#define __atomic_signal_fence(order)   ((void)(order))
-#define __atomic_load_n(p, order)      atomic_load_explicit(p, order)
-#define __atomic_store_n(p, v, order)  atomic_store_explicit(p, v, order)
+#define atomic_thread_fence(order) explore__fence((int)(order), EXPLORE__AT)
+#define atomic_signal_fence(order) ((void)(order))
+#define __atomic_thread_fence(order) explore__fence((int)(order), EXPLORE__AT)
+#define __atomic_signal_fence(order) ((void)(order))
+#define __atomic_load_n(p, order) atomic_load_explicit(p, order)
+#define __atomic_store_n(p, v, order) atomic_store_explicit(p, v, order)
 
 #define __atomic_exchange_n(p, v, order) EXPLORE__RMW(EXPLORE_EXCHANGE, p, v, order)
 #define __atomic_compare_exchange_n(p, expected, v, weak, order, fail) EXPLORE__CAS(p, expected, v, order, fail, weak)
 
 /* What spins says so, or gives the processor away. */
-#define SLEY__RELAX()    explore__pause(EXPLORE__AT)
-#define sched_yield()    (explore__pause(EXPLORE__AT), 0)
-#define syscall(...)     explore__syscall(EXPLORE__AT, __VA_ARGS__)
+#define SLEY__RELAX() explore__pause(EXPLORE__AT)
+#define sched_yield() (explore__pause(EXPLORE__AT), 0)
+#define syscall(...) explore__syscall(EXPLORE__AT, __VA_ARGS__)
 #define clock_gettime(clock, ts) ((void)(clock), explore__clock(ts))
 
 /* The compiler tells of every access but those of these two. */

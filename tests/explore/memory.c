@@ -151,8 +151,7 @@ static void store(struct thread *t, const struct access *a)
 {
     const struct clock release = carried(t, a->order);
     if (run.s->tso && a->order != memory_order_seq_cst) {
-        t->buffer[t->buffered++] = (struct pending_store){a->addr, a->size, trimmed(a->value, a->size), release,
-                                                              search_event()};
+        t->buffer[t->buffered++] = (struct pending_store){a->addr, a->size, trimmed(a->value, a->size), release, search_event()};
         return;
     }
     place_of(a->addr)->release = release;
@@ -214,8 +213,8 @@ static void remember(struct thread *t, const struct access *a)
 
 static void count_repeats(struct thread *t, const struct access *a)
 {
-    const bool same = a->kind == EXPLORE_LOAD && t->last.kind == EXPLORE_LOAD && t->last.addr == a->addr &&
-                      t->last.line == a->line && t->last.func == a->func && t->last_changes == memory_changes(a->addr);
+    const bool same = a->kind == EXPLORE_LOAD && t->last.kind == EXPLORE_LOAD && t->last.addr == a->addr && t->last.line == a->line &&
+                      t->last.func == a->func && t->last_changes == memory_changes(a->addr);
     t->repeats = same ? t->repeats + 1 : 0;
     t->last = *a;
     t->last_changes = memory_changes(a->addr);

@@ -153,16 +153,16 @@ void races_free(uintptr_t addr, size_t bytes)
 
 /* ---- what the compiler calls ------------------------------------------------------------------------------------- */
 
-#define HOOK(name, size, write)                                                                                        \
-    void name(void *p);                                                                                                \
-    void name(void *p)                                                                                                 \
-    {                                                                                                                  \
-        range(p, size, write, __builtin_return_address(0));                                                            \
+#define HOOK(name, size, write)                             \
+    void name(void *p);                                     \
+    void name(void *p)                                      \
+    {                                                       \
+        range(p, size, write, __builtin_return_address(0)); \
     }
-#define HOOKS(size)                                                                                                    \
-    HOOK(__tsan_read##size, size, false)                                                                               \
-    HOOK(__tsan_write##size, size, true)                                                                               \
-    HOOK(__tsan_unaligned_read##size, size, false)                                                                     \
+#define HOOKS(size)                                \
+    HOOK(__tsan_read##size, size, false)           \
+    HOOK(__tsan_write##size, size, true)           \
+    HOOK(__tsan_unaligned_read##size, size, false) \
     HOOK(__tsan_unaligned_write##size, size, true)
 HOOKS(1)
 HOOKS(2)
@@ -183,9 +183,7 @@ void __tsan_write_range(void *p, size_t size)
 }
 
 void __tsan_init(void);
-void __tsan_init(void)
-{
-}
+void __tsan_init(void) {}
 
 void __tsan_func_entry(void *pc);
 void __tsan_func_entry(void *pc)
@@ -194,9 +192,7 @@ void __tsan_func_entry(void *pc)
 }
 
 void __tsan_func_exit(void);
-void __tsan_func_exit(void)
-{
-}
+void __tsan_func_exit(void) {}
 
 /* Initialising a struct that contains an atomic may become this; so does an assignment. */
 void __tsan_atomic64_store(volatile uint64_t *p, uint64_t value, int order);

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kinds[] = {"exchange", "add", "sub", "or", "and", "xor", "cas", "load", "store",
-                                    "fence", "membarrier", "futex wait", "futex wake", "woken", "pause", "flush"};
+static const char *const kinds[] = {"exchange", "add",   "sub",        "or",         "and",        "xor",   "cas",   "load",
+                                    "store",    "fence", "membarrier", "futex wait", "futex wake", "woken", "pause", "flush"};
 
 /** A short name for an address: the order in which places have come up. */
 static unsigned number_of(uintptr_t addr)
@@ -46,8 +46,7 @@ void report_step(unsigned actor, const struct access *a)
     }
     const bool flush = actor >= EXPLORE_THREADS;
     printf("  %c  %-10s [%u] %-32s %s%s%s:%d\n", (flush ? 'A' - EXPLORE_THREADS : 'a') + (int)actor, kinds[a->kind],
-           a->addr ? number_of(a->addr) : 0, values, a->func ? a->func : "", a->func ? ", " : "", a->file ? a->file : "",
-           a->line);
+           a->addr ? number_of(a->addr) : 0, values, a->func ? a->func : "", a->func ? ", " : "", a->file ? a->file : "", a->line);
 }
 
 /** A crash is a bug of this schedule like any other: the engine's stack is not the one that crashed. */
@@ -93,7 +92,9 @@ static void note(const char *name, const struct explore_scenario *s, const struc
     }
     harness_note("%s: %s, %s: %llu executions and %llu redundant, longest %u steps, %.1f s%s", name, s->tso ? "TSO" : "SC", bound,
                  (unsigned long long)r->executions, (unsigned long long)r->redundant, r->longest, r->seconds,
-                 r->exhausted ? ", exhausted" : r->found ? "" : ", NOT exhausted");
+                 r->exhausted ? ", exhausted"
+                 : r->found   ? ""
+                              : ", NOT exhausted");
 }
 
 void explore_exhaust(const char *name, const struct explore_scenario *scenario)

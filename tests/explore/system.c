@@ -59,8 +59,12 @@ void explore__store(volatile void *p, unsigned size, uint64_t value, int order, 
 
 static uint64_t computed(enum explore_kind kind, uint64_t old, uint64_t operand)
 {
-    return kind == EXPLORE_ADD ? old + operand : kind == EXPLORE_SUB ? old - operand : kind == EXPLORE_OR ? old | operand
-           : kind == EXPLORE_AND ? old & operand : kind == EXPLORE_XOR ? old ^ operand : operand;
+    return kind == EXPLORE_ADD   ? old + operand
+           : kind == EXPLORE_SUB ? old - operand
+           : kind == EXPLORE_OR  ? old | operand
+           : kind == EXPLORE_AND ? old & operand
+           : kind == EXPLORE_XOR ? old ^ operand
+                                 : operand;
 }
 
 uint64_t explore__rmw(enum explore_kind kind, volatile void *p, unsigned size, uint64_t value, int order, EXPLORE__AT_ARG)

@@ -39,7 +39,7 @@ static void setup_idle(void)
     setup_of(0, 1, 1000);
 }
 
-static void leave(SLEY_ATOMIC(uint32_t) *call)
+static void leave(SLEY_ATOMIC(uint32_t) * call)
 {
     sley__queue_unlock(&q);
     if (call == &q.live) {
@@ -151,8 +151,7 @@ static void check_with_try(void)
 
 EXPLORE_CASE(blocking_one_thread, "BLOCK-08")
 {
-    struct explore_scenario s = {.setup = setup_one, .threads = {thread, submit_two_and_stop}, .check = check_two,
-                                 .preemptions = 2};
+    struct explore_scenario s = {.setup = setup_one, .threads = {thread, submit_two_and_stop}, .check = check_two, .preemptions = 2};
     explore_exhaust("queue, one thread, two jobs", &s);
     s.setup = setup_idle;
     explore_exhaust("queue, one thread that ends when idle", &s);
@@ -165,22 +164,22 @@ EXPLORE_CASE(blocking_one_thread, "BLOCK-08")
 
 EXPLORE_TEST(blocking_two_threads)
 {
-    struct explore_scenario s = {.setup = setup_two, .threads = {thread, thread, submit_two_and_stop}, .check = check_two,
-                                 .preemptions = 1};
+    struct explore_scenario s = {
+        .setup = setup_two, .threads = {thread, thread, submit_two_and_stop}, .check = check_two, .preemptions = 1};
     explore_exhaust("queue, two threads, two jobs", &s);
 }
 
 EXPLORE_TEST(blocking_bounded_queue_refuses)
 {
-    struct explore_scenario s = {.setup = setup_one, .threads = {thread, submit_and_stop, try_one}, .check = check_with_try,
-                                 .preemptions = 2};
+    struct explore_scenario s = {
+        .setup = setup_one, .threads = {thread, submit_and_stop, try_one}, .check = check_with_try, .preemptions = 2};
     explore_exhaust("queue of one, one tries", &s);
 }
 
 static void find(const char *name, struct explore_planted planted, const char *what)
 {
-    const struct explore_scenario s = {.setup = setup_one, .threads = {thread, submit_two_and_stop}, .check = check_two,
-                                       .planted = &planted};
+    const struct explore_scenario s = {
+        .setup = setup_one, .threads = {thread, submit_two_and_stop}, .check = check_two, .planted = &planted};
     explore_find(name, &s, what);
 }
 

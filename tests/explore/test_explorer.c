@@ -157,9 +157,7 @@ EXPLORE_TEST(planted_relaxed_release_is_found_as_a_race)
     explore_exhaust("a message, without a pause", &(struct explore_scenario){.setup = clear, .threads = {publish, take_spinning}});
 }
 
-static void nothing(void)
-{
-}
+static void nothing(void) {}
 
 EXPLORE_TEST(loop_that_waits_for_nobody_is_a_deadlock)
 {

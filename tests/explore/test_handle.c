@@ -71,8 +71,8 @@ static void check_joined(void)
 
 EXPLORE_CASE(handle_join_from_elsewhere, "JOIN-13")
 {
-    const struct explore_scenario s = {.setup = setup_ending, .threads = {home, join_and_unref}, .check = check_joined,
-                                       .preemptions = 3};
+    const struct explore_scenario s = {
+        .setup = setup_ending, .threads = {home, join_and_unref}, .check = check_joined, .preemptions = 3};
     explore_exhaust("join from a thread", &s);
 }
 
@@ -100,8 +100,8 @@ static void check_cancelled(void)
 
 EXPLORE_CASE(handle_cancel_and_join_from_elsewhere, "JOIN-14")
 {
-    const struct explore_scenario s = {.setup = setup_parking, .threads = {home, cancel_join_unref}, .check = check_cancelled,
-                                       .preemptions = 2};
+    const struct explore_scenario s = {
+        .setup = setup_parking, .threads = {home, cancel_join_unref}, .check = check_cancelled, .preemptions = 2};
     explore_exhaust("cancel and join from a thread", &s);
 }
 
@@ -123,8 +123,7 @@ static void check_join_or_not(void)
 /* A join that was under way when its task's executor closed was completed by its cancel while home still worked on it. */
 EXPLORE_TEST(handle_join_cancelled_on_its_way)
 {
-    struct explore_scenario s = {.setup = setup_ending, .threads = {home, join_cancelled}, .check = check_join_or_not,
-                                 .preemptions = 3};
+    struct explore_scenario s = {.setup = setup_ending, .threads = {home, join_cancelled}, .check = check_join_or_not, .preemptions = 3};
     explore_exhaust("join from a thread, cancelled", &s);
 }
 
@@ -139,8 +138,7 @@ EXPLORE_TEST(planted_orphans_counted_by_load_and_store)
 
 EXPLORE_TEST(planted_stages_without_read_modify_write)
 {
-    struct explore_scenario s = {.setup = setup_ending, .threads = {home, join_cancelled}, .check = check_join_or_not,
-                                 .preemptions = 3};
+    struct explore_scenario s = {.setup = setup_ending, .threads = {home, join_cancelled}, .check = check_join_or_not, .preemptions = 3};
     s.planted = &(const struct explore_planted){"stage_add", EXPLORE_OR, EXPLORE_SPLIT};
     explore_find("stages by load and store", &s, "");
     s.planted = &(const struct explore_planted){"stage_add", EXPLORE_OR, EXPLORE_RELAX};

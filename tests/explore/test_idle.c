@@ -50,7 +50,7 @@ void sley__worker_look_inside(struct worker *w)
 }
 
 /** What is in memory, without being a step. */
-__attribute__((no_sanitize_thread)) static uint32_t peek(const SLEY_ATOMIC(uint32_t) *word)
+__attribute__((no_sanitize_thread)) static uint32_t peek(const SLEY_ATOMIC(uint32_t) * word)
 {
     return *(const volatile uint32_t *)(uintptr_t)word;
 }
@@ -248,8 +248,8 @@ static void end_with_two_woken(void)
 
 EXPLORE_CASE(idle_two_workers_are_woken_for_what_comes_from_outside, "STEAL-10")
 {
-    struct explore_scenario s = {.setup = setup_two_one_injected, .threads = {serve, serve, push_first},
-                                 .check = end_with_two_woken, .preemptions = 1};
+    struct explore_scenario s = {
+        .setup = setup_two_one_injected, .threads = {serve, serve, push_first}, .check = end_with_two_woken, .preemptions = 1};
     explore_exhaust("two workers, one from outside", &s);
     s.setup = setup_two_that_meet;
     s.check = end;
@@ -328,8 +328,8 @@ EXPLORE_CASE(idle_push_meets_a_worker_between_its_last_look_and_its_sleep, "STEA
     explore_exhaust("a busy worker and one that parks", &s);
     s.setup = setup_busy_and_slow;
     explore_exhaust("a busy, slow worker and one that parks", &s);
-    s = (struct explore_scenario){.setup = setup_two_one_injected, .threads = {push_own, search_until_found},
-                                  .check = end_without_running, .tso = true};
+    s = (struct explore_scenario){
+        .setup = setup_two_one_injected, .threads = {push_own, search_until_found}, .check = end_without_running, .tso = true};
     explore_exhaust("a push and one that parks, store buffers", &s);
     s.setup = setup_guarded;
     explore_exhaust("a push beside one that stops guarding, store buffers", &s);
@@ -391,12 +391,12 @@ static void find(const char *name, const struct explore_scenario *s, struct expl
 
 EXPLORE_TEST(planted_bugs_of_parking_are_found)
 {
-    const struct explore_scenario busy = {.setup = setup_busy, .threads = {serve, serve_late}, .check = end, .preemptions = 2,
-                                          .tso = true};
-    const struct explore_scenario own = {.setup = setup_two_one_injected, .threads = {push_own, search_until_found},
-                                         .check = end_without_running, .tso = true};
-    const struct explore_scenario guarded = {.setup = setup_guarded, .threads = {push_own, search_until_found},
-                                               .check = end_without_running, .tso = true};
+    const struct explore_scenario busy = {
+        .setup = setup_busy, .threads = {serve, serve_late}, .check = end, .preemptions = 2, .tso = true};
+    const struct explore_scenario own = {
+        .setup = setup_two_one_injected, .threads = {push_own, search_until_found}, .check = end_without_running, .tso = true};
+    const struct explore_scenario guarded = {
+        .setup = setup_guarded, .threads = {push_own, search_until_found}, .check = end_without_running, .tso = true};
     const struct explore_scenario one = {.setup = setup_one_two_injected, .threads = {serve, push_first, push_second}, .check = end};
     find("no fence behind a push", &own, (struct explore_planted){"sley__idle_notify", EXPLORE_FENCE, EXPLORE_DROP}, "deadlock");
     find("no look after it has stopped guarding", &guarded, (struct explore_planted){"look", EXPLORE_FENCE, EXPLORE_DROP}, "deadlock");

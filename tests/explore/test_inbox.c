@@ -96,15 +96,15 @@ EXPLORE_TEST(inbox_posts_arrive_and_wake)
     explore_exhaust("inbox, two posters", &s);
     s.tso = true;
     explore_exhaust("inbox, two posters", &s);
-    const struct explore_scenario ordered = {.setup = setup, .threads = {home, post_a_and_b}, .check = check_in_order, .tso = true,
-                                             .spurious = true};
+    const struct explore_scenario ordered = {
+        .setup = setup, .threads = {home, post_a_and_b}, .check = check_in_order, .tso = true, .spurious = true};
     explore_exhaust("inbox, one poster, two posts, spurious", &ordered);
 }
 
 EXPLORE_TEST(inbox_three_posters)
 {
-    const struct explore_scenario s = {.setup = setup_three, .threads = {home, post_a, post_b, post_c}, .check = check,
-                                       .preemptions = 2};
+    const struct explore_scenario s = {
+        .setup = setup_three, .threads = {home, post_a, post_b, post_c}, .check = check, .preemptions = 2};
     explore_exhaust("inbox, three posters", &s);
 }
 
@@ -195,8 +195,7 @@ EXPLORE_TEST(planted_post_without_cas_is_lost)
 EXPLORE_TEST(planted_post_without_release_is_a_race)
 {
     find("post relaxed", two_posters(), (struct explore_planted){"sley__inbox_push", EXPLORE_CAS, EXPLORE_RELAX}, "data race");
-    find("drain relaxed", two_posters(), (struct explore_planted){"sley_sched_drain", EXPLORE_EXCHANGE, EXPLORE_RELAX},
-         "data race");
+    find("drain relaxed", two_posters(), (struct explore_planted){"sley_sched_drain", EXPLORE_EXCHANGE, EXPLORE_RELAX}, "data race");
 }
 
 EXPLORE_TEST(planted_park_without_cas_loses_a_wake)

@@ -143,8 +143,8 @@ static void check_some(void)
 
 EXPLORE_TEST(planted_bugs_of_the_slot_are_found)
 {
-    struct explore_scenario s = {.setup = setup, .threads = {owner_of_two, rob_twice}, .check = check_slot, .tso = true,
-                                 .barriers = true};
+    struct explore_scenario s = {
+        .setup = setup, .threads = {owner_of_two, rob_twice}, .check = check_slot, .tso = true, .barriers = true};
     plain = true;
     s.planted = &(const struct explore_planted){"sley_group_barrier", EXPLORE_BARRIER, EXPLORE_DROP};
     explore_find("no membarrier", &s, "");
@@ -212,8 +212,7 @@ static void check_queue(void)
 
 EXPLORE_TEST(inject_gives_each_task_once_in_its_pushers_order)
 {
-    struct explore_scenario s = {.setup = setup, .threads = {push_chain, push_two, take_one_and_two}, .check = check_queue,
-                                 .tso = true};
+    struct explore_scenario s = {.setup = setup, .threads = {push_chain, push_two, take_one_and_two}, .check = check_queue, .tso = true};
     explore_exhaust("injection, one taker", &s);
     s.tso = false;
     s.threads[3] = take_two;
@@ -252,8 +251,8 @@ EXPLORE_TEST(planted_bugs_of_the_backlog_are_found)
 
 EXPLORE_TEST(planted_bugs_of_the_injection_queue_are_found)
 {
-    struct explore_scenario s = {.setup = setup, .threads = {push_chain, push_two, take_one_and_two, take_two},
-                                 .check = check_queue, .preemptions = 2};
+    struct explore_scenario s = {
+        .setup = setup, .threads = {push_chain, push_two, take_one_and_two, take_two}, .check = check_queue, .preemptions = 2};
     s.planted = &(const struct explore_planted){"sley__inject_push", EXPLORE_CAS, EXPLORE_SPLIT};
     explore_find("pushed by load and store", &s, "");
     s.planted = &(const struct explore_planted){"sley__inject_push", EXPLORE_CAS, EXPLORE_RELAX};

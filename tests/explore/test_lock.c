@@ -96,8 +96,8 @@ EXPLORE_TEST(lock_that_leans_from_the_first_visit_on)
 
 static void find(const char *name, struct explore_planted planted, const char *what)
 {
-    const struct explore_scenario s = {.setup = setup, .threads = {owner, foreigner}, .check = check_three, .tso = true,
-                                       .barriers = true, .planted = &planted};
+    const struct explore_scenario s = {
+        .setup = setup, .threads = {owner, foreigner}, .check = check_three, .tso = true, .barriers = true, .planted = &planted};
     explore_find(name, &s, what);
 }
 
@@ -117,7 +117,7 @@ EXPLORE_TEST(planted_relaxed_orders_of_the_lock_are_races)
 EXPLORE_TEST(planted_lock_without_exchange_lets_two_in)
 {
     const struct explore_planted planted = {"sley__lock_slow", EXPLORE_EXCHANGE, EXPLORE_SPLIT};
-    const struct explore_scenario s = {.setup = setup_nobody, .threads = {foreigner, foreigner, owner_once}, .check = check_three,
-                                       .planted = &planted};
+    const struct explore_scenario s = {
+        .setup = setup_nobody, .threads = {foreigner, foreigner, owner_once}, .check = check_three, .planted = &planted};
     explore_find("lock by load and store", &s, "");
 }

@@ -210,8 +210,8 @@ static void steal_twice(void)
 
 EXPLORE_CASE(ring_three_tries_under_store_buffers, "STEAL-05")
 {
-    struct explore_scenario s = {.setup = setup_two_slots, .threads = {owner_of_three, steal_three_times}, .check = each_once,
-                                 .tso = true};
+    struct explore_scenario s = {
+        .setup = setup_two_slots, .threads = {owner_of_three, steal_three_times}, .check = each_once, .tso = true};
     explore_exhaust("owner of three, three tries", &s);
     s.threads[0] = owner_of_four;
     s.threads[1] = steal_twice;
@@ -244,8 +244,8 @@ static void owner_of_two(void)
 
 EXPLORE_CASE(ring_door_under_store_buffers, "STEAL-05")
 {
-    struct explore_scenario s = {.setup = setup_two_slots, .threads = {owner_of_two, steal}, .check = each_once, .tso = true,
-                                 .barriers = true};
+    struct explore_scenario s = {
+        .setup = setup_two_slots, .threads = {owner_of_two, steal}, .check = each_once, .tso = true, .barriers = true};
     plain = true;
     explore_exhaust("door, owner of two, one try", &s);
     s.threads[0] = owner_of_three;
@@ -255,8 +255,8 @@ EXPLORE_CASE(ring_door_under_store_buffers, "STEAL-05")
 
 static void find(const char *name, void (*first)(void), struct explore_planted planted)
 {
-    const struct explore_scenario s = {.setup = setup_two_slots, .threads = {first, steal_three_times}, .check = each_once,
-                                       .preemptions = 2, .planted = &planted};
+    const struct explore_scenario s = {
+        .setup = setup_two_slots, .threads = {first, steal_three_times}, .check = each_once, .preemptions = 2, .planted = &planted};
     explore_find(name, &s, "");
 }
 

@@ -129,15 +129,15 @@ static void check_either(void)
 
 EXPLORE_TEST(regress_select_sees_what_is_completed_between_its_look_and_its_registering)
 {
-    const struct explore_scenario s = {.setup = setup_select, .threads = {worker_a, complete_second_and_join}, .check = check_second,
-                                       .preemptions = 2};
+    const struct explore_scenario s = {
+        .setup = setup_select, .threads = {worker_a, complete_second_and_join}, .check = check_second, .preemptions = 2};
     explore_exhaust("select, one of two completed", &s);
 }
 
 EXPLORE_TEST(select_of_two_that_both_complete_takes_one)
 {
-    const struct explore_scenario s = {.setup = setup_select, .threads = {worker_a, complete_first, complete_second_and_join},
-                                       .check = check_either, .preemptions = 1};
+    const struct explore_scenario s = {
+        .setup = setup_select, .threads = {worker_a, complete_first, complete_second_and_join}, .check = check_either, .preemptions = 1};
     explore_exhaust("select, both completed", &s);
 }
 
@@ -257,8 +257,8 @@ static void check_ended(void)
 
 EXPLORE_TEST(regress_wait_keeps_its_deadline_when_a_detach_takes_the_cancel_back)
 {
-    struct explore_scenario s = {.setup = setup_cancelled, .threads = {worker_a, detach_and_join}, .check = check_ended,
-                                 .preemptions = 1};
+    struct explore_scenario s = {
+        .setup = setup_cancelled, .threads = {worker_a, detach_and_join}, .check = check_ended, .preemptions = 1};
     explore_exhaust("call until a deadline, detached", &s);
     s.setup = setup_child;
     s.threads[1] = cancel_detach_and_join;
@@ -288,7 +288,7 @@ static void check_passed(void)
 
 EXPLORE_TEST(regress_deadline_that_passes_between_two_looks_is_seen)
 {
-    const struct explore_scenario s = {.setup = setup_deadline, .threads = {worker_a, fire_and_join}, .check = check_passed,
-                                       .preemptions = 2};
+    const struct explore_scenario s = {
+        .setup = setup_deadline, .threads = {worker_a, fire_and_join}, .check = check_passed, .preemptions = 2};
     explore_exhaust("call until a deadline that passes", &s);
 }

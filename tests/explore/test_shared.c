@@ -135,15 +135,17 @@ EXPLORE_CASE(shared_wake_against_sleep, "WAKE-12")
     struct explore_scenario s = {.setup = setup_waiting, .threads = {worker_a, complete_and_join}, .check = check_seven};
     s.preemptions = 2;
     explore_exhaust("shared task woken, one worker", &s);
-    s = (struct explore_scenario){.setup = setup_waiting, .threads = {worker_a, worker_b, complete_and_join}, .check = check_seven,
-                                  .preemptions = 1};
+    s = (struct explore_scenario){
+        .setup = setup_waiting, .threads = {worker_a, worker_b, complete_and_join}, .check = check_seven, .preemptions = 1};
     explore_exhaust("shared task woken, two workers", &s);
 }
 
 EXPLORE_CASE(shared_cancel_against_wake, "JOIN-14")
 {
-    const struct explore_scenario s = {.setup = setup_waiting, .threads = {worker_a, complete_shown, cancel_and_join},
-                                       .check = check_seven_or_cancelled, .preemptions = 1};
+    const struct explore_scenario s = {.setup = setup_waiting,
+                                       .threads = {worker_a, complete_shown, cancel_and_join},
+                                       .check = check_seven_or_cancelled,
+                                       .preemptions = 1};
     explore_exhaust("shared task cancelled and woken", &s);
 }
 
@@ -186,15 +188,15 @@ static void complete_second_and_join(void)
 
 EXPLORE_CASE(shared_wakes_by_two_threads_are_each_followed_by_a_resume, "WAKE-13")
 {
-    const struct explore_scenario s = {.setup = setup_twice, .threads = {worker_a, complete_shown, complete_second_and_join},
-                                       .check = check_seven, .preemptions = 2};
+    const struct explore_scenario s = {
+        .setup = setup_twice, .threads = {worker_a, complete_shown, complete_second_and_join}, .check = check_seven, .preemptions = 2};
     explore_exhaust("shared task woken twice", &s);
 }
 
 EXPLORE_TEST(shared_yield_and_cancel)
 {
-    const struct explore_scenario s = {.setup = setup_yielding, .threads = {worker_a, worker_b, cancel_and_join},
-                                       .check = check_seven, .preemptions = 2};
+    const struct explore_scenario s = {
+        .setup = setup_yielding, .threads = {worker_a, worker_b, cancel_and_join}, .check = check_seven, .preemptions = 2};
     explore_exhaust("shared task yields and is cancelled", &s);
 }
 
@@ -337,8 +339,11 @@ EXPLORE_TEST(planted_lock_of_a_scope_that_falls_apart_is_found)
 
 static void find(const char *name, struct explore_planted planted, const char *what)
 {
-    const struct explore_scenario s = {.setup = setup_waiting, .threads = {worker_a, complete_shown, cancel_and_join},
-                                       .check = check_seven_or_cancelled, .preemptions = 2, .planted = &planted};
+    const struct explore_scenario s = {.setup = setup_waiting,
+                                       .threads = {worker_a, complete_shown, cancel_and_join},
+                                       .check = check_seven_or_cancelled,
+                                       .preemptions = 2,
+                                       .planted = &planted};
     explore_find(name, &s, what);
 }
 

@@ -44,8 +44,8 @@ static void check_value_or_end(void)
 
 EXPLORE_CASE(oneshot_send_meets_a_close_that_takes, "ONE-04")
 {
-    const struct explore_scenario s = {.setup = setup_oneshot, .threads = {send_seven, close_and_take}, .check = check_value_or_end,
-                                       .tso = true};
+    const struct explore_scenario s = {
+        .setup = setup_oneshot, .threads = {send_seven, close_and_take}, .check = check_value_or_end, .tso = true};
     explore_exhaust("oneshot sent and closed", &s);
 }
 
@@ -72,8 +72,8 @@ static void check_taken_or_left(void)
 
 EXPLORE_CASE(oneshot_receiver_goes_while_the_sender_sends, "ONE-05")
 {
-    const struct explore_scenario s = {.setup = setup_oneshot, .threads = {send_seven, receive_and_go}, .check = check_taken_or_left,
-                                       .preemptions = 3};
+    const struct explore_scenario s = {
+        .setup = setup_oneshot, .threads = {send_seven, receive_and_go}, .check = check_taken_or_left, .preemptions = 3};
     explore_exhaust("oneshot sent, receiver gives up", &s);
 }
 
@@ -111,8 +111,8 @@ static void check_one_message(void)
 
 EXPLORE_CASE(channel_length_counts_messages_while_the_last_sender_goes, "MPSC-10")
 {
-    const struct explore_scenario s = {.setup = setup_channel, .threads = {send_and_drop, ask_length}, .check = check_one_message,
-                                       .tso = true};
+    const struct explore_scenario s = {
+        .setup = setup_channel, .threads = {send_and_drop, ask_length}, .check = check_one_message, .tso = true};
     explore_exhaust("channel's length beside its last sender", &s);
 }
 
@@ -153,7 +153,7 @@ static void check_empty(void)
 
 EXPLORE_CASE(notify_all_tells_the_second_when_it_has_told_the_first, "NOTIF-04")
 {
-    const struct explore_scenario s = {.setup = setup_notify, .threads = {set_all, look_in_order}, .check = check_empty,
-                                       .preemptions = 3};
+    const struct explore_scenario s = {
+        .setup = setup_notify, .threads = {set_all, look_in_order}, .check = check_empty, .preemptions = 3};
     explore_exhaust("notify all of two", &s);
 }

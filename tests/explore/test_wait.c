@@ -70,8 +70,8 @@ static void check_seven(void)
 
 EXPLORE_TEST(wait_thread_against_complete)
 {
-    const struct explore_scenario s = {.setup = setup, .threads = {await_first, complete_first}, .check = check_seven, .tso = true,
-                                       .spurious = true};
+    const struct explore_scenario s = {
+        .setup = setup, .threads = {await_first, complete_first}, .check = check_seven, .tso = true, .spurious = true};
     explore_exhaust("await on a thread", &s);
 }
 
@@ -208,8 +208,8 @@ EXPLORE_CASE(wait_at_home_completed_from_elsewhere, "WAKE-12")
 
 static void find(const char *name, struct explore_planted planted, const char *what)
 {
-    const struct explore_scenario s = {.setup = setup, .threads = {await_first, complete_first}, .check = check_seven,
-                                       .planted = &planted};
+    const struct explore_scenario s = {
+        .setup = setup, .threads = {await_first, complete_first}, .check = check_seven, .planted = &planted};
     explore_find(name, &s, what);
 }
 

@@ -136,8 +136,7 @@ static void setup_parent_and_child(void)
 /* The child is in the slot and runs next; the parent, behind it in the ring, is for the other worker, who may be asleep by then. */
 EXPLORE_CASE(regress_worker_tells_of_a_task_that_yields_behind_a_full_slot, "STEAL-10")
 {
-    const struct explore_scenario s = {.setup = setup_parent_and_child, .threads = {worker_a, worker_b}, .check = end,
-                                       .preemptions = 1};
+    const struct explore_scenario s = {.setup = setup_parent_and_child, .threads = {worker_a, worker_b}, .check = end, .preemptions = 1};
     explore_exhaust("a parent yields beside its child", &s);
 }
 
@@ -168,7 +167,6 @@ static void spawn_two(void)
 
 EXPLORE_CASE(worker_searches_and_parks_while_others_spawn, "STEAL-10")
 {
-    const struct explore_scenario s = {.setup = setup_empty, .threads = {worker_a, worker_b, spawn_two}, .check = end,
-                                       .preemptions = 1};
+    const struct explore_scenario s = {.setup = setup_empty, .threads = {worker_a, worker_b, spawn_two}, .check = end, .preemptions = 1};
     explore_exhaust("two spawned from one thread", &s);
 }

@@ -29,7 +29,7 @@ enum { TAG_TIMER = -1, TAG_INPUT = -2 };
 struct conn {
     int fd;
     bool waiting; /* for an answer */
-    bool owed; /* its turn came while it waited: that message counts from its turn on, or a stall would hide itself */
+    bool owed;    /* its turn came while it waited: that message counts from its turn on, or a stall would hide itself */
     uint32_t sequence, got;
     uint64_t sent_ns, turn_ns;
 };
@@ -145,9 +145,8 @@ static void open_all(const char *address, uint16_t port)
     for (uint32_t i = 0; i < conn_count; i++) {
         const int on = 1;
         conns[i].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (conns[i].fd < 0 || connect(conns[i].fd, (struct sockaddr *)&to, sizeof to) < 0
-            || setsockopt(conns[i].fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0
-            || fcntl(conns[i].fd, F_SETFL, O_NONBLOCK) < 0) {
+        if (conns[i].fd < 0 || connect(conns[i].fd, (struct sockaddr *)&to, sizeof to) < 0 ||
+            setsockopt(conns[i].fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 || fcntl(conns[i].fd, F_SETFL, O_NONBLOCK) < 0) {
             die("connect");
         }
     }
@@ -172,8 +171,8 @@ static void print_figures(void)
     }
     printf("echoes=%llu errors=%llu p50_us=%.1f p99_us=%.1f p999_us=%.1f max_us=%.1f oldest_us=%.1f lag_us=%.1f\n",
            (unsigned long long)latency_ns.total, (unsigned long long)error_count, histogram_quantile(&latency_ns, 0.5) / 1e3,
-           histogram_quantile(&latency_ns, 0.99) / 1e3, histogram_quantile(&latency_ns, 0.999) / 1e3,
-           (double)latency_ns.max / 1e3, (double)stuck / 1e3, (double)longest_lag_ns / 1e3);
+           histogram_quantile(&latency_ns, 0.99) / 1e3, histogram_quantile(&latency_ns, 0.999) / 1e3, (double)latency_ns.max / 1e3,
+           (double)stuck / 1e3, (double)longest_lag_ns / 1e3);
     memset(&latency_ns, 0, sizeof latency_ns);
     longest_lag_ns = 0;
 }

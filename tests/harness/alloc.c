@@ -64,8 +64,7 @@ static void counted_free(struct sley_alloc *self, void *ptr, size_t bytes)
     struct head head;
     memcpy(&head, block - sizeof head, sizeof head);
     if (head.mark != LIVE) {
-        FAIL("%p freed %s", ptr,
-             head.mark == FREED ? "twice" : "that is no block of this allocator");
+        FAIL("%p freed %s", ptr, head.mark == FREED ? "twice" : "that is no block of this allocator");
     }
     if (head.bytes != bytes) {
         FAIL("block of %zu bytes freed as one of %zu", head.bytes, bytes);
@@ -138,8 +137,7 @@ void harness_alloc_start(void)
 
 struct harness_sweep harness_sweep_begin(const char *file, int line, size_t max)
 {
-    return (struct harness_sweep){
-        .file = file, .line = line, .max = max, .live = harness_alloc_live()};
+    return (struct harness_sweep){.file = file, .line = line, .max = max, .live = harness_alloc_live()};
 }
 
 bool harness_sweep_next(struct harness_sweep *s, size_t *ret_points)
@@ -147,8 +145,7 @@ bool harness_sweep_next(struct harness_sweep *s, size_t *ret_points)
     if (s->started) {
         size_t now = harness_alloc_live();
         if (now != s->live) {
-            harness_fail(s->file, s->line, "%zu blocks kept after allocation %zu was refused",
-                         now - s->live, s->at);
+            harness_fail(s->file, s->line, "%zu blocks kept after allocation %zu was refused", now - s->live, s->at);
         }
         if (!harness_alloc_refused()) {
             harness_fail_at(0);

@@ -43,9 +43,7 @@ void harness_fail_int(const char *file, int line, const char *what, intmax_t a, 
 
 void harness_fail_uint(const char *file, int line, const char *what, uintmax_t a, uintmax_t b)
 {
-    harness_fail(file, line,
-                 "%s (left %" PRIuMAX " = 0x%" PRIxMAX ", right %" PRIuMAX " = 0x%" PRIxMAX ")",
-                 what, a, a, b, b);
+    harness_fail(file, line, "%s (left %" PRIuMAX " = 0x%" PRIxMAX ", right %" PRIuMAX " = 0x%" PRIxMAX ")", what, a, a, b, b);
 }
 
 void harness_fail_ptr(const char *file, int line, const char *what, uintptr_t a, uintptr_t b)
@@ -62,8 +60,7 @@ void harness_fail_rc(const char *file, int line, const char *what, intmax_t rc, 
 {
     char got[128];
     snprintf(got, sizeof got, "%s", error_text(rc)); /* strerror may reuse its buffer */
-    harness_fail(file, line, "%s (got %" PRIdMAX ", %s; expected %" PRIdMAX ", %s)", what, rc, got,
-                 want, error_text(want));
+    harness_fail(file, line, "%s (got %" PRIdMAX ", %s; expected %" PRIdMAX ", %s)", what, rc, got, want, error_text(want));
 }
 
 bool harness_same_text(const char *a, const char *b)
@@ -73,8 +70,8 @@ bool harness_same_text(const char *a, const char *b)
 
 void harness_fail_str(const char *file, int line, const char *what, const char *a, const char *b)
 {
-    harness_fail(file, line, "%s\n  left:  %s%s%s\n  right: %s%s%s", what, a ? "\"" : "",
-                 a ? a : "NULL", a ? "\"" : "", b ? "\"" : "", b ? b : "NULL", b ? "\"" : "");
+    harness_fail(file, line, "%s\n  left:  %s%s%s\n  right: %s%s%s", what, a ? "\"" : "", a ? a : "NULL", a ? "\"" : "", b ? "\"" : "",
+                 b ? b : "NULL", b ? "\"" : "");
 }
 
 void harness_skip(const char *fmt, ...)
@@ -134,8 +131,7 @@ void harness_rand_start(const char *case_name)
 /* noinline: after a fiber moved to another thread the thread-local's address must be taken anew. */
 __attribute__((noinline)) uint64_t harness_rand(void)
 {
-    uint32_t round =
-        atomic_load_explicit(&case_round, memory_order_relaxed); /* relaxed: fixed in a case */
+    uint32_t round = atomic_load_explicit(&case_round, memory_order_relaxed); /* relaxed: fixed in a case */
     if (seeded_in_round != round) {
         seeded_in_round = round;
         /* relaxed: only the number counts */

@@ -21,9 +21,8 @@
 #else
 #define HAS_FEATURE(x) 0
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
-    HAS_FEATURE(address_sanitizer) || HAS_FEATURE(thread_sanitizer) ||                             \
-    HAS_FEATURE(memory_sanitizer)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || HAS_FEATURE(address_sanitizer) || \
+    HAS_FEATURE(thread_sanitizer) || HAS_FEATURE(memory_sanitizer)
 enum { SANITIZED = 1 };
 #else
 enum { SANITIZED = 0 };
@@ -145,8 +144,7 @@ static bool wait_child(pid_t pid, double limit_s, int *ret_status)
             waitpid(pid, ret_status, 0);
             return false;
         }
-        struct timespec wait = {.tv_sec = (time_t)left,
-                                .tv_nsec = (long)((left - (double)(time_t)left) * 1e9)};
+        struct timespec wait = {.tv_sec = (time_t)left, .tv_nsec = (long)((left - (double)(time_t)left) * 1e9)};
         sigtimedwait(&chld, NULL, &wait);
     }
 }
@@ -178,8 +176,7 @@ static void print_output(int output)
 }
 
 /* Judges one ended case; what was wrong goes to `ret_why`. */
-static enum outcome judge(const struct harness_case *c, bool in_time, int status, char *ret_why,
-                          size_t bytes)
+static enum outcome judge(const struct harness_case *c, bool in_time, int status, char *ret_why, size_t bytes)
 {
     if (!in_time) {
         snprintf(ret_why, bytes, "%s did not end within %.0f s", c->name, timeout_s(c));
@@ -303,15 +300,14 @@ static int run_all(const struct options *o)
     return failed != 0;
 }
 
-static const char usage[] =
-    "usage: %s [--list] [--no-fork] [--repeat N] [--verbose] [GLOB...]\n"
-    "Runs the cases whose names match a GLOB (all without one); reports in TAP.\n"
-    "  --list      print names and conformance ids\n"
-    "  --no-fork   run the cases in this process, for debuggers; the first failure aborts\n"
-    "  --repeat N  run each case N times, until it fails\n"
-    "  --verbose   print what passing cases print, too\n"
-    "SLEY_TEST_SEED repeats a run's random numbers; SLEY_TEST_TIMEOUT multiplies the time "
-    "limits.\n";
+static const char usage[] = "usage: %s [--list] [--no-fork] [--repeat N] [--verbose] [GLOB...]\n"
+                            "Runs the cases whose names match a GLOB (all without one); reports in TAP.\n"
+                            "  --list      print names and conformance ids\n"
+                            "  --no-fork   run the cases in this process, for debuggers; the first failure aborts\n"
+                            "  --repeat N  run each case N times, until it fails\n"
+                            "  --verbose   print what passing cases print, too\n"
+                            "SLEY_TEST_SEED repeats a run's random numbers; SLEY_TEST_TIMEOUT multiplies the time "
+                            "limits.\n";
 
 static int parse(int argc, char **argv, struct options *o)
 {
@@ -323,8 +319,7 @@ static int parse(int argc, char **argv, struct options *o)
             o->verbose = true;
         } else if (strcmp(argv[i], "--no-fork") == 0) {
             harness_forks = false;
-        } else if (strcmp(argv[i], "--repeat") == 0 && i + 1 < argc &&
-                   strtoul(argv[i + 1], NULL, 10) > 0) {
+        } else if (strcmp(argv[i], "--repeat") == 0 && i + 1 < argc && strtoul(argv[i + 1], NULL, 10) > 0) {
             o->repeat = strtoul(argv[++i], NULL, 10);
         } else {
             bool help = strcmp(argv[i], "--help") == 0;
@@ -355,8 +350,7 @@ int main(int argc, char **argv)
     if (seed != NULL) {
         harness_seed = strtoull(seed, NULL, 0);
     }
-    harness_report = mmap(NULL, sizeof *harness_report, PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    harness_report = mmap(NULL, sizeof *harness_report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (harness_report == MAP_FAILED) {
         printf("Bail out! no memory for the report\n");
         return 1;

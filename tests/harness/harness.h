@@ -21,50 +21,50 @@ void harness_register(struct harness_case *c);
 /** A case: `SLEY_TEST(wake_while_running_requeues_once, "TASK-11") { ... }`. Runs in a process of its own. */
 #define SLEY_TEST(name, ids) SLEY_TEST_SECONDS(name, ids, 0)
 /** The same with a time limit other than 30 s (slow machines, sanitizers and valgrind get a multiple of it). */
-#define SLEY_TEST_SECONDS(name, ids, seconds)                                                      \
-    static void test_##name(void);                                                                 \
-    static struct harness_case case_##name = {#name, ids, test_##name, seconds, NULL};             \
-    __attribute__((constructor)) static void register_##name(void)                                 \
-    {                                                                                              \
-        harness_register(&case_##name);                                                            \
-    }                                                                                              \
+#define SLEY_TEST_SECONDS(name, ids, seconds)                                          \
+    static void test_##name(void);                                                     \
+    static struct harness_case case_##name = {#name, ids, test_##name, seconds, NULL}; \
+    __attribute__((constructor)) static void register_##name(void)                     \
+    {                                                                                  \
+        harness_register(&case_##name);                                                \
+    }                                                                                  \
     static void test_##name(void)
 
 /* Checks end the case when they fail, from any thread and any fiber. Operands are evaluated once. */
 
-#define CHECK(cond)                                                                                \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            harness_fail(__FILE__, __LINE__, "%s", #cond);                                         \
-        }                                                                                          \
+#define CHECK(cond)                                        \
+    do {                                                   \
+        if (!(cond)) {                                     \
+            harness_fail(__FILE__, __LINE__, "%s", #cond); \
+        }                                                  \
     } while (0)
 
-#define CHECK_INT(a, op, b)  CHECK_AS(intmax_t, harness_fail_int, a, op, b)
+#define CHECK_INT(a, op, b) CHECK_AS(intmax_t, harness_fail_int, a, op, b)
 #define CHECK_UINT(a, op, b) CHECK_AS(uintmax_t, harness_fail_uint, a, op, b)
-#define CHECK_PTR(a, op, b)  CHECK_AS(uintptr_t, harness_fail_ptr, a, op, b)
-#define CHECK_AS(type, report, a, op, b)                                                           \
-    do {                                                                                           \
-        type a_ = (type)(a), b_ = (type)(b);                                                       \
-        if (!(a_ op b_)) {                                                                         \
-            report(__FILE__, __LINE__, #a " " #op " " #b, a_, b_);                                 \
-        }                                                                                          \
+#define CHECK_PTR(a, op, b) CHECK_AS(uintptr_t, harness_fail_ptr, a, op, b)
+#define CHECK_AS(type, report, a, op, b)                           \
+    do {                                                           \
+        type a_ = (type)(a), b_ = (type)(b);                       \
+        if (!(a_ op b_)) {                                         \
+            report(__FILE__, __LINE__, #a " " #op " " #b, a_, b_); \
+        }                                                          \
     } while (0)
 
 /** A result as the libraries give it: 0, a count, or negative errno; failures are printed by name. */
-#define CHECK_RC(expr, expected)                                                                   \
-    do {                                                                                           \
-        intmax_t rc_ = (intmax_t)(expr), want_ = (intmax_t)(expected);                             \
-        if (rc_ != want_) {                                                                        \
-            harness_fail_rc(__FILE__, __LINE__, #expr " == " #expected, rc_, want_);               \
-        }                                                                                          \
+#define CHECK_RC(expr, expected)                                                     \
+    do {                                                                             \
+        intmax_t rc_ = (intmax_t)(expr), want_ = (intmax_t)(expected);               \
+        if (rc_ != want_) {                                                          \
+            harness_fail_rc(__FILE__, __LINE__, #expr " == " #expected, rc_, want_); \
+        }                                                                            \
     } while (0)
 
-#define CHECK_STR(a, b)                                                                            \
-    do {                                                                                           \
-        const char *a_ = (a), *b_ = (b);                                                           \
-        if (!harness_same_text(a_, b_)) {                                                          \
-            harness_fail_str(__FILE__, __LINE__, #a " equals " #b, a_, b_);                        \
-        }                                                                                          \
+#define CHECK_STR(a, b)                                                     \
+    do {                                                                    \
+        const char *a_ = (a), *b_ = (b);                                    \
+        if (!harness_same_text(a_, b_)) {                                   \
+            harness_fail_str(__FILE__, __LINE__, #a " equals " #b, a_, b_); \
+        }                                                                   \
     } while (0)
 
 /** Ends the case as skipped; only reasons listed in tests/expected-skips are accepted. */
@@ -72,16 +72,11 @@ void harness_register(struct harness_case *c);
 #define FAIL(...) harness_fail(__FILE__, __LINE__, __VA_ARGS__)
 
 _Noreturn void harness_fail(const char *file, int line, const char *fmt, ...) SLEY_PRINTF(3, 4);
-_Noreturn void harness_fail_int(const char *file, int line, const char *what, intmax_t a,
-                                intmax_t b);
-_Noreturn void harness_fail_uint(const char *file, int line, const char *what, uintmax_t a,
-                                 uintmax_t b);
-_Noreturn void harness_fail_ptr(const char *file, int line, const char *what, uintptr_t a,
-                                uintptr_t b);
-_Noreturn void harness_fail_rc(const char *file, int line, const char *what, intmax_t rc,
-                               intmax_t want);
-_Noreturn void harness_fail_str(const char *file, int line, const char *what, const char *a,
-                                const char *b);
+_Noreturn void harness_fail_int(const char *file, int line, const char *what, intmax_t a, intmax_t b);
+_Noreturn void harness_fail_uint(const char *file, int line, const char *what, uintmax_t a, uintmax_t b);
+_Noreturn void harness_fail_ptr(const char *file, int line, const char *what, uintptr_t a, uintptr_t b);
+_Noreturn void harness_fail_rc(const char *file, int line, const char *what, intmax_t rc, intmax_t want);
+_Noreturn void harness_fail_str(const char *file, int line, const char *what, const char *a, const char *b);
 _Noreturn void harness_skip(const char *fmt, ...) SLEY_PRINTF(1, 2);
 bool harness_same_text(const char *a, const char *b);
 
@@ -130,9 +125,9 @@ bool harness_alloc_refused(void);
  *
  * Each round must return what it took. More than @p max points fail the case. Leave the block only at its end.
  */
-#define HARNESS_SWEEP_ALLOC(points, max)                                                           \
-    size_t points = 0;                                                                             \
-    for (struct harness_sweep sweep_##points = harness_sweep_begin(__FILE__, __LINE__, max);       \
+#define HARNESS_SWEEP_ALLOC(points, max)                                                     \
+    size_t points = 0;                                                                       \
+    for (struct harness_sweep sweep_##points = harness_sweep_begin(__FILE__, __LINE__, max); \
          harness_sweep_next(&sweep_##points, &points);)
 
 struct harness_sweep {

@@ -3,12 +3,14 @@
 
 #include <stdio.h>
 
-static int square(void *arg) {
+static int square(void *arg)
+{
     const int *n = arg;
     return *n * *n;
 }
 
-int main(void) {
+int main(void)
+{
     struct sley_blocking_pool *pool;
     int n = 3, result = 0;
     const struct sley_blocking_opts opts = {.name = "squares", .thread_max = 2};

@@ -4,17 +4,20 @@
 #include <stdio.h>
 #include <string.h>
 
-static int refuse(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor) {
+static int refuse(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
+{
     (void)o, (void)ret_reactor;
     return -ENOTSUP;
 }
 
-static void judge(void *arg, const struct sley_clause *clause, enum sley_verdict verdict, const char *why) {
+static void judge(void *arg, const struct sley_clause *clause, enum sley_verdict verdict, const char *why)
+{
     int *broken = arg;
     *broken += verdict == SLEY_VERDICT_BROKEN && clause->sentence && why[0];
 }
 
-int main(void) {
+int main(void)
+{
     static const struct sley_reactor_factory none = {SLEY_REACTOR_VERSION, "none", refuse};
     static const char *const only[] = {"table_*", "close_*", NULL};
     size_t count = 0;

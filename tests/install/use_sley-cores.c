@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 
-static int where(void *unused) {
+static int where(void *unused)
+{
     (void)unused;
     return sley_cores_here();
 }
@@ -13,14 +14,16 @@ struct caller {
     int core;
 };
 
-static int call_other(struct caller *c) {
+static int call_other(struct caller *c)
+{
     int result = -1;
     const int rc = sley_run_on(sley_cores_at(sley_cores_current(), (uint32_t)!c->core), where, NULL, &result);
     return rc < 0 ? rc : result;
 }
 SLEY_FIBER(call_other, struct caller)
 
-int main(void) {
+int main(void)
+{
     struct sley_cores ex;
     struct sley_cores_opts opts = {.stack_bytes = 0};
     int good = sley_cores_place(&opts, "unbound") == 0;

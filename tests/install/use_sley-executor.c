@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-int main(void) {
+int main(void)
+{
     const struct sley_executor_ops none = {.version = SLEY_EXECUTOR_VERSION, .name = "none"};
     struct sley_reactor *r = NULL;
     const struct sley_executor_config config = {0};

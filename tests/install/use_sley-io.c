@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-int main(void) {
+int main(void)
+{
     static char buffers[64];
     struct sley_stream_pair p;
     struct sley_addr addr;
@@ -14,8 +15,7 @@ int main(void) {
     if (sley_addr_parse(&addr, "[::1]:7000") != 0 || sley_addr_parse(&addr, "nonsense") != -EINVAL) {
         return 1;
     }
-    if (sley_stream_pair_init(&p, buffers, sizeof buffers) != 0 ||
-        sley_stream_write_all(&p.a.stream, "hello", 5, NULL) != 0 ||
+    if (sley_stream_pair_init(&p, buffers, sizeof buffers) != 0 || sley_stream_write_all(&p.a.stream, "hello", 5, NULL) != 0 ||
         sley_stream_read_exact(&p.b.stream, got, 5, &done) != 0 || done != 5 || strcmp(got, "hello") != 0) {
         return 1;
     }

@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-int main(void) {
+int main(void)
+{
     const struct sley_reactor_factory *const factories[] = {&sley_reactor_epoll, &sley_reactor_poll2};
     struct sley_alloc alloc;
     if (sley_alloc_libc_init(&alloc) != 0) {

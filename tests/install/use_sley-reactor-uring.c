@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-int main(void) {
+int main(void)
+{
     struct sley_alloc alloc;
     struct sley_reactor *r;
     char why[160] = "";

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-int main(void) {
+int main(void)
+{
     int ends[2];
     struct sley_fd fd;
     if (pipe(ends) != 0 || write(ends[1], "x", 1) != 1) {

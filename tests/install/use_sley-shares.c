@@ -8,13 +8,15 @@ struct nap {
     int ms;
 };
 
-static int nap(struct nap *n) {
+static int nap(struct nap *n)
+{
     const int rc = sley_sleep((uint64_t)n->ms * SLEY_MS);
     return rc < 0 ? rc : n->ms;
 }
 SLEY_FIBER(nap, struct nap)
 
-static int parent(void *unused) {
+static int parent(void *unused)
+{
     struct sley_task *t;
     int result = 0;
     (void)unused;
@@ -27,7 +29,8 @@ static int parent(void *unused) {
 }
 SLEY_FIBER(parent, void)
 
-int main(void) {
+int main(void)
+{
     struct sley_shares ex;
     struct sley_task *t;
     int result = -1;
@@ -35,9 +38,8 @@ int main(void) {
         return 1;
     }
     const struct sley_executor_ops *ops = ex.base.ops;
-    if (ops->start(&ex.base, &(struct sley_executor_config){0}) != 0 ||
-        ops->spawn(&ex.base, &parent__type, NULL, &t) != 0 || ops->run(&ex.base, t) != 0 ||
-        sley_task_result(t, &result) != 0) {
+    if (ops->start(&ex.base, &(struct sley_executor_config){0}) != 0 || ops->spawn(&ex.base, &parent__type, NULL, &t) != 0 ||
+        ops->run(&ex.base, t) != 0 || sley_task_result(t, &result) != 0) {
         return 1;
     }
     sley_task_unref(t);

@@ -1,8 +1,8 @@
 /* A user of sley-stealing: a pool of two workers runs a task. */
 #include <stdio.h>
 
-#include <sley/stealing.h>
 #include <sley/fiber.h>
+#include <sley/stealing.h>
 
 static int answer(void *unused)
 {

@@ -8,7 +8,8 @@
 SLEY_MPSC_TYPE(numbers, int, 4)
 SLEY_ONESHOT_TYPE(answer, int)
 
-int main(void) {
+int main(void)
+{
     static struct numbers numbers;
     struct answer answer;
     struct sley_notify changed = {0};

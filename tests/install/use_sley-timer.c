@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-int main(void) {
+int main(void)
+{
     static struct sley_wheel_slot slots[SLEY_WHEEL_SLOT_COUNT_DEFAULT];
     struct sley_wheel wheel;
     struct sley_wheel_node node = {0};

@@ -1,7 +1,8 @@
 /* A user of all of sley: one task that connects to itself. */
 #include <sley/sley.h>
 
-static int talk(void *unused) {
+static int talk(void *unused)
+{
     struct sley_tcp_listener l;
     struct sley_tcp here, there;
     struct sley_addr addr;

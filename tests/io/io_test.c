@@ -109,8 +109,7 @@ unsigned io_fd_count(void)
     CHECK(dir != NULL);
     for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
         char target[64] = "";
-        if (readlinkat(dirfd(dir), e->d_name, target, sizeof target - 1) > 0 &&
-            (target[0] != '/' || strncmp(target, "/dev/", 5) == 0)) {
+        if (readlinkat(dirfd(dir), e->d_name, target, sizeof target - 1) > 0 && (target[0] != '/' || strncmp(target, "/dev/", 5) == 0)) {
             n++; /* files are this directory, and what a watchdog reads, or loads to walk a stack, for a moment */
         }
     }

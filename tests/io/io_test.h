@@ -14,9 +14,10 @@
 
 #ifdef IO_UV /* it is built */
 #include <sley/reactor_uv.h>
-#define IO_TEST_ON_UV(name, ids)                                                                   \
-    SLEY_TEST(name##_on_uv, ids) {                                                                 \
-        io_run(&sley_reactor_uv, &name##__type, NULL);                                             \
+#define IO_TEST_ON_UV(name, ids)                       \
+    SLEY_TEST(name##_on_uv, ids)                       \
+    {                                                  \
+        io_run(&sley_reactor_uv, &name##__type, NULL); \
     }
 #else
 #define IO_TEST_ON_UV(name, ids)
@@ -25,9 +26,10 @@
 /* meson says whether this build has it; a kernel that has not skips the case */
 #ifdef IO_URING
 #include <sley/reactor_uring.h>
-#define IO_TEST_ON_URING(name, ids)                                                                \
-    SLEY_TEST(name##_on_uring, ids) {                                                              \
-        io_run(&sley_reactor_uring, &name##__type, NULL);                                          \
+#define IO_TEST_ON_URING(name, ids)                       \
+    SLEY_TEST(name##_on_uring, ids)                       \
+    {                                                     \
+        io_run(&sley_reactor_uring, &name##__type, NULL); \
     }
 #else
 #define IO_TEST_ON_URING(name, ids)
@@ -35,23 +37,25 @@
 
 /** A case whose body is a fiber, run on epoll, poll(2), libuv and io_uring, as far as they are built in. The body returns 0. */
 #ifdef IO_DIRECT /* on io_uring alone, with direct connections */
-#define IO_TEST(name, ids)                                                                         \
-    static int name(void *unused);                                                                 \
-    SLEY_FIBER(name, void)                                                                         \
-    IO_TEST_ON_URING(name, ids)                                                                    \
+#define IO_TEST(name, ids)         \
+    static int name(void *unused); \
+    SLEY_FIBER(name, void)         \
+    IO_TEST_ON_URING(name, ids)    \
     static int name(void *unused __attribute__((unused)))
 #else
-#define IO_TEST(name, ids)                                                                         \
-    static int name(void *unused);                                                                 \
-    SLEY_FIBER(name, void)                                                                         \
-    SLEY_TEST(name##_on_epoll, ids) {                                                              \
-        io_run(&sley_reactor_epoll, &name##__type, NULL);                                          \
-    }                                                                                              \
-    SLEY_TEST(name##_on_poll, ids) {                                                               \
-        io_run(&sley_reactor_poll2, &name##__type, NULL);                                          \
-    }                                                                                              \
-    IO_TEST_ON_UV(name, ids)                                                                       \
-    IO_TEST_ON_URING(name, ids)                                                                    \
+#define IO_TEST(name, ids)                                \
+    static int name(void *unused);                        \
+    SLEY_FIBER(name, void)                                \
+    SLEY_TEST(name##_on_epoll, ids)                       \
+    {                                                     \
+        io_run(&sley_reactor_epoll, &name##__type, NULL); \
+    }                                                     \
+    SLEY_TEST(name##_on_poll, ids)                        \
+    {                                                     \
+        io_run(&sley_reactor_poll2, &name##__type, NULL); \
+    }                                                     \
+    IO_TEST_ON_UV(name, ids)                              \
+    IO_TEST_ON_URING(name, ids)                           \
     static int name(void *unused __attribute__((unused)))
 #endif
 

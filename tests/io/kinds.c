@@ -8,9 +8,12 @@
 
 #include "chosen.h"
 
-#define WITH_REACTOR                                                                               \
+#define WITH_REACTOR                                                                                                  \
     {"local", "epoll", 1}, {"local", "poll", 1}, {"shares", "epoll", 1}, {"cores", "epoll", 2}, {"cores", "poll", 2}, \
-        {"stealing", "epoll", 1}, {"stealing", "epoll", 3}
+        {"stealing", "epoll", 1},                                                                                     \
+    {                                                                                                                 \
+        "stealing", "epoll", 3                                                                                        \
+    }
 
 const struct kind kinds[] = {WITH_REACTOR, {"local", "none", 1}, {"cores", "none", 2}, {"stealing", "none", 2}, {NULL, NULL, 0}};
 const struct kind kinds_with_reactor[] = {WITH_REACTOR, {NULL, NULL, 0}};
@@ -66,7 +69,7 @@ static struct {
     sem_t over;
 } catcher;
 
-static void *catch(void *arg)
+static void *catch (void *arg)
 {
     sigset_t none;
     (void)arg;

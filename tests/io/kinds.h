@@ -33,20 +33,21 @@ void catcher_start(void);
 void catcher_stop(void);
 
 /** A case whose body is a fiber, run, with a catcher, on each of @p kinds in turn. The body returns 0. */
-#define KINDS_TEST(name, ids, kinds)                                                               \
-    static int name(void *unused);                                                                 \
-    SLEY_FIBER(name, void)                                                                         \
-    SLEY_TEST_SECONDS(name, ids, 60) {                                                             \
-        catcher_start();                                                                           \
-        for (const struct kind *k = kinds_chosen(kinds); k->executor; k++) {                       \
-            harness_note("%s on %s, %u workers", k->executor, k->reactor, (unsigned)k->workers);   \
-            struct sley_runtime rt;                                                                \
-            kind_start(&rt, k);                                                                    \
-            kind_run(&rt, &name##__type, NULL);                                                    \
-            kind_end(&rt);                                                                         \
-        }                                                                                          \
-        catcher_stop();                                                                            \
-    }                                                                                              \
+#define KINDS_TEST(name, ids, kinds)                                                             \
+    static int name(void *unused);                                                               \
+    SLEY_FIBER(name, void)                                                                       \
+    SLEY_TEST_SECONDS(name, ids, 60)                                                             \
+    {                                                                                            \
+        catcher_start();                                                                         \
+        for (const struct kind *k = kinds_chosen(kinds); k->executor; k++) {                     \
+            harness_note("%s on %s, %u workers", k->executor, k->reactor, (unsigned)k->workers); \
+            struct sley_runtime rt;                                                              \
+            kind_start(&rt, k);                                                                  \
+            kind_run(&rt, &name##__type, NULL);                                                  \
+            kind_end(&rt);                                                                       \
+        }                                                                                        \
+        catcher_stop();                                                                          \
+    }                                                                                            \
     static int name(void *unused __attribute__((unused)))
 
 #endif

@@ -26,15 +26,17 @@ static inline void run_on(uint32_t workers, const struct sley_task_type *type)
 }
 
 /** A case whose body is a fiber, on two and on four workers. */
-#define SHARED_TEST(name, ids)                                                                     \
-    static int name(void *unused);                                                                 \
-    SLEY_FIBER(name, void)                                                                         \
-    SLEY_TEST_SECONDS(name##_on_two_workers, ids, 60) {                                            \
-        run_on(2, &name##__type);                                                                  \
-    }                                                                                              \
-    SLEY_TEST_SECONDS(name##_on_four_workers, ids, 60) {                                           \
-        run_on(4, &name##__type);                                                                  \
-    }                                                                                              \
+#define SHARED_TEST(name, ids)                         \
+    static int name(void *unused);                     \
+    SLEY_FIBER(name, void)                             \
+    SLEY_TEST_SECONDS(name##_on_two_workers, ids, 60)  \
+    {                                                  \
+        run_on(2, &name##__type);                      \
+    }                                                  \
+    SLEY_TEST_SECONDS(name##_on_four_workers, ids, 60) \
+    {                                                  \
+        run_on(4, &name##__type);                      \
+    }                                                  \
     static int name(void *unused __attribute__((unused)))
 
 static inline unsigned rounds(unsigned n)

@@ -469,13 +469,14 @@ static void fake_idle(struct sley_clock *self, uint64_t next_ns)
 static struct sley_clock fake_clock = {fake_now, fake_idle};
 
 /** A case on the scripted reactor. */
-#define FAKE_TEST(name, ids)                                                                       \
-    static int name(void *unused);                                                                 \
-    SLEY_FIBER(name, void)                                                                         \
-    SLEY_TEST(name, ids) {                                                                         \
-        script = (struct script){.now_ns = SLEY_S};                                                \
-        io_run_clock(&fake_factory, &fake_clock, &name##__type, NULL);                             \
-    }                                                                                              \
+#define FAKE_TEST(name, ids)                                           \
+    static int name(void *unused);                                     \
+    SLEY_FIBER(name, void)                                             \
+    SLEY_TEST(name, ids)                                               \
+    {                                                                  \
+        script = (struct script){.now_ns = SLEY_S};                    \
+        io_run_clock(&fake_factory, &fake_clock, &name##__type, NULL); \
+    }                                                                  \
     static int name(void *unused __attribute__((unused)))
 
 static void fake_listen(struct sley_tcp_listener *l)
@@ -540,8 +541,8 @@ FAKE_TEST(accept_rests_longer_each_time_up_to_a_second, "TCP-07")
 
 FAKE_TEST(accept_passes_over_broken_connections_at_once, "")
 {
-    static const int32_t odd[] = {-ECONNABORTED, -EPROTO, -ENOPROTOOPT, -ENETDOWN, -ENETUNREACH, -EHOSTDOWN, -EHOSTUNREACH,
-                                  -ENONET, -ETIMEDOUT};
+    static const int32_t odd[] = {-ECONNABORTED, -EPROTO,       -ENOPROTOOPT, -ENETDOWN, -ENETUNREACH,
+                                  -EHOSTDOWN,    -EHOSTUNREACH, -ENONET,      -ETIMEDOUT};
     struct sley_tcp_listener l;
     struct sley_tcp c;
     fake_listen(&l);

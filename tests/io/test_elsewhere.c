@@ -210,19 +210,23 @@ static void end_beside_a_guest(const struct sley_reactor_factory *reactor)
     CHECK_RC(sley_tcp_listener_close(&l.l), 0);
 }
 
-SLEY_TEST(regress_home_ends_beside_a_guest_in_its_listeners_queue_on_epoll, "REACT-25") {
+SLEY_TEST(regress_home_ends_beside_a_guest_in_its_listeners_queue_on_epoll, "REACT-25")
+{
     end_beside_a_guest(&sley_reactor_epoll);
 }
-SLEY_TEST(regress_home_ends_beside_a_guest_in_its_listeners_queue_on_poll, "REACT-25") {
+SLEY_TEST(regress_home_ends_beside_a_guest_in_its_listeners_queue_on_poll, "REACT-25")
+{
     end_beside_a_guest(&sley_reactor_poll2);
 }
 #ifdef IO_UV
-SLEY_TEST(regress_home_ends_beside_a_guest_in_its_listeners_queue_on_uv, "REACT-25") {
+SLEY_TEST(regress_home_ends_beside_a_guest_in_its_listeners_queue_on_uv, "REACT-25")
+{
     end_beside_a_guest(&sley_reactor_uv);
 }
 #endif
 #ifdef IO_URING
-SLEY_TEST(regress_home_ends_beside_a_guest_in_its_listeners_queue_on_uring, "REACT-25") {
+SLEY_TEST(regress_home_ends_beside_a_guest_in_its_listeners_queue_on_uring, "REACT-25")
+{
     end_beside_a_guest(&sley_reactor_uring);
 }
 #endif

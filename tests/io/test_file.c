@@ -57,25 +57,29 @@ static void run_in(const struct place *p, const struct sley_task_type *type)
     }
 }
 
-#define THREE_PLACES(name, ids)                                                                         \
-    static int name(void *unused);                                                                      \
-    SLEY_FIBER(name, void)                                                                              \
-    SLEY_TEST(name##_epoll_pool, ids) {                                                                 \
-        run_in(&(struct place){&sley_reactor_epoll, 0, true}, &name##__type);                           \
-    }                                                                                                   \
-    SLEY_TEST(name##_poll_helper, ids) {                                                                \
-        run_in(&(struct place){&sley_reactor_poll2, 0, false}, &name##__type);                          \
-    }                                                                                                   \
-    SLEY_TEST(name##_three_workers_pool, ids) {                                                         \
-        run_in(&(struct place){&sley_reactor_epoll, 3, true}, &name##__type);                           \
+#define THREE_PLACES(name, ids)                                                \
+    static int name(void *unused);                                             \
+    SLEY_FIBER(name, void)                                                     \
+    SLEY_TEST(name##_epoll_pool, ids)                                          \
+    {                                                                          \
+        run_in(&(struct place){&sley_reactor_epoll, 0, true}, &name##__type);  \
+    }                                                                          \
+    SLEY_TEST(name##_poll_helper, ids)                                         \
+    {                                                                          \
+        run_in(&(struct place){&sley_reactor_poll2, 0, false}, &name##__type); \
+    }                                                                          \
+    SLEY_TEST(name##_three_workers_pool, ids)                                  \
+    {                                                                          \
+        run_in(&(struct place){&sley_reactor_epoll, 3, true}, &name##__type);  \
     }
 
 /** A case in each place. The body is a fiber, and returns 0. */
-#define FILE_TEST(name, ids)                                                                            \
-    THREE_PLACES(name, ids)                                                                             \
-    SLEY_TEST(name##_two_workers_helper, ids) {                                                         \
-        run_in(&(struct place){&sley_reactor_epoll, 2, false}, &name##__type);                          \
-    }                                                                                                   \
+#define FILE_TEST(name, ids)                                                   \
+    THREE_PLACES(name, ids)                                                    \
+    SLEY_TEST(name##_two_workers_helper, ids)                                  \
+    {                                                                          \
+        run_in(&(struct place){&sley_reactor_epoll, 2, false}, &name##__type); \
+    }                                                                          \
     static int name(void *unused __attribute__((unused)))
 
 static char dir[PATH_MAX - 64];
@@ -120,7 +124,7 @@ static void use_every_call(void)
     CHECK_RC(sley_file_read_at(&f, a, sizeof a, 0), 6);
     CHECK_STR(a, "abcdyz");
     CHECK_RC(sley_file_read_at(&f, a, 1, UINT64_MAX), -EINVAL);
-    const struct iovec out[] = {{(void *)(uintptr_t)"12", 2}, {(void *)(uintptr_t)"345", 3}}, in[] = {{a, 1}, {b, 4}};
+    const struct iovec out[] = {{(void *)(uintptr_t) "12", 2}, {(void *)(uintptr_t) "345", 3}}, in[] = {{a, 1}, {b, 4}};
     CHECK_RC(sley_file_writev_at(&f, out, 2, 10), 5);
     CHECK_RC(sley_file_readv_at(&f, in, 2, 10), 5);
     CHECK_INT(a[0], ==, '1');
@@ -348,8 +352,8 @@ static void unblock(void)
     CHECK_INT(unlink(in_dir("gate")), ==, 0);
 }
 
-#define LINE_TEST(name, ids)                                                                            \
-    THREE_PLACES(name, ids)                                                                             \
+#define LINE_TEST(name, ids) \
+    THREE_PLACES(name, ids)  \
     static int name(void *unused __attribute__((unused)))
 
 LINE_TEST(calls_in_line_end_when_cancelled_and_when_their_file_is_closed, "REACT-20")
@@ -483,13 +487,14 @@ static void stop_under_readers(const char *executor)
     enum { N = 50 };
     struct sley_runtime rt;
     make_dir();
-    CHECK_RC(sley_runtime_init(&rt, &(struct sley_runtime_opts){.executor_name = executor, .reactor_name = "epoll", .worker_count = 1,
-                                                                .alloc = harness_alloc()}), 0);
+    CHECK_RC(sley_runtime_init(&rt,
+                               &(struct sley_runtime_opts){
+                                   .executor_name = executor, .reactor_name = "epoll", .worker_count = 1, .alloc = harness_alloc()}),
+             0);
     const int file = open(in_dir("f"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     CHECK_INT(ftruncate(file, 8192), ==, 0);
     for (int i = 0; i < N; i++) {
-        CHECK_RC(sley_runtime_spawn(&rt, &read_for_ever__type,
-                                    &(struct reading){open(in_dir("f"), O_RDONLY | O_CLOEXEC)}, NULL), 0);
+        CHECK_RC(sley_runtime_spawn(&rt, &read_for_ever__type, &(struct reading){open(in_dir("f"), O_RDONLY | O_CLOEXEC)}, NULL), 0);
     }
     for (int i = 0; i < 20; i++) {
         (void)sley_runtime_turn(&rt, NULL); /* -ENOTSUP where workers run by themselves */

@@ -96,7 +96,8 @@ static void check_says_no(struct sley_runtime *rt)
     sley_runtime_halt(rt);
 }
 
-SLEY_TEST_SECONDS(child_is_told_no_and_makes_a_runtime_of_its_own, "FORK-01", 120) {
+SLEY_TEST_SECONDS(child_is_told_no_and_makes_a_runtime_of_its_own, "FORK-01", 120)
+{
     const bool with_pool = true;
     for (const struct kind *k = kinds_chosen(kinds_with_reactor); k->executor; k++) {
         struct sley_runtime rt;
@@ -144,7 +145,8 @@ static int pass(void *unused)
 SLEY_FIBER(pass, void)
 
 /** What the child does to its copies is none of the parent's affair: a wait there that is armed hears what comes. */
-SLEY_TEST_SECONDS(child_that_closes_what_it_has_inherited_disturbs_no_wait, "FORK-02", 60) {
+SLEY_TEST_SECONDS(child_that_closes_what_it_has_inherited_disturbs_no_wait, "FORK-02", 60)
+{
     for (const struct kind *k = kinds_chosen(kinds_with_reactor); k->executor; k++) {
         struct sley_runtime rt;
         struct sley_fd fd;
@@ -188,7 +190,8 @@ SLEY_TEST_SECONDS(child_that_closes_what_it_has_inherited_disturbs_no_wait, "FOR
 }
 
 /** The parent's wait ends, the child waits anew on the same socket: the child alone hears. */
-SLEY_TEST(wait_of_the_child_on_an_inherited_socket_is_its_own, "FORK-02") {
+SLEY_TEST(wait_of_the_child_on_an_inherited_socket_is_its_own, "FORK-02")
+{
     struct sley_runtime rt;
     struct sley_fd fd;
     int pair[2], ready[2];
@@ -224,7 +227,8 @@ SLEY_TEST(wait_of_the_child_on_an_inherited_socket_is_its_own, "FORK-02") {
 
 /* ---- signals ------------------------------------------------------------------------------------------------------------ */
 
-SLEY_TEST(signal_to_the_child_is_heard_by_the_child_alone, "FORK-03") {
+SLEY_TEST(signal_to_the_child_is_heard_by_the_child_alone, "FORK-03")
+{
     struct sley_signal s;
     int ready[2];
     char byte;
@@ -336,7 +340,8 @@ static void run_forker(const struct kind *k, const struct sley_task_type *type, 
     kind_end(&rt);
 }
 
-SLEY_TEST(child_of_a_fork_in_a_task_leaves_the_run_with_an_error, "") {
+SLEY_TEST(child_of_a_fork_in_a_task_leaves_the_run_with_an_error, "")
+{
     static const struct kind driven[] = {{"local", "epoll", 1}, {"local", "none", 1}, {"shares", "epoll", 1}, {"local", "poll", 1}};
     for (size_t i = 0; i < sizeof driven / sizeof driven[0]; i++) {
         harness_note("%s on %s", driven[i].executor, driven[i].reactor);
@@ -348,7 +353,8 @@ SLEY_TEST(child_of_a_fork_in_a_task_leaves_the_run_with_an_error, "") {
 }
 
 /** A worker's thread ends where its task has forked, and it is the only one there. */
-SLEY_TEST(child_of_a_fork_on_a_worker_ends_with_its_task, "") {
+SLEY_TEST(child_of_a_fork_on_a_worker_ends_with_its_task, "")
+{
     static const struct kind workers[] = {{"stealing", "epoll", 2}, {"stealing", "none", 2}, {"cores", "epoll", 2}};
     for (size_t i = 0; i < sizeof workers / sizeof workers[0]; i++) {
         harness_note("%s on %s", workers[i].executor, workers[i].reactor);

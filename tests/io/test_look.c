@@ -73,20 +73,20 @@ static void close_both(struct look *l)
 }
 
 /** A case on TCP, on each reactor, and on a pair. The body gets `l`, open. */
-#define LOOK_TEST(name, ids)                                                                       \
-    static void name##_body(struct look *l);                                                       \
-    IO_TEST(name, ids)                                                                             \
-    {                                                                                              \
-        static struct look l;                                                                      \
-        open_tcp(&l);                                                                              \
-        name##_body(&l);                                                                           \
-        close_both(&l);                                                                            \
-        open_pair(&l);                                                                             \
-        name##_body(&l);                                                                           \
-        close_both(&l);                                                                            \
-        CHECK_RC(sley_stream_pair_fini(&l.pair), 0);                                               \
-        return 0;                                                                                  \
-    }                                                                                              \
+#define LOOK_TEST(name, ids)                         \
+    static void name##_body(struct look *l);         \
+    IO_TEST(name, ids)                               \
+    {                                                \
+        static struct look l;                        \
+        open_tcp(&l);                                \
+        name##_body(&l);                             \
+        close_both(&l);                              \
+        open_pair(&l);                               \
+        name##_body(&l);                             \
+        close_both(&l);                              \
+        CHECK_RC(sley_stream_pair_fini(&l.pair), 0); \
+        return 0;                                    \
+    }                                                \
     static void name##_body(struct look *l)
 
 /* ---- peek ------------------------------------------------------------------------------------------------------------- */
@@ -573,11 +573,8 @@ SLEY_FIBER(talk_on_all, void)
 
 SLEY_TEST(workers_that_share_look_at_one_anothers_connections, "STREAM-09 STREAM-10 STREAM-11")
 {
-    const struct sley_runtime_opts o = {.alloc = harness_alloc(),
-                                        .executor_name = "stealing",
-                                        .reactor_name = "epoll",
-                                        .worker_count = 3,
-                                        .stall_ns = SLEY_NEVER};
+    const struct sley_runtime_opts o = {
+        .alloc = harness_alloc(), .executor_name = "stealing", .reactor_name = "epoll", .worker_count = 3, .stall_ns = SLEY_NEVER};
     struct sley_runtime rt;
     int result = -EIO;
     CHECK_RC(sley_runtime_init(&rt, &o), 0);

@@ -180,7 +180,8 @@ KINDS_TEST(fini_ends_a_wait_and_the_child_goes_on, "", kinds_with_reactor)
     return 0;
 }
 
-SLEY_TEST(thread_waits_for_a_child, "") {
+SLEY_TEST(thread_waits_for_a_child, "")
+{
     struct sley_process p = {0};
     struct sley_pipe in, out;
     char text[16];
@@ -199,7 +200,8 @@ SLEY_TEST(thread_waits_for_a_child, "") {
     check_no_child();
 }
 
-SLEY_TEST(child_that_somebody_else_has_reaped_is_said_to_be_gone, "") {
+SLEY_TEST(child_that_somebody_else_has_reaped_is_said_to_be_gone, "")
+{
     struct sley_process p;
     CHECK_RC(sley_process_spawn(&p, &(struct sley_process_opts){.file = "true"}), 0);
     CHECK_INT(waitpid(p.pid, NULL, 0), ==, p.pid);
@@ -251,10 +253,8 @@ KINDS_TEST(fini_that_kills_reaps_the_child_and_leaves_a_grandchild, "PROC-05", k
     struct sley_pipe out;
     char text[32] = "";
     CHECK_INT(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), ==, 0); /* the grandchild becomes ours in the end */
-    const struct sley_process_opts o = {.file = "sh",
-                                        .argv = SHELL("sleep 1000 & echo $!; wait"),
-                                        .stdio = {[1] = {SLEY_STDIO_PIPE, 0, &out}},
-                                        .kill_on_fini = true};
+    const struct sley_process_opts o = {
+        .file = "sh", .argv = SHELL("sleep 1000 & echo $!; wait"), .stdio = {[1] = {SLEY_STDIO_PIPE, 0, &out}}, .kill_on_fini = true};
     CHECK_RC(sley_process_spawn(&p, &o), 0);
     const pid_t child = p.pid;
     CHECK_INT(sley_stream_read(&out.end.stream, text, sizeof text - 1), >, 0);
@@ -296,14 +296,16 @@ static void give_up_four(void)
     check_no_child();
 }
 
-SLEY_TEST(children_that_were_given_up_are_reaped_as_they_end, "PROC-06") {
+SLEY_TEST(children_that_were_given_up_are_reaped_as_they_end, "PROC-06")
+{
     struct sigaction now;
     give_up_four();
     CHECK_INT(sigaction(SIGCHLD, NULL, &now), ==, 0);
     CHECK(now.sa_handler == SIG_DFL); /* nobody listens any more */
 }
 
-SLEY_TEST(child_that_ended_unseen_is_reaped_by_the_next_spawn, "PROC-06") {
+SLEY_TEST(child_that_ended_unseen_is_reaped_by_the_next_spawn, "PROC-06")
+{
     struct sley_process p, q;
     struct sley_pipe in;
     sigset_t blocked;
@@ -384,7 +386,8 @@ static void check_file(int number, const char *expected)
     CHECK_INT(close(number), ==, 0);
 }
 
-SLEY_TEST(output_and_errors_that_are_exchanged_arrive_so_and_nothing_else_is_inherited, "PROC-07") {
+SLEY_TEST(output_and_errors_that_are_exchanged_arrive_so_and_nothing_else_is_inherited, "PROC-07")
+{
     struct sley_process p;
     const int a = memfd_create("a", MFD_CLOEXEC), b = memfd_create("b", MFD_CLOEXEC);
     const int out = fcntl(1, F_DUPFD_CLOEXEC, 10), err = fcntl(2, F_DUPFD_CLOEXEC, 10);
@@ -426,7 +429,8 @@ static void check_says(const struct sley_process_opts *given, const char *script
     CHECK_RC(sley_process_fini(&p), 0);
 }
 
-SLEY_TEST(child_gets_its_directory_environment_group_and_input, "") {
+SLEY_TEST(child_gets_its_directory_environment_group_and_input, "")
+{
     char *const env[] = {(char[]){"SLEY_IS=here"}, (char[]){"PATH=/bin:/usr/bin"}, NULL};
     check_says(&(struct sley_process_opts){.cwd = "/dev"}, "pwd", "/dev\n");
     check_says(&(struct sley_process_opts){.envp = env}, "echo $SLEY_IS $HOME", "here\n");
@@ -436,7 +440,8 @@ SLEY_TEST(child_gets_its_directory_environment_group_and_input, "") {
     check_no_child();
 }
 
-SLEY_TEST(child_starts_with_no_signal_blocked_ignored_or_caught, "") {
+SLEY_TEST(child_starts_with_no_signal_blocked_ignored_or_caught, "")
+{
     struct sley_signal heard;
     sigset_t all, before;
     CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
@@ -509,8 +514,8 @@ static void check_forked(bool given_up)
     struct sley_process p[2];
     struct sley_pipe in;
     int status = -1;
-    const struct sley_process_opts o = {.file = "sh", .argv = SHELL("read x; exit 6"), .kill_on_fini = true,
-                                        .stdio[0] = {.kind = SLEY_STDIO_PIPE, .ret_pipe = &in}};
+    const struct sley_process_opts o = {
+        .file = "sh", .argv = SHELL("read x; exit 6"), .kill_on_fini = true, .stdio[0] = {.kind = SLEY_STDIO_PIPE, .ret_pipe = &in}};
     CHECK_RC(sley_process_spawn(&p[0], &o), 0);
     const pid_t pid = fork();
     if (pid == 0) {
@@ -528,7 +533,8 @@ static void check_forked(bool given_up)
     check_no_child();
 }
 
-SLEY_TEST(child_of_a_fork_does_nothing_to_the_children_of_its_parent, "") {
+SLEY_TEST(child_of_a_fork_does_nothing_to_the_children_of_its_parent, "")
+{
     check_forked(false);
     check_forked(true);
     forbid_pidfd();

@@ -186,7 +186,8 @@ static void *listen_once(void *arg)
     return NULL;
 }
 
-SLEY_TEST_SECONDS(signal_is_heard_by_four_runtimes_ten_times, "SIG-03", 60) {
+SLEY_TEST_SECONDS(signal_is_heard_by_four_runtimes_ten_times, "SIG-03", 60)
+{
     static const struct kind four[] = {{"local", "epoll", 1}, {"local", "poll", 1}, {"stealing", "epoll", 2}, {"cores", "none", 2}};
     catcher_start();
     for (unsigned round = 0; round < 10; round++) {
@@ -208,7 +209,8 @@ SLEY_TEST_SECONDS(signal_is_heard_by_four_runtimes_ten_times, "SIG-03", 60) {
     catcher_stop();
 }
 
-SLEY_TEST(runtime_that_listened_first_ends_and_the_other_still_hears, "SIG-04") {
+SLEY_TEST(runtime_that_listened_first_ends_and_the_other_still_hears, "SIG-04")
+{
     static const struct kind local = {"local", "epoll", 1};
     struct sley_runtime first, second;
     struct sley_signal a, b, *which = &b;
@@ -228,7 +230,8 @@ SLEY_TEST(runtime_that_listened_first_ends_and_the_other_still_hears, "SIG-04") 
 
 /* ---- threads, and counts ------------------------------------------------------------------------------------------------------ */
 
-SLEY_TEST_SECONDS(signal_is_heard_each_of_100000_times, "SIG-05", 60) {
+SLEY_TEST_SECONDS(signal_is_heard_each_of_100000_times, "SIG-05", 60)
+{
     struct sley_signal s;
     CHECK_RC(sley_signal_init(&s, SIGUSR1), 0);
     for (unsigned i = rounds(100000); i > 0; i--) {
@@ -256,7 +259,8 @@ static void *send_many(void *arg)
 }
 
 /** A thread parks, wakes, counts. */
-SLEY_TEST_SECONDS(thread_that_waits_hears_all_that_another_sends, "", 60) {
+SLEY_TEST_SECONDS(thread_that_waits_hears_all_that_another_sends, "", 60)
+{
     struct sley_signal s;
     pthread_t other;
     static SLEY_ATOMIC(uint64_t) heard;
@@ -297,7 +301,8 @@ static void *come_and_go(void *arg)
     return NULL;
 }
 
-SLEY_TEST_SECONDS(listeners_that_come_and_go_take_nothing_from_one_that_stays, "", 60) {
+SLEY_TEST_SECONDS(listeners_that_come_and_go_take_nothing_from_one_that_stays, "", 60)
+{
     struct churn c[2] = {0};
     struct sley_signal s;
     CHECK_RC(sley_signal_init(&s, SIGRTMIN), 0);
@@ -337,7 +342,8 @@ static void full(int signo, siginfo_t *info, void *context)
     full_calls += signo == SIGUSR2 && info->si_pid == getpid() && context != NULL;
 }
 
-SLEY_TEST(handler_that_was_there_is_called_and_comes_back_with_the_last_listener, "SIG-02") {
+SLEY_TEST(handler_that_was_there_is_called_and_comes_back_with_the_last_listener, "SIG-02")
+{
     const struct sigaction before = {.sa_handler = plain};
     const struct sigaction before_full = {.sa_sigaction = full, .sa_flags = SA_SIGINFO};
     struct sigaction now;
@@ -371,7 +377,8 @@ SLEY_TEST(handler_that_was_there_is_called_and_comes_back_with_the_last_listener
 }
 
 /** The default of SIGTERM would end the process, and does so again when nobody listens. */
-SLEY_TEST(default_action_is_not_taken_while_somebody_listens, "") {
+SLEY_TEST(default_action_is_not_taken_while_somebody_listens, "")
+{
     struct sigaction now;
     struct sley_signal s;
     CHECK_RC(sley_signal_init(&s, SIGTERM), 0);
@@ -388,7 +395,8 @@ SLEY_TEST(default_action_is_not_taken_while_somebody_listens, "") {
     CHECK(signal(SIGHUP, SIG_DFL) == SIG_IGN);
 }
 
-SLEY_TEST(handler_put_over_listeners_is_left_alone, "") {
+SLEY_TEST(handler_put_over_listeners_is_left_alone, "")
+{
     struct sigaction ours, now;
     struct sley_signal s;
     CHECK(signal(SIGUSR1, SIG_IGN) != SIG_ERR);
@@ -413,7 +421,8 @@ SLEY_TEST(handler_put_over_listeners_is_left_alone, "") {
     CHECK(now.sa_handler == SIG_IGN);
 }
 
-SLEY_TEST(signals_that_cannot_be_waited_for_are_refused, "") {
+SLEY_TEST(signals_that_cannot_be_waited_for_are_refused, "")
+{
     static const int refused[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, 0, -1, NSIG, NSIG + 100, 33};
     struct sley_signal s = {0};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {

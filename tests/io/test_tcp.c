@@ -722,7 +722,8 @@ SLEY_FIBER(hungry, void)
 
 static void sweep(const struct sley_reactor_factory *reactor)
 {
-    HARNESS_SWEEP_ALLOC(points, 1000) {
+    HARNESS_SWEEP_ALLOC(points, 1000)
+    {
         const struct sley_reactor_factory *const reactors[] = {reactor, NULL};
         const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = reactors};
         struct sley_local ex;

@@ -286,11 +286,11 @@ static void sip_abort(struct sley_stream *s)
     (void)s;
 }
 
-#define SIP_OPS(number)                                                                            \
-    {                                                                                              \
-        .version = (number), .name = "sip", .read_start = sip_read_start, .write_start = sip_write_start, \
-        .shutdown_start = sip_end_start, .close_start = sip_end_start, .abort = sip_abort,         \
-        .readv_start = sip_readv_start, .writev_start = sip_writev_start,                          \
+#define SIP_OPS(number)                                                                                                    \
+    {                                                                                                                      \
+        .version = (number), .name = "sip", .read_start = sip_read_start, .write_start = sip_write_start,                  \
+        .shutdown_start = sip_end_start, .close_start = sip_end_start, .abort = sip_abort, .readv_start = sip_readv_start, \
+        .writev_start = sip_writev_start,                                                                                  \
     }
 static const struct sley_stream_ops sip_ops = SIP_OPS(SLEY_STREAM_VERSION);
 static const struct sley_stream_ops old_ops = SIP_OPS(2); /* knows nothing of such calls, whatever lies behind its end */

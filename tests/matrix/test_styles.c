@@ -11,10 +11,11 @@
 #include "harness.h"
 
 /** A case of two bodies, fiber_NAME and frame_NAME, each the main task of a runtime of its own. */
-#define STYLES_TEST(name, ids)                                                                     \
-    SLEY_TEST_SECONDS(name, ids, 60) {                                                             \
-        run("fiber", &fiber_##name##__type);                                                       \
-        run("frame", &frame_##name##__type);                                                       \
+#define STYLES_TEST(name, ids)               \
+    SLEY_TEST_SECONDS(name, ids, 60)         \
+    {                                        \
+        run("fiber", &fiber_##name##__type); \
+        run("frame", &frame_##name##__type); \
     }
 
 static atomic_uint count;

@@ -58,8 +58,7 @@ static inline void bed_start(struct bed *b)
     }
     static const struct sley_reactor_factory *const reactors[] = {&REACTOR, NULL};
     sley_local_init(&b->ex);
-    CHECK_RC(b->ex.base.ops->start(&b->ex.base, &(struct sley_executor_config){.alloc = harness_alloc(), .reactors = reactors}),
-             0);
+    CHECK_RC(b->ex.base.ops->start(&b->ex.base, &(struct sley_executor_config){.alloc = harness_alloc(), .reactors = reactors}), 0);
 }
 
 static inline void bed_run(struct bed *b, void (*fn)(void))
@@ -83,12 +82,12 @@ static inline void in_fiber(void (*fn)(void))
 }
 
 /** A case whose body runs in a fiber. */
-#define FIBER_TEST(name, ids)                                                                      \
-    static void fiber_##name(void);                                                                \
-    SLEY_TEST(name, ids)                                                                           \
-    {                                                                                              \
-        in_fiber(fiber_##name);                                                                    \
-    }                                                                                              \
+#define FIBER_TEST(name, ids)       \
+    static void fiber_##name(void); \
+    SLEY_TEST(name, ids)            \
+    {                               \
+        in_fiber(fiber_##name);     \
+    }                               \
     static void fiber_##name(void)
 
 static inline struct sley_reactor *reactor(void)

@@ -141,7 +141,7 @@ FIBER_TEST(vectors_move_what_they_name_in_order, "")
     struct sley_fd fd;
     char a[3], b[8] = "";
     sley_fd_init(&fd, open_at(dir, "v", O_RDWR | O_CREAT));
-    struct iovec out[] = {{(void *)(uintptr_t)"one", 3}, {(void *)(uintptr_t)"", 0}, {(void *)(uintptr_t)"three", 5}};
+    struct iovec out[] = {{(void *)(uintptr_t) "one", 3}, {(void *)(uintptr_t) "", 0}, {(void *)(uintptr_t) "three", 5}};
     struct iovec in[] = {{a, 3}, {b, sizeof b}};
     CHECK_RC(move_at(&fd, SLEY_IO_WRITEV, out, 3, 4), 8);
     CHECK_RC(move_at(&fd, SLEY_IO_READV, in, 2, 4), 8);
@@ -452,7 +452,7 @@ FIBER_TEST(zero_copy_send_tells_its_result_and_then_gives_the_buffer_back, "")
     struct sley_fd fd;
     char buf[8];
     const int peer = unix_pair(&fd);
-    struct sley_file_op op = {.io = {.fd = &fd, .buf = (void *)(uintptr_t)"zero", .len = 4}, .a.sent = sent};
+    struct sley_file_op op = {.io = {.fd = &fd, .buf = (void *)(uintptr_t) "zero", .len = 4}, .a.sent = sent};
     sent_result = -1;
     CHECK_RC(file_run(&op, SLEY_IO_SEND_ZC), 4);
     CHECK_INT(sent_result, ==, 4);

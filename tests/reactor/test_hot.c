@@ -5,11 +5,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 
-enum {
-    PAIRS = 1600,
-    HOT = 1024,
-    COLD = HOT + 100
-}; /* that many come first and are hot; one well among the cold */
+enum { PAIRS = 1600, HOT = 1024, COLD = HOT + 100 }; /* that many come first and are hot; one well among the cold */
 static struct sley_fd fds[PAIRS];
 static struct sley_io_op ops[PAIRS];
 static int peers[PAIRS];
@@ -254,8 +250,7 @@ FIBER_TEST(wakes_and_bytes_during_each_kind_of_wait_are_not_lost, "REACT-11")
     CHECK_INT(pthread_create(&t, NULL, wake_often, &k), ==, 0);
     for (uint32_t seen = 0, got = 0; seen == 0 || seen != atomic_load_explicit(&k.last, memory_order_relaxed);) {
         CHECK_INT(look(SLEY_NEVER), >=, 0);
-        const uint32_t sent =
-            atomic_load_explicit(&k.sent, memory_order_relaxed); /* published by the wake itself */
+        const uint32_t sent = atomic_load_explicit(&k.sent, memory_order_relaxed); /* published by the wake itself */
         if (sent != seen && sent % 2) {
             CHECK_RC(until_done(&ops[sent % 4 == 1 ? COLD : 1].wait), 1);
             receive(sent % 4 == 1 ? COLD : 1);

@@ -15,7 +15,7 @@
 struct job {
     void (*fn)(void *arg);
     void *arg;
-    SLEY_ATOMIC(uint32_t) *done;
+    SLEY_ATOMIC(uint32_t) * done;
 };
 
 static struct house {
@@ -49,7 +49,7 @@ static void *house_main(void *arg)
     return NULL;
 }
 
-static void wait_for(SLEY_ATOMIC(uint32_t) *flag)
+static void wait_for(SLEY_ATOMIC(uint32_t) * flag)
 {
     while (!atomic_load_explicit(flag, memory_order_acquire)) {
         if (sley_sched_current()) {
@@ -299,7 +299,7 @@ static void keep(void *arg)
 }
 
 /** The home is in a task: what is sent to it stays in its inbox meanwhile. */
-static void keep_home(SLEY_ATOMIC(uint32_t) *done)
+static void keep_home(SLEY_ATOMIC(uint32_t) * done)
 {
     atomic_store_explicit(&is_kept, 0, memory_order_relaxed);
     atomic_store_explicit(&may_go, 0, memory_order_relaxed);
@@ -307,7 +307,7 @@ static void keep_home(SLEY_ATOMIC(uint32_t) *done)
     wait_for(&is_kept);
 }
 
-static void let_home_go(SLEY_ATOMIC(uint32_t) *done)
+static void let_home_go(SLEY_ATOMIC(uint32_t) * done)
 {
     atomic_store_explicit(&may_go, 1, memory_order_release);
     wait_for(done);

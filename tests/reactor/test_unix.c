@@ -338,8 +338,8 @@ FIBER_TEST(receive_on_a_unix_socket_cancelled_as_data_comes_loses_none, "REACT-1
 
 static int splice_once(struct sley_fd *from, struct sley_fd *to, size_t len)
 {
-    struct sley_file_op op = {.io = {.fd = from, .len = len, .code = SLEY_IO_SPLICE}, .offset = SLEY_FILE_HERE, .a.to = to,
-        .b.to_offset = SLEY_FILE_HERE};
+    struct sley_file_op op = {
+        .io = {.fd = from, .len = len, .code = SLEY_IO_SPLICE}, .offset = SLEY_FILE_HERE, .a.to = to, .b.to_offset = SLEY_FILE_HERE};
     return sley_io_run(&op.io);
 }
 

@@ -366,7 +366,8 @@ SLEY_TEST(direct_connections_end_with_the_thread_and_their_numbers_stay_theirs, 
     for (size_t i = 0; i < KERNELS; i++) {
         open_on(kernels[i]);
         if (!sley__uring_has(sley_container_of(the_bed.ex.base.ops->sched(&the_bed.ex.base)->reactor, struct sley__uring, base),
-                             SLEY__URING_DEFER) || strstr(kernels[i], "direct")) {
+                             SLEY__URING_DEFER) ||
+            strstr(kernels[i], "direct")) {
             bed_end(&the_bed);
             continue;
         }

@@ -407,7 +407,7 @@ static void end_beside_a_guest(size_t kernel)
     driver_do(run_guest);
     const int rc = the_bed.ex.base.ops->fini(&the_bed.ex.base);
     if (strstr(kernels[kernel], "defer_taskrun") || harness_under_valgrind()) { /* which has rings of no thread, too */
-        CHECK_RC(rc, 0); /* any thread may cancel */
+        CHECK_RC(rc, 0);                                                        /* any thread may cancel */
     } else {
         CHECK_RC(rc, -EBUSY); /* nothing has happened */
         driver_do(end_bed);

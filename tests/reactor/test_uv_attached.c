@@ -715,7 +715,7 @@ SLEY_TEST(two_runtimes_share_a_loop_and_end_one_after_the_other, "")
     spawn_sleeper(&a, 3 * SLEY_MS, "slept");
     spawn_sleeper(&b, 6 * SLEY_MS, "slept");
     CHECK_INT(uv_run(&a.loop, UV_RUN_DEFAULT), ==, 0);
-    CHECK_STR(story, "slept slept"); /* whoever came first: a busy machine may find both due */
+    CHECK_STR(story, "slept slept");  /* whoever came first: a busy machine may find both due */
     spawn_sleeper(&b, SLEY_MS, "b2"); /* ends while the other is being stopped */
     CHECK_RC(sley_runtime_spawn(&a.rt, &sleep_shielded__type, &ns, NULL), 0);
     CHECK_INT(uv_run(&a.loop, UV_RUN_NOWAIT), !=, 0);
@@ -760,10 +760,8 @@ SLEY_TEST(attach_that_cannot_be_says_why_and_leaves_the_loop_alone, "")
     check_refused((struct sley_runtime_opts){.attach = sley_reactor_uv_attach(NULL)}, -EINVAL, "no loop");
     check_refused((struct sley_runtime_opts){.attach = {.loop = &loop}}, -EINVAL, "no kind");
     check_refused((struct sley_runtime_opts){.attach = sley_reactor_uv_attach(&loop), .clock = &clock}, -EINVAL, "clock");
-    check_refused((struct sley_runtime_opts){.attach = sley_reactor_uv_attach(&loop), .executor_name = "cores"}, -EINVAL,
-                  "workers");
-    check_refused((struct sley_runtime_opts){.attach = sley_reactor_uv_attach(&loop), .executor_name = "stealing"}, -EINVAL,
-                  "workers");
+    check_refused((struct sley_runtime_opts){.attach = sley_reactor_uv_attach(&loop), .executor_name = "cores"}, -EINVAL, "workers");
+    check_refused((struct sley_runtime_opts){.attach = sley_reactor_uv_attach(&loop), .executor_name = "stealing"}, -EINVAL, "workers");
     CHECK_INT(uv_loop_close(&loop), ==, 0);
 }
 

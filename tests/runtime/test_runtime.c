@@ -75,8 +75,8 @@ static const char *describe(const struct sley_runtime_opts *o)
 static const char *usual(void)
 {
     struct sley_runtime rt;
-    const int rc = sley_runtime_init(&rt, &(struct sley_runtime_opts){
-                                              .executor_name = "local", .worker_count = 1, .reactor_name = "uring", .stall_ns = SLEY_S});
+    const int rc = sley_runtime_init(
+        &rt, &(struct sley_runtime_opts){.executor_name = "local", .worker_count = 1, .reactor_name = "uring", .stall_ns = SLEY_S});
     CHECK_RC(sley_runtime_fini(&rt), 0);
     return rc == 0 ? "uring" : "epoll";
 }
@@ -149,8 +149,7 @@ SLEY_TEST(unknown_names_are_refused_with_the_alternatives, "")
                   "no reactor \"x\" in this build; there is: auto, epoll, poll, ");
     clear_environment();
     CHECK_INT(setenv("SLEY_EXECUTOR", "y", 1), ==, 0);
-    check_refused(&(struct sley_runtime_opts){.reactor_name = "none"},
-                  "no executor \"y\" in this build; there is: local, cores, ");
+    check_refused(&(struct sley_runtime_opts){.reactor_name = "none"}, "no executor \"y\" in this build; there is: local, cores, ");
     clear_environment();
     const char *const bad[] = {"0", "-1", "two", "1025", "3x", "99999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -189,7 +188,8 @@ SLEY_TEST(cores_are_chosen_counted_and_placed, "")
     struct sley_runtime rt;
     clear_environment();
     (void)unsetenv("SLEY_PLACEMENT");
-    check_usual(&(struct sley_runtime_opts){.executor_name = "cores", .worker_count = 3, .alloc = harness_alloc()}, "cores (3 workers)");
+    check_usual(&(struct sley_runtime_opts){.executor_name = "cores", .worker_count = 3, .alloc = harness_alloc()},
+                "cores (3 workers)");
     CHECK_PTR(strstr(describe(&sley_preset_cores), "executor cores ("), !=, NULL);
     check_refused(&(struct sley_runtime_opts){.executor_name = "cores", .placement = "far"}, "no placement \"far\"; there is: ");
     CHECK_INT(setenv("SLEY_EXECUTOR", "cores", 1), ==, 0);

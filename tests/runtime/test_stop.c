@@ -58,7 +58,7 @@ static int begin(const struct kind *k, const char *reactor)
     return sley_runtime_init(&rt, &o);
 }
 
-static void count(SLEY_ATOMIC(unsigned) *what)
+static void count(SLEY_ATOMIC(unsigned) * what)
 {
     /* release: pairs with until */
     atomic_fetch_add_explicit(what, 1, memory_order_release);
@@ -70,7 +70,7 @@ static bool has_workers(void)
 }
 
 /** Lets it go on until @p what is @p n. */
-static void until(const SLEY_ATOMIC(unsigned) *what, unsigned n)
+static void until(const SLEY_ATOMIC(unsigned) * what, unsigned n)
 {
     /* acquire: pairs with count */
     while (atomic_load_explicit(what, memory_order_acquire) < n) {
@@ -366,16 +366,17 @@ static void stop_beside_a_held_worker_ends_the_others(const struct kind *k)
 
 /* ---- each on each -------------------------------------------------------------------------------------------------------- */
 
-#define EACH(X, kind)                                                            \
-    X(second_stop_is_refused_and_the_first_goes_on, "SHUT-03 SHUT-09", kind)     \
-    X(stop_in_a_task_is_refused, "SHUT-11", kind)                                \
-    X(stop_in_a_job_of_its_pool_is_refused, "SHUT-11", kind)                     \
-    X(join_set_and_what_is_in_it_are_named, "SHUT-03", kind)                     \
+#define EACH(X, kind)                                                        \
+    X(second_stop_is_refused_and_the_first_goes_on, "SHUT-03 SHUT-09", kind) \
+    X(stop_in_a_task_is_refused, "SHUT-11", kind)                            \
+    X(stop_in_a_job_of_its_pool_is_refused, "SHUT-11", kind)                 \
+    X(join_set_and_what_is_in_it_are_named, "SHUT-03", kind)                 \
     X(stop_ends_beside_a_call_that_the_kernel_keeps, "SHUT-07", kind)
 #define EACH_HELD(X, kind) X(stop_beside_a_held_worker_ends_the_others, "SHUT-03", kind)
-#define CASE(name, ids, kind)       \
-    SLEY_TEST(kind##_##name, ids) { \
-        name(&kind);                \
+#define CASE(name, ids, kind)     \
+    SLEY_TEST(kind##_##name, ids) \
+    {                             \
+        name(&kind);              \
     }
 
 static const struct kind local = {"local", 1};

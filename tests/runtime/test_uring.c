@@ -125,8 +125,9 @@ SLEY_TEST(kernel_without_uring_falls_back_and_the_reason_is_told, "URING-14")
 {
     const struct sley_runtime_opts lenient = {.executor_name = "local", .reactors = uring_first};
     forbid(ENOSYS);
-    CHECK_STR(describe(&lenient),
-              "executor local, reactor epoll; reactor uring did not start (errno 95: the kernel has no io_uring, or a filter hides it)");
+    CHECK_STR(
+        describe(&lenient),
+        "executor local, reactor epoll; reactor uring did not start (errno 95: the kernel has no io_uring, or a filter hides it)");
 }
 
 /* ---- a listener that is accepted from in a loop: the kernel goes on with nobody there ------------------------------------- */

@@ -164,7 +164,8 @@ static int called(void *arg)
     if (chance(&r, 30)) {
         add(&w.spawned);
         EXPECT_RC(sley_cores_spawn_on(sley_cores_current(), (uint32_t)sley_cores_here(), root_type,
-                                      &(struct node_args){child_of(id, 70), 0}, NULL), 0);
+                                      &(struct node_args){child_of(id, 70), 0}, NULL),
+                  0);
     }
     tick();
     return result_of(id);

@@ -240,8 +240,8 @@ static void run_round(uint32_t round)
     expect_rc(__FILE__, __LINE__, "objects left", (int)w.objects, 0);
     EXPECT(live == 0);
     (void)printf("# round %u seed 0x%llx: %llu tasks, %llu joins, %llu messages, %llu jobs\nok %u - round_%u\n", round,
-                 (unsigned long long)w.seed, (unsigned long long)w.spawned, (unsigned long long)w.joins,
-                 (unsigned long long)w.messages, (unsigned long long)w.jobs_begun, round + 1, round);
+                 (unsigned long long)w.seed, (unsigned long long)w.spawned, (unsigned long long)w.joins, (unsigned long long)w.messages,
+                 (unsigned long long)w.jobs_begun, round + 1, round);
     (void)fflush(stdout);
 }
 

@@ -59,7 +59,7 @@ extern struct world w;
 
 _Noreturn void fail(const char *file, int line, const char *what, long long a);
 void driven(int rc); /* what a run of w.rt has returned */
-#define EXPECT(cond)    ((cond) ? (void)0 : fail(__FILE__, __LINE__, #cond, 0))
+#define EXPECT(cond) ((cond) ? (void)0 : fail(__FILE__, __LINE__, #cond, 0))
 #define EXPECT_RC(a, b) expect_rc(__FILE__, __LINE__, #a " == " #b, (a), (b))
 static inline void expect_rc(const char *file, int line, const char *what, int a, int b)
 {
@@ -77,12 +77,12 @@ static inline void tick(void)
     add(&w.progress);
 }
 
-struct rng rng_of(uint64_t id);                   /* a task's own */
-uint64_t child_of(uint64_t id, uint64_t n);       /* the number of its n-th child */
-int result_of(uint64_t id);                       /* what it returns when all goes well */
-void result_check(uint64_t id, int result);       /* or: it failed on purpose, or was cancelled */
-uint64_t soon(struct rng *r, uint32_t most_us);   /* a deadline */
-struct sley_alloc *counting(void);                /* fails when a size is wrong */
+struct rng rng_of(uint64_t id);                 /* a task's own */
+uint64_t child_of(uint64_t id, uint64_t n);     /* the number of its n-th child */
+int result_of(uint64_t id);                     /* what it returns when all goes well */
+void result_check(uint64_t id, int result);     /* or: it failed on purpose, or was cancelled */
+uint64_t soon(struct rng *r, uint32_t most_us); /* a deadline */
+struct sley_alloc *counting(void);              /* fails when a size is wrong */
 uint64_t counting_live(void);
 
 /* ---- where tasks meet (meet.c): on the heap, counted, checked when the last one goes ------------------------------ */
@@ -146,12 +146,12 @@ int act_elsewhere(struct rng *r, uint64_t id);
 /* ---- other threads (service.c) ----------------------------------------------------------------------------------- */
 
 enum request_kind {
-    REQUEST_SEND,  /* obj: a pipe, as producer of `value` messages */
-    REQUEST_ONCE,  /* obj: a once */
-    REQUEST_RING,  /* obj: a bell, rung `value` times */
+    REQUEST_SEND,   /* obj: a pipe, as producer of `value` messages */
+    REQUEST_ONCE,   /* obj: a once */
+    REQUEST_RING,   /* obj: a bell, rung `value` times */
     REQUEST_CANCEL, /* task: and give the handle back */
     REQUEST_JOIN,   /* the same; on threads that nobody waits for */
-    REQUEST_SPAWN, /* a node with the number `value` */
+    REQUEST_SPAWN,  /* a node with the number `value` */
 };
 struct request {
     struct request *next;

@@ -168,8 +168,7 @@ SLEY_TEST_SECONDS(lock_revoked_under_load_lets_nobody_in_twice, "", 120)
         CHECK_UINT(g.inside, ==, mine + FOREIGN * g.visits);
         CHECK_UINT(g.mirror, ==, g.inside);
         CHECK_UINT(atomic_load_explicit(&g.lock.held, memory_order_relaxed), ==, 0);
-        CHECK_UINT(owner_of(&g.lock), ==,
-                   r.sched.flags & SLEY__SCHED_BIAS ? SLEY__LOCK_SHARED : SLEY__LOCK_NOBODY);
+        CHECK_UINT(owner_of(&g.lock), ==, r.sched.flags & SLEY__SCHED_BIAS ? SLEY__LOCK_SHARED : SLEY__LOCK_NOBODY);
         by_home += mine;
     }
     for (unsigned i = 0; i < FOREIGN; i++) {

@@ -19,22 +19,22 @@ struct call {
     struct sley_mpsc_op op;
 };
 
-#define CALL_TASK(name, X, arg)                                                                    \
-    static enum sley_step name(struct call *f)                                                     \
-    {                                                                                              \
-        int rc;                                                                                    \
-        SLEY_BEGIN(f);                                                                             \
-        SLEY_CALL(f, rc, X, &f->op, f->ch, arg);                                                   \
-        *f->ret_rc = rc;                                                                           \
-        SLEY_END(f);                                                                               \
-    }                                                                                              \
-    SLEY_FRAME(name, struct call)                                                                  \
-    static int name##_fiber(struct call *a)                                                        \
-    {                                                                                              \
-        struct call *f = a;                                                                        \
-        *a->ret_rc = X(a->ch, arg);                                                                \
-        return 0;                                                                                  \
-    }                                                                                              \
+#define CALL_TASK(name, X, arg)                  \
+    static enum sley_step name(struct call *f)   \
+    {                                            \
+        int rc;                                  \
+        SLEY_BEGIN(f);                           \
+        SLEY_CALL(f, rc, X, &f->op, f->ch, arg); \
+        *f->ret_rc = rc;                         \
+        SLEY_END(f);                             \
+    }                                            \
+    SLEY_FRAME(name, struct call)                \
+    static int name##_fiber(struct call *a)      \
+    {                                            \
+        struct call *f = a;                      \
+        *a->ret_rc = X(a->ch, arg);              \
+        return 0;                                \
+    }                                            \
     SLEY_FIBER(name##_fiber, struct call)
 
 CALL_TASK(sender, sley_mpsc_send, f->elem)
@@ -44,11 +44,12 @@ CALL_TASK(reserver, sley_mpsc_reserve, f->n)
 static struct rig rig;
 
 /** Spawns a call, in one style or the other, and lets it get as far as it can. */
-#define START(ret_task, name, ...)                                                                 \
-    do {                                                                                           \
-        CHECK_RC(harness_rand_below(2) ? SLEY_SPAWN_TASK(ret_task, NULL, name, __VA_ARGS__)        \
-                                       : SLEY_SPAWN_TASK(ret_task, NULL, name##_fiber, __VA_ARGS__), 0); \
-        rig_idle(&rig);                                                                            \
+#define START(ret_task, name, ...)                                                                   \
+    do {                                                                                             \
+        CHECK_RC(harness_rand_below(2) ? SLEY_SPAWN_TASK(ret_task, NULL, name, __VA_ARGS__)          \
+                                       : SLEY_SPAWN_TASK(ret_task, NULL, name##_fiber, __VA_ARGS__), \
+                 0);                                                                                 \
+        rig_idle(&rig);                                                                              \
     } while (0)
 
 struct started {

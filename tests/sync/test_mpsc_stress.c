@@ -14,8 +14,8 @@ enum { MAX_SENDERS = 8, SENDER_SHIFT = 32 };
 /** What all parts of a run share. Messages are sender << 32 | number, numbers from 1 on. */
 struct load {
     struct sley_mpsc *ch;
-    uint32_t each;                   /* messages a sender sends */
-    _Atomic uint32_t senders_left;   /* the last one closes */
+    uint32_t each;                 /* messages a sender sends */
+    _Atomic uint32_t senders_left; /* the last one closes */
     _Atomic uint64_t received, sum;
     _Atomic uint32_t cancelled;
     bool one_receiver; /* then order can be seen */
@@ -70,34 +70,34 @@ struct part {
 };
 
 /* one pair of frames for each capacity: the code of starts is inline in them */
-#define FRAMES(name)                                                                               \
-    static enum sley_step name##_tx(struct part *f)                                                \
-    {                                                                                              \
-        int rc;                                                                                    \
-        SLEY_BEGIN(f);                                                                             \
-        while (f->n < f->l->each) {                                                                \
-            f->v = message(f->who, ++f->n);                                                        \
-            SLEY_CALL(f, rc, name##_send, &f->op, (struct name *)(void *)f->l->ch, &f->v);         \
-            CHECK_RC(rc, 0);                                                                       \
-        }                                                                                          \
-        sender_ends(f->l);                                                                         \
-        SLEY_END(f);                                                                               \
-    }                                                                                              \
-    SLEY_FRAME(name##_tx, struct part)                                                             \
-    static enum sley_step name##_rx(struct part *f)                                                \
-    {                                                                                              \
-        int rc;                                                                                    \
-        SLEY_BEGIN(f);                                                                             \
-        for (;;) {                                                                                 \
-            SLEY_CALL(f, rc, name##_recv, &f->op, (struct name *)(void *)f->l->ch, &f->v);         \
-            if (rc == 0) {                                                                         \
-                break;                                                                             \
-            }                                                                                      \
-            CHECK_RC(rc, 1);                                                                       \
-            got(f->l, f->v);                                                                       \
-        }                                                                                          \
-        SLEY_END(f);                                                                               \
-    }                                                                                              \
+#define FRAMES(name)                                                                       \
+    static enum sley_step name##_tx(struct part *f)                                        \
+    {                                                                                      \
+        int rc;                                                                            \
+        SLEY_BEGIN(f);                                                                     \
+        while (f->n < f->l->each) {                                                        \
+            f->v = message(f->who, ++f->n);                                                \
+            SLEY_CALL(f, rc, name##_send, &f->op, (struct name *)(void *)f->l->ch, &f->v); \
+            CHECK_RC(rc, 0);                                                               \
+        }                                                                                  \
+        sender_ends(f->l);                                                                 \
+        SLEY_END(f);                                                                       \
+    }                                                                                      \
+    SLEY_FRAME(name##_tx, struct part)                                                     \
+    static enum sley_step name##_rx(struct part *f)                                        \
+    {                                                                                      \
+        int rc;                                                                            \
+        SLEY_BEGIN(f);                                                                     \
+        for (;;) {                                                                         \
+            SLEY_CALL(f, rc, name##_recv, &f->op, (struct name *)(void *)f->l->ch, &f->v); \
+            if (rc == 0) {                                                                 \
+                break;                                                                     \
+            }                                                                              \
+            CHECK_RC(rc, 1);                                                               \
+            got(f->l, f->v);                                                               \
+        }                                                                                  \
+        SLEY_END(f);                                                                       \
+    }                                                                                      \
     SLEY_FRAME(name##_rx, struct part)
 
 FRAMES(ch1)
@@ -250,8 +250,7 @@ SLEY_TEST(two_executors_talk_both_ways, "MPSC-16")
     struct ch3 there, back;
     struct load a = {.ch = &there.base, .each = some(5000), .senders_left = 2, .one_receiver = true};
     struct load b = {.ch = &back.base, .each = some(5000), .senders_left = 2, .one_receiver = true};
-    struct part parts[6] = {{.l = &a, .who = 0}, {.l = &a, .who = 1}, {.l = &a},
-                            {.l = &b, .who = 0}, {.l = &b, .who = 1}, {.l = &b}};
+    struct part parts[6] = {{.l = &a, .who = 0}, {.l = &a, .who = 1}, {.l = &a}, {.l = &b, .who = 0}, {.l = &b, .who = 1}, {.l = &b}};
     struct away one = {{&ch3_rx__type, &ch3_tx__type}, {&parts[2], &parts[3]}};
     struct away two = {{&ch3_tx__type, &direct_tx__type}, {&parts[0], &parts[1]}};
     pthread_t t[2];

@@ -58,18 +58,37 @@ enum { WORD_COUNT = sizeof WORDS / sizeof WORDS[0] };
 
 SLEY_TEST(state_every_pair_of_word_and_edge, "")
 {
-    const enum sley__notify_action D = SLEY__NOTIFY_DONE, T = SLEY__NOTIFY_TAKEN, H = SLEY__NOTIFY_HOLD,
-                                   B = SLEY__NOTIFY_BUSY;
+    const enum sley__notify_action D = SLEY__NOTIFY_DONE, T = SLEY__NOTIFY_TAKEN, H = SLEY__NOTIFY_HOLD, B = SLEY__NOTIFY_BUSY;
     const uint32_t L = SLEY__NOTIFY_LOCKED, P = SLEY__NOTIFY_PERMIT, W = SLEY__NOTIFY_WAITERS, A = SLEY__NOTIFY_ALL,
                    LATER = SLEY__NOTIFY_LATER, ONE = SLEY__NOTIFY_SET_ONE, S = SLEY__NOTIFY_SETS;
     const struct {
         enum sley__notify_action action;
         uint32_t next;
-    } set[WORD_COUNT] = {{D, P}, {D, P}, {H, L | W}, {D, L | ONE}, {D, L | P | ONE}, {D, L | W | ONE}, {D, L | 2 * ONE},
-                         {D, L | 8 * ONE}, {D, L | S}, {D, L | A | LATER}, {D, L | A | ONE | LATER}, {D, L | A | LATER},
+    } set[WORD_COUNT] = {{D, P},
+                         {D, P},
+                         {H, L | W},
+                         {D, L | ONE},
+                         {D, L | P | ONE},
+                         {D, L | W | ONE},
+                         {D, L | 2 * ONE},
+                         {D, L | 8 * ONE},
+                         {D, L | S},
+                         {D, L | A | LATER},
+                         {D, L | A | ONE | LATER},
+                         {D, L | A | LATER},
                          {D, L | A | LATER | S}},
-      all[WORD_COUNT] = {{D, 0}, {D, P}, {H, L | W}, {D, L | A}, {D, L | P | A}, {D, L | W | A}, {D, L | A | ONE},
-                         {D, L | A | 7 * ONE}, {D, L | A | S}, {D, L | A}, {D, L | A | ONE}, {D, L | A | LATER},
+      all[WORD_COUNT] = {{D, 0},
+                         {D, P},
+                         {H, L | W},
+                         {D, L | A},
+                         {D, L | P | A},
+                         {D, L | W | A},
+                         {D, L | A | ONE},
+                         {D, L | A | 7 * ONE},
+                         {D, L | A | S},
+                         {D, L | A},
+                         {D, L | A | ONE},
+                         {D, L | A | LATER},
                          {D, L | A | LATER | S}},
       wait[3] = {{H, L}, {T, 0}, {H, L | W}}, cancel[3] = {{H, L}, {H, L | P}, {H, L | W}};
     for (unsigned i = 0; i < WORD_COUNT; i++) {
@@ -163,7 +182,8 @@ SLEY_TEST(set_wakes_tasks_in_order_and_one_at_a_time, "NOTIF-01")
     rig_init(&r);
     for (unsigned i = 0; i < 4; i++) {
         CHECK_RC(i % 2 ? SLEY_SPAWN(NULL, fiber_waiter, .n = &n, .woken = &woken[i])
-                       : SLEY_SPAWN(NULL, waiter, .n = &n, .woken = &woken[i]), 0);
+                       : SLEY_SPAWN(NULL, waiter, .n = &n, .woken = &woken[i]),
+                 0);
     }
     rig_idle(&r);
     for (unsigned i = 0; i < 4; i++) {

@@ -52,8 +52,8 @@ static inline int bed_try_start(struct bed *b, struct sley_alloc *alloc)
     *b = (struct bed){.clock = {bed_now, bed_idle}, .now_ns = SLEY_S};
     b->ex = chosen_driven(&b->memory);
     const struct sley_reactor_factory *const reactors[] = {chosen_reactor(), NULL};
-    const struct sley_executor_config config = {.alloc = alloc, .reactors = reactors, .clock = &b->clock, .report = bed_report,
-                                                .report_arg = b, .stall_ns = SLEY_NEVER};
+    const struct sley_executor_config config = {
+        .alloc = alloc, .reactors = reactors, .clock = &b->clock, .report = bed_report, .report_arg = b, .stall_ns = SLEY_NEVER};
     const int rc = b->ex->ops->start(b->ex, &config);
     b->sched = rc == 0 ? b->ex->ops->sched(b->ex) : NULL;
     return rc;

@@ -9,14 +9,16 @@
 
 enum { UNIT = 2 * sizeof(void *) };
 
-static void fill(void *ptr, size_t bytes, unsigned char seed) {
+static void fill(void *ptr, size_t bytes, unsigned char seed)
+{
     unsigned char *p = ptr;
     for (size_t i = 0; i < bytes; i++) {
         p[i] = (unsigned char)(seed + i);
     }
 }
 
-static void check_fill(const void *ptr, size_t bytes, unsigned char seed) {
+static void check_fill(const void *ptr, size_t bytes, unsigned char seed)
+{
     const unsigned char *p = ptr;
     for (size_t i = 0; i < bytes; i++) {
         if (p[i] != (unsigned char)(seed + i)) {
@@ -26,7 +28,8 @@ static void check_fill(const void *ptr, size_t bytes, unsigned char seed) {
 }
 
 /* Every alignment up to `most`, several sizes, all out at once and all intact. */
-static void check_table(struct sley_alloc *a, size_t most) {
+static void check_table(struct sley_alloc *a, size_t most)
+{
     static const size_t sizes[] = {1, 8, 24, 72, 4096};
     enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
     void *blocks[17][SIZES];
@@ -49,7 +52,8 @@ static void check_table(struct sley_alloc *a, size_t most) {
     sley_alloc_trim(a);
 }
 
-SLEY_TEST(libc_every_alignment_is_kept, "TASK-06") {
+SLEY_TEST(libc_every_alignment_is_kept, "TASK-06")
+{
     struct sley_alloc a;
     CHECK_RC(sley_alloc_libc_init(NULL), -EINVAL);
     CHECK_RC(sley_alloc_libc_init(&a), 0);
@@ -58,7 +62,8 @@ SLEY_TEST(libc_every_alignment_is_kept, "TASK-06") {
     sley_alloc_fini(&a);
 }
 
-SLEY_TEST(mimalloc_every_alignment_is_kept_or_enotsup, "TASK-06") {
+SLEY_TEST(mimalloc_every_alignment_is_kept_or_enotsup, "TASK-06")
+{
     struct sley_alloc a = {.heap = &a};
     CHECK_RC(sley_alloc_mimalloc_init(NULL), -EINVAL);
     int rc = sley_alloc_mimalloc_init(&a);
@@ -86,7 +91,8 @@ struct swapper {
 };
 
 /* Allocates a row, frees the next thread's while that one has perhaps ended already. */
-static void *swap_rows(void *arg) {
+static void *swap_rows(void *arg)
+{
     struct swapper *me = arg;
     void **mine = me->swap->blocks[me->index], **other = me->swap->blocks[(me->index + 1) % 4];
     for (size_t i = 0; i < 250; i++) {
@@ -102,7 +108,8 @@ static void *swap_rows(void *arg) {
     return NULL;
 }
 
-static void check_threads(struct sley_alloc *a) {
+static void check_threads(struct sley_alloc *a)
+{
     struct swap swap = {.a = a};
     struct swapper swappers[4];
     CHECK_RC(pthread_barrier_init(&swap.barrier, NULL, 4), 0);
@@ -116,7 +123,8 @@ static void check_threads(struct sley_alloc *a) {
     CHECK_RC(pthread_barrier_destroy(&swap.barrier), 0);
 }
 
-SLEY_TEST(threads_free_each_others_blocks, "") {
+SLEY_TEST(threads_free_each_others_blocks, "")
+{
     struct sley_alloc a;
     CHECK_RC(sley_alloc_libc_init(&a), 0);
     check_threads(&a);
@@ -129,21 +137,25 @@ SLEY_TEST(threads_free_each_others_blocks, "") {
 
 static unsigned finis;
 
-static void *no_memory(struct sley_alloc *self, size_t bytes, size_t align) {
+static void *no_memory(struct sley_alloc *self, size_t bytes, size_t align)
+{
     (void)self, (void)bytes, (void)align;
     return NULL;
 }
 
-static void no_free(struct sley_alloc *self, void *ptr, size_t bytes) {
+static void no_free(struct sley_alloc *self, void *ptr, size_t bytes)
+{
     (void)self, (void)ptr, (void)bytes;
 }
 
-static void count_fini(struct sley_alloc *self) {
+static void count_fini(struct sley_alloc *self)
+{
     (void)self;
     finis++;
 }
 
-SLEY_TEST(valid_wants_version_and_required_slots, "") {
+SLEY_TEST(valid_wants_version_and_required_slots, "")
+{
     struct sley_alloc_ops ops = {.version = SLEY_ALLOC_VERSION, .alloc = no_memory, .free = no_free};
     struct sley_alloc a = {.ops = &ops};
     CHECK(sley__alloc_valid(&a));
@@ -160,9 +172,9 @@ SLEY_TEST(valid_wants_version_and_required_slots, "") {
     CHECK(!sley__alloc_valid(&a));
 }
 
-SLEY_TEST(fini_runs_once_and_takes_null_and_zeroed, "") {
-    const struct sley_alloc_ops ops = {
-        .version = SLEY_ALLOC_VERSION, .alloc = no_memory, .free = no_free, .fini = count_fini};
+SLEY_TEST(fini_runs_once_and_takes_null_and_zeroed, "")
+{
+    const struct sley_alloc_ops ops = {.version = SLEY_ALLOC_VERSION, .alloc = no_memory, .free = no_free, .fini = count_fini};
     struct sley_alloc a = {.ops = &ops}, zeroed = {.ops = NULL};
     sley_alloc_fini(NULL);
     sley_alloc_fini(&zeroed);
@@ -172,7 +184,8 @@ SLEY_TEST(fini_runs_once_and_takes_null_and_zeroed, "") {
     CHECK_UINT(finis, ==, 1);
 }
 
-SLEY_TEST(pool_init_refuses_what_cannot_hold_a_block, "") {
+SLEY_TEST(pool_init_refuses_what_cannot_hold_a_block, "")
+{
     _Alignas(UNIT) char memory[2 * UNIT];
     struct sley_alloc_pool p;
     CHECK_RC(sley_alloc_pool_init(NULL, memory, sizeof(memory)), -EINVAL);
@@ -189,7 +202,8 @@ SLEY_TEST(pool_init_refuses_what_cannot_hold_a_block, "") {
     sley_alloc_fini(&p.base);
 }
 
-SLEY_TEST(pool_alignments_are_kept, "TASK-06") {
+SLEY_TEST(pool_alignments_are_kept, "TASK-06")
+{
     size_t bytes = 1024 * 1024;
     char *memory = malloc(bytes);
     struct sley_alloc_pool p;
@@ -197,15 +211,15 @@ SLEY_TEST(pool_alignments_are_kept, "TASK-06") {
     CHECK_UINT(p.base.ops->caps, ==, SLEY_ALLOC_CAP_SCARCE);
     check_table(&p.base, 65536);
     CHECK_UINT(p.used_bytes, ==, 0);
-    void *whole =
-        sley_alloc_get(&p.base, p.total_bytes, 8); /* what alignment skipped came back too */
+    void *whole = sley_alloc_get(&p.base, p.total_bytes, 8); /* what alignment skipped came back too */
     CHECK_PTR(whole, !=, 0);
     sley_alloc_put(&p.base, whole, p.total_bytes);
     sley_alloc_fini(&p.base);
     free(memory);
 }
 
-SLEY_TEST(pool_exhausted_gives_null_and_wastes_nothing, "") {
+SLEY_TEST(pool_exhausted_gives_null_and_wastes_nothing, "")
+{
     enum { BLOCKS = 64 };
     _Alignas(64) char memory[BLOCKS * 64 + 64];
     struct sley_alloc_pool p;
@@ -236,7 +250,8 @@ SLEY_TEST(pool_exhausted_gives_null_and_wastes_nothing, "") {
     check_fill(memory + BLOCKS * 64, 64, (unsigned char)(3 + BLOCKS * 64));
 }
 
-SLEY_TEST(pool_refuses_frees_that_cannot_be, "") {
+SLEY_TEST(pool_refuses_frees_that_cannot_be, "")
+{
     enum { BLOCKS = 8 };
     static _Alignas(UNIT) char around[UNIT + BLOCKS * 64], elsewhere[64];
     char *memory = around + UNIT;
@@ -254,8 +269,8 @@ SLEY_TEST(pool_refuses_frees_that_cannot_be, "") {
         char *ptr;
         size_t bytes;
     } wrong[] = {
-        {blocks[2], 64},          {blocks[4], 16},       /* twice */
-        {blocks[1], 65},          {blocks[3], SIZE_MAX}, /* reaches into a free neighbour; absurd */
+        {blocks[2], 64},          {blocks[4], 16},        /* twice */
+        {blocks[1], 65},          {blocks[3], SIZE_MAX},  /* reaches into a free neighbour; absurd */
         {elsewhere, 64},          {blocks[4] + UNIT, 16}, /* foreign; inside a free piece */
         {blocks[7], 80},          {around, 64},           /* past the end; before the beginning */
         {blocks[0] + UNIT / 2, 8}                         /* no block begins there */
@@ -282,13 +297,14 @@ struct shadow {
     unsigned char seed;
 };
 
-static size_t rounded(size_t bytes) {
+static size_t rounded(size_t bytes)
+{
     return (bytes + UNIT - 1) / UNIT * UNIT;
 }
 
 /* Is there a place for such a block, as a map of units (true: taken) has it? */
-static bool map_has_room(const bool *map, size_t units, const char *memory, size_t bytes,
-                         size_t align) {
+static bool map_has_room(const bool *map, size_t units, const char *memory, size_t bytes, size_t align)
+{
     size_t run = 0, need = rounded(bytes) / UNIT;
     for (size_t i = 0; i < units; i++) {
         if (map[i]) {
@@ -304,7 +320,8 @@ static bool map_has_room(const bool *map, size_t units, const char *memory, size
     return false;
 }
 
-SLEY_TEST(pool_random_operations_match_a_map, "") {
+SLEY_TEST(pool_random_operations_match_a_map, "")
+{
     enum { UNITS = 256, MOST = 64 };
     _Alignas(256) char memory[UNITS * UNIT];
     static bool map[UNITS];
@@ -314,9 +331,8 @@ SLEY_TEST(pool_random_operations_match_a_map, "") {
     CHECK_RC(sley_alloc_pool_init(&p, memory, sizeof(memory)), 0);
     for (unsigned step = 0; step < 200000 / harness_slowness(); step++) {
         if (count < MOST && harness_rand_below(100) < 55) {
-            struct shadow b = {.bytes = 1 + harness_rand_below(160),
-                               .align = (size_t)1 << harness_rand_below(9),
-                               .seed = (unsigned char)step};
+            struct shadow b = {
+                .bytes = 1 + harness_rand_below(160), .align = (size_t)1 << harness_rand_below(9), .seed = (unsigned char)step};
             bool room = map_has_room(map, UNITS, memory, b.bytes, b.align);
             b.ptr = sley_alloc_get(&p.base, b.bytes, b.align);
             CHECK_INT(b.ptr != NULL, ==, room);

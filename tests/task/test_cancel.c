@@ -5,12 +5,12 @@ struct none {
     char none;
 };
 
-#define RUN_FIBER(fn, arg)                                                                         \
-    do {                                                                                           \
-        struct bed b;                                                                              \
-        bed_start(&b);                                                                             \
-        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0);                                           \
-        bed_end(&b);                                                                               \
+#define RUN_FIBER(fn, arg)                               \
+    do {                                                 \
+        struct bed b;                                    \
+        bed_start(&b);                                   \
+        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0); \
+        bed_end(&b);                                     \
     } while (0)
 
 /* ---- the tree --------------------------------------------------------------------------------------------------------- */
@@ -61,11 +61,13 @@ static int cancel_middle(struct none *a)
 }
 SLEY_FIBER(cancel_middle, struct none)
 
-SLEY_TEST(cancel_reaches_all_descendants_and_nobody_else, "JOIN-18") {
+SLEY_TEST(cancel_reaches_all_descendants_and_nobody_else, "JOIN-18")
+{
     RUN_FIBER(cancel_middle, NULL);
 }
 
-SLEY_TEST(task_cancel_reaches_the_scopes_it_opened, "JOIN-18 JOIN-16") {
+SLEY_TEST(task_cancel_reaches_the_scopes_it_opened, "JOIN-18 JOIN-16")
+{
     struct bed b;
     int ended = 0;
     bed_start(&b);
@@ -85,7 +87,8 @@ static void *cancel_scope(void *scope)
     return NULL;
 }
 
-SLEY_TEST(scope_cancelled_by_another_thread, "JOIN-11") {
+SLEY_TEST(scope_cancelled_by_another_thread, "JOIN-11")
+{
     for (int i = 0; i < 50; i++) {
         struct bed b;
         pthread_t threads[2];
@@ -157,7 +160,8 @@ static int shield_against_task_cancel(int **count)
 }
 SLEY_FIBER(shield_against_task_cancel, int *)
 
-SLEY_TEST(shield_stops_cancels_from_outside_until_its_own_deadline, "") {
+SLEY_TEST(shield_stops_cancels_from_outside_until_its_own_deadline, "")
+{
     RUN_FIBER(shielded, NULL);
     struct bed b;
     int count = 0, *pcount = &count;
@@ -200,7 +204,8 @@ static int open_when_cancelled(struct none *a)
 }
 SLEY_FIBER(open_when_cancelled, struct none)
 
-SLEY_TEST(regress_scope_opened_in_a_cancelled_task, "") {
+SLEY_TEST(regress_scope_opened_in_a_cancelled_task, "")
+{
     RUN_FIBER(open_when_cancelled, NULL);
 }
 
@@ -231,7 +236,8 @@ static int detacher(int **count)
 }
 SLEY_FIBER(detacher, int *)
 
-SLEY_TEST(detached_task_outlives_its_scope_and_ends_with_the_runtime, "TASK-03") {
+SLEY_TEST(detached_task_outlives_its_scope_and_ends_with_the_runtime, "TASK-03")
+{
     struct bed b;
     int count = 0, *pcount = &count;
     bed_start(&b);
@@ -286,7 +292,8 @@ static int two_relays(struct none *a)
 }
 SLEY_FIBER(two_relays, struct none)
 
-SLEY_TEST(relays_that_never_block_see_their_cancel, "LOCAL-23 LOCAL-10") {
+SLEY_TEST(relays_that_never_block_see_their_cancel, "LOCAL-23 LOCAL-10")
+{
     RUN_FIBER(two_relays, NULL);
 }
 
@@ -310,7 +317,8 @@ static enum sley_step take_thousand(struct taker *f)
 }
 SLEY_FRAME(take_thousand, struct taker)
 
-SLEY_TEST(thousand_ready_completions_yield_every_128, "LOCAL-10") {
+SLEY_TEST(thousand_ready_completions_yield_every_128, "LOCAL-10")
+{
     struct bed b;
     unsigned resumes = 0;
     bed_start(&b);
@@ -335,7 +343,8 @@ static int draw_then_wait(struct none *a)
 }
 SLEY_FIBER(draw_then_wait, struct none)
 
-SLEY_TEST(only_progress_costs_budget, "LOCAL-11") {
+SLEY_TEST(only_progress_costs_budget, "LOCAL-11")
+{
     RUN_FIBER(draw_then_wait, NULL);
 }
 
@@ -391,7 +400,8 @@ static enum sley_step consume_in_frame(struct consumer *f)
 }
 SLEY_FRAME(consume_in_frame, struct consumer)
 
-SLEY_TEST(consume_yields_when_the_budget_is_used_up, "LOCAL-10 LOCAL-23") {
+SLEY_TEST(consume_yields_when_the_budget_is_used_up, "LOCAL-10 LOCAL-23")
+{
     RUN_FIBER(consume_until_yield, NULL);
     RUN_FIBER(consume_in_frame, NULL);
 }
@@ -412,7 +422,8 @@ static int slow_verdict(struct none *a)
 }
 SLEY_FIBER(slow_verdict, struct none)
 
-SLEY_TEST(cancelled_wait_lasts_until_the_verdict, "") {
+SLEY_TEST(cancelled_wait_lasts_until_the_verdict, "")
+{
     struct bed b;
     int result = 0;
     bed_start(&b);
@@ -449,7 +460,8 @@ static int clean_up(struct none *a)
 }
 SLEY_FIBER(clean_up, struct none)
 
-SLEY_TEST(fini_is_safe_on_every_state_of_a_node, "") {
+SLEY_TEST(fini_is_safe_on_every_state_of_a_node, "")
+{
     RUN_FIBER(clean_up, NULL);
     CHECK_INT(clean_up(NULL), ==, 0); /* the same on a plain thread */
 }

@@ -20,7 +20,8 @@ static enum sley_step leaf(struct leaf *f)
     if (rc < 0) {
         SLEY_RETURN(f, rc);
     }
-    SLEY_YIELD(f, rc); SLEY_YIELD(f, rc); /* two waits on a line */
+    SLEY_YIELD(f, rc);
+    SLEY_YIELD(f, rc); /* two waits on a line */
     SLEY_RETURN(f, f->n * 2);
     SLEY_END(f);
 }
@@ -68,7 +69,8 @@ static enum sley_step root_frame(struct root *f)
 }
 SLEY_FRAME(root_frame, struct root)
 
-SLEY_TEST(sub_frames_embed_and_return_results, "") {
+SLEY_TEST(sub_frames_embed_and_return_results, "")
+{
     struct bed b;
     int result;
     bed_start(&b);
@@ -91,7 +93,8 @@ static enum sley_step falls_off(struct root *f)
 }
 SLEY_FRAME(falls_off, struct root)
 
-SLEY_TEST(falling_off_the_end_is_result_0, "") {
+SLEY_TEST(falling_off_the_end_is_result_0, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &falls_off__type, NULL), ==, 0);
@@ -128,7 +131,8 @@ static enum sley_step direct_in_frame(struct root *f)
 }
 SLEY_FRAME(direct_in_frame, struct root)
 
-SLEY_TEST(direct_forms_in_a_frame_are_refused, "") {
+SLEY_TEST(direct_forms_in_a_frame_are_refused, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &direct_in_frame__type, NULL), ==, 0);
@@ -152,7 +156,8 @@ static void direct_in_callback(struct sley_post *p)
     hook_called = true;
 }
 
-SLEY_TEST(direct_forms_on_a_driving_thread_outside_tasks_are_refused, "") {
+SLEY_TEST(direct_forms_on_a_driving_thread_outside_tasks_are_refused, "")
+{
     struct bed b;
     struct sley_post post = {.fn = direct_in_callback};
     bed_start(&b);
@@ -162,7 +167,8 @@ SLEY_TEST(direct_forms_on_a_driving_thread_outside_tasks_are_refused, "") {
     bed_end(&b);
 }
 
-SLEY_TEST(direct_forms_on_a_plain_thread_park_it, "") {
+SLEY_TEST(direct_forms_on_a_plain_thread_park_it, "")
+{
     struct gate g = {0};
     pthread_t thread;
     CHECK_RC(sley_yield(), 0);

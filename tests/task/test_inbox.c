@@ -67,7 +67,8 @@ static void deliver(struct sley_post *p)
     order[delivered++ % 64] = sley_container_of(p, struct noted, post)->number;
 }
 
-SLEY_TEST(incomplete_table_is_refused, "") {
+SLEY_TEST(incomplete_table_is_refused, "")
+{
     struct rig r;
     struct sley_sched_ops ops = rig_ops;
     CHECK_RC(sley_sched_init(NULL, &rig_ops, NULL), -EINVAL);
@@ -79,7 +80,8 @@ SLEY_TEST(incomplete_table_is_refused, "") {
     CHECK_RC(sley_sched_init(&r.sched, &ops, NULL), -EINVAL);
 }
 
-SLEY_TEST(posts_arrive_in_order_and_ring_once_while_parked, "WAKE-16 WAKE-02 EMB-01") {
+SLEY_TEST(posts_arrive_in_order_and_ring_once_while_parked, "WAKE-16 WAKE-02 EMB-01")
+{
     struct rig r;
     struct noted n[10];
     rig_start(&r);
@@ -119,7 +121,8 @@ static void post_again(struct sley_post *p)
     }
 }
 
-SLEY_TEST(post_may_post_itself_again, "") {
+SLEY_TEST(post_may_post_itself_again, "")
+{
     struct rig r;
     struct noted n = {{.fn = post_again}, 3};
     rig_start(&r);
@@ -135,7 +138,8 @@ SLEY_TEST(post_may_post_itself_again, "") {
     CHECK(sley_sched_fini(&r.sched));
 }
 
-SLEY_TEST(closed_inbox_refuses_and_what_came_before_is_delivered, "WAKE-09") {
+SLEY_TEST(closed_inbox_refuses_and_what_came_before_is_delivered, "WAKE-09")
+{
     struct rig r;
     struct noted n[2] = {{{.fn = deliver}, 0}, {{.fn = deliver}, 1}};
     rig_start(&r);
@@ -162,7 +166,8 @@ static enum sley_step end_resume(struct sley_task *t)
 static const struct sley_task_type end_type = {
     .resume = end_resume, .args_bytes = sizeof(struct sley_frame), .args_align = 4, .style = SLEY_STYLE_FRAME, .name = "end"};
 
-SLEY_TEST(last_orphan_releases_the_sched, "SHUT-12 WAKE-08") {
+SLEY_TEST(last_orphan_releases_the_sched, "SHUT-12 WAKE-08")
+{
     struct rig r;
     struct sley_task *t[3];
     rig_start(&r);
@@ -226,7 +231,8 @@ static void *poster(void *arg)
     return NULL;
 }
 
-SLEY_TEST(each_post_beside_parks_is_delivered_once_and_rung_for, "WAKE-16 WAKE-12") {
+SLEY_TEST(each_post_beside_parks_is_delivered_once_and_rung_for, "WAKE-16 WAKE-12")
+{
     pthread_t threads[POSTERS];
     per_poster = 20000 / harness_slowness();
     rig_start(&shared);

@@ -53,7 +53,8 @@ static struct sley_task *spawn_joiner(struct bed *b, int style, struct sley_task
     return bed_spawn(b, &join_in_fiber__type, &(struct joiner){t, ret_rc, ret_result});
 }
 
-SLEY_TEST(join_before_the_end_parks_and_gets_the_result_once, "JOIN-01 JOIN-02") {
+SLEY_TEST(join_before_the_end_parks_and_gets_the_result_once, "JOIN-01 JOIN-02")
+{
     for (int style = 0; style < 2; style++) {
         struct bed b;
         struct gate g = {0};
@@ -79,7 +80,8 @@ SLEY_TEST(join_before_the_end_parks_and_gets_the_result_once, "JOIN-01 JOIN-02")
     }
 }
 
-SLEY_TEST(join_beside_another_joiner_is_refused, "JOIN-02") {
+SLEY_TEST(join_beside_another_joiner_is_refused, "JOIN-02")
+{
     struct bed b;
     struct gate g = {0};
     int rc[2] = {77, 77}, result[2] = {0, 0};
@@ -105,7 +107,8 @@ static int join_oneself(struct none *a)
 }
 SLEY_FIBER(join_oneself, struct none)
 
-SLEY_TEST(join_of_nothing_or_oneself_is_refused, "") {
+SLEY_TEST(join_of_nothing_or_oneself_is_refused, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_RC(bed_run(&b, &join_oneself__type, NULL), -EDEADLK);
@@ -114,7 +117,8 @@ SLEY_TEST(join_of_nothing_or_oneself_is_refused, "") {
 }
 
 /* From elsewhere an ended task says its result as often as it is asked (task.h): nobody needs to drive its executor. */
-SLEY_TEST(join_of_an_ended_task_from_elsewhere_needs_no_driver, "JOIN-02") {
+SLEY_TEST(join_of_an_ended_task_from_elsewhere_needs_no_driver, "JOIN-02")
+{
     struct bed b;
     struct gate g = {0};
     bed_start(&b);
@@ -154,7 +158,8 @@ static int join_timed_out_then_cancel(struct body *a)
 }
 SLEY_FIBER(join_timed_out_then_cancel, struct body)
 
-SLEY_TEST(join_that_timed_out_takes_nothing, "JOIN-03 JOIN-04") {
+SLEY_TEST(join_that_timed_out_takes_nothing, "JOIN-03 JOIN-04")
+{
     for (int variant = 0; variant < 2; variant++) {
         struct bed b;
         struct gate g = {0};
@@ -180,7 +185,8 @@ static void *join_outside(void *arg)
     return NULL;
 }
 
-SLEY_TEST(executor_that_goes_wakes_a_foreign_joiner, "JOIN-05") {
+SLEY_TEST(executor_that_goes_wakes_a_foreign_joiner, "JOIN-05")
+{
     for (int variant = 0; variant < 3; variant++) {
         for (int i = 0; i < 50; i++) {
             struct bed b;
@@ -239,7 +245,8 @@ static void *cancel_and_wait(void *arg)
     return NULL;
 }
 
-SLEY_TEST(cancel_and_wait_from_elsewhere_waits_for_the_resume, "JOIN-07 JOIN-11") {
+SLEY_TEST(cancel_and_wait_from_elsewhere_waits_for_the_resume, "JOIN-07 JOIN-11")
+{
     struct bed b;
     home_thread = pthread_self();
     bed_start(&b);
@@ -298,7 +305,8 @@ static enum sley_step sleeper_frame(struct sleeper_frame *f)
 }
 SLEY_FRAME(sleeper_frame, struct sleeper_frame)
 
-SLEY_TEST(cancel_wakes_a_sleeper_now_and_stays, "JOIN-08 JOIN-09 JOIN-12 JOIN-15") {
+SLEY_TEST(cancel_wakes_a_sleeper_now_and_stays, "JOIN-08 JOIN-09 JOIN-12 JOIN-15")
+{
     const struct sley_task_type *const types[] = {&sleeper_frame__type, &sleeper__type};
     for (int style = 0; style < 2; style++) {
         struct bed b;
@@ -336,7 +344,8 @@ static int cancelled_at_once(struct body *a)
 }
 SLEY_FIBER(cancelled_at_once, struct body)
 
-SLEY_TEST(cancel_before_the_first_resume_enters_the_body_and_fails_its_waits, "TASK-05 JOIN-03 JOIN-10 JOIN-17") {
+SLEY_TEST(cancel_before_the_first_resume_enters_the_body_and_fails_its_waits, "TASK-05 JOIN-03 JOIN-10 JOIN-17")
+{
     struct bed b;
     struct gate g = {0};
     bed_start(&b);
@@ -350,7 +359,8 @@ SLEY_TEST(cancel_before_the_first_resume_enters_the_body_and_fails_its_waits, "T
     bed_end(&b);
 }
 
-SLEY_TEST(cancel_after_the_end_keeps_the_result, "JOIN-06") {
+SLEY_TEST(cancel_after_the_end_keeps_the_result, "JOIN-06")
+{
     struct bed b;
     struct gate g = {0};
     int result = 0;
@@ -366,7 +376,8 @@ SLEY_TEST(cancel_after_the_end_keeps_the_result, "JOIN-06") {
     bed_end(&b);
 }
 
-SLEY_TEST(completion_beside_a_cancel_wins, "JOIN-19") {
+SLEY_TEST(completion_beside_a_cancel_wins, "JOIN-19")
+{
     for (int first = 0; first < 2; first++) {
         struct bed b;
         struct gate g = {0};
@@ -426,7 +437,8 @@ static void *race(void *arg)
     return NULL;
 }
 
-SLEY_TEST_SECONDS(join_and_cancel_race_with_the_end_and_complete_once, "JOIN-13 JOIN-14", 60) {
+SLEY_TEST_SECONDS(join_and_cancel_race_with_the_end_and_complete_once, "JOIN-13 JOIN-14", 60)
+{
     struct bed b;
     bed_start(&b);
     const unsigned n = 300 / harness_slowness();
@@ -448,7 +460,8 @@ SLEY_TEST_SECONDS(join_and_cancel_race_with_the_end_and_complete_once, "JOIN-13 
 }
 
 /** The executor goes while the joiner gives up. */
-SLEY_TEST_SECONDS(regress_join_given_up_while_the_executor_goes, "JOIN-05 SHUT-13", 60) {
+SLEY_TEST_SECONDS(regress_join_given_up_while_the_executor_goes, "JOIN-05 SHUT-13", 60)
+{
     const unsigned n = 300 / harness_slowness();
     for (unsigned i = 0; i < n; i++) {
         struct bed b;
@@ -477,7 +490,8 @@ static void *drive_other(void *arg)
     return NULL;
 }
 
-SLEY_TEST(join_across_executors, "JOIN-01 WAKE-07") {
+SLEY_TEST(join_across_executors, "JOIN-01 WAKE-07")
+{
     for (int variant = 0; variant < 2; variant++) {
         struct bed b;
         struct other o;
@@ -520,7 +534,8 @@ static void *late_holder(void *arg)
     return NULL;
 }
 
-SLEY_TEST(handle_held_by_another_thread_beyond_the_executor, "WAKE-08 WAKE-09 SHUT-12") {
+SLEY_TEST(handle_held_by_another_thread_beyond_the_executor, "WAKE-08 WAKE-09 SHUT-12")
+{
     struct bed b;
     pthread_t thread;
     bed_start(&b);

@@ -55,7 +55,8 @@ static const char *text_of(const char *what, const char *task, const char *line,
     return buf;
 }
 
-SLEY_TEST(misuse_direct_call_in_a_frame, "") {
+SLEY_TEST(misuse_direct_call_in_a_frame, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &direct_call__type, NULL), ==, 0);
@@ -76,7 +77,8 @@ static int nested_run(struct none *a)
 SLEY_FIBER(nested_run, struct none)
 static const char nested_run_line[] = SLEY__STR(__LINE__);
 
-SLEY_TEST(misuse_nested_run, "LOCAL-16") {
+SLEY_TEST(misuse_nested_run, "LOCAL-16")
+{
     for (int own = 0; own < 2; own++) {
         struct bed b, c;
         bed_start(&b);
@@ -104,7 +106,8 @@ static int destroy_inside(struct none *a)
 }
 SLEY_FIBER(destroy_inside, struct none)
 
-SLEY_TEST(runtime_is_not_destroyed_inside_one_of_its_tasks, "SHUT-11") {
+SLEY_TEST(runtime_is_not_destroyed_inside_one_of_its_tasks, "SHUT-11")
+{
     struct bed b;
     bed_start(&b);
     inner_bed = &b;
@@ -136,7 +139,8 @@ static int close_in_wrong_order(struct none *a)
 SLEY_FIBER(close_in_wrong_order, struct none)
 static const char close_line[] = SLEY__STR(__LINE__);
 
-SLEY_TEST(misuse_scope_closed_out_of_order, "") {
+SLEY_TEST(misuse_scope_closed_out_of_order, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &close_in_wrong_order__type, NULL), ==, 0);
@@ -157,7 +161,8 @@ static int join_twice(struct none *a)
 }
 SLEY_FIBER(join_twice, struct none)
 
-SLEY_TEST(misuse_joined_twice, "JOIN-02") {
+SLEY_TEST(misuse_joined_twice, "JOIN-02")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &join_twice__type, NULL), ==, 0);
@@ -184,7 +189,8 @@ static int start_for_away(struct none *a)
 }
 SLEY_FIBER(start_for_away, struct none)
 
-SLEY_TEST(misuse_plain_thread_awaits_the_node_of_a_task, "") {
+SLEY_TEST(misuse_plain_thread_awaits_the_node_of_a_task, "")
+{
     struct bed b;
     bed_start(&b);
     sley_task_unref(bed_spawn(&b, &start_for_away__type, NULL));
@@ -205,12 +211,13 @@ static int await_unstarted(struct none *a)
 SLEY_FIBER(await_unstarted, struct none)
 static const char unstarted_line[] = SLEY__STR(__LINE__);
 
-SLEY_TEST(misuse_node_awaited_that_was_never_started, "") {
+SLEY_TEST(misuse_node_awaited_that_was_never_started, "")
+{
     struct bed b;
     bed_start(&b);
     CHECK_RC(bed_run(&b, &await_unstarted__type, NULL), -EINVAL);
-    check_report(&b, text_of("a wait node was awaited that was never started", "await_unstarted", unstarted_line, away_site,
-                             "start it first"));
+    check_report(
+        &b, text_of("a wait node was awaited that was never started", "await_unstarted", unstarted_line, away_site, "start it first"));
     bed_end(&b);
     struct gate g = {0};
     CHECK_RC(sley_await(&g.wait), -EINVAL);
@@ -269,7 +276,8 @@ static int start_twice(struct none *a)
 SLEY_FIBER(start_twice, struct none)
 static const char start_twice_line[] = SLEY__STR(__LINE__);
 
-SLEY_TEST(misuse_node_started_twice, "") {
+SLEY_TEST(misuse_node_started_twice, "")
+{
     check_death(&start_twice__type,
                 text_of("a wait node was started while it is armed", "start_twice", start_twice_line, twice_site,
                         "await or sley_wait_fini it before starting it again; zero its memory before the first start"));
@@ -290,7 +298,8 @@ static enum sley_step end_armed(struct armed *f)
 SLEY_FRAME(end_armed, struct armed)
 static const char end_armed_line[] = SLEY__STR(__LINE__);
 
-SLEY_TEST(misuse_frame_ended_with_a_node_armed, "") {
+SLEY_TEST(misuse_frame_ended_with_a_node_armed, "")
+{
     check_death(&end_armed__type, text_of("a frame has ended with a wait node armed", "end_armed", end_armed_line, twice_site,
                                           "SLEY_AWAIT it, or cancel and await it, before SLEY_RETURN"));
 }
@@ -304,7 +313,8 @@ static int leave_scope_open(struct none *a)
 SLEY_FIBER(leave_scope_open, struct none)
 static const char leave_open_line[] = SLEY__STR(__LINE__);
 
-SLEY_TEST(misuse_task_ended_with_a_scope_open, "") {
+SLEY_TEST(misuse_task_ended_with_a_scope_open, "")
+{
     check_death(&leave_scope_open__type, text_of("a task has ended with a scope open", "leave_scope_open", leave_open_line, NULL,
                                                  "call sley_scope_fini before the body returns"));
 }
@@ -327,7 +337,8 @@ static int wait_firmly(struct none *a)
 SLEY_FIBER(wait_firmly, struct none)
 static const char wait_firmly_line[] = SLEY__STR(__LINE__);
 
-SLEY_TEST(stop_that_times_out_names_who_is_left_and_goes_on, "SHUT-02 SHUT-07") {
+SLEY_TEST(stop_that_times_out_names_who_is_left_and_goes_on, "SHUT-02 SHUT-07")
+{
     struct bed b;
     char text[512];
     bed_start(&b);

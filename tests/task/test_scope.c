@@ -20,12 +20,12 @@ static int child(struct child *a)
 }
 SLEY_FIBER(child, struct child)
 
-#define RUN_FIBER(fn, arg)                                                                         \
-    do {                                                                                           \
-        struct bed b;                                                                              \
-        bed_start(&b);                                                                             \
-        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0);                                           \
-        bed_end(&b);                                                                               \
+#define RUN_FIBER(fn, arg)                               \
+    do {                                                 \
+        struct bed b;                                    \
+        bed_start(&b);                                   \
+        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0); \
+        bed_end(&b);                                     \
     } while (0)
 
 /* ---- waiting ---------------------------------------------------------------------------------------------------------- */
@@ -53,7 +53,8 @@ static int wait_for_children(struct none *a)
 }
 SLEY_FIBER(wait_for_children, struct none)
 
-SLEY_TEST(scope_ends_when_its_children_have, "") {
+SLEY_TEST(scope_ends_when_its_children_have, "")
+{
     RUN_FIBER(wait_for_children, NULL);
 }
 
@@ -92,7 +93,8 @@ static enum sley_step scope_in_frame(struct scope_frame *f)
 }
 SLEY_FRAME(scope_in_frame, struct scope_frame)
 
-SLEY_TEST(scope_in_a_frame, "SET-01 SET-02") {
+SLEY_TEST(scope_in_a_frame, "SET-01 SET-02")
+{
     RUN_FIBER(scope_in_frame, NULL);
 }
 
@@ -132,7 +134,8 @@ static int fail_fast(struct none *a)
 SLEY_FIBER(fail_fast, struct none)
 
 /* There is no join-all of operations; a fail-fast scope is how one waits for all of several tasks. */
-SLEY_TEST(first_error_is_kept_and_fail_fast_cancels_the_rest, "SEL-07 TASK-12 SHUT-14") {
+SLEY_TEST(first_error_is_kept_and_fail_fast_cancels_the_rest, "SEL-07 TASK-12 SHUT-14")
+{
     RUN_FIBER(first_error, NULL);
     RUN_FIBER(fail_fast, NULL);
 }
@@ -160,7 +163,8 @@ static int as_they_finish(struct none *a)
 }
 SLEY_FIBER(as_they_finish, struct none)
 
-SLEY_TEST(children_are_handed_out_as_they_finish, "SET-01") {
+SLEY_TEST(children_are_handed_out_as_they_finish, "SET-01")
+{
     RUN_FIBER(as_they_finish, NULL);
 }
 
@@ -180,7 +184,8 @@ static int leave_parked(struct none *a)
 }
 SLEY_FIBER(leave_parked, struct none)
 
-SLEY_TEST(leaving_a_set_cancels_and_awaits_what_is_parked, "SET-02 JOIN-16") {
+SLEY_TEST(leaving_a_set_cancels_and_awaits_what_is_parked, "SET-02 JOIN-16")
+{
     RUN_FIBER(leave_parked, NULL);
 }
 
@@ -207,7 +212,8 @@ static int five_and_five(struct none *a)
 }
 SLEY_FIBER(five_and_five, struct none)
 
-SLEY_TEST(cancel_all_keeps_what_has_finished, "SET-03") {
+SLEY_TEST(cancel_all_keeps_what_has_finished, "SET-03")
+{
     RUN_FIBER(five_and_five, NULL);
 }
 
@@ -256,7 +262,8 @@ static int take_thousand(struct none *a)
 }
 SLEY_FIBER(take_thousand, struct none)
 
-SLEY_TEST(taking_finished_children_draws_on_the_budget, "SET-04") {
+SLEY_TEST(taking_finished_children_draws_on_the_budget, "SET-04")
+{
     RUN_FIBER(take_thousand, NULL);
 }
 
@@ -290,7 +297,8 @@ static int next_with_a_try(struct none *a)
 }
 SLEY_FIBER(next_with_a_try, struct none)
 
-SLEY_TEST(take_without_waiting_leaves_the_waiter_registered, "SET-05") {
+SLEY_TEST(take_without_waiting_leaves_the_waiter_registered, "SET-05")
+{
     taken_beside = 0;
     RUN_FIBER(next_with_a_try, NULL);
 }
@@ -318,7 +326,8 @@ static int collect_args(int **a)
 SLEY_FIBER(collect_args, int *)
 
 /* The set lives in a task of the same runtime, so it is the runtime's stop that ends the children. */
-SLEY_TEST(set_whose_runtime_stops_hands_out_cancelled_children, "SET-06 SHUT-03") {
+SLEY_TEST(set_whose_runtime_stops_hands_out_cancelled_children, "SET-06 SHUT-03")
+{
     struct bed b;
     int n = 0, *pn = &n;
     bed_start(&b);
@@ -350,7 +359,8 @@ static int close_tracker(unsigned *moment)
 }
 SLEY_FIBER(close_tracker, unsigned)
 
-SLEY_TEST(wait_ends_exactly_when_the_scope_is_empty, "SET-07") {
+SLEY_TEST(wait_ends_exactly_when_the_scope_is_empty, "SET-07")
+{
     for (unsigned moment = 0; moment < 12; moment++) {
         struct bed b;
         bed_start(&b);
@@ -389,7 +399,8 @@ static int bundle(struct none *a)
 }
 SLEY_FIBER(bundle, struct none)
 
-SLEY_TEST(bundle_with_a_deadline, "SET-08 SEL-08") {
+SLEY_TEST(bundle_with_a_deadline, "SET-08 SEL-08")
+{
     RUN_FIBER(bundle, NULL);
 }
 
@@ -410,7 +421,8 @@ static int move_deadline(struct none *a)
 }
 SLEY_FIBER(move_deadline, struct none)
 
-SLEY_TEST(deadline_moves, "") {
+SLEY_TEST(deadline_moves, "")
+{
     RUN_FIBER(move_deadline, NULL);
 }
 
@@ -435,7 +447,8 @@ static int limited(struct none *a)
 }
 SLEY_FIBER(limited, struct none)
 
-SLEY_TEST(limit_bounds_how_many_run, "") {
+SLEY_TEST(limit_bounds_how_many_run, "")
+{
     RUN_FIBER(limited, NULL);
 }
 
@@ -453,7 +466,8 @@ static int refusals(struct none *a)
 }
 SLEY_FIBER(refusals, struct none)
 
-SLEY_TEST(bad_scopes_are_refused, "") {
+SLEY_TEST(bad_scopes_are_refused, "")
+{
     struct sley_scope sc;
     CHECK_RC(sley_scope_init(&sc, NULL), -ESRCH);
     RUN_FIBER(refusals, NULL);

@@ -5,12 +5,12 @@ struct none {
     char none;
 };
 
-#define RUN_FIBER(fn, arg)                                                                         \
-    do {                                                                                           \
-        struct bed b;                                                                              \
-        bed_start(&b);                                                                             \
-        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0);                                           \
-        bed_end(&b);                                                                               \
+#define RUN_FIBER(fn, arg)                               \
+    do {                                                 \
+        struct bed b;                                    \
+        bed_start(&b);                                   \
+        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0); \
+        bed_end(&b);                                     \
     } while (0)
 
 static int fairness(struct none *a)
@@ -38,7 +38,8 @@ static int fairness(struct none *a)
 }
 SLEY_FIBER(fairness, struct none)
 
-SLEY_TEST(select_takes_the_first_in_order_or_rotates, "SEL-01 SEL-06") {
+SLEY_TEST(select_takes_the_first_in_order_or_rotates, "SEL-01 SEL-06")
+{
     RUN_FIBER(fairness, NULL);
 }
 
@@ -90,7 +91,8 @@ static int losers(struct none *a)
 }
 SLEY_FIBER(losers, struct none)
 
-SLEY_TEST(losers_are_cancelled_and_done_or_kept, "SEL-02") {
+SLEY_TEST(losers_are_cancelled_and_done_or_kept, "SEL-02")
+{
     RUN_FIBER(losers, NULL);
 }
 
@@ -110,7 +112,8 @@ static int slow_loser(struct none *a)
 }
 SLEY_FIBER(slow_loser, struct none)
 
-SLEY_TEST(select_waits_for_the_verdict_of_a_slow_loser, "SEL-02") {
+SLEY_TEST(select_waits_for_the_verdict_of_a_slow_loser, "SEL-02")
+{
     RUN_FIBER(slow_loser, NULL);
 }
 
@@ -126,7 +129,8 @@ static int switched_off(struct none *a)
 }
 SLEY_FIBER(switched_off, struct none)
 
-SLEY_TEST(null_entries_are_not_looked_at, "SEL-03") {
+SLEY_TEST(null_entries_are_not_looked_at, "SEL-03")
+{
     RUN_FIBER(switched_off, NULL);
 }
 
@@ -155,7 +159,8 @@ static enum sley_step select_ready(struct selector *f)
 }
 SLEY_FRAME(select_ready, struct selector)
 
-SLEY_TEST(loop_of_ready_selects_draws_on_the_budget, "SEL-04") {
+SLEY_TEST(loop_of_ready_selects_draws_on_the_budget, "SEL-04")
+{
     struct bed b;
     unsigned resumes = 0;
     bed_start(&b);
@@ -180,7 +185,8 @@ static int of_nothing(struct none *a)
 SLEY_FIBER(of_nothing, struct none)
 
 /* Select has no deadline of its own here (a timer among its nodes, or SLEY_UNTIL): of nothing it is a misuse in any case. */
-SLEY_TEST(select_of_nothing_is_refused, "SEL-05") {
+SLEY_TEST(select_of_nothing_is_refused, "SEL-05")
+{
     RUN_FIBER(of_nothing, NULL);
     CHECK_INT(of_nothing(NULL), ==, 0);
 }
@@ -199,7 +205,8 @@ static int select_cancelled(uint32_t *flags)
 }
 SLEY_FIBER(select_cancelled, uint32_t)
 
-SLEY_TEST(cancelled_select_ends_with_every_node_done, "SEL-02") {
+SLEY_TEST(cancelled_select_ends_with_every_node_done, "SEL-02")
+{
     const uint32_t flags[] = {0, SLEY_SELECT_KEEP, SLEY_SELECT_FAIR};
     for (size_t i = 0; i < 3; i++) {
         struct bed b;
@@ -240,7 +247,8 @@ static int cancelled_by_owner(struct none *a)
 }
 SLEY_FIBER(cancelled_by_owner, struct none)
 
-SLEY_TEST(regress_select_over_a_node_that_its_owner_has_cancelled, "") {
+SLEY_TEST(regress_select_over_a_node_that_its_owner_has_cancelled, "")
+{
     RUN_FIBER(cancelled_by_owner, NULL);
 }
 
@@ -284,7 +292,8 @@ static int deadlines(struct none *a)
 }
 SLEY_FIBER(deadlines, struct none)
 
-SLEY_TEST(deadline_asks_and_the_verdict_counts, "SEL-08 TIMER-18") {
+SLEY_TEST(deadline_asks_and_the_verdict_counts, "SEL-08 TIMER-18")
+{
     RUN_FIBER(deadlines, NULL);
 }
 
@@ -311,7 +320,8 @@ static int thread_deadlines(void)
     return 0;
 }
 
-SLEY_TEST(plain_thread_waits_under_deadlines_too, "SEL-08 TIMER-18") {
+SLEY_TEST(plain_thread_waits_under_deadlines_too, "SEL-08 TIMER-18")
+{
     CHECK_INT(thread_deadlines(), ==, 0);
 }
 
@@ -327,7 +337,8 @@ static int past_until(struct none *a)
 }
 SLEY_FIBER(past_until, struct none)
 
-SLEY_TEST(regress_until_with_a_past_deadline_tries_once, "TIMER-18") {
+SLEY_TEST(regress_until_with_a_past_deadline_tries_once, "TIMER-18")
+{
     RUN_FIBER(past_until, NULL);
 }
 
@@ -357,7 +368,8 @@ static enum sley_step until_in_frame(struct until_frame *f)
 }
 SLEY_FRAME(until_in_frame, struct until_frame)
 
-SLEY_TEST(call_until_in_a_frame, "SEL-08 TIMER-18") {
+SLEY_TEST(call_until_in_a_frame, "SEL-08 TIMER-18")
+{
     RUN_FIBER(until_in_frame, NULL);
 }
 
@@ -371,7 +383,8 @@ static int at_the_same_look(struct none *a)
 }
 SLEY_FIBER(at_the_same_look, struct none)
 
-SLEY_TEST(operation_wins_when_both_are_there_at_the_same_look, "TIMER-18") {
+SLEY_TEST(operation_wins_when_both_are_there_at_the_same_look, "TIMER-18")
+{
     struct bed b;
     int result;
     bed_start(&b);

@@ -13,7 +13,8 @@ struct meter {
     size_t left;
 };
 
-static void *meter_alloc(struct sley_alloc *self, size_t bytes, size_t align) {
+static void *meter_alloc(struct sley_alloc *self, size_t bytes, size_t align)
+{
     struct meter *m = sley_container_of(self, struct meter, base);
     m->requests++;
     if (m->left == 0) {
@@ -28,36 +29,39 @@ static void *meter_alloc(struct sley_alloc *self, size_t bytes, size_t align) {
     return ptr;
 }
 
-static void meter_free(struct sley_alloc *self, void *ptr, size_t bytes) {
+static void meter_free(struct sley_alloc *self, void *ptr, size_t bytes)
+{
     struct meter *m = sley_container_of(self, struct meter, base);
     m->held_bytes -= bytes;
     sley_alloc_put(m->inner, ptr, bytes);
 }
 
-static void meter_trim(struct sley_alloc *self) {
+static void meter_trim(struct sley_alloc *self)
+{
     sley_container_of(self, struct meter, base)->trims++;
 }
 
 static const struct sley_alloc_ops meter_ops = {
     .version = SLEY_ALLOC_VERSION, .alloc = meter_alloc, .free = meter_free, .trim = meter_trim};
-static const struct sley_alloc_ops scarce_ops = {.version = SLEY_ALLOC_VERSION,
-                                                 .caps = SLEY_ALLOC_CAP_SCARCE,
-                                                 .alloc = meter_alloc,
-                                                 .free = meter_free};
+static const struct sley_alloc_ops scarce_ops = {
+    .version = SLEY_ALLOC_VERSION, .caps = SLEY_ALLOC_CAP_SCARCE, .alloc = meter_alloc, .free = meter_free};
 
-static void meter_init(struct meter *m, const struct sley_alloc_ops *ops) {
+static void meter_init(struct meter *m, const struct sley_alloc_ops *ops)
+{
     *m = (struct meter){.base = {.ops = ops}, .inner = harness_alloc(), .left = SIZE_MAX};
 }
 
 /* A block's own bytes follow from its address and size: two that overlap cannot both be right. */
-static void fill(void *ptr, size_t bytes) {
+static void fill(void *ptr, size_t bytes)
+{
     uint64_t x = ((uint64_t)(uintptr_t)ptr + bytes) * UINT64_C(0x9e3779b97f4a7c15);
     for (size_t i = 0; i < bytes; i++) {
         ((unsigned char *)ptr)[i] = (unsigned char)(x >> 8 * (i % 8)) ^ (unsigned char)i;
     }
 }
 
-static void check_fill(const void *ptr, size_t bytes) {
+static void check_fill(const void *ptr, size_t bytes)
+{
     uint64_t x = ((uint64_t)(uintptr_t)ptr + bytes) * UINT64_C(0x9e3779b97f4a7c15);
     for (size_t i = 0; i < bytes; i++) {
         unsigned char want = (unsigned char)(x >> 8 * (i % 8)) ^ (unsigned char)i;
@@ -67,7 +71,8 @@ static void check_fill(const void *ptr, size_t bytes) {
     }
 }
 
-SLEY_TEST(sizes_are_exact_in_steps_of_eight, "") {
+SLEY_TEST(sizes_are_exact_in_steps_of_eight, "")
+{
     for (size_t bytes = 9; bytes <= SLEY__SLAB_MAX_BYTES; bytes++) {
         struct sley__slab s;
         sley__slab_init(&s, harness_alloc());
@@ -87,7 +92,8 @@ SLEY_TEST(sizes_are_exact_in_steps_of_eight, "") {
     }
 }
 
-SLEY_TEST(other_sizes_pass_straight_through, "") {
+SLEY_TEST(other_sizes_pass_straight_through, "")
+{
     static const size_t sizes[] = {1, 8, SLEY__SLAB_MAX_BYTES + 1, 100000};
     struct meter m;
     struct sley__slab s;
@@ -105,7 +111,8 @@ SLEY_TEST(other_sizes_pass_straight_through, "") {
     sley__slab_fini(&s);
 }
 
-SLEY_TEST(init_takes_nothing_and_first_chunks_are_small, "") {
+SLEY_TEST(init_takes_nothing_and_first_chunks_are_small, "")
+{
     struct meter m;
     struct sley__slab s, zeroed;
     memset(&zeroed, 0, sizeof(zeroed));
@@ -131,7 +138,8 @@ SLEY_TEST(init_takes_nothing_and_first_chunks_are_small, "") {
     harness_note("struct sley__slab has %zu bytes", sizeof(struct sley__slab));
 }
 
-SLEY_TEST(overhead_is_at_most_two_percent, "") {
+SLEY_TEST(overhead_is_at_most_two_percent, "")
+{
     static const size_t sizes[] = {64, 72, 80, 104, 112, 128, 136, 520, 1000, 1024};
     size_t blocks = 100000;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -155,7 +163,8 @@ struct block {
 };
 
 /* Sizes as tasks have them: a few favourites, some of everything, now and then one without a class. */
-static size_t random_size(void) {
+static size_t random_size(void)
+{
     static const size_t usual[] = {72, 80, 104, 112, 128};
     uint64_t dice = harness_rand_below(100);
     if (dice < 70) {
@@ -165,7 +174,8 @@ static size_t random_size(void) {
 }
 
 /* Random traffic; `most` blocks at once. Returns how many requests were refused. */
-static size_t churn(struct sley__slab *s, unsigned steps, size_t most, bool trims) {
+static size_t churn(struct sley__slab *s, unsigned steps, size_t most, bool trims)
+{
     struct block *out = calloc(most, sizeof(*out));
     size_t count = 0, refused = 0;
     bool growing = true;
@@ -203,7 +213,8 @@ static size_t churn(struct sley__slab *s, unsigned steps, size_t most, bool trim
     return refused;
 }
 
-SLEY_TEST(random_traffic_keeps_blocks_apart_and_all_comes_back, "") {
+SLEY_TEST(random_traffic_keeps_blocks_apart_and_all_comes_back, "")
+{
     struct meter m;
     struct sley__slab s;
     for (int trims = 0; trims < 2; trims++) {
@@ -218,7 +229,8 @@ SLEY_TEST(random_traffic_keeps_blocks_apart_and_all_comes_back, "") {
     }
 }
 
-SLEY_TEST(trim_gives_back_wholly_free_chunks_alone, "") {
+SLEY_TEST(trim_gives_back_wholly_free_chunks_alone, "")
+{
     enum { BLOCKS = 20000 };
     static void *blocks[BLOCKS];
     struct meter m;
@@ -255,7 +267,8 @@ SLEY_TEST(trim_gives_back_wholly_free_chunks_alone, "") {
     CHECK_UINT(m.held_bytes, ==, 0);
 }
 
-SLEY_TEST(trim_keeps_what_it_is_told_and_any_size_uses_it, "") {
+SLEY_TEST(trim_keeps_what_it_is_told_and_any_size_uses_it, "")
+{
     enum { BLOCKS = 5000 };
     static void *blocks[BLOCKS];
     struct meter m;
@@ -281,8 +294,10 @@ SLEY_TEST(trim_keeps_what_it_is_told_and_any_size_uses_it, "") {
     CHECK_UINT(m.held_bytes, ==, 0);
 }
 
-SLEY_TEST(alloc_survives_any_single_refusal, "") {
-    HARNESS_SWEEP_ALLOC(points, 100) {
+SLEY_TEST(alloc_survives_any_single_refusal, "")
+{
+    HARNESS_SWEEP_ALLOC(points, 100)
+    {
         struct sley__slab s;
         sley__slab_init(&s, harness_alloc());
         for (size_t i = 0; i < 3000; i++) { /* a large chunk refused: a smaller one will do */
@@ -299,7 +314,8 @@ SLEY_TEST(alloc_survives_any_single_refusal, "") {
     CHECK_UINT(points, >=, 8);
 }
 
-SLEY_TEST(alloc_out_of_memory_for_good_loses_nothing, "") {
+SLEY_TEST(alloc_out_of_memory_for_good_loses_nothing, "")
+{
     for (size_t grants = 0; grants < 12; grants++) {
         static struct block out[20000];
         struct meter m;
@@ -337,7 +353,8 @@ SLEY_TEST(alloc_out_of_memory_for_good_loses_nothing, "") {
 }
 
 /* Takes blocks until there are no more; returns how many. */
-static size_t exhaust(struct sley__slab *s, size_t bytes, void **ret_blocks, size_t most) {
+static size_t exhaust(struct sley__slab *s, size_t bytes, void **ret_blocks, size_t most)
+{
     size_t count = 0;
     while (count < most && (ret_blocks[count] = sley__slab_alloc(s, bytes)) != NULL) {
         fill(ret_blocks[count], bytes);
@@ -346,14 +363,16 @@ static size_t exhaust(struct sley__slab *s, size_t bytes, void **ret_blocks, siz
     return count;
 }
 
-static void give_all(struct sley__slab *s, size_t bytes, void **blocks, size_t count) {
+static void give_all(struct sley__slab *s, size_t bytes, void **blocks, size_t count)
+{
     for (size_t i = 0; i < count; i++) {
         check_fill(blocks[i], bytes);
         sley__slab_free(s, blocks[i], bytes);
     }
 }
 
-SLEY_TEST(pool_of_few_kilobytes_is_used_up_by_any_size, "") {
+SLEY_TEST(pool_of_few_kilobytes_is_used_up_by_any_size, "")
+{
     static const size_t sizes[] = {72, 24, 240, 128};
     for (size_t kib = 1; kib <= 16; kib *= 2) {
         static _Alignas(16) char memory[16384];
@@ -376,7 +395,8 @@ SLEY_TEST(pool_of_few_kilobytes_is_used_up_by_any_size, "") {
     }
 }
 
-SLEY_TEST(full_pool_splits_larger_blocks_and_still_adds_up, "") {
+SLEY_TEST(full_pool_splits_larger_blocks_and_still_adds_up, "")
+{
     static _Alignas(16) char memory[8192];
     static void *large[128], *small[128];
     struct sley_alloc_pool p;
@@ -404,7 +424,8 @@ SLEY_TEST(full_pool_splits_larger_blocks_and_still_adds_up, "") {
     sley_alloc_fini(&p.base);
 }
 
-SLEY_TEST(random_traffic_in_a_full_pool_keeps_blocks_apart, "") {
+SLEY_TEST(random_traffic_in_a_full_pool_keeps_blocks_apart, "")
+{
     static _Alignas(16) char memory[40960];
     struct sley_alloc_pool p;
     struct sley__slab s;
@@ -419,7 +440,8 @@ SLEY_TEST(random_traffic_in_a_full_pool_keeps_blocks_apart, "") {
     sley_alloc_fini(&p.base);
 }
 
-SLEY_TEST(double_free_is_refused_in_debug_builds, "") {
+SLEY_TEST(double_free_is_refused_in_debug_builds, "")
+{
     struct sley__slab s;
     sley__slab_init(&s, harness_alloc());
     char *a = sley__slab_alloc(&s, 72), *b = sley__slab_alloc(&s, 72);
@@ -435,7 +457,8 @@ SLEY_TEST(double_free_is_refused_in_debug_builds, "") {
 }
 
 #ifdef SLEY__ANNOTATE_ASAN
-SLEY_TEST(free_blocks_are_poisoned_under_asan, "") {
+SLEY_TEST(free_blocks_are_poisoned_under_asan, "")
+{
     struct sley__slab s;
     sley__slab_init(&s, harness_alloc());
     char *a = sley__slab_alloc(&s, 72), *b = sley__slab_alloc(&s, 72);

@@ -26,22 +26,26 @@ enum { UNDER_TSAN = 1 };
 enum { UNDER_TSAN = 0 };
 #endif
 
-static size_t page_bytes(void) {
+static size_t page_bytes(void)
+{
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static char *guard_of(char *top, size_t usable) {
+static char *guard_of(char *top, size_t usable)
+{
     return top - usable - page_bytes();
 }
 
-static void *must_get(struct sley__stack_pool *p, size_t bytes, size_t *ret_usable) {
+static void *must_get(struct sley__stack_pool *p, size_t bytes, size_t *ret_usable)
+{
     void *top = sley__stack_get(p, bytes, ret_usable);
     CHECK_PTR(top, !=, NULL);
     return top;
 }
 
 /* Pages of [low, low + bytes) that are in memory, or -1 when some are not even mapped. */
-static long resident_pages(char *low, size_t bytes) {
+static long resident_pages(char *low, size_t bytes)
+{
     static unsigned char in_core[1 << 14];
     size_t pages = bytes / page_bytes();
     CHECK_UINT(pages, <=, sizeof(in_core));
@@ -56,7 +60,8 @@ static long resident_pages(char *low, size_t bytes) {
     return n;
 }
 
-static size_t address_space_bytes(void) {
+static size_t address_space_bytes(void)
+{
     FILE *f = fopen("/proc/self/statm", "re");
     CHECK_PTR(f, !=, NULL);
     unsigned long pages = 0;
@@ -66,7 +71,8 @@ static size_t address_space_bytes(void) {
 }
 
 /* The same by the list of mappings, which an emulator keeps free of its own. */
-static size_t mapped_bytes(void) {
+static size_t mapped_bytes(void)
+{
     FILE *f = fopen("/proc/self/maps", "re");
     CHECK_PTR(f, !=, NULL);
     char line[4096 + 128];
@@ -80,7 +86,8 @@ static size_t mapped_bytes(void) {
     return bytes;
 }
 
-SLEY_TEST(sizes_round_up_and_are_usable_to_the_last_byte, "") {
+SLEY_TEST(sizes_round_up_and_are_usable_to_the_last_byte, "")
+{
     struct sley__stack_pool *p = sley__stack_pool_create();
     const size_t asked[] = {0, 1, 16384, 16385, 65536, 100000, 1 << 20, (1 << 22) + 1, 1 << 26};
     const size_t whole[] = {65536, 16384, 16384, 32768, 65536, 131072, 1 << 20, 1 << 23, 1 << 26};
@@ -100,7 +107,8 @@ SLEY_TEST(sizes_round_up_and_are_usable_to_the_last_byte, "") {
     sley__stack_pool_destroy(p);
 }
 
-SLEY_TEST(size_above_the_largest_is_refused, "") {
+SLEY_TEST(size_above_the_largest_is_refused, "")
+{
     struct sley__stack_pool *p = sley__stack_pool_create();
     size_t usable = 7;
     CHECK_PTR(sley__stack_get(p, SLEY__STACK_MAX_BYTES + 1, &usable), ==, NULL);
@@ -110,7 +118,8 @@ SLEY_TEST(size_above_the_largest_is_refused, "") {
     sley__stack_pool_destroy(NULL);
 }
 
-SLEY_TEST(tops_of_neighbours_fall_into_different_cache_sets, "") {
+SLEY_TEST(tops_of_neighbours_fall_into_different_cache_sets, "")
+{
     struct sley__stack_pool *p = sley__stack_pool_create();
     char *tops[8];
     unsigned seen = 0;
@@ -127,7 +136,8 @@ SLEY_TEST(tops_of_neighbours_fall_into_different_cache_sets, "") {
 }
 
 /* Writes one byte in a child, and returns the signal that this was the end of, or 0. */
-static int signal_of_write(char *at) {
+static int signal_of_write(char *at)
+{
     pid_t pid = fork();
     CHECK_INT(pid, >=, 0);
     if (pid == 0) {
@@ -142,7 +152,8 @@ static int signal_of_write(char *at) {
     return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
-static void check_guards(uint32_t flags) {
+static void check_guards(uint32_t flags)
+{
     struct sley__stack_pool *p = sley__stack_pool_create_with(flags);
     const size_t asked[] = {16384, 0, 0, 1 << 20, 1 << 23};
     char *tops[5];
@@ -176,15 +187,18 @@ static void check_guards(uint32_t flags) {
     sley__stack_pool_destroy(p);
 }
 
-SLEY_TEST(guard_faults, "") {
+SLEY_TEST(guard_faults, "")
+{
     check_guards(0);
 }
 
-SLEY_TEST(guard_by_mprotect_faults, "") {
+SLEY_TEST(guard_by_mprotect_faults, "")
+{
     check_guards(SLEY__STACK_POOL_MPROTECT);
 }
 
-SLEY_TEST(guard_survives_the_loss_of_the_pages_around_it, "") {
+SLEY_TEST(guard_survives_the_loss_of_the_pages_around_it, "")
+{
     enum { COUNT = 300 }; /* several batches beyond what stays hot */
     for (uint32_t flags = 0; flags <= SLEY__STACK_POOL_MPROTECT; flags++) {
         struct sley__stack_pool *p = sley__stack_pool_create_with(flags);
@@ -211,25 +225,29 @@ static struct sley__stack_pool *overflow_pool;
 static void *overflow_top;
 static struct sley__context overflow_self, overflow_back;
 
-static void on_overflow(int signo, siginfo_t *info, void *uc) {
+static void on_overflow(int signo, siginfo_t *info, void *uc)
+{
     (void)signo, (void)uc;
     _exit(sley__stack_guard_hit(overflow_pool, info->si_addr) == overflow_top ? 42 : 43);
 }
 
 /* Frames smaller than a page, each touched: no way around the guard. */
-static __attribute__((noinline)) unsigned recurse(unsigned depth) {
+static __attribute__((noinline)) unsigned recurse(unsigned depth)
+{
     volatile char frame[512];
     frame[0] = (char)depth;
     frame[511] = frame[0];
     return depth == 0 ? 0 : recurse(depth - 1) + (unsigned)frame[511];
 }
 
-static void overflow_main(void *arg) {
+static void overflow_main(void *arg)
+{
     *(volatile unsigned *)arg = recurse(1 << 20);
     sley__context_exit(&overflow_self, &overflow_back);
 }
 
-static void overflow_in_child(void) {
+static void overflow_in_child(void)
+{
     struct rlimit none = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &none);
     static char alternate[1 << 16];
@@ -242,13 +260,13 @@ static void overflow_in_child(void) {
     unsigned unused;
     overflow_top = sley__stack_get(overflow_pool, 0, &usable);
     sley__context_adopt_thread(&overflow_back);
-    sley__context_init(&overflow_self, (char *)overflow_top - usable, overflow_top, overflow_main,
-                       &unused);
+    sley__context_init(&overflow_self, (char *)overflow_top - usable, overflow_top, overflow_main, &unused);
     sley__context_switch(&overflow_back, &overflow_self);
     _exit(45);
 }
 
-SLEY_TEST(overflow_of_a_fiber_is_recognised_in_the_signal_handler, "") {
+SLEY_TEST(overflow_of_a_fiber_is_recognised_in_the_signal_handler, "")
+{
     for (uint32_t flags = 0; flags <= SLEY__STACK_POOL_MPROTECT; flags++) {
         overflow_pool = sley__stack_pool_create_with(flags);
         size_t usable;
@@ -267,7 +285,8 @@ SLEY_TEST(overflow_of_a_fiber_is_recognised_in_the_signal_handler, "") {
     }
 }
 
-SLEY_TEST(guard_hit_names_the_stack_and_no_other, "") {
+SLEY_TEST(guard_hit_names_the_stack_and_no_other, "")
+{
     enum { COUNT = 150 };
     struct sley__stack_pool *p = sley__stack_pool_create();
     char *tops[COUNT];
@@ -293,7 +312,8 @@ SLEY_TEST(guard_hit_names_the_stack_and_no_other, "") {
     sley__stack_pool_destroy(p);
 }
 
-SLEY_TEST(last_stack_put_is_the_next_one_got, "") {
+SLEY_TEST(last_stack_put_is_the_next_one_got, "")
+{
     struct sley__stack_pool *p = sley__stack_pool_create();
     size_t usable, again;
     char *a = must_get(p, 0, &usable);
@@ -322,7 +342,8 @@ struct many {
     size_t usable[MANY];
 };
 
-static void take_many(struct many *m, uint32_t flags) {
+static void take_many(struct many *m, uint32_t flags)
+{
     m->p = sley__stack_pool_create_with(flags);
     for (unsigned i = 0; i < MANY; i++) {
         m->tops[i] = must_get(m->p, 0, &m->usable[i]);
@@ -330,12 +351,14 @@ static void take_many(struct many *m, uint32_t flags) {
     }
 }
 
-static long resident_of(const struct many *m, unsigned i) {
+static long resident_of(const struct many *m, unsigned i)
+{
     size_t end = page_bytes() - 1;
     return resident_pages(m->tops[i] - m->usable[i], (m->usable[i] + end) & ~end);
 }
 
-static void check_trim(uint32_t flags) {
+static void check_trim(uint32_t flags)
+{
     struct many m;
     take_many(&m, flags);
     for (unsigned i = 0; i < MANY; i++) {
@@ -369,21 +392,25 @@ static void check_trim(uint32_t flags) {
     sley__stack_pool_destroy(m.p);
 }
 
-SLEY_TEST(trim_gives_pages_and_free_chunks_back, "") {
+SLEY_TEST(trim_gives_pages_and_free_chunks_back, "")
+{
     check_trim(0);
 }
 
-SLEY_TEST(trim_gives_pages_and_free_chunks_back_with_mprotect, "") {
+SLEY_TEST(trim_gives_pages_and_free_chunks_back_with_mprotect, "")
+{
     check_trim(SLEY__STACK_POOL_MPROTECT);
 }
 
-static void put_many(struct many *m) {
+static void put_many(struct many *m)
+{
     for (unsigned i = 0; i < MANY; i++) {
         sley__stack_put(m->p, m->tops[i], 0);
     }
 }
 
-static unsigned hot_of(const struct many *m) {
+static unsigned hot_of(const struct many *m)
+{
     unsigned hot = 0;
     for (unsigned i = 0; i < MANY; i++) {
         hot += resident_of(m, i) > 0;
@@ -391,7 +418,8 @@ static unsigned hot_of(const struct many *m) {
     return hot;
 }
 
-SLEY_TEST(settle_gives_back_at_the_second_look_all_but_a_bounded_number, "") {
+SLEY_TEST(settle_gives_back_at_the_second_look_all_but_a_bounded_number, "")
+{
     struct many m;
     take_many(&m, 0);
     CHECK(!sley__stack_unsettled(m.p));
@@ -410,7 +438,8 @@ SLEY_TEST(settle_gives_back_at_the_second_look_all_but_a_bounded_number, "") {
     sley__stack_pool_destroy(m.p);
 }
 
-SLEY_TEST(settle_leaves_what_each_wave_wants, "") {
+SLEY_TEST(settle_leaves_what_each_wave_wants, "")
+{
     enum { WANTED = 200 };
     struct many m;
     take_many(&m, 0);
@@ -428,7 +457,8 @@ SLEY_TEST(settle_leaves_what_each_wave_wants, "") {
     sley__stack_pool_destroy(m.p);
 }
 
-SLEY_TEST(put_settles_by_itself_in_the_long_run, "") {
+SLEY_TEST(put_settles_by_itself_in_the_long_run, "")
+{
     struct many m;
     take_many(&m, 0);
     put_many(&m);
@@ -441,7 +471,8 @@ SLEY_TEST(put_settles_by_itself_in_the_long_run, "") {
     sley__stack_pool_destroy(m.p);
 }
 
-SLEY_TEST(settle_goes_in_bounded_steps, "") {
+SLEY_TEST(settle_goes_in_bounded_steps, "")
+{
     enum { COUNT = 3000 };
     static char *tops[COUNT];
     struct sley__stack_pool *p = sley__stack_pool_create();
@@ -476,7 +507,8 @@ SLEY_TEST(settle_goes_in_bounded_steps, "") {
     sley__stack_pool_destroy(p);
 }
 
-SLEY_TEST(large_stack_keeps_no_pages, "") {
+SLEY_TEST(large_stack_keeps_no_pages, "")
+{
     struct sley__stack_pool *p = sley__stack_pool_create();
     size_t usable, again;
     char *top = must_get(p, 1 << 23, &usable);
@@ -488,7 +520,8 @@ SLEY_TEST(large_stack_keeps_no_pages, "") {
     sley__stack_pool_destroy(p);
 }
 
-static void use_and_destroy_pools(unsigned count) {
+static void use_and_destroy_pools(unsigned count)
+{
     for (unsigned n = 0; n < count; n++) {
         struct many m;
         take_many(&m, n % 2);
@@ -502,7 +535,8 @@ static void use_and_destroy_pools(unsigned count) {
     }
 }
 
-SLEY_TEST(destroy_returns_all_address_space, "") {
+SLEY_TEST(destroy_returns_all_address_space, "")
+{
     use_and_destroy_pools(20); /* whatever starts at the first use has started */
     size_t before = mapped_bytes();
     use_and_destroy_pools(20);
@@ -510,7 +544,8 @@ SLEY_TEST(destroy_returns_all_address_space, "") {
     CHECK_UINT(mapped_bytes(), <=, before + (harness_slowness() > 1 ? 1 << 22 : 1 << 17));
 }
 
-SLEY_TEST_SECONDS(random_use_keeps_contents_apart, "", 60) {
+SLEY_TEST_SECONDS(random_use_keeps_contents_apart, "", 60)
+{
     enum { SLOTS = 400, STEPS = 40000 };
     struct {
         char *top;
@@ -552,10 +587,10 @@ SLEY_TEST_SECONDS(random_use_keeps_contents_apart, "", 60) {
 
 /* ---- many, and too many ---- */
 
-SLEY_TEST(forty_thousand_guarded_stacks, "") {
+SLEY_TEST(forty_thousand_guarded_stacks, "")
+{
     enum { COUNT = 40000 };
-    unsigned count =
-        harness_under_valgrind() ? COUNT / 20 : COUNT; /* it walks a list of them for each */
+    unsigned count = harness_under_valgrind() ? COUNT / 20 : COUNT; /* it walks a list of them for each */
     struct sley__stack_pool *p = sley__stack_pool_create();
     char **tops = calloc(count, sizeof(*tops));
     CHECK_PTR(tops, !=, NULL);
@@ -576,7 +611,8 @@ SLEY_TEST(forty_thousand_guarded_stacks, "") {
 }
 
 /* The limit is real: vm.max_map_count. At it every mapping of the process fails, so nothing else is done there. */
-SLEY_TEST(mprotect_guards_run_out_without_harm, "") {
+SLEY_TEST(mprotect_guards_run_out_without_harm, "")
+{
     enum { MOST = 70000 };
     if (harness_under_valgrind()) {
         SKIP("valgrind keeps track of 30,000 mappings at most");
@@ -624,14 +660,16 @@ SLEY_TEST(mprotect_guards_run_out_without_harm, "") {
     free(tops), free(usable);
 }
 
-static void limit_address_space(rlim_t bytes) {
+static void limit_address_space(rlim_t bytes)
+{
     struct rlimit limit;
     CHECK_INT(getrlimit(RLIMIT_AS, &limit), ==, 0);
     limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
     CHECK_INT(setrlimit(RLIMIT_AS, &limit), ==, 0);
 }
 
-SLEY_TEST(mapping_refused_at_each_step_is_a_clear_failure, "") {
+SLEY_TEST(mapping_refused_at_each_step_is_a_clear_failure, "")
+{
     if (harness_under_valgrind()) {
         SKIP("valgrind needs address space of its own");
     }

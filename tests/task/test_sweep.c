@@ -113,8 +113,10 @@ static void one_life(void)
     sley_task_unref(handles[2]);
 }
 
-SLEY_TEST(each_allocation_refused_in_a_runtime_s_life, "SHUT-01 TASK-11") {
-    HARNESS_SWEEP_ALLOC(points, 200) {
+SLEY_TEST(each_allocation_refused_in_a_runtime_s_life, "SHUT-01 TASK-11")
+{
+    HARNESS_SWEEP_ALLOC(points, 200)
+    {
         one_life();
     }
     CHECK_UINT(points, >=, 8);
@@ -126,7 +128,8 @@ SLEY_TEST(each_allocation_refused_in_a_runtime_s_life, "SHUT-01 TASK-11") {
 
 static _Alignas(64) char memory[64 * 1024];
 
-SLEY_TEST(runtime_over_a_fixed_pool_of_every_size, "SHUT-01 EMB-03") {
+SLEY_TEST(runtime_over_a_fixed_pool_of_every_size, "SHUT-01 EMB-03")
+{
     bool enough = false;
     size_t needed = 0;
     for (size_t bytes = 256; bytes <= sizeof memory; bytes += 512) {
@@ -168,7 +171,8 @@ static int huge_stack(struct none *a)
 }
 SLEY_FIBER_STACK(huge_stack, struct none, 1u << 31, drop)
 
-SLEY_TEST(stack_that_cannot_be_had_is_enomem, "SHUT-01") {
+SLEY_TEST(stack_that_cannot_be_had_is_enomem, "SHUT-01")
+{
     struct bed b;
     bed_start(&b);
     CHECK_RC(b.ex->ops->spawn(b.ex, &huge_stack__type, NULL, NULL), -ENOMEM);

@@ -22,14 +22,15 @@ struct fiber {
     uintptr_t value;
 };
 
-static void fiber_main(void *arg) {
+static void fiber_main(void *arg)
+{
     struct fiber *f = arg;
     f->body(f);
     sley__context_exit(&f->self, &f->back);
 }
 
-static void fiber_start(struct fiber *f, struct sley__stack_pool *pool,
-                        void (*body)(struct fiber *)) {
+static void fiber_start(struct fiber *f, struct sley__stack_pool *pool, void (*body)(struct fiber *))
+{
     *f = (struct fiber){.pool = pool, .body = body};
     f->top = sley__stack_get(pool, 0, &f->stack_bytes);
     CHECK_PTR(f->top, !=, NULL);
@@ -37,26 +38,31 @@ static void fiber_start(struct fiber *f, struct sley__stack_pool *pool,
     sley__context_init(&f->self, (char *)f->top - f->stack_bytes, f->top, fiber_main, f);
 }
 
-static void fiber_resume(struct fiber *f) {
+static void fiber_resume(struct fiber *f)
+{
     sley__context_switch(&f->back, &f->self);
 }
 
-static void fiber_pause(struct fiber *f) {
+static void fiber_pause(struct fiber *f)
+{
     sley__context_switch(&f->self, &f->back);
 }
 
-static void fiber_end(struct fiber *f) {
+static void fiber_end(struct fiber *f)
+{
     sley__context_fini(&f->self);
     sley__stack_put(f->pool, f->top, 0);
 }
 
-static void body_counts(struct fiber *f) {
+static void body_counts(struct fiber *f)
+{
     for (f->value = 1; f->value < 5; f->value++) {
         fiber_pause(f);
     }
 }
 
-SLEY_TEST(round_trips_reach_both_sides, "") {
+SLEY_TEST(round_trips_reach_both_sides, "")
+{
     struct sley__stack_pool *pool = sley__stack_pool_create();
     struct fiber f;
     fiber_start(&f, pool, body_counts);
@@ -68,11 +74,13 @@ SLEY_TEST(round_trips_reach_both_sides, "") {
     sley__stack_pool_destroy(pool);
 }
 
-static void body_stores_stack_address(struct fiber *f) {
+static void body_stores_stack_address(struct fiber *f)
+{
     f->value = (uintptr_t)__builtin_frame_address(0);
 }
 
-SLEY_TEST(body_runs_on_its_stack, "") {
+SLEY_TEST(body_runs_on_its_stack, "")
+{
     struct sley__stack_pool *pool = sley__stack_pool_create();
     struct fiber f;
     fiber_start(&f, pool, body_stores_stack_address);
@@ -84,17 +92,20 @@ SLEY_TEST(body_runs_on_its_stack, "") {
 }
 
 /* The ABI wants the stack 16-aligned at a call; vector spills fault otherwise. */
-static __attribute__((noinline)) uintptr_t address_of_aligned_local(void) {
+static __attribute__((noinline)) uintptr_t address_of_aligned_local(void)
+{
     _Alignas(16) volatile char local[16] = {0};
     return (uintptr_t)local + (uintptr_t)local[0];
 }
 
-static void body_checks_alignment(struct fiber *f) {
+static void body_checks_alignment(struct fiber *f)
+{
     uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
     f->value = frame % 16 == 0 && address_of_aligned_local() % 16 == 0;
 }
 
-SLEY_TEST(first_frame_is_aligned_whatever_the_top, "") {
+SLEY_TEST(first_frame_is_aligned_whatever_the_top, "")
+{
     struct sley__stack_pool *pool = sley__stack_pool_create();
     for (unsigned off = 0; off < 64; off += 8) {
         struct fiber f;
@@ -111,8 +122,8 @@ SLEY_TEST(first_frame_is_aligned_whatever_the_top, "") {
 
 #if defined(__x86_64__)
 /* Loads all registers that the callee must keep, switches, and says which of them came back changed. */
-static __attribute__((noinline)) unsigned registers_lost(struct sley__context *from,
-                                                         struct sley__context *to, uint64_t seed) {
+static __attribute__((noinline)) unsigned registers_lost(struct sley__context *from, struct sley__context *to, uint64_t seed)
+{
     uint64_t got[6];
     uint64_t in[6], *out = got, *values = in;
     void (*fn)(struct sley__context *, struct sley__context *) = sley__context_switch;
@@ -140,9 +151,8 @@ static __attribute__((noinline)) unsigned registers_lost(struct sley__context *f
                      "addq $128, %%rsp\n\t"
                      : "+D"(from), "+S"(to), [out] "+a"(out), [in] "+d"(values), [fn] "+c"(fn)
                      :
-                     : "rbx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc",
-                       "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
-                       "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+                     : "rbx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3",
+                       "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
     unsigned lost = 0;
     for (unsigned i = 0; i < 6; i++) {
         lost |= (unsigned)(got[i] != in[i]) << i;
@@ -150,8 +160,8 @@ static __attribute__((noinline)) unsigned registers_lost(struct sley__context *f
     return lost;
 }
 #elif defined(__aarch64__)
-static __attribute__((noinline)) unsigned registers_lost(struct sley__context *from,
-                                                         struct sley__context *to, uint64_t seed) {
+static __attribute__((noinline)) unsigned registers_lost(struct sley__context *from, struct sley__context *to, uint64_t seed)
+{
     uint64_t in[18], got[18];
     for (unsigned i = 0; i < 18; i++) {
         in[i] = seed * (2 * i + 3);
@@ -160,28 +170,25 @@ static __attribute__((noinline)) unsigned registers_lost(struct sley__context *f
     register struct sley__context *x1 __asm__("x1") = to;
     register uint64_t *x2 __asm__("x2") = in;
     register uint64_t *x3 __asm__("x3") = got;
-    register void (*x4)(struct sley__context *, struct sley__context *) __asm__("x4") =
-        sley__context_switch;
-    __asm__ volatile(
-        "stp x29, x3, [sp, #-32]!\n\tstr x19, [sp, #16]\n\t"
-        "ldp x19, x20, [x2]\n\tldp x21, x22, [x2, #16]\n\tldp x23, x24, [x2, #32]\n\t"
-        "ldp x25, x26, [x2, #48]\n\tldp x27, x28, [x2, #64]\n\t"
-        "ldp d8, d9, [x2, #80]\n\tldp d10, d11, [x2, #96]\n\tldp d12, d13, [x2, #112]\n\t"
-        "ldp d14, d15, [x2, #128]\n\t"
-        "blr x4\n\t"
-        "ldr x3, [sp, #8]\n\t"
-        "stp x19, x20, [x3]\n\tstp x21, x22, [x3, #16]\n\tstp x23, x24, [x3, #32]\n\t"
-        "stp x25, x26, [x3, #48]\n\tstp x27, x28, [x3, #64]\n\t"
-        "stp d8, d9, [x3, #80]\n\tstp d10, d11, [x3, #96]\n\tstp d12, d13, [x3, #112]\n\t"
-        "stp d14, d15, [x3, #128]\n\t"
-        "ldr x19, [sp, #16]\n\tldp x29, x3, [sp], #32"
-        : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3), "+r"(x4)
-        :
-        : "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17",
-          "x18", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30", "d0", "d1",
-          "d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9", "d10", "d11", "d12", "d13", "d14", "d15",
-          "d16", "d17", "d18", "d19", "d20", "d21", "d22", "d23", "d24", "d25", "d26", "d27", "d28",
-          "d29", "d30", "d31", "memory", "cc");
+    register void (*x4)(struct sley__context *, struct sley__context *) __asm__("x4") = sley__context_switch;
+    __asm__ volatile("stp x29, x3, [sp, #-32]!\n\tstr x19, [sp, #16]\n\t"
+                     "ldp x19, x20, [x2]\n\tldp x21, x22, [x2, #16]\n\tldp x23, x24, [x2, #32]\n\t"
+                     "ldp x25, x26, [x2, #48]\n\tldp x27, x28, [x2, #64]\n\t"
+                     "ldp d8, d9, [x2, #80]\n\tldp d10, d11, [x2, #96]\n\tldp d12, d13, [x2, #112]\n\t"
+                     "ldp d14, d15, [x2, #128]\n\t"
+                     "blr x4\n\t"
+                     "ldr x3, [sp, #8]\n\t"
+                     "stp x19, x20, [x3]\n\tstp x21, x22, [x3, #16]\n\tstp x23, x24, [x3, #32]\n\t"
+                     "stp x25, x26, [x3, #48]\n\tstp x27, x28, [x3, #64]\n\t"
+                     "stp d8, d9, [x3, #80]\n\tstp d10, d11, [x3, #96]\n\tstp d12, d13, [x3, #112]\n\t"
+                     "stp d14, d15, [x3, #128]\n\t"
+                     "ldr x19, [sp, #16]\n\tldp x29, x3, [sp], #32"
+                     : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3), "+r"(x4)
+                     :
+                     : "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x20", "x21", "x22",
+                       "x23", "x24", "x25", "x26", "x27", "x28", "x30", "d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9",
+                       "d10", "d11", "d12", "d13", "d14", "d15", "d16", "d17", "d18", "d19", "d20", "d21", "d22", "d23", "d24", "d25",
+                       "d26", "d27", "d28", "d29", "d30", "d31", "memory", "cc");
     unsigned lost = 0;
     for (unsigned i = 0; i < 18; i++) {
         lost |= (unsigned)(got[i] != in[i]) << i;
@@ -191,13 +198,15 @@ static __attribute__((noinline)) unsigned registers_lost(struct sley__context *f
 #endif
 
 #if defined(__x86_64__) || defined(__aarch64__)
-static void body_keeps_registers(struct fiber *f) {
+static void body_keeps_registers(struct fiber *f)
+{
     for (uint64_t seed = 1; seed < 10; seed++) {
         f->value |= registers_lost(&f->self, &f->back, seed * UINT64_C(0x9e3779b97f4a7c15));
     }
 }
 
-SLEY_TEST(callee_saved_registers_are_each_contexts_own, "") {
+SLEY_TEST(callee_saved_registers_are_each_contexts_own, "")
+{
     struct sley__stack_pool *pool = sley__stack_pool_create();
     struct fiber f;
     fiber_start(&f, pool, body_keeps_registers);
@@ -212,17 +221,20 @@ SLEY_TEST(callee_saved_registers_are_each_contexts_own, "") {
 #endif
 
 /* volatile and not inlined: the compiler would divide by itself, or move the division past fesetround. */
-static __attribute__((noinline)) double third(void) {
+static __attribute__((noinline)) double third(void)
+{
     volatile double one = 1, three = 3;
     return one / three;
 }
 
-static __attribute__((noinline)) long double long_third(void) {
+static __attribute__((noinline)) long double long_third(void)
+{
     volatile long double one = 1, three = 3;
     return one / three;
 }
 
-static void body_rounds_up(struct fiber *f) {
+static void body_rounds_up(struct fiber *f)
+{
     CHECK_INT(fegetround(), ==, FE_TOWARDZERO); /* the creator's */
     CHECK_INT(fesetround(FE_UPWARD), ==, 0);
     double up = third();
@@ -235,7 +247,8 @@ static void body_rounds_up(struct fiber *f) {
     }
 }
 
-SLEY_TEST(rounding_mode_is_each_contexts_own, "") {
+SLEY_TEST(rounding_mode_is_each_contexts_own, "")
+{
     if (harness_under_valgrind()) {
         SKIP("valgrind computes with its own rounding");
     }
@@ -257,21 +270,23 @@ SLEY_TEST(rounding_mode_is_each_contexts_own, "") {
     sley__stack_pool_destroy(pool);
 }
 
-static __attribute__((noinline)) unsigned recurse(unsigned depth, volatile unsigned char *above) {
+static __attribute__((noinline)) unsigned recurse(unsigned depth, volatile unsigned char *above)
+{
     volatile unsigned char frame[64];
     frame[0] = (unsigned char)(above[0] + 1);
-    return depth == 0 ? frame[0]
-                      : recurse(depth - 1, frame) + (frame[0] == (unsigned char)(above[0] + 1));
+    return depth == 0 ? frame[0] : recurse(depth - 1, frame) + (frame[0] == (unsigned char)(above[0] + 1));
 }
 
-static void body_recurses(struct fiber *f) {
+static void body_recurses(struct fiber *f)
+{
     volatile unsigned char first[64] = {0};
     f->value = recurse(100, first);
     fiber_pause(f);
     f->value = recurse(100, first);
 }
 
-SLEY_TEST(deep_recursion_survives_switches, "") {
+SLEY_TEST(deep_recursion_survives_switches, "")
+{
     struct sley__stack_pool *pool = sley__stack_pool_create();
     struct fiber f;
     fiber_start(&f, pool, body_recurses);
@@ -284,14 +299,16 @@ SLEY_TEST(deep_recursion_survives_switches, "") {
     sley__stack_pool_destroy(pool);
 }
 
-static void body_adds(struct fiber *f) {
+static void body_adds(struct fiber *f)
+{
     for (uintptr_t i = 0; i < 10; i++) {
         f->value += i;
         fiber_pause(f);
     }
 }
 
-SLEY_TEST(a_thousand_contexts_keep_apart, "") {
+SLEY_TEST(a_thousand_contexts_keep_apart, "")
+{
     enum { COUNT = 1000 };
     struct sley__stack_pool *pool = sley__stack_pool_create();
     struct fiber *f = calloc(COUNT, sizeof(*f));
@@ -313,7 +330,8 @@ SLEY_TEST(a_thousand_contexts_keep_apart, "") {
     sley__stack_pool_destroy(pool);
 }
 
-SLEY_TEST_SECONDS(ended_contexts_leave_stacks_usable, "", 60) {
+SLEY_TEST_SECONDS(ended_contexts_leave_stacks_usable, "", 60)
+{
     struct sley__stack_pool *pool = sley__stack_pool_create();
     void *first = NULL;
     unsigned rounds = harness_under_valgrind() ? 200 : 20000;
@@ -330,7 +348,8 @@ SLEY_TEST_SECONDS(ended_contexts_leave_stacks_usable, "", 60) {
     sley__stack_pool_destroy(pool);
 }
 
-SLEY_TEST(context_that_never_ran_is_released, "") {
+SLEY_TEST(context_that_never_ran_is_released, "")
+{
     struct sley__stack_pool *pool = sley__stack_pool_create();
     struct fiber f;
     fiber_start(&f, pool, body_adds);
@@ -340,7 +359,8 @@ SLEY_TEST(context_that_never_ran_is_released, "") {
     sley__stack_pool_destroy(pool);
 }
 
-static void body_switches_directly(struct fiber *f) {
+static void body_switches_directly(struct fiber *f)
+{
     struct fiber *other = (struct fiber *)f->value;
     if (other != NULL) {
         other->back = f->self; /* replaced by the switch */
@@ -348,13 +368,15 @@ static void body_switches_directly(struct fiber *f) {
     }
 }
 
-static void body_goes_back_to_peer(struct fiber *f) {
+static void body_goes_back_to_peer(struct fiber *f)
+{
     struct fiber *peer = (struct fiber *)f->value;
     f->value = 77;
     sley__context_exit(&f->self, &peer->self);
 }
 
-SLEY_TEST(fibers_switch_to_each_other_without_the_thread, "") {
+SLEY_TEST(fibers_switch_to_each_other_without_the_thread, "")
+{
     struct sley__stack_pool *pool = sley__stack_pool_create();
     struct fiber a, b;
     fiber_start(&a, pool, body_switches_directly);
@@ -368,14 +390,16 @@ SLEY_TEST(fibers_switch_to_each_other_without_the_thread, "") {
     sley__stack_pool_destroy(pool);
 }
 
-static void *resume_here(void *arg) {
+static void *resume_here(void *arg)
+{
     struct fiber *f = arg;
     sley__context_adopt_thread(&f->back);
     fiber_resume(f);
     return NULL;
 }
 
-SLEY_TEST(context_goes_on_on_another_thread, "") {
+SLEY_TEST(context_goes_on_on_another_thread, "")
+{
     struct sley__stack_pool *pool = sley__stack_pool_create();
     struct fiber f;
     fiber_start(&f, pool, body_counts);
@@ -400,7 +424,8 @@ static struct {
 
 enum { TURNS = 20 };
 
-static void shared_main(void *arg) {
+static void shared_main(void *arg)
+{
     (void)arg;
     for (;;) {
         shared.count++;
@@ -409,7 +434,8 @@ static void shared_main(void *arg) {
     }
 }
 
-static void *take_turns(void *arg) {
+static void *take_turns(void *arg)
+{
     unsigned mine = (unsigned)(uintptr_t)arg;
     struct sley__context back;
     sley__context_adopt_thread(&back);
@@ -429,7 +455,8 @@ static void *take_turns(void *arg) {
     return NULL;
 }
 
-SLEY_TEST(context_is_told_from_the_threads_that_run_it, "") {
+SLEY_TEST(context_is_told_from_the_threads_that_run_it, "")
+{
     struct sley__stack_pool *pool = sley__stack_pool_create();
     size_t usable;
     char *top = sley__stack_get(pool, 0, &usable);
@@ -452,11 +479,13 @@ SLEY_TEST(context_is_told_from_the_threads_that_run_it, "") {
 enum { FRAMES_MAX = 64 };
 static void *frames[FRAMES_MAX];
 
-static void body_takes_backtrace(struct fiber *f) {
+static void body_takes_backtrace(struct fiber *f)
+{
     f->value = (uintptr_t)backtrace(frames, FRAMES_MAX);
 }
 
-SLEY_TEST(backtrace_ends_at_the_first_frame, "") {
+SLEY_TEST(backtrace_ends_at_the_first_frame, "")
+{
     struct sley__stack_pool *pool = sley__stack_pool_create();
     void *warm[4];
     (void)backtrace(warm, 4); /* loads the unwinder, on the thread's stack */

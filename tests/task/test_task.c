@@ -37,7 +37,8 @@ SLEY_FIBER_STACK(owned_fiber, struct owned, 0, owned_drop)
 
 static const struct sley_task_type *const owned_types[] = {&owned_frame__type, &owned_fiber__type};
 
-SLEY_TEST(never_run_task_is_dropped_once_when_the_executor_goes, "TASK-01") {
+SLEY_TEST(never_run_task_is_dropped_once_when_the_executor_goes, "TASK-01")
+{
     for (int style = 0; style < 2; style++) {
         for (int where = 0; where < 2; where++) {
             struct bed b;
@@ -56,7 +57,8 @@ SLEY_TEST(never_run_task_is_dropped_once_when_the_executor_goes, "TASK-01") {
     }
 }
 
-SLEY_TEST(handle_keeps_an_ended_task_beyond_its_executor, "TASK-02 SHUT-12 WAKE-09") {
+SLEY_TEST(handle_keeps_an_ended_task_beyond_its_executor, "TASK-02 SHUT-12 WAKE-09")
+{
     for (int style = 0; style < 2; style++) {
         for (int where = 0; where < 2; where++) {
             struct bed b;
@@ -78,7 +80,8 @@ SLEY_TEST(handle_keeps_an_ended_task_beyond_its_executor, "TASK-02 SHUT-12 WAKE-
     }
 }
 
-SLEY_TEST(handle_given_back_before_the_executor_goes_frees_the_task, "TASK-02 SHUT-12") {
+SLEY_TEST(handle_given_back_before_the_executor_goes_frees_the_task, "TASK-02 SHUT-12")
+{
     struct bed b;
     int things = 2;
     const struct owned o = {.thing = &things};
@@ -94,7 +97,8 @@ SLEY_TEST(handle_given_back_before_the_executor_goes_frees_the_task, "TASK-02 SH
     bed_end(&b);
 }
 
-SLEY_TEST(task_without_a_handle_is_freed_as_it_ends, "TASK-03") {
+SLEY_TEST(task_without_a_handle_is_freed_as_it_ends, "TASK-03")
+{
     struct bed b;
     int things = 1;
     const struct owned o = {.thing = &things};
@@ -109,7 +113,8 @@ SLEY_TEST(task_without_a_handle_is_freed_as_it_ends, "TASK-03") {
     bed_end(&b);
 }
 
-SLEY_TEST(unread_result_goes_with_the_handle, "TASK-04 JOIN-04") {
+SLEY_TEST(unread_result_goes_with_the_handle, "TASK-04 JOIN-04")
+{
     struct bed b;
     int things = 1;
     const struct owned o = {.thing = &things, .result = 5};
@@ -182,7 +187,8 @@ static enum sley_step take_aligned_frame(struct aligned_frame *f)
 SLEY_FRAME(take_aligned_frame, struct aligned_frame)
 
 /* Results are ints here, and what is larger goes through the arguments: those are what keeps its bytes and its alignment. */
-SLEY_TEST(arguments_keep_bytes_and_alignment, "TASK-06") {
+SLEY_TEST(arguments_keep_bytes_and_alignment, "TASK-06")
+{
     struct bed b;
     struct big big;
     const struct word word = {0x1122334455667788u};
@@ -209,7 +215,8 @@ SLEY_TEST(arguments_keep_bytes_and_alignment, "TASK-06") {
     sley_task_unref(t);
 }
 
-SLEY_TEST(header_is_one_cache_line_and_a_wake_touches_half_of_it, "TASK-07") {
+SLEY_TEST(header_is_one_cache_line_and_a_wake_touches_half_of_it, "TASK-07")
+{
     CHECK_UINT(sizeof(struct sley_task), <=, 64);
     CHECK_UINT(sizeof(struct sley_wait), <=, 32);
     CHECK_UINT(offsetof(struct sley_task, link) + sizeof(void *), <=, 32);
@@ -240,7 +247,8 @@ static enum sley_step yield_some(struct yielder *f)
 SLEY_FRAME(yield_some, struct yielder)
 
 /* There is no enqueue hook to count with: how often the task is resumed, and how many are queued, say the same. */
-SLEY_TEST(spawn_and_two_yields_are_three_resumes, "TASK-08") {
+SLEY_TEST(spawn_and_two_yields_are_three_resumes, "TASK-08")
+{
     struct bed b;
     bed_start(&b);
     resume_count = 0;
@@ -284,7 +292,8 @@ static int parent_body(struct nothing *a)
 }
 SLEY_FIBER(parent_body, struct nothing)
 
-SLEY_TEST(spawn_queues_the_child_at_home_and_does_not_run_it, "TASK-09") {
+SLEY_TEST(spawn_queues_the_child_at_home_and_does_not_run_it, "TASK-09")
+{
     struct bed b;
     bed_start(&b);
     child_ran = false;
@@ -312,7 +321,8 @@ static int spawn_many(struct nothing *a)
 }
 SLEY_FIBER(spawn_many, struct nothing)
 
-SLEY_TEST(ten_thousand_spawns_each_run_once, "TASK-10") {
+SLEY_TEST(ten_thousand_spawns_each_run_once, "TASK-10")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &spawn_many__type, NULL), ==, 0);
@@ -349,7 +359,8 @@ static int spawn_until_it_fails(struct nothing *a)
 SLEY_FIBER(spawn_until_it_fails, struct nothing)
 
 /* There is no batch spawn; a loop that fails in the middle is the case. */
-SLEY_TEST(spawn_that_fails_half_way_leaves_the_others_whole, "TASK-11") {
+SLEY_TEST(spawn_that_fails_half_way_leaves_the_others_whole, "TASK-11")
+{
     struct bed b;
     bed_start(&b);
     body_count = 0;
@@ -378,7 +389,8 @@ static int one_fails(struct nothing *a)
 }
 SLEY_FIBER(one_fails, struct nothing)
 
-SLEY_TEST(failing_task_leaves_the_others_alone, "TASK-12") {
+SLEY_TEST(failing_task_leaves_the_others_alone, "TASK-12")
+{
     struct bed b;
     bed_start(&b);
     CHECK_INT(bed_run(&b, &one_fails__type, NULL), ==, 0);
@@ -469,7 +481,8 @@ static void combine(int style, int where, enum moment unref, enum moment cancel,
     CHECK_UINT(harness_alloc_live(), ==, 0);
 }
 
-SLEY_TEST(each_combination_of_handle_cancel_and_end_frees_everything_once, "TASK-13 JOIN-06") {
+SLEY_TEST(each_combination_of_handle_cancel_and_end_frees_everything_once, "TASK-13 JOIN-06")
+{
     for (int style = 0; style < 2; style++) {
         for (int where = 0; where < 2; where++) {
             for (int unref = NEVER; unref < MOMENTS; unref++) {
@@ -500,7 +513,8 @@ static int add_up(struct adder *a)
 }
 SLEY_FIBER(add_up, struct adder)
 
-SLEY_TEST(three_fibers_alternate_in_spawn_order, "TASK-14") {
+SLEY_TEST(three_fibers_alternate_in_spawn_order, "TASK-14")
+{
     struct bed b;
     bed_start(&b);
     sum = 0;
@@ -514,7 +528,8 @@ SLEY_TEST(three_fibers_alternate_in_spawn_order, "TASK-14") {
     bed_end(&b);
 }
 
-SLEY_TEST(task_that_has_just_ended_leaves_no_trace, "TASK-15") {
+SLEY_TEST(task_that_has_just_ended_leaves_no_trace, "TASK-15")
+{
     struct bed b;
     int things = 3;
     bed_start(&b);
@@ -530,7 +545,8 @@ SLEY_TEST(task_that_has_just_ended_leaves_no_trace, "TASK-15") {
     bed_end(&b);
 }
 
-SLEY_TEST(spawn_without_an_executor_fails_and_the_arguments_stay, "TASK-16 SHUT-09") {
+SLEY_TEST(spawn_without_an_executor_fails_and_the_arguments_stay, "TASK-16 SHUT-09")
+{
     struct bed b;
     int things = 1;
     const struct owned o = {.thing = &things};
@@ -581,7 +597,8 @@ static int spawn_and_cancel(struct nothing *a)
 }
 SLEY_FIBER(spawn_and_cancel, struct nothing)
 
-SLEY_TEST(regress_spawn_cancelled_while_its_arguments_wait, "") {
+SLEY_TEST(regress_spawn_cancelled_while_its_arguments_wait, "")
+{
     struct bed b;
     bed_start(&b);
     body_count = 0;

@@ -5,12 +5,12 @@ struct none {
     char none;
 };
 
-#define RUN_FIBER(fn, arg)                                                                         \
-    do {                                                                                           \
-        struct bed b;                                                                              \
-        bed_start(&b);                                                                             \
-        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0);                                           \
-        bed_end(&b);                                                                               \
+#define RUN_FIBER(fn, arg)                               \
+    do {                                                 \
+        struct bed b;                                    \
+        bed_start(&b);                                   \
+        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0); \
+        bed_end(&b);                                     \
     } while (0)
 
 static int precise(struct none *a)
@@ -26,7 +26,8 @@ static int precise(struct none *a)
 }
 SLEY_FIBER(precise, struct none)
 
-SLEY_TEST(sleep_is_never_early_and_at_most_a_tick_late, "TIMER-01") {
+SLEY_TEST(sleep_is_never_early_and_at_most_a_tick_late, "TIMER-01")
+{
     RUN_FIBER(precise, NULL);
 }
 
@@ -42,7 +43,8 @@ static int past(struct none *a)
 }
 SLEY_FIBER(past, struct none)
 
-SLEY_TEST(past_deadline_is_done_in_start, "TIMER-02") {
+SLEY_TEST(past_deadline_is_done_in_start, "TIMER-02")
+{
     RUN_FIBER(past, NULL);
     CHECK_RC(sley_sleep_until(1), 0); /* on a plain thread, too */
 }
@@ -76,7 +78,8 @@ static int rearm(struct none *a)
 }
 SLEY_FIBER(rearm, struct none)
 
-SLEY_TEST(timer_is_moved_and_armed_again, "TIMER-10 TIMER-09") {
+SLEY_TEST(timer_is_moved_and_armed_again, "TIMER-10 TIMER-09")
+{
     RUN_FIBER(rearm, NULL);
 }
 
@@ -98,7 +101,8 @@ static int rearm_zero(struct none *a)
 }
 SLEY_FIBER(rearm_zero, struct none)
 
-SLEY_TEST(zero_timer_that_rearms_itself_fires_once_a_turn, "TIMER-14") {
+SLEY_TEST(zero_timer_that_rearms_itself_fires_once_a_turn, "TIMER-14")
+{
     struct bed b;
     bed_start(&b);
     fired = 0;
@@ -126,7 +130,8 @@ static int held_up(struct none *a)
 }
 SLEY_FIBER(held_up, struct none)
 
-SLEY_TEST(repeating_timer_after_a_hold_up_fires_once_in_the_turn, "TIMER-15") {
+SLEY_TEST(repeating_timer_after_a_hold_up_fires_once_in_the_turn, "TIMER-15")
+{
     struct bed b;
     bed_start(&b);
     fired = 0;
@@ -166,7 +171,8 @@ static int missed(enum sley_missed *how)
 }
 SLEY_FIBER(missed, enum sley_missed)
 
-SLEY_TEST(missed_ticks_are_caught_up_delayed_or_skipped, "TIMER-17") {
+SLEY_TEST(missed_ticks_are_caught_up_delayed_or_skipped, "TIMER-17")
+{
     for (int how = SLEY_MISSED_BURST; how <= SLEY_MISSED_SKIP; how++) {
         const enum sley_missed m = (enum sley_missed)how;
         RUN_FIBER(missed, &m);
@@ -214,7 +220,8 @@ static enum sley_step tick_in_frame(struct ticker *f)
 }
 SLEY_FRAME(tick_in_frame, struct ticker)
 
-SLEY_TEST(interval_in_a_frame_and_cancelled, "TIMER-17") {
+SLEY_TEST(interval_in_a_frame_and_cancelled, "TIMER-17")
+{
     RUN_FIBER(cancelled_tick, NULL);
     RUN_FIBER(tick_in_frame, NULL);
 }
@@ -255,7 +262,8 @@ static int deadline_around_a_loop(struct none *a)
 }
 SLEY_FIBER(deadline_around_a_loop, struct none)
 
-SLEY_TEST(deadline_around_a_loop_that_is_always_ready_fires, "TIMER-19 LOCAL-15") {
+SLEY_TEST(deadline_around_a_loop_that_is_always_ready_fires, "TIMER-19 LOCAL-15")
+{
     struct bed b;
     bed_start(&b);
     shared_now = &b.now_ns;
@@ -281,7 +289,8 @@ static int poll_own_timer(struct none *a)
 }
 SLEY_FIBER(poll_own_timer, struct none)
 
-SLEY_TEST(task_that_polls_its_timer_sees_it_fire, "LOCAL-15") {
+SLEY_TEST(task_that_polls_its_timer_sees_it_fire, "LOCAL-15")
+{
     struct bed b;
     bed_start(&b);
     shared_now = &b.now_ns;
@@ -300,7 +309,8 @@ static int sleep_a_ms(struct none *a)
 }
 SLEY_FIBER(sleep_a_ms, struct none)
 
-SLEY_TEST(clock_moved_in_quarters_fires_at_the_fourth, "TIMER-20 EMB-04") {
+SLEY_TEST(clock_moved_in_quarters_fires_at_the_fourth, "TIMER-20 EMB-04")
+{
     struct bed b;
     bed_start(&b);
     woke = false;
@@ -330,6 +340,7 @@ static int never(struct none *a)
 }
 SLEY_FIBER(never, struct none)
 
-SLEY_TEST(largest_duration_means_never_and_does_not_wrap, "TIMER-21") {
+SLEY_TEST(largest_duration_means_never_and_does_not_wrap, "TIMER-21")
+{
     RUN_FIBER(never, NULL);
 }

@@ -50,7 +50,8 @@ static void clear(void)
     memset(gates, 0, sizeof gates);
 }
 
-SLEY_TEST(wake_of_a_parked_task_queues_it_once, "WAKE-01") {
+SLEY_TEST(wake_of_a_parked_task_queues_it_once, "WAKE-01")
+{
     for (int style = 0; style < 2; style++) {
         struct bed b;
         bed_start(&b);
@@ -87,7 +88,8 @@ static enum sley_step wait_both(struct waiter *f)
 }
 SLEY_FRAME(wait_both, struct waiter)
 
-SLEY_TEST(two_wakes_before_it_runs_are_one_resume, "WAKE-02 SEL-02") {
+SLEY_TEST(two_wakes_before_it_runs_are_one_resume, "WAKE-02 SEL-02")
+{
     struct bed b;
     bed_start(&b);
     clear();
@@ -148,7 +150,8 @@ static enum sley_step bystander(struct waiter *f)
 }
 SLEY_FRAME(bystander, struct waiter)
 
-SLEY_TEST(task_that_wakes_itself_is_queued_once_behind_the_others, "WAKE-03") {
+SLEY_TEST(task_that_wakes_itself_is_queued_once_behind_the_others, "WAKE-03")
+{
     struct bed b;
     bed_start(&b);
     clear();
@@ -214,7 +217,8 @@ static int wake_and_cancel_while_running(struct waiter *a)
 }
 SLEY_FIBER(wake_and_cancel_while_running, struct waiter)
 
-SLEY_TEST(wake_from_elsewhere_while_running_queues_after_the_resume, "WAKE-04") {
+SLEY_TEST(wake_from_elsewhere_while_running_queues_after_the_resume, "WAKE-04")
+{
     struct bed b;
     bed_start(&b);
     clear();
@@ -227,7 +231,8 @@ SLEY_TEST(wake_from_elsewhere_while_running_queues_after_the_resume, "WAKE-04") 
     bed_end(&b);
 }
 
-SLEY_TEST(wake_and_cancel_from_elsewhere_while_running, "WAKE-05 JOIN-11 JOIN-19") {
+SLEY_TEST(wake_and_cancel_from_elsewhere_while_running, "WAKE-05 JOIN-11 JOIN-19")
+{
     struct bed b;
     bed_start(&b);
     clear();
@@ -238,7 +243,8 @@ SLEY_TEST(wake_and_cancel_from_elsewhere_while_running, "WAKE-05 JOIN-11 JOIN-19
     bed_end(&b);
 }
 
-SLEY_TEST(wakes_of_an_ended_task_are_nothing, "WAKE-06 WAKE-14") {
+SLEY_TEST(wakes_of_an_ended_task_are_nothing, "WAKE-06 WAKE-14")
+{
     struct bed b;
     bed_start(&b);
     clear();
@@ -258,7 +264,8 @@ SLEY_TEST(wakes_of_an_ended_task_are_nothing, "WAKE-06 WAKE-14") {
 }
 
 /* A node has one completion and no slot to be missed: awaiting a done node never parks. */
-SLEY_TEST(completion_before_the_await_is_not_lost, "WAKE-10") {
+SLEY_TEST(completion_before_the_await_is_not_lost, "WAKE-10")
+{
     struct bed b;
     bed_start(&b);
     clear();
@@ -274,7 +281,8 @@ SLEY_TEST(completion_before_the_await_is_not_lost, "WAKE-10") {
     bed_end(&b);
 }
 
-SLEY_TEST(waiter_that_registers_twice_is_woken_once, "WAKE-11") {
+SLEY_TEST(waiter_that_registers_twice_is_woken_once, "WAKE-11")
+{
     struct bed b;
     bed_start(&b);
     clear();
@@ -355,7 +363,8 @@ static void run_notifiers(struct bed *b)
     CHECK_UINT(counter, ==, rounds * NOTIFIERS);
 }
 
-SLEY_TEST(waiter_never_sleeps_for_ever_beside_notifiers, "WAKE-12 WAKE-13") {
+SLEY_TEST(waiter_never_sleeps_for_ever_beside_notifiers, "WAKE-12 WAKE-13")
+{
     struct bed b;
     bed_start(&b);
     rounds = 4000 / harness_slowness();
@@ -363,7 +372,8 @@ SLEY_TEST(waiter_never_sleeps_for_ever_beside_notifiers, "WAKE-12 WAKE-13") {
     bed_end(&b);
 }
 
-SLEY_TEST(plain_thread_never_sleeps_for_ever_beside_notifiers, "WAKE-12 WAKE-13") {
+SLEY_TEST(plain_thread_never_sleeps_for_ever_beside_notifiers, "WAKE-12 WAKE-13")
+{
     rounds = 5000 / harness_slowness();
     run_notifiers(NULL);
 }
@@ -391,7 +401,8 @@ static int take_over(struct waiter *a)
 }
 SLEY_FIBER(take_over, struct waiter)
 
-SLEY_TEST(only_the_latest_waiter_is_woken, "WAKE-15") {
+SLEY_TEST(only_the_latest_waiter_is_woken, "WAKE-15")
+{
     struct bed b;
     bed_start(&b);
     clear();
@@ -426,7 +437,8 @@ static int leave_homeless(struct waiter *a)
 }
 SLEY_FIBER(leave_homeless, struct waiter)
 
-SLEY_TEST(regress_second_waiter_behind_a_claimed_registration, "WAKE-15") {
+SLEY_TEST(regress_second_waiter_behind_a_claimed_registration, "WAKE-15")
+{
     struct bed b;
     bed_start(&b);
     clear();
@@ -465,7 +477,8 @@ static int start_only(struct waiter *a)
 SLEY_FIBER(start_only, struct waiter)
 
 /* The waiter is younger than the node: the completer has never been shown it but by the node itself. */
-SLEY_TEST(regress_foreign_completer_of_a_node_whose_waiter_is_younger, "") {
+SLEY_TEST(regress_foreign_completer_of_a_node_whose_waiter_is_younger, "")
+{
     for (int i = 0; i < 20; i++) {
         struct bed b;
         bed_start(&b);
@@ -493,7 +506,8 @@ static void hooked(struct sley_wait_hook *hook, struct sley_wait *w)
     resume_count++;
 }
 
-SLEY_TEST(hook_runs_once_at_home_or_at_once_when_done, "") {
+SLEY_TEST(hook_runs_once_at_home_or_at_once_when_done, "")
+{
     struct bed b;
     struct sley_wait_hook hook = {.fn = hooked};
     bed_start(&b);

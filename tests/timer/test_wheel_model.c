@@ -27,13 +27,13 @@ static const struct geometry {
     uint64_t tick_ns;
     uint32_t slots_per_level, level_count;
 } geometries[] = {
-    {0, 0, 0},        {SLEY_US, 64, 0}, {SLEY_US, 4, 0},       {SLEY_MS, 4, 0},
-    {SLEY_MS, 8, 0},  {1000003, 64, 0}, {1000003, 4, 28},      {1023, 32, 11},
-    {4096, 16, 14},   {SLEY_MS, 4, 1},  {SLEY_MS, 4, 2},       {SLEY_US, 8, 3},
+    {0, 0, 0},        {SLEY_US, 64, 0}, {SLEY_US, 4, 0},       {SLEY_MS, 4, 0},        {SLEY_MS, 8, 0}, {1000003, 64, 0},
+    {1000003, 4, 28}, {1023, 32, 11},   {4096, 16, 14},        {SLEY_MS, 4, 1},        {SLEY_MS, 4, 2}, {SLEY_US, 8, 3},
     {1000003, 64, 1}, {777777, 64, 2},  {1000 * SLEY_S, 8, 0}, {UINT64_MAX / 2, 4, 0},
 };
 
-static void begin(const struct geometry *g, uint64_t start_ns) {
+static void begin(const struct geometry *g, uint64_t start_ns)
+{
     struct sley_wheel_opts o = {g->tick_ns, g->slots_per_level, g->level_count};
     memset(slots, 0xa5, sizeof(slots));
     memset(timers, 0, sizeof(timers));
@@ -42,16 +42,19 @@ static void begin(const struct geometry *g, uint64_t start_ns) {
     armed = 0;
 }
 
-static uint64_t saturating_add(uint64_t a, uint64_t b) {
+static uint64_t saturating_add(uint64_t a, uint64_t b)
+{
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
 /* Any order of magnitude is as likely as any other. */
-static uint64_t any_size(unsigned max_bits) {
+static uint64_t any_size(unsigned max_bits)
+{
     return harness_rand() >> (64 - 1 - harness_rand_below(max_bits));
 }
 
-static uint64_t any_deadline(void) {
+static uint64_t any_deadline(void)
+{
     switch (harness_rand_below(16)) {
     case 0:
         return now_ns - harness_rand_below(now_ns / 2 + 1);
@@ -77,13 +80,15 @@ static uint64_t any_deadline(void) {
 
 /* ---- the model's side of each operation ---- */
 
-static void model_arm(struct model_timer *t) {
+static void model_arm(struct model_timer *t)
+{
     t->tick = sley__wheel_tick(&wheel, t->node.deadline_ns);
     t->stage = t->node.deadline_ns <= now_ns ? LATE : AHEAD;
     t->order = order++;
 }
 
-static struct model_timer *model_first(enum stage stage, uint64_t max_tick) {
+static struct model_timer *model_first(enum stage stage, uint64_t max_tick)
+{
     struct model_timer *first = NULL;
     for (size_t i = 0; i < TIMERS; i++) {
         struct model_timer *t = &timers[i];
@@ -99,7 +104,8 @@ static struct model_timer *model_first(enum stage stage, uint64_t max_tick) {
     return first;
 }
 
-static void model_advance(void) {
+static void model_advance(void)
+{
     uint64_t tick = now_ns == SLEY_NEVER ? UINT64_MAX : now_ns / wheel.tick_ns;
     struct model_timer *t;
     while ((t = model_first(LATE, 0)) != NULL || (t = model_first(AHEAD, tick)) != NULL) {
@@ -108,11 +114,13 @@ static void model_advance(void) {
     }
 }
 
-static uint64_t begin_of_tick(uint64_t tick) {
+static uint64_t begin_of_tick(uint64_t tick)
+{
     return tick > UINT64_MAX / wheel.tick_ns ? SLEY_NEVER : tick * wheel.tick_ns;
 }
 
-static void check_next(void) {
+static void check_next(void)
+{
     uint64_t next_ns = sley_wheel_next(&wheel);
     struct model_timer *t = model_first(AHEAD, UINT64_MAX);
     if (model_first(DUE, 0) != NULL || model_first(LATE, 0) != NULL) {
@@ -130,7 +138,8 @@ static void check_next(void) {
 
 /* ---- one operation on both ---- */
 
-static void pop_one(void) {
+static void pop_one(void)
+{
     struct sley_wheel_node *node = sley_wheel_pop(&wheel);
     struct model_timer *want = model_first(DUE, 0);
     CHECK_PTR(node, ==, want);
@@ -142,7 +151,8 @@ static void pop_one(void) {
     }
 }
 
-static void change_one(void) {
+static void change_one(void)
+{
     struct model_timer *t = &timers[harness_rand_below(TIMERS)];
     CHECK(sley_wheel_armed(&t->node) == (t->stage != IDLE));
     uint64_t deadline_ns = any_deadline();
@@ -166,7 +176,8 @@ static void change_one(void) {
     }
 }
 
-static void advance_some(void) {
+static void advance_some(void)
+{
     uint64_t next_ns = sley_wheel_next(&wheel);
     uint64_t to_ns;
     switch (harness_rand_below(8)) {
@@ -190,7 +201,8 @@ static void advance_some(void) {
     model_advance();
 }
 
-static void run(const struct geometry *g, unsigned steps) {
+static void run(const struct geometry *g, unsigned steps)
+{
     begin(g, any_size(60));
     for (unsigned i = 0; i < steps; i++) {
         switch (harness_rand_below(8)) {
@@ -219,7 +231,8 @@ static void run(const struct geometry *g, unsigned steps) {
     CHECK(sley_wheel_empty(&wheel));
 }
 
-SLEY_TEST_SECONDS(random_operations_match_the_model, "TIMER-03 TIMER-07 TIMER-08 TIMER-13", 60) {
+SLEY_TEST_SECONDS(random_operations_match_the_model, "TIMER-03 TIMER-07 TIMER-08 TIMER-13", 60)
+{
     unsigned steps = 30000 / harness_slowness();
     for (size_t g = 0; g < sizeof(geometries) / sizeof(geometries[0]); g++) {
         run(&geometries[g], steps / 2);
@@ -230,7 +243,8 @@ SLEY_TEST_SECONDS(random_operations_match_the_model, "TIMER-03 TIMER-07 TIMER-08
 /* ---- numbers ---- */
 
 /* Is the tick at which the wheel lets a timer go the one that division gives? Found from outside: one ns before, and at it. */
-static void check_division(uint64_t tick_ns, uint64_t deadline_ns) {
+static void check_division(uint64_t tick_ns, uint64_t deadline_ns)
+{
     struct geometry g = {tick_ns, 4, 0};
     uint64_t ceil = deadline_ns / tick_ns + (deadline_ns % tick_ns != 0);
     if (ceil < 2 || ceil > (UINT64_MAX - 1) / tick_ns) {
@@ -247,7 +261,8 @@ static void check_division(uint64_t tick_ns, uint64_t deadline_ns) {
     CHECK_PTR(sley_wheel_pop(&wheel), ==, &timers[0]);
 }
 
-SLEY_TEST(division_without_dividing_is_exact, "TIMER-01") {
+SLEY_TEST(division_without_dividing_is_exact, "TIMER-01")
+{
     for (unsigned i = 0; i < 20000 / harness_slowness(); i++) {
         uint64_t tick_ns = 1000 + any_size(62);
         switch (harness_rand_below(4)) {
@@ -276,7 +291,8 @@ SLEY_TEST(division_without_dividing_is_exact, "TIMER-01") {
 }
 
 /* Sleeps until sley_wheel_next() says, over and over, until the wheel is empty. Counts the wake-ups that popped nothing. */
-static unsigned sleep_through(void) {
+static unsigned sleep_through(void)
+{
     unsigned extra = 0;
     for (uint64_t next_ns; (next_ns = sley_wheel_next(&wheel)) != SLEY_NEVER;) {
         CHECK_UINT(next_ns, >, now_ns);
@@ -294,10 +310,10 @@ static unsigned sleep_through(void) {
     return extra;
 }
 
-SLEY_TEST(sleeping_until_next_is_on_time_with_one_extra_wake_a_level, "TIMER-01") {
+SLEY_TEST(sleeping_until_next_is_on_time_with_one_extra_wake_a_level, "TIMER-01")
+{
     for (unsigned i = 0; i < 3000 / harness_slowness(); i++) {
-        const struct geometry *g =
-            &geometries[harness_rand_below(sizeof(geometries) / sizeof(geometries[0]))];
+        const struct geometry *g = &geometries[harness_rand_below(sizeof(geometries) / sizeof(geometries[0]))];
         if (g->tick_ns > SLEY_S) { /* ticks so long that few fit before the end of time */
             continue;
         }
@@ -317,7 +333,8 @@ SLEY_TEST(sleeping_until_next_is_on_time_with_one_extra_wake_a_level, "TIMER-01"
     }
 }
 
-SLEY_TEST(sleeping_until_next_survives_removals, "") {
+SLEY_TEST(sleeping_until_next_survives_removals, "")
+{
     for (unsigned i = 0; i < 3000 / harness_slowness(); i++) {
         begin(&geometries[harness_rand_below(9)], any_size(55));
         for (unsigned n = 0; n < 32; n++) {

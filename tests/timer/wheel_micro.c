@@ -14,17 +14,20 @@ static size_t stride;
 static size_t timer_count;
 static uint64_t *deadlines;
 
-static struct sley_wheel_node *timer_at(size_t i) {
+static struct sley_wheel_node *timer_at(size_t i)
+{
     return (struct sley_wheel_node *)(void *)(memory + i * stride);
 }
 
-static double cpu_ns(void) {
+static double cpu_ns(void)
+{
     struct timespec ts;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
     return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
-static void fill(uint64_t from_ns, uint64_t range_ns) {
+static void fill(uint64_t from_ns, uint64_t range_ns)
+{
     uint64_t x = UINT64_C(0x9e3779b97f4a7c15);
     for (size_t i = 0; i < timer_count; i++) {
         x ^= x << 13;
@@ -34,13 +37,15 @@ static void fill(uint64_t from_ns, uint64_t range_ns) {
     }
 }
 
-static void insert_all(void) {
+static void insert_all(void)
+{
     for (size_t i = 0; i < timer_count; i++) {
         sley_wheel_insert(&wheel, timer_at(i), deadlines[i]);
     }
 }
 
-static void bulk(double *ret_insert, double *ret_remove) {
+static void bulk(double *ret_insert, double *ret_remove)
+{
     double t0 = cpu_ns();
     insert_all();
     double t1 = cpu_ns();
@@ -52,7 +57,8 @@ static void bulk(double *ret_insert, double *ret_remove) {
     *ret_remove = (t2 - t1) / (double)timer_count;
 }
 
-static double fire(uint64_t now_ns, size_t *ret_fired) {
+static double fire(uint64_t now_ns, size_t *ret_fired)
+{
     insert_all();
     size_t fired = 0;
     double t0 = cpu_ns();
@@ -67,7 +73,8 @@ static double fire(uint64_t now_ns, size_t *ret_fired) {
     return (cpu_ns() - t0) / (double)timer_count;
 }
 
-static double one_alone(void) {
+static double one_alone(void)
+{
     double t0 = cpu_ns();
     for (size_t i = 0; i < timer_count; i++) {
         sley_wheel_insert(&wheel, timer_at(0), deadlines[i]);
@@ -76,28 +83,29 @@ static double one_alone(void) {
     return (cpu_ns() - t0) / (double)timer_count;
 }
 
-static double init_cost(void) {
+static double init_cost(void)
+{
     enum { TIMES = 100000 };
     double t0 = cpu_ns();
     for (int i = 0; i < TIMES; i++) {
-        if (sley_wheel_init(&wheel, NULL, slots, SLEY_WHEEL_SLOT_COUNT_DEFAULT,
-                            (uint64_t)i * SLEY_MS) != 0) {
+        if (sley_wheel_init(&wheel, NULL, slots, SLEY_WHEEL_SLOT_COUNT_DEFAULT, (uint64_t)i * SLEY_MS) != 0) {
             abort();
         }
     }
     return (cpu_ns() - t0) / TIMES;
 }
 
-static void keep_least(double *least, double value) {
+static void keep_least(double *least, double value)
+{
     *least = value < *least ? value : *least;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     timer_count = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000;
     stride = argc > 2 ? strtoull(argv[2], NULL, 10) : 128;
     int rounds = argc > 3 ? atoi(argv[3]) : 5;
-    if (timer_count == 0 || stride < sizeof(struct sley_wheel_node) || stride % 8 != 0 ||
-        rounds < 1) {
+    if (timer_count == 0 || stride < sizeof(struct sley_wheel_node) || stride % 8 != 0 || rounds < 1) {
         fprintf(stderr, "usage: %s [TIMERS > 0 [STRIDE_BYTES >= 24, by 8 [ROUNDS > 0]]]\n", argv[0]);
         return 2;
     }

@@ -13,12 +13,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static inline void die(const char *what) {
+static inline void die(const char *what)
+{
     fprintf(stderr, "%s: %s\n", what, strerror(errno));
     exit(1);
 }
 
-static inline void raise_nofile(void) {
+static inline void raise_nofile(void)
+{
     struct rlimit want = {100000, 100000}, now;
     signal(SIGPIPE, SIG_IGN);
     getrlimit(RLIMIT_NOFILE, &now);
@@ -34,12 +36,14 @@ static inline void raise_nofile(void) {
     }
 }
 
-static inline void set_nodelay(int fd) {
+static inline void set_nodelay(int fd)
+{
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
-static inline int listen_on(int port, int reuse_port, int type_flags) {
+static inline int listen_on(int port, int reuse_port, int type_flags)
+{
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | type_flags, 0);
     if (fd < 0) {
         die("socket");

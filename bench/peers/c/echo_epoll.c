@@ -13,13 +13,15 @@ struct conn {
 
 static int port, threads = 1;
 
-static void drop(struct conn *c) {
+static void drop(struct conn *c)
+{
     close(c->fd);
     free(c);
 }
 
 /* Writes what is left. 1: all of it, 0: the socket is full, -1: failed. */
-static int push(struct conn *c) {
+static int push(struct conn *c)
+{
     while (c->off < c->len) {
         ssize_t n = write(c->fd, c->buf + c->off, c->len - c->off);
         if (n < 0) {
@@ -33,12 +35,14 @@ static int push(struct conn *c) {
     return 1;
 }
 
-static void rearm(int ep, struct conn *c, uint32_t events) {
+static void rearm(int ep, struct conn *c, uint32_t events)
+{
     struct epoll_event ev = {.events = events, .data.ptr = c};
     epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &ev);
 }
 
-static void accept_all(int ep, int lfd) {
+static void accept_all(int ep, int lfd)
+{
     for (;;) {
         int fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
@@ -61,7 +65,8 @@ static void accept_all(int ep, int lfd) {
     }
 }
 
-static void serve(int ep, struct conn *c, uint32_t events) {
+static void serve(int ep, struct conn *c, uint32_t events)
+{
     if (events & EPOLLOUT) {
         int r = push(c);
         if (r < 0) {
@@ -89,7 +94,8 @@ static void serve(int ep, struct conn *c, uint32_t events) {
     }
 }
 
-static void *loop(void *arg) {
+static void *loop(void *arg)
+{
     (void)arg;
     int lfd = listen_on(port, threads > 1, SOCK_NONBLOCK);
     int ep = epoll_create1(EPOLL_CLOEXEC);
@@ -108,7 +114,8 @@ static void *loop(void *arg) {
     return NULL;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc < 2) {
         fprintf(stderr, "usage: echo_epoll PORT [THREADS]\n");
         return 2;

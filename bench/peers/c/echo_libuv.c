@@ -11,17 +11,20 @@ struct conn {
     char buf[1024];
 };
 
-static void on_closed(uv_handle_t *h) {
+static void on_closed(uv_handle_t *h)
+{
     free(h->data);
 }
 
-static void drop(struct conn *c) {
+static void drop(struct conn *c)
+{
     if (!uv_is_closing((uv_handle_t *)&c->tcp)) {
         uv_close((uv_handle_t *)&c->tcp, on_closed);
     }
 }
 
-static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *out) {
+static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *out)
+{
     struct conn *c = h->data;
     (void)hint;
     *out = uv_buf_init(c->buf, sizeof c->buf);
@@ -29,7 +32,8 @@ static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *out) {
 
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf);
 
-static void on_written(uv_write_t *req, int status) {
+static void on_written(uv_write_t *req, int status)
+{
     struct conn *c = req->data;
     if (status < 0) {
         drop(c);
@@ -38,7 +42,8 @@ static void on_written(uv_write_t *req, int status) {
     }
 }
 
-static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+{
     struct conn *c = s->data;
     if (n == 0) {
         return;
@@ -67,7 +72,8 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
     }
 }
 
-static void on_connection(uv_stream_t *server, int status) {
+static void on_connection(uv_stream_t *server, int status)
+{
     if (status < 0) {
         return;
     }
@@ -85,7 +91,8 @@ static void on_connection(uv_stream_t *server, int status) {
     uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc < 2) {
         fprintf(stderr, "usage: echo_libuv PORT\n");
         return 2;

@@ -44,7 +44,8 @@ struct worker {
 
 static int port, threads = 1, plain;
 
-static struct io_uring_sqe *sqe_for(struct worker *w) {
+static struct io_uring_sqe *sqe_for(struct worker *w)
+{
     struct io_uring_sqe *s = io_uring_get_sqe(&w->ring);
     while (!s) {
         io_uring_submit(&w->ring);
@@ -53,17 +54,20 @@ static struct io_uring_sqe *sqe_for(struct worker *w) {
     return s;
 }
 
-static void tag(struct io_uring_sqe *s, void *p, unsigned op) {
+static void tag(struct io_uring_sqe *s, void *p, unsigned op)
+{
     io_uring_sqe_set_data64(s, (uint64_t)(uintptr_t)p | op);
 }
 
-static void arm_accept(struct worker *w) {
+static void arm_accept(struct worker *w)
+{
     struct io_uring_sqe *s = sqe_for(w);
     io_uring_prep_multishot_accept(s, w->lfd, NULL, NULL, SOCK_CLOEXEC);
     tag(s, NULL, OP_ACCEPT);
 }
 
-static void arm_recv(struct worker *w, struct conn *c) {
+static void arm_recv(struct worker *w, struct conn *c)
+{
     struct io_uring_sqe *s = sqe_for(w);
     if (plain) {
         io_uring_prep_recv(s, c->fd, c->buf, BUFSIZE, 0);
@@ -76,7 +80,8 @@ static void arm_recv(struct worker *w, struct conn *c) {
     c->receiving = 1;
 }
 
-static void arm_send(struct worker *w, struct conn *c) {
+static void arm_send(struct worker *w, struct conn *c)
+{
     char *base = plain ? c->buf : w->bufs + (size_t)c->head * BUFSIZE;
     struct io_uring_sqe *s = sqe_for(w);
     io_uring_prep_send(s, c->fd, base + c->off, c->len - c->off, MSG_WAITALL | MSG_NOSIGNAL);
@@ -84,27 +89,30 @@ static void arm_send(struct worker *w, struct conn *c) {
     c->sending = 1;
 }
 
-static void recycle(struct worker *w, int bid) {
-    io_uring_buf_ring_add(w->br, w->bufs + (size_t)bid * BUFSIZE, BUFSIZE, (unsigned short)bid,
-                          io_uring_buf_ring_mask(NBUFS), 0);
+static void recycle(struct worker *w, int bid)
+{
+    io_uring_buf_ring_add(w->br, w->bufs + (size_t)bid * BUFSIZE, BUFSIZE, (unsigned short)bid, io_uring_buf_ring_mask(NBUFS), 0);
     io_uring_buf_ring_advance(w->br, 1);
     w->free_bufs++;
 }
 
-static void maybe_free(struct conn *c) {
+static void maybe_free(struct conn *c)
+{
     if (c->closing && !c->sending && !c->receiving && !c->starved && c->head == NONE) {
         close(c->fd);
         free(c);
     }
 }
 
-static void start_next(struct worker *w, struct conn *c) {
+static void start_next(struct worker *w, struct conn *c)
+{
     c->off = 0;
     c->len = w->len[c->head];
     arm_send(w, c);
 }
 
-static void on_accept(struct worker *w, struct io_uring_cqe *cqe) {
+static void on_accept(struct worker *w, struct io_uring_cqe *cqe)
+{
     if (cqe->res >= 0) {
         struct conn *c = calloc(1, sizeof *c + (plain ? BUFSIZE : 0));
         if (!c) {
@@ -119,7 +127,8 @@ static void on_accept(struct worker *w, struct io_uring_cqe *cqe) {
     }
 }
 
-static void on_recv(struct worker *w, struct conn *c, struct io_uring_cqe *cqe) {
+static void on_recv(struct worker *w, struct conn *c, struct io_uring_cqe *cqe)
+{
     int res = cqe->res;
     int more = (cqe->flags & IORING_CQE_F_MORE) != 0;
     if (!more) {
@@ -171,7 +180,8 @@ static void on_recv(struct worker *w, struct conn *c, struct io_uring_cqe *cqe) 
     maybe_free(c);
 }
 
-static void on_send(struct worker *w, struct conn *c, struct io_uring_cqe *cqe) {
+static void on_send(struct worker *w, struct conn *c, struct io_uring_cqe *cqe)
+{
     c->sending = 0;
     if (cqe->res < 0) {
         c->closing = 1;
@@ -203,7 +213,8 @@ static void on_send(struct worker *w, struct conn *c, struct io_uring_cqe *cqe) 
     }
 }
 
-static void ring_init(struct io_uring *ring) {
+static void ring_init(struct io_uring *ring)
+{
     static const unsigned tries[] = {
 #ifdef IORING_SETUP_DEFER_TASKRUN
         IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
@@ -212,8 +223,7 @@ static void ring_init(struct io_uring *ring) {
         0,
     };
     for (unsigned i = 0; i < sizeof tries / sizeof *tries; i++) {
-        struct io_uring_params p = {
-            .flags = tries[i] | IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL, .cq_entries = 32768};
+        struct io_uring_params p = {.flags = tries[i] | IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL, .cq_entries = 32768};
         int r = io_uring_queue_init_params(4096, ring, &p);
         if (r == 0) {
             io_uring_register_ring_fd(ring);
@@ -224,7 +234,8 @@ static void ring_init(struct io_uring *ring) {
     die("io_uring_queue_init");
 }
 
-static void *loop(void *arg) {
+static void *loop(void *arg)
+{
     (void)arg;
     struct worker *w = calloc(1, sizeof *w);
     if (!w) {
@@ -236,13 +247,11 @@ static void *loop(void *arg) {
     if (!plain) {
         size_t ring_bytes = NBUFS * sizeof(struct io_uring_buf);
         w->br = mmap(NULL, ring_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        w->bufs = mmap(NULL, (size_t)NBUFS * BUFSIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        w->bufs = mmap(NULL, (size_t)NBUFS * BUFSIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (w->br == MAP_FAILED || w->bufs == MAP_FAILED) {
             die("mmap");
         }
-        struct io_uring_buf_reg reg = {
-            .ring_addr = (uint64_t)(uintptr_t)w->br, .ring_entries = NBUFS, .bgid = GROUP};
+        struct io_uring_buf_reg reg = {.ring_addr = (uint64_t)(uintptr_t)w->br, .ring_entries = NBUFS, .bgid = GROUP};
         int r = io_uring_register_buf_ring(&w->ring, &reg, 0);
         if (r < 0) {
             errno = -r;
@@ -262,7 +271,8 @@ static void *loop(void *arg) {
         }
         unsigned head, seen = 0;
         struct io_uring_cqe *cqe;
-        io_uring_for_each_cqe(&w->ring, head, cqe) {
+        io_uring_for_each_cqe(&w->ring, head, cqe)
+        {
             seen++;
             void *p = (void *)(uintptr_t)(cqe->user_data & ~(uint64_t)OP_MASK);
             switch (cqe->user_data & OP_MASK) {
@@ -293,7 +303,8 @@ static void *loop(void *arg) {
     return NULL;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc < 2) {
         fprintf(stderr, "usage: echo_uring PORT [THREADS] [multishot|plain]\n");
         return 2;

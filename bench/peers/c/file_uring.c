@@ -19,18 +19,21 @@ static uint64_t seeds[DEPTH];
 static char *memory;
 static int number;
 
-static void die(const char *what, int rc) {
+static void die(const char *what, int rc)
+{
     fprintf(stderr, "file_uring: %s: %s\n", what, strerror(rc < 0 ? -rc : errno));
     exit(1);
 }
 
-static double clock_ns(clockid_t id) {
+static double clock_ns(clockid_t id)
+{
     struct timespec ts;
     clock_gettime(id, &ts);
     return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
-static void make_file(int flags) {
+static void make_file(int flags)
+{
     const char *dir = getenv("SLEY_BENCH_DIR");
     char path[256], block[BLOCK];
     snprintf(path, sizeof path, "%s/sley-file-XXXXXX", dir ? dir : "/var/tmp");
@@ -51,7 +54,8 @@ static void make_file(int flags) {
     close(plain);
 }
 
-static void prepare(unsigned slot) {
+static void prepare(unsigned slot)
+{
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
     uint64_t s = seeds[slot];
     s ^= s >> 12;
@@ -62,7 +66,8 @@ static void prepare(unsigned slot) {
     io_uring_sqe_set_data64(sqe, slot);
 }
 
-static void reads(long n) {
+static void reads(long n)
+{
     long begun = 0, ended = 0;
     for (; begun < DEPTH && begun < n; begun++) {
         prepare((unsigned)begun);
@@ -74,7 +79,8 @@ static void reads(long n) {
         }
         struct io_uring_cqe *cqe;
         unsigned head, seen = 0;
-        io_uring_for_each_cqe(&ring, head, cqe) {
+        io_uring_for_each_cqe(&ring, head, cqe)
+        {
             if (cqe->res != BLOCK) {
                 die("read", cqe->res < 0 ? cqe->res : -EIO);
             }
@@ -89,7 +95,8 @@ static void reads(long n) {
     }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     const int direct = argc > 1 && strcmp(argv[1], "file_direct") == 0;
     if (argc < 2 || (!direct && strcmp(argv[1], "file_cached") != 0)) {
         fprintf(stderr, "usage: file_uring file_cached|file_direct [SCALE]\n");

@@ -22,12 +22,14 @@ struct conn {
 static int port, threads = 1;
 static char replies[REPLY * BATCH];
 
-static void drop(struct conn *c) {
+static void drop(struct conn *c)
+{
     close(c->fd);
     free(c);
 }
 
-static int push(struct conn *c) {
+static int push(struct conn *c)
+{
     while (c->unsent > 0) {
         /* the next byte to send starts (unsent mod REPLY) before a reply's end */
         size_t rest = c->unsent % REPLY;
@@ -48,12 +50,14 @@ static int push(struct conn *c) {
     return 1;
 }
 
-static void rearm(int ep, struct conn *c, uint32_t events) {
+static void rearm(int ep, struct conn *c, uint32_t events)
+{
     struct epoll_event ev = {.events = events, .data.ptr = c};
     epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &ev);
 }
 
-static void accept_all(int ep, int lfd) {
+static void accept_all(int ep, int lfd)
+{
     for (;;) {
         int fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
@@ -77,7 +81,8 @@ static void accept_all(int ep, int lfd) {
     }
 }
 
-static void serve(int ep, struct conn *c, uint32_t events) {
+static void serve(int ep, struct conn *c, uint32_t events)
+{
     int r;
     if (events & EPOLLOUT) {
         r = push(c);
@@ -118,7 +123,8 @@ static void serve(int ep, struct conn *c, uint32_t events) {
     }
 }
 
-static void *loop(void *arg) {
+static void *loop(void *arg)
+{
     (void)arg;
     int lfd = listen_on(port, threads > 1, SOCK_NONBLOCK);
     int ep = epoll_create1(EPOLL_CLOEXEC);
@@ -137,7 +143,8 @@ static void *loop(void *arg) {
     return NULL;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc < 2) {
         fprintf(stderr, "usage: http_epoll PORT [THREADS]\n");
         return 2;

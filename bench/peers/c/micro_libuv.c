@@ -9,7 +9,8 @@
 
 static uv_loop_t loop;
 
-static double clock_ns(clockid_t id) {
+static double clock_ns(clockid_t id)
+{
     struct timespec ts;
     clock_gettime(id, &ts);
     return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
@@ -17,21 +18,23 @@ static double clock_ns(clockid_t id) {
 
 static double wall0, cpu0;
 
-static void start(void) {
+static void start(void)
+{
     cpu0 = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     wall0 = clock_ns(CLOCK_MONOTONIC);
 }
 
-static void done(const char *bench, long ops) {
-    double wall = clock_ns(CLOCK_MONOTONIC) - wall0,
-           cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu0;
-    printf("bench=%s peer=libuv ns_per_op=%.1f cpu_ns_per_op=%.1f ops=%ld wall_ms=%.1f\n", bench,
-           wall / (double)ops, cpu / (double)ops, ops, wall / 1e6);
+static void done(const char *bench, long ops)
+{
+    double wall = clock_ns(CLOCK_MONOTONIC) - wall0, cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu0;
+    printf("bench=%s peer=libuv ns_per_op=%.1f cpu_ns_per_op=%.1f ops=%ld wall_ms=%.1f\n", bench, wall / (double)ops, cpu / (double)ops,
+           ops, wall / 1e6);
 }
 
 static uint64_t seed;
 
-static uint64_t delay(void) {
+static uint64_t delay(void)
+{
     seed ^= seed >> 12;
     seed ^= seed << 25;
     seed ^= seed >> 27;
@@ -40,12 +43,14 @@ static uint64_t delay(void) {
 
 static long left, fired;
 
-static void on_timer(uv_timer_t *t) {
+static void on_timer(uv_timer_t *t)
+{
     (void)t;
     fired++;
 }
 
-static void timer_start_stop(long n) {
+static void timer_start_stop(long n)
+{
     uv_timer_t t;
     seed = 42;
     uv_timer_init(&loop, &t);
@@ -57,7 +62,8 @@ static void timer_start_stop(long n) {
     uv_run(&loop, UV_RUN_DEFAULT);
 }
 
-static void timer_bulk(long n, int report) {
+static void timer_bulk(long n, int report)
+{
     uv_timer_t *ts = malloc((size_t)n * sizeof *ts);
     if (!ts) {
         die("malloc");
@@ -85,16 +91,19 @@ static void timer_bulk(long n, int report) {
     free(ts);
 }
 
-static void on_closed(uv_handle_t *h) {
+static void on_closed(uv_handle_t *h)
+{
     free(h);
 }
 
-static void on_fire(uv_timer_t *t) {
+static void on_fire(uv_timer_t *t)
+{
     fired++;
     uv_close((uv_handle_t *)t, on_closed);
 }
 
-static void timer_fire(long n) {
+static void timer_fire(long n)
+{
     seed = 42;
     fired = 0;
     uv_update_time(&loop);
@@ -112,11 +121,13 @@ static void timer_fire(long n) {
     }
 }
 
-static void on_work(uv_work_t *w) {
+static void on_work(uv_work_t *w)
+{
     (void)w;
 }
 
-static void on_worked(uv_work_t *w, int status) {
+static void on_worked(uv_work_t *w, int status)
+{
     (void)status;
     fired++;
     if (left-- > 0) {
@@ -124,7 +135,8 @@ static void on_worked(uv_work_t *w, int status) {
     }
 }
 
-static void blocking(long tasks, long n) {
+static void blocking(long tasks, long n)
+{
     uv_work_t w[100];
     fired = 0;
     left = n - tasks;
@@ -137,14 +149,16 @@ static void blocking(long tasks, long n) {
     }
 }
 
-static void on_idle(uv_idle_t *h) {
+static void on_idle(uv_idle_t *h)
+{
     if (--left <= 0) {
         uv_close((uv_handle_t *)h, NULL);
     }
 }
 
 /* one idle callback per turn of the loop: a turn is one epoll_wait */
-static void turn(long n) {
+static void turn(long n)
+{
     uv_idle_t h;
     left = n;
     uv_idle_init(&loop, &h);
@@ -152,7 +166,8 @@ static void turn(long n) {
     uv_run(&loop, UV_RUN_DEFAULT);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     const char *name = argc > 1 ? argv[1] : "list";
     double scale = argc > 2 ? atof(argv[2]) : 1;
     long m = (long)(1e6 * scale), b = (long)(2e5 * scale);

@@ -64,10 +64,10 @@ struct sley_conformance_executor {
     const char *name; /**< for the report */
     /** Readies one in memory of its own; it has not started. Thread: any. */
     struct sley_executor *(*create)(void);
-    void (*destroy)(struct sley_executor *ex); /**< it has not started, or its fini has returned 0. Gives the memory back */
+    void (*destroy)(struct sley_executor *ex);          /**< it has not started, or its fini has returned 0. Gives the memory back */
     const struct sley_reactor_factory *const *reactors; /**< as in its configuration; NULL: none */
-    bool has_io;           /**< they take descriptors */
-    uint32_t worker_count; /**< as in its configuration; 0: as many as the kind thinks best */
+    bool has_io;                                        /**< they take descriptors */
+    uint32_t worker_count;                              /**< as in its configuration; 0: as many as the kind thinks best */
 };
 
 /** The clauses of the contract of <sley/executor.h>. Those that need workers, or that there are none, are skipped

@@ -30,14 +30,14 @@ struct sley_clock {
 
 /** How an executor starts. Zeroed fields mean the default. */
 struct sley_executor_config {
-    struct sley_alloc *alloc;                            /**< NULL: libc's */
+    struct sley_alloc *alloc;                           /**< NULL: libc's */
     const struct sley_reactor_factory *const *reactors; /**< NULL-terminated; the first that starts; NULL: no I/O, parks on a futex */
-    struct sley_clock *clock;                            /**< NULL: CLOCK_MONOTONIC */
-    uint64_t tick_ns;                                    /**< 0: 1 ms */
-    uint32_t worker_count;                               /**< 0: the kind's default */
-    struct sley_blocking_pool *blocking;                 /**< where its tasks' jobs go; outlives it. NULL: they get -ENOTSUP */
+    struct sley_clock *clock;                           /**< NULL: CLOCK_MONOTONIC */
+    uint64_t tick_ns;                                   /**< 0: 1 ms */
+    uint32_t worker_count;                              /**< 0: the kind's default */
+    struct sley_blocking_pool *blocking;                /**< where its tasks' jobs go; outlives it. NULL: they get -ENOTSUP */
     struct sley_offload *offload; /**< makes reactors' calls that may block; outlives it. NULL: each reactor has a helper thread */
-    sley_report_fn report;                               /**< NULL: silent */
+    sley_report_fn report;        /**< NULL: silent */
     void *report_arg;
     void (*before_park)(void *arg); /**< called on the worker before it parks; what it makes ready is seen. NULL: nothing */
     void *hook_arg;

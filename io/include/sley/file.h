@@ -55,8 +55,8 @@ SLEY_API void sley_file_writev_at_start(struct sley_file_op *op, struct sley_fil
                                         uint64_t offset);
 /** With registered memory: @p buf lies inside @p fixed, else -EFAULT. */
 SLEY_API int sley_file_read_fixed(struct sley_file *f, struct sley_fixed *fixed, void *buf, size_t len, uint64_t offset);
-SLEY_API void sley_file_read_fixed_start(struct sley_file_op *op, struct sley_file *f, struct sley_fixed *fixed, void *buf,
-                                         size_t len, uint64_t offset);
+SLEY_API void sley_file_read_fixed_start(struct sley_file_op *op, struct sley_file *f, struct sley_fixed *fixed, void *buf, size_t len,
+                                         uint64_t offset);
 SLEY_API int sley_file_write_fixed(struct sley_file *f, struct sley_fixed *fixed, const void *buf, size_t len, uint64_t offset);
 SLEY_API void sley_file_write_fixed_start(struct sley_file_op *op, struct sley_file *f, struct sley_fixed *fixed, const void *buf,
                                           size_t len, uint64_t offset);

@@ -17,8 +17,8 @@ struct sley_process {
     pid_t pid;
     int code, signo;
     bool dumped;
-    bool ended;        /* it has been reaped: the number may be another's by now */
-    bool lost;         /* ... by somebody else, or it is not a child of ours */
+    bool ended; /* it has been reaped: the number may be another's by now */
+    bool lost;  /* ... by somebody else, or it is not a child of ours */
     bool kill_on_fini;
 };
 
@@ -51,14 +51,14 @@ struct sley_stdio {
 };
 
 struct sley_process_opts {
-    const char *file;        /**< the program: a path if it has a slash, else looked for in our PATH */
-    char *const *argv;       /**< NULL-terminated; NULL: the file's name alone */
-    char *const *envp;       /**< NULL: our environment */
-    const char *cwd;         /**< NULL: ours. A path of `file` that is relative is so to this */
+    const char *file;  /**< the program: a path if it has a slash, else looked for in our PATH */
+    char *const *argv; /**< NULL-terminated; NULL: the file's name alone */
+    char *const *envp; /**< NULL: our environment */
+    const char *cwd;   /**< NULL: ours. A path of `file` that is relative is so to this */
     struct sley_stdio stdio[3];
-    pid_t group;             /**< 0: ours; -1: one of its own; else a group that exists */
-    bool new_session;        /**< which implies a group of its own */
-    bool kill_on_fini;       /**< sley_process_fini kills it (SIGKILL) if it still runs */
+    pid_t group;       /**< 0: ours; -1: one of its own; else a group that exists */
+    bool new_session;  /**< which implies a group of its own */
+    bool kill_on_fini; /**< sley_process_fini kills it (SIGKILL) if it still runs */
 };
 
 /**

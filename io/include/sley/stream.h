@@ -71,8 +71,7 @@ SLEY_API void sley_stream_read_lent_start(struct sley_io_op *op, struct sley_str
  * Returns: 0; -ENODATA when the end came first; -ECANCELED, perhaps with bytes in @p buf; else as sley_stream_read.
  */
 SLEY_API int sley_stream_read_exact(struct sley_stream *s, void *buf, size_t len, size_t *ret_done);
-SLEY_API void sley_stream_read_exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len,
-                                           size_t *ret_done);
+SLEY_API void sley_stream_read_exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, size_t *ret_done);
 
 /**
  * Writes what there is room for, waiting for room for at least one byte. @p buf is borrowed until the op is done.
@@ -87,8 +86,7 @@ SLEY_API void sley_stream_write_start(struct sley_io_op *op, struct sley_stream 
  * Returns: 0; -ECANCELED, perhaps after a part; -EIO when the stream takes nothing without saying why; else as sley_stream_write.
  */
 SLEY_API int sley_stream_write_all(struct sley_stream *s, const void *buf, size_t len, size_t *ret_done);
-SLEY_API void sley_stream_write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len,
-                                          size_t *ret_done);
+SLEY_API void sley_stream_write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len, size_t *ret_done);
 
 /** A read or write of several buffers. */
 struct sley_stream_vec_op {
@@ -216,7 +214,7 @@ struct sley_stream_copy_op {
     struct sley_stream *dst, *src;
     uint64_t *ret_bytes;
     uint64_t done_bytes;
-    size_t chunk_bytes; /* what the last write has taken */
+    size_t chunk_bytes;      /* what the last write has taken */
     struct sley_io_op io;    /* the read or the write */
     struct sley_io_op other; /* a flush, while a read waits and at the end; closes of the pipe */
     int32_t failed;          /* a flush has, while a read was in flight */

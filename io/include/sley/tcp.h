@@ -49,13 +49,13 @@ struct sley_tcp_listener {
 
 /** Options of listen and connect; zeroed (or NULL) means the defaults. Connections inherit those of their listener. */
 struct sley_tcp_opts {
-    int backlog;           /**< listen: connections that wait for accept; 0: 4096. The system has a limit of its own */
-    bool reuse_port;       /**< several listeners share the port, and the system spreads connections over them */
-    bool exclusive_addr;   /**< listen: no SO_REUSEADDR, so that a port with connections in TIME_WAIT cannot be had at once */
-    bool v6_only;          /**< "[::]" takes no IPv4 connections; default: it takes both, whatever the system's default is */
-    bool nagle;            /**< small writes wait for company: TCP_NODELAY off. Default on: a write is a message's worth */
-    bool reset_on_close;   /**< close drops what was not delivered and resets (SO_LINGER 0). A longer linger would block a thread */
-    uint32_t keepalive_idle_s;     /**< probe a silent peer after so many seconds; 0: never */
+    int backlog;               /**< listen: connections that wait for accept; 0: 4096. The system has a limit of its own */
+    bool reuse_port;           /**< several listeners share the port, and the system spreads connections over them */
+    bool exclusive_addr;       /**< listen: no SO_REUSEADDR, so that a port with connections in TIME_WAIT cannot be had at once */
+    bool v6_only;              /**< "[::]" takes no IPv4 connections; default: it takes both, whatever the system's default is */
+    bool nagle;                /**< small writes wait for company: TCP_NODELAY off. Default on: a write is a message's worth */
+    bool reset_on_close;       /**< close drops what was not delivered and resets (SO_LINGER 0). A longer linger would block a thread */
+    uint32_t keepalive_idle_s; /**< probe a silent peer after so many seconds; 0: never */
     uint32_t keepalive_interval_s; /**< between probes; 0: the system's (75) */
     uint32_t keepalive_count;      /**< unanswered probes until -ETIMEDOUT; 0: the system's (9) */
     uint32_t send_buffer_bytes;    /**< the kernel's; 0: it tunes them itself */

@@ -121,7 +121,7 @@ struct sley__files {
     struct sley_io_op *closers; /* closes that wait for some of them, oldest first, through `next` */
     struct sley_io_op close;    /* the close that the reactor has in hand for the first of `closers` */
     void *hook[2];
-    struct sley__helper *helper;             /* makes calls that may block where no pool was handed in */
+    struct sley__helper *helper;              /* makes calls that may block where no pool was handed in */
     SLEY_ATOMIC(struct sley_post *) stranded; /* calls that ended when the home took no more posts */
     void (*end)(struct sley_reactor *r);      /* what is to be done before the reactor ends; NULL: nothing */
     bool closing, ending;

@@ -19,9 +19,9 @@ enum {
     SLEY__LEND_ARMED = 64,  /* the node is, whatever the reactor does with the op */
 };
 /* every bit of op->flags has one meaning: a sum is no greater than its parts are apart */
-SLEY_STATIC_ASSERT((SLEY_IO_ALL | SLEY_IO_DIRECT | SLEY_IO_PEEK | SLEY_IO_LEND | SLEY__LEND_STARVED | SLEY__LEND_FED | SLEY__LEND_ARMED |
-                    SLEY_IO_UNHEARD) == SLEY_IO_ALL + SLEY_IO_DIRECT + SLEY_IO_PEEK + SLEY_IO_LEND + SLEY__LEND_STARVED +
-                                            SLEY__LEND_FED + SLEY__LEND_ARMED + SLEY_IO_UNHEARD,
+SLEY_STATIC_ASSERT((SLEY_IO_ALL | SLEY_IO_DIRECT | SLEY_IO_PEEK | SLEY_IO_LEND | SLEY__LEND_STARVED | SLEY__LEND_FED |
+                    SLEY__LEND_ARMED | SLEY_IO_UNHEARD) == SLEY_IO_ALL + SLEY_IO_DIRECT + SLEY_IO_PEEK + SLEY_IO_LEND +
+                                                               SLEY__LEND_STARVED + SLEY__LEND_FED + SLEY__LEND_ARMED + SLEY_IO_UNHEARD,
                    "flags of an op");
 
 /** A pool. The home thread's alone, or under its home's lock. Invariant: nobody is in line while one is free, but inside a return. */
@@ -38,8 +38,8 @@ struct sley__lender {
     struct sley_io_op *first, *last; /* in line, oldest first */
     struct sley_lent *lents;         /* behind this; and behind them the buffers */
     /* what ends them, for who does not link this library when nothing is lent */
-    void (*end)(struct sley_reactor *r);           /* ends those in line; nobody waits there again. Thread: owner */
-    void (*release)(struct sley__lender *p);       /* the reactor has gone */
+    void (*end)(struct sley_reactor *r);     /* ends those in line; nobody waits there again. Thread: owner */
+    void (*release)(struct sley__lender *p); /* the reactor has gone */
 };
 
 /** The pool of @p r, made now if there is none. NULL: no memory. Thread: owner, or under the lock. */

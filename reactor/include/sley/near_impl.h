@@ -68,8 +68,8 @@ SLEY_API extern const struct sley_wait_ops sley__io_kinds[SLEY_IO_CLOSE + 1];
 /** Is a short way open: is the descriptor at home in the current sched @p s, its direction free, and is there budget left? */
 SLEY_INLINE bool sley_io_near(const struct sley_fd *fd, uint32_t busy, const struct sley_sched *s)
 {
-    return SLEY_LIKELY(!(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING | SLEY_FD_FAR))) &&
-           SLEY_LIKELY(s != NULL) && SLEY_LIKELY(sley__fd_home(fd) == s->reactor) && SLEY_LIKELY(s->budget > 0);
+    return SLEY_LIKELY(!(sley__fd_state(fd) & (busy | SLEY_FD_CLOSING | SLEY_FD_FAR))) && SLEY_LIKELY(s != NULL) &&
+           SLEY_LIKELY(sley__fd_home(fd) == s->reactor) && SLEY_LIKELY(s->budget > 0);
 }
 
 SLEY_INLINE void sley__io_begin_near(struct sley_io_op *op, uint32_t code)
@@ -105,7 +105,8 @@ SLEY_INLINE bool sley_io_recv_near(struct sley_io_op *op, struct sley_fd *fd, vo
  * sley_io_submit of a RECV or SEND whose code, flags and `end` are set, for what is usual at a home that is asked about every op
  * (SLEY_FD_FAR), as one that completes is. Returns false: it is not usual, and nothing has happened.
  */
-SLEY_INLINE bool sley_io_pass(struct sley_io_op *op, struct sley_fd *fd, void *buf, size_t len, uint32_t code, const struct sley_sched *s)
+SLEY_INLINE bool sley_io_pass(struct sley_io_op *op, struct sley_fd *fd, void *buf, size_t len, uint32_t code,
+                              const struct sley_sched *s)
 {
     const uint32_t busy = code == SLEY_IO_RECV ? SLEY_FD_READING : SLEY_FD_WRITING;
     struct sley_reactor *home = sley__fd_home(fd);

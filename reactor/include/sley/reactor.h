@@ -61,7 +61,7 @@ enum sley_io_code {
     SLEY_IO_CHILD,
     SLEY__IO_FILE_END, /* private: one more than the last of them */
 };
-#define SLEY_FD_DIRECT_FIRST (1 << 30) /* the kernel gives no such numbers to processes */
+#define SLEY_FD_DIRECT_FIRST (1 << 30)                                       /* the kernel gives no such numbers to processes */
 enum { SLEY_IO_IN = 1, SLEY_IO_OUT = 4, SLEY_IO_ERR = 8, SLEY_IO_HUP = 16 }; /* the values of POLLIN and so on */
 
 enum {
@@ -91,9 +91,9 @@ struct sley_io_op {
     size_t len;
     size_t done_bytes; /**< ALL: bytes moved so far, valid at any end */
     /* private */
-    size_t *ret_done;       /* where the layer above wants the count */
-    void *object;           /* the layer above's: a stream, a listener */
-    struct sley_io_op *next; /* the reactor's */
+    size_t *ret_done;                                      /* where the layer above wants the count */
+    void *object;                                          /* the layer above's: a stream, a listener */
+    struct sley_io_op *next;                               /* the reactor's */
     int32_t (*end)(struct sley_io_op *op, int32_t result); /* the layer above's last word; see reactor_impl.h */
     int out_number;
     uint8_t code;  /* enum sley_io_code */

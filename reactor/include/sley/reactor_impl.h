@@ -94,20 +94,20 @@ struct sley_reactor_ops {
  */
 struct sley_reactor {
     const struct sley_reactor_ops *ops;
-    struct sley_sched *sched;  /* whose ops these are; set by the executor before the first op. NULL when shared */
-    bool more;                 /* poll has something left that it knows of: it will not wait (for foreign loops) */
-    bool shared;               /* set by the executor before the first op, if caps have SLEY_REACTOR_CAP_SHARED */
-    bool waiting;              /* shared: the owner is in poll without the lock; kept by the implementation, under the lock */
-    bool near;                 /* private; shared: its descriptors have short ways, for it has given one a slot */
-    uint32_t armed_count;      /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
+    struct sley_sched *sched; /* whose ops these are; set by the executor before the first op. NULL when shared */
+    bool more;                /* poll has something left that it knows of: it will not wait (for foreign loops) */
+    bool shared;              /* set by the executor before the first op, if caps have SLEY_REACTOR_CAP_SHARED */
+    bool waiting;             /* shared: the owner is in poll without the lock; kept by the implementation, under the lock */
+    bool near;                /* private; shared: its descriptors have short ways, for it has given one a slot */
+    uint32_t armed_count;     /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
     /* private; of a shared one: */
-    SLEY_ATOMIC(uint32_t) armed_seen;  /* armed_count when the lock was last free */
+    SLEY_ATOMIC(uint32_t) armed_seen; /* armed_count when the lock was last free */
     SLEY_ATOMIC(uint32_t) lock;
-    SLEY_ATOMIC(const void *) holder;  /* of the lock, which is recursive */
-    uint32_t depth, index;             /* of the recursion; of the owner in its group */
-    struct sley_io_op *ended, *last;   /* ops that have ended under the lock, oldest first, through `next`; results in the nodes */
-    struct sley_reactor *orphan; /* of the child of a fork: what it has inherited */
-    struct sley_offload *offload;      /* of all: who makes calls that block; set before the first op; NULL: a helper thread does */
+    SLEY_ATOMIC(const void *) holder; /* of the lock, which is recursive */
+    uint32_t depth, index;            /* of the recursion; of the owner in its group */
+    struct sley_io_op *ended, *last;  /* ops that have ended under the lock, oldest first, through `next`; results in the nodes */
+    struct sley_reactor *orphan;      /* of the child of a fork: what it has inherited */
+    struct sley_offload *offload;     /* of all: who makes calls that block; set before the first op; NULL: a helper thread does */
     struct sley__files files;
     void (*leave)(struct sley_reactor *r); /* of one with ops from or at other executors: before its end, see remote.c */
     bool listed;                           /* it can be reached from elsewhere */

@@ -31,10 +31,7 @@ SLEY_INLINE ssize_t sley__socket_call(long what, int number, const void *buf, si
     register long r8 __asm__("r8") = 0;
     register long r9 __asm__("r9") = 0;
     long n = what;
-    __asm__ volatile("syscall"
-                     : "+a"(n)
-                     : "D"((long)number), "S"(buf), "d"(len), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
+    __asm__ volatile("syscall" : "+a"(n) : "D"((long)number), "S"(buf), "d"(len), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
     return n;
 }
 

@@ -51,10 +51,10 @@ static inline int sley__main(const struct sley_task_type *type, int argc, char *
 }
 
 /** Defines main(): a runtime as the environment says, @p fn (a SLEY_FIBER or SLEY_FRAME) its main task. Exit 0; 1: failed; 2: no start. */
-#define SLEY_MAIN(fn)                                                                              \
-    int main(int argc, char **argv)                                                                \
-    {                                                                                              \
-        return sley__main(&fn##__type, argc, argv);                                                \
+#define SLEY_MAIN(fn)                               \
+    int main(int argc, char **argv)                 \
+    {                                               \
+        return sley__main(&fn##__type, argc, argv); \
     }
 
 #endif

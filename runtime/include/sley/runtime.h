@@ -20,23 +20,23 @@ struct sley_runtime_opts {
      * workers are to share it, else epoll, else poll. sley_runtime_describe says which, and why not the one before.
      */
     const char *reactor_name;
-    uint32_t worker_count;     /**< at most 1024; 0: SLEY_WORKERS, else what the executor thinks best */
-    const char *placement;     /**< "cores" alone: where workers run, as in sley_cores_place; default "unbound". Borrowed until fini */
-    struct sley_executor *executor;                      /**< readied by its init; the caller's memory, not to be moved */
+    uint32_t worker_count; /**< at most 1024; 0: SLEY_WORKERS, else what the executor thinks best */
+    const char *placement; /**< "cores" alone: where workers run, as in sley_cores_place; default "unbound". Borrowed until fini */
+    struct sley_executor *executor;                     /**< readied by its init; the caller's memory, not to be moved */
     const struct sley_reactor_factory *const *reactors; /**< NULL-terminated; the first that starts */
     struct sley_blocking_pool *blocking; /**< outlives the runtime; NULL: its own, whose threads come with jobs and go when idle */
-    struct sley_alloc *alloc;                            /**< outlives every handle; NULL: libc's */
-    struct sley_clock *clock;                            /**< NULL: CLOCK_MONOTONIC */
-    uint64_t tick_ns;                                    /**< timer resolution; 0: 1 ms */
-    sley_report_fn report;                               /**< NULL: silent */
+    struct sley_alloc *alloc;            /**< outlives every handle; NULL: libc's */
+    struct sley_clock *clock;            /**< NULL: CLOCK_MONOTONIC */
+    uint64_t tick_ns;                    /**< timer resolution; 0: 1 ms */
+    sley_report_fn report;               /**< NULL: silent */
     void *report_arg;
     void (*before_park)(void *arg);
     void *hook_arg;
-    char *ret_error;    /**< a sentence about a failure goes here; may be NULL */
-    size_t error_bytes; /**< its size; 256 is plenty */
-    uint64_t stall_ns;  /**< a task that keeps its worker for longer is reported; SLEY_NEVER: none is; 0: SLEY_STALL_MS (0 there:
+    char *ret_error;           /**< a sentence about a failure goes here; may be NULL */
+    size_t error_bytes;        /**< its size; 256 is plenty */
+    uint64_t stall_ns;         /**< a task that keeps its worker for longer is reported; SLEY_NEVER: none is; 0: SLEY_STALL_MS (0 there:
                              none is), else 25 ms in debug builds (100 under sanitizers), none in others */
-    uint64_t stuck_ns;  /**< stealing: other workers serve one that is in a task for longer; 0: 10 ms; SLEY_NEVER: they do not */
+    uint64_t stuck_ns;         /**< stealing: other workers serve one that is in a task for longer; 0: 10 ms; SLEY_NEVER: they do not */
     struct sley_attach attach; /**< the application's event loop, in which the runtime is to live; its kind names the reactor.
                                     Needs an executor with a turn ("local", "shares") and no clock of one's own. Zeroed: none */
     struct sley_lend_opts lend; /**< buffers that each reactor lends to reads, <sley/lend.h>; zeroed: 1,024 of 4 KiB, made at first use */
@@ -66,7 +66,7 @@ struct sley__executor_memory {
 struct sley_runtime {
     struct sley_executor *executor;
     struct sley__executor_memory memory;
-    struct sley_blocking_pool *blocking; /* its own, or NULL */
+    struct sley_blocking_pool *blocking;  /* its own, or NULL */
     struct sley_offload_blocking offload; /* the same pool, or the one that it was given, for the reactors */
     struct sley_clock *clock;
     char refused[192]; /* reactors that did not start before the one that did */

@@ -52,8 +52,8 @@ struct sley__mpsc_queue {
 struct sley_mpsc {
     struct sley__lock lock;
     uint64_t counts; /* room, the sends that may go on inline; above it ready, the receives that may: see SLEY__MPSC_MOVED */
-    uint32_t head;  /* slot of the oldest message */
-    uint32_t tail;  /* slot of the next */
+    uint32_t head;   /* slot of the oldest message */
+    uint32_t tail;   /* slot of the next */
     uint32_t len;
     uint32_t reserved; /* slots promised, neither used nor given back */
     uint32_t slot_count;
@@ -181,8 +181,8 @@ SLEY_INLINE void sley__mpsc_send_inline(struct sley_mpsc_op *op, struct sley_mps
     sley__finish_inline(s, &op->wait, 0);
 }
 
-SLEY_INLINE void sley__mpsc_recv_inline(struct sley_mpsc_op *op, struct sley_mpsc *ch, void *ret_elem,
-                                        const void *slots, uint32_t slot_count, size_t bytes)
+SLEY_INLINE void sley__mpsc_recv_inline(struct sley_mpsc_op *op, struct sley_mpsc *ch, void *ret_elem, const void *slots,
+                                        uint32_t slot_count, size_t bytes)
 {
     struct sley_sched *s = sley__self;
     if (!sley__lock_inline(&ch->lock, s)) {
@@ -209,54 +209,54 @@ SLEY_INLINE void sley__mpsc_recv_inline(struct sley_mpsc_op *op, struct sley_mps
  * not about messages takes `&ch.base`: sley_mpsc_reserve, _release, _len, _sender_add, ... C only. Cost: the code of a start
  * that needs not wait is inline, about 50 instructions with its SLEY_CALL.
  */
-#define SLEY_MPSC_TYPE(name, T, slots_n)                                                           \
-    struct name {                                                                                  \
-        struct sley_mpsc base;                                                                     \
-        T slots[slots_n];                                                                          \
-    };                                                                                             \
-    SLEY__TYPED int name##_init(struct name *ch)                                                   \
-    {                                                                                              \
-        return sley_mpsc_init(&ch->base, ch->slots, (slots_n), sizeof(T));                         \
-    }                                                                                              \
-    SLEY__TYPED void name##_fini(struct name *ch, void (*drop)(void *elem))                        \
-    {                                                                                              \
-        sley_mpsc_fini(&ch->base, drop);                                                           \
-    }                                                                                              \
-    SLEY__TYPED void name##_close(struct name *ch)                                                 \
-    {                                                                                              \
-        sley_mpsc_close(&ch->base);                                                                \
-    }                                                                                              \
-    SLEY__TYPED int name##_send(struct name *ch, const T *elem)                                    \
-    {                                                                                              \
-        return sley_mpsc_send(&ch->base, elem);                                                    \
-    }                                                                                              \
-    SLEY__TYPED void name##_send_start(struct sley_mpsc_op *op, struct name *ch, const T *elem)    \
-    {                                                                                              \
-        sley__mpsc_send_inline(op, &ch->base, elem, ch->slots, (slots_n), sizeof(T));              \
-    }                                                                                              \
-    SLEY__TYPED int name##_try_send(struct name *ch, const T *elem)                                \
-    {                                                                                              \
-        return sley_mpsc_try_send(&ch->base, elem);                                                \
-    }                                                                                              \
-    SLEY__TYPED int name##_force_send(struct name *ch, const T *elem, T *ret_evicted)              \
-    {                                                                                              \
-        return sley_mpsc_force_send(&ch->base, elem, ret_evicted);                                 \
-    }                                                                                              \
-    SLEY__TYPED int name##_send_reserved(struct name *ch, const T *elem)                           \
-    {                                                                                              \
-        return sley_mpsc_send_reserved(&ch->base, elem);                                           \
-    }                                                                                              \
-    SLEY__TYPED int name##_recv(struct name *ch, T *ret_elem)                                      \
-    {                                                                                              \
-        return sley_mpsc_recv(&ch->base, ret_elem);                                                \
-    }                                                                                              \
-    SLEY__TYPED void name##_recv_start(struct sley_mpsc_op *op, struct name *ch, T *ret_elem)      \
-    {                                                                                              \
-        sley__mpsc_recv_inline(op, &ch->base, ret_elem, ch->slots, (slots_n), sizeof(T));          \
-    }                                                                                              \
-    SLEY__TYPED int name##_try_recv(struct name *ch, T *ret_elem)                                  \
-    {                                                                                              \
-        return sley_mpsc_try_recv(&ch->base, ret_elem);                                            \
+#define SLEY_MPSC_TYPE(name, T, slots_n)                                                        \
+    struct name {                                                                               \
+        struct sley_mpsc base;                                                                  \
+        T slots[slots_n];                                                                       \
+    };                                                                                          \
+    SLEY__TYPED int name##_init(struct name *ch)                                                \
+    {                                                                                           \
+        return sley_mpsc_init(&ch->base, ch->slots, (slots_n), sizeof(T));                      \
+    }                                                                                           \
+    SLEY__TYPED void name##_fini(struct name *ch, void (*drop)(void *elem))                     \
+    {                                                                                           \
+        sley_mpsc_fini(&ch->base, drop);                                                        \
+    }                                                                                           \
+    SLEY__TYPED void name##_close(struct name *ch)                                              \
+    {                                                                                           \
+        sley_mpsc_close(&ch->base);                                                             \
+    }                                                                                           \
+    SLEY__TYPED int name##_send(struct name *ch, const T *elem)                                 \
+    {                                                                                           \
+        return sley_mpsc_send(&ch->base, elem);                                                 \
+    }                                                                                           \
+    SLEY__TYPED void name##_send_start(struct sley_mpsc_op *op, struct name *ch, const T *elem) \
+    {                                                                                           \
+        sley__mpsc_send_inline(op, &ch->base, elem, ch->slots, (slots_n), sizeof(T));           \
+    }                                                                                           \
+    SLEY__TYPED int name##_try_send(struct name *ch, const T *elem)                             \
+    {                                                                                           \
+        return sley_mpsc_try_send(&ch->base, elem);                                             \
+    }                                                                                           \
+    SLEY__TYPED int name##_force_send(struct name *ch, const T *elem, T *ret_evicted)           \
+    {                                                                                           \
+        return sley_mpsc_force_send(&ch->base, elem, ret_evicted);                              \
+    }                                                                                           \
+    SLEY__TYPED int name##_send_reserved(struct name *ch, const T *elem)                        \
+    {                                                                                           \
+        return sley_mpsc_send_reserved(&ch->base, elem);                                        \
+    }                                                                                           \
+    SLEY__TYPED int name##_recv(struct name *ch, T *ret_elem)                                   \
+    {                                                                                           \
+        return sley_mpsc_recv(&ch->base, ret_elem);                                             \
+    }                                                                                           \
+    SLEY__TYPED void name##_recv_start(struct sley_mpsc_op *op, struct name *ch, T *ret_elem)   \
+    {                                                                                           \
+        sley__mpsc_recv_inline(op, &ch->base, ret_elem, ch->slots, (slots_n), sizeof(T));       \
+    }                                                                                           \
+    SLEY__TYPED int name##_try_recv(struct name *ch, T *ret_elem)                               \
+    {                                                                                           \
+        return sley_mpsc_try_recv(&ch->base, ret_elem);                                         \
     }
 
 SLEY_EXTERN_C_END

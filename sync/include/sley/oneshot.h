@@ -124,8 +124,7 @@ SLEY_INLINE int sley__oneshot_send_inline(struct sley_oneshot *o, const void *el
 }
 
 /* private: takes inline, at home, what was sent already, if no sender waits to hear of it */
-SLEY_INLINE void sley__oneshot_recv_inline(struct sley_oneshot_op *op, struct sley_oneshot *o, void *ret_elem,
-                                           size_t elem_bytes)
+SLEY_INLINE void sley__oneshot_recv_inline(struct sley_oneshot_op *op, struct sley_oneshot *o, void *ret_elem, size_t elem_bytes)
 {
     struct sley_sched *s = sley__self;
     if (SLEY_LIKELY(o && ret_elem && s) && sley__lock_inline(&o->lock, s)) {
@@ -147,34 +146,34 @@ SLEY_INLINE void sley__oneshot_recv_inline(struct sley_oneshot_op *op, struct sl
  * Declares `struct name`, a oneshot with room for a @p T inside, and over it, type-checked: name_init, _fini, _send, _recv,
  * _recv_start, _try_recv. What is not about the value takes `&o.base`. C only.
  */
-#define SLEY_ONESHOT_TYPE(name, T)                                                                 \
-    struct name {                                                                                  \
-        struct sley_oneshot base;                                                                  \
-        T value;                                                                                   \
-    };                                                                                             \
-    SLEY__TYPED int name##_init(struct name *o)                                                    \
-    {                                                                                              \
-        return sley_oneshot_init(&o->base, &o->value, sizeof(T));                                  \
-    }                                                                                              \
-    SLEY__TYPED void name##_fini(struct name *o, void (*drop)(void *elem))                         \
-    {                                                                                              \
-        sley_oneshot_fini(&o->base, drop);                                                         \
-    }                                                                                              \
-    SLEY__TYPED int name##_send(struct name *o, const T *elem)                                     \
-    {                                                                                              \
-        return sley__oneshot_send_inline(&o->base, elem, sizeof(T));                               \
-    }                                                                                              \
-    SLEY__TYPED int name##_recv(struct name *o, T *ret_elem)                                       \
-    {                                                                                              \
-        return sley_oneshot_recv(&o->base, ret_elem);                                              \
-    }                                                                                              \
-    SLEY__TYPED void name##_recv_start(struct sley_oneshot_op *op, struct name *o, T *ret_elem)    \
-    {                                                                                              \
-        sley__oneshot_recv_inline(op, &o->base, ret_elem, sizeof(T));                              \
-    }                                                                                              \
-    SLEY__TYPED int name##_try_recv(struct name *o, T *ret_elem)                                   \
-    {                                                                                              \
-        return sley_oneshot_try_recv(&o->base, ret_elem);                                          \
+#define SLEY_ONESHOT_TYPE(name, T)                                                              \
+    struct name {                                                                               \
+        struct sley_oneshot base;                                                               \
+        T value;                                                                                \
+    };                                                                                          \
+    SLEY__TYPED int name##_init(struct name *o)                                                 \
+    {                                                                                           \
+        return sley_oneshot_init(&o->base, &o->value, sizeof(T));                               \
+    }                                                                                           \
+    SLEY__TYPED void name##_fini(struct name *o, void (*drop)(void *elem))                      \
+    {                                                                                           \
+        sley_oneshot_fini(&o->base, drop);                                                      \
+    }                                                                                           \
+    SLEY__TYPED int name##_send(struct name *o, const T *elem)                                  \
+    {                                                                                           \
+        return sley__oneshot_send_inline(&o->base, elem, sizeof(T));                            \
+    }                                                                                           \
+    SLEY__TYPED int name##_recv(struct name *o, T *ret_elem)                                    \
+    {                                                                                           \
+        return sley_oneshot_recv(&o->base, ret_elem);                                           \
+    }                                                                                           \
+    SLEY__TYPED void name##_recv_start(struct sley_oneshot_op *op, struct name *o, T *ret_elem) \
+    {                                                                                           \
+        sley__oneshot_recv_inline(op, &o->base, ret_elem, sizeof(T));                           \
+    }                                                                                           \
+    SLEY__TYPED int name##_try_recv(struct name *o, T *ret_elem)                                \
+    {                                                                                           \
+        return sley_oneshot_try_recv(&o->base, ret_elem);                                       \
     }
 
 SLEY_EXTERN_C_END

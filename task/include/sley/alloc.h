@@ -45,23 +45,27 @@ struct sley_alloc {
 };
 
 /** At least @p bytes (> 0) aligned to @p align (a power of two, at most 65536), or NULL. Thread: as the table's alloc. */
-static inline SLEY_MUST_USE void *sley_alloc_get(struct sley_alloc *a, size_t bytes, size_t align) {
+static inline SLEY_MUST_USE void *sley_alloc_get(struct sley_alloc *a, size_t bytes, size_t align)
+{
     return a->ops->alloc(a, bytes, align);
 }
 
 /** The same, zeroed. */
-static inline SLEY_MUST_USE void *sley_alloc_zeroed(struct sley_alloc *a, size_t bytes, size_t align) {
+static inline SLEY_MUST_USE void *sley_alloc_zeroed(struct sley_alloc *a, size_t bytes, size_t align)
+{
     void *block = sley_alloc_get(a, bytes, align);
     return block ? __builtin_memset(block, 0, bytes) : NULL;
 }
 
 /** Gives back a block of @p bytes (as asked for) from sley_alloc_get; NULL is fine. Thread: as the table's free. */
-static inline void sley_alloc_put(struct sley_alloc *a, void *ptr, size_t bytes) {
+static inline void sley_alloc_put(struct sley_alloc *a, void *ptr, size_t bytes)
+{
     a->ops->free(a, ptr, bytes);
 }
 
 /** Returns memory that nobody holds to the system, where the allocator can. Thread: as the table's trim. */
-static inline void sley_alloc_trim(struct sley_alloc *a) {
+static inline void sley_alloc_trim(struct sley_alloc *a)
+{
     if (a->ops->trim != NULL) {
         a->ops->trim(a);
     }
@@ -86,9 +90,9 @@ struct sley__pool_piece; /* private: alloc_pool.c */
  */
 struct sley_alloc_pool {
     struct sley_alloc base;
-    size_t total_bytes; /**< what can be handed out, after aligning the memory's ends; readable */
-    size_t used_bytes;  /**< handed out now, rounding included; readable */
-    size_t peak_bytes; /**< the most that was ever handed out at once: how large the pool has to be; readable */
+    size_t total_bytes;   /**< what can be handed out, after aligning the memory's ends; readable */
+    size_t used_bytes;    /**< handed out now, rounding included; readable */
+    size_t peak_bytes;    /**< the most that was ever handed out at once: how large the pool has to be; readable */
     size_t refused_count; /**< blocks given to free that cannot have been out: foreign, twice, wrong size; readable */
     /* private */
     struct sley__pool_piece *free_list;

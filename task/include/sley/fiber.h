@@ -22,18 +22,17 @@ SLEY_API enum sley_step sley__fiber_resume(struct sley_task *t);
 struct sley__none {
     char none;
 };
-#define SLEY__ARGS(args_type)                                                                      \
-    __typeof__(*__builtin_choose_expr(__builtin_types_compatible_p(args_type, void),               \
-                                      (struct sley__none *)0, (args_type *)0))
+#define SLEY__ARGS(args_type) \
+    __typeof__(*__builtin_choose_expr(__builtin_types_compatible_p(args_type, void), (struct sley__none *)0, (args_type *)0))
 #endif
 
 /** The same with a stack size in bytes, and a function (or NULL) that destroys arguments whose body never ran. */
-#define SLEY_FIBER_STACK(fn, args_type, stack_size, drop_fn)                                       \
-    typedef SLEY__ARGS(args_type) fn##__args;                                                      \
-    static int fn##__entry(void *args)                                                             \
-    {                                                                                              \
-        return fn((args_type *)args);                                                              \
-    }                                                                                              \
+#define SLEY_FIBER_STACK(fn, args_type, stack_size, drop_fn) \
+    typedef SLEY__ARGS(args_type) fn##__args;                \
+    static int fn##__entry(void *args)                       \
+    {                                                        \
+        return fn((args_type *)args);                        \
+    }                                                        \
     SLEY__TASK_TYPE(fn, sley__fiber_resume, fn##__entry, drop_fn, args_type, SLEY_STYLE_FIBER, stack_size)
 
 SLEY_EXTERN_C_END

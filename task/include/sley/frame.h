@@ -69,66 +69,66 @@ struct sley_frame {
  * SLEY_FRAME_DROP names a function, too, that destroys arguments whose body never ran.
  */
 #define SLEY_FRAME(fn, frame_type) SLEY_FRAME_DROP(fn, frame_type, NULL)
-#define SLEY_FRAME_DROP(fn, frame_type, drop_fn)                                                   \
-    typedef frame_type fn##__args;                                                                 \
-    static enum sley_step fn##__resume(struct sley_task *t)                                        \
-    {                                                                                              \
-        _Static_assert(offsetof(frame_type, frame) == 0, "struct sley_frame frame comes first");   \
-        return fn((frame_type *)(void *)(t + 1));                                                  \
-    }                                                                                              \
+#define SLEY_FRAME_DROP(fn, frame_type, drop_fn)                                                 \
+    typedef frame_type fn##__args;                                                               \
+    static enum sley_step fn##__resume(struct sley_task *t)                                      \
+    {                                                                                            \
+        _Static_assert(offsetof(frame_type, frame) == 0, "struct sley_frame frame comes first"); \
+        return fn((frame_type *)(void *)(t + 1));                                                \
+    }                                                                                            \
     SLEY__TASK_TYPE(fn, fn##__resume, NULL, drop_fn, frame_type, SLEY_STYLE_FRAME, 0)
 
 /** Opens the body. Everything between SLEY_BEGIN and SLEY_END is one switch: no `case` of your own around a wait. */
-#define SLEY_BEGIN(f)                                                                              \
-    switch ((f)->frame.label) {                                                                    \
+#define SLEY_BEGIN(f)           \
+    switch ((f)->frame.label) { \
     case 0:
 /** Closes the body: falling off gives result 0. */
-#define SLEY_END(f)                                                                                \
-    }                                                                                              \
-    (f)->frame.result = 0;                                                                         \
+#define SLEY_END(f)        \
+    }                      \
+    (f)->frame.result = 0; \
     return SLEY_STEP_DONE
 /** Ends the task (or sub-frame) with a result. */
-#define SLEY_RETURN(f, value)                                                                      \
-    do {                                                                                           \
-        (f)->frame.result = (value);                                                               \
-        return SLEY_STEP_DONE;                                                                     \
+#define SLEY_RETURN(f, value)        \
+    do {                             \
+        (f)->frame.result = (value); \
+        return SLEY_STEP_DONE;       \
     } while (0)
 
 /* a place to come back to; labels come from __COUNTER__, so that two waits may share a line */
-#define SLEY__LABEL(f, n)                                                                          \
-    (f)->frame.label = (n);                                                                        \
-    __attribute__((fallthrough));                                                                  \
+#define SLEY__LABEL(f, n)         \
+    (f)->frame.label = (n);       \
+    __attribute__((fallthrough)); \
     case (n):
 /* which comes back until it is @p ready */
-#define SLEY__WAIT_FOR(f, n, ready)                                                                \
-    SLEY__LABEL(f, n)                                                                              \
-    if (!(ready)) {                                                                                \
-        return SLEY_STEP_WAIT;                                                                     \
+#define SLEY__WAIT_FOR(f, n, ready) \
+    SLEY__LABEL(f, n)               \
+    if (!(ready)) {                 \
+        return SLEY_STEP_WAIT;      \
     }
 /* and one behind the others, if it @p must */
-#define SLEY__YIELD_IF(f, n, must)                                                                 \
-    if (must) {                                                                                    \
-        (f)->frame.label = (n);                                                                    \
-        return SLEY_STEP_YIELD;                                                                    \
-    }                                                                                              \
-    __attribute__((fallthrough));                                                                  \
+#define SLEY__YIELD_IF(f, n, must) \
+    if (must) {                    \
+        (f)->frame.label = (n);    \
+        return SLEY_STEP_YIELD;    \
+    }                              \
+    __attribute__((fallthrough));  \
     case (n):
 /* the two with a result */
-#define SLEY__WAIT_THEN(n, f, ready, rc, value)                                                    \
-    do {                                                                                           \
-        SLEY__WAIT_FOR(f, n, ready)                                                                \
-        (rc) = (value);                                                                            \
+#define SLEY__WAIT_THEN(n, f, ready, rc, value) \
+    do {                                        \
+        SLEY__WAIT_FOR(f, n, ready)             \
+        (rc) = (value);                         \
     } while (0)
-#define SLEY__YIELD_THEN(n, f, must, rc)                                                           \
-    do {                                                                                           \
-        SLEY__YIELD_IF(f, n, must)                                                                 \
-        (rc) = sley__frame_verdict();                                                              \
+#define SLEY__YIELD_THEN(n, f, must, rc) \
+    do {                                 \
+        SLEY__YIELD_IF(f, n, must)       \
+        (rc) = sley__frame_verdict();    \
     } while (0)
 /* how calls begin */
 #define SLEY__ENTER(f, n) SLEY__YIELD_IF(f, (n) + 1000000000u, sley__frame_must_yield())
-#define SLEY__START(f, n, X, op, ...)                                                              \
-    SLEY__ENTER(f, n)                                                                              \
-    (op)->wait.at.site = SLEY_SITE;                                                                \
+#define SLEY__START(f, n, X, op, ...) \
+    SLEY__ENTER(f, n)                 \
+    (op)->wait.at.site = SLEY_SITE;   \
     X##_start((op), __VA_ARGS__);
 
 /** Waits for a node started before; @p rc gets its verdict. */
@@ -136,56 +136,56 @@ struct sley_frame {
 
 /** `rc = X(...)`, whose op the frame owns: X_start(op, ...), wait, verdict. @p op is an expression over the frame. */
 #define SLEY_CALL(f, rc, X, op, ...) SLEY__CALL(__COUNTER__ + 1, f, rc, X, op, __VA_ARGS__)
-#define SLEY__CALL(n, f, rc, X, op, ...)                                                           \
-    do {                                                                                           \
-        SLEY__START(f, n, X, op, __VA_ARGS__)                                                      \
-        if (!sley__frame_ready(&(op)->wait)) {                                                     \
-            (f)->frame.label = (n);                                                                \
-            return SLEY_STEP_WAIT;                                                                 \
-        }                                                                                          \
-        if (0) { /* what comes back here has been woken: almost always it is done */               \
-        case (n):                                                                                  \
-            if (!sley_wait_done(&(op)->wait) && !sley__frame_await(&(op)->wait)) {                 \
-                return SLEY_STEP_WAIT;                                                             \
-            }                                                                                      \
-        }                                                                                          \
-        (rc) = (op)->wait.result;                                                                  \
+#define SLEY__CALL(n, f, rc, X, op, ...)                                             \
+    do {                                                                             \
+        SLEY__START(f, n, X, op, __VA_ARGS__)                                        \
+        if (!sley__frame_ready(&(op)->wait)) {                                       \
+            (f)->frame.label = (n);                                                  \
+            return SLEY_STEP_WAIT;                                                   \
+        }                                                                            \
+        if (0) { /* what comes back here has been woken: almost always it is done */ \
+        case (n):                                                                    \
+            if (!sley_wait_done(&(op)->wait) && !sley__frame_await(&(op)->wait)) {   \
+                return SLEY_STEP_WAIT;                                               \
+            }                                                                        \
+        }                                                                            \
+        (rc) = (op)->wait.result;                                                    \
     } while (0)
 
 /**
  * SLEY_CALL under a deadline: @p timer is a struct sley_timer of the frame. -ETIMEDOUT if and only if the deadline cancelled
  * the call and nothing had happened.
  */
-#define SLEY_CALL_UNTIL(f, rc, timer, deadline_ns, X, op, ...)                                     \
+#define SLEY_CALL_UNTIL(f, rc, timer, deadline_ns, X, op, ...) \
     SLEY__CALL_UNTIL(__COUNTER__ + 1, f, rc, timer, deadline_ns, X, op, __VA_ARGS__)
-#define SLEY__CALL_UNTIL(n, f, rc, timer, deadline_ns, X, op, ...)                                 \
-    do {                                                                                           \
-        SLEY__START(f, n, X, op, __VA_ARGS__)                                                      \
-        if (!sley_wait_done(&(op)->wait)) {                                                        \
-            sley__until_start(timer, deadline_ns);                                                 \
-        }                                                                                          \
+#define SLEY__CALL_UNTIL(n, f, rc, timer, deadline_ns, X, op, ...)                                                 \
+    do {                                                                                                           \
+        SLEY__START(f, n, X, op, __VA_ARGS__)                                                                      \
+        if (!sley_wait_done(&(op)->wait)) {                                                                        \
+            sley__until_start(timer, deadline_ns);                                                                 \
+        }                                                                                                          \
         SLEY__WAIT_THEN(n, f, sley__until_ready(&(op)->wait, timer), rc, sley__until_verdict(&(op)->wait, timer)); \
     } while (0)
 
 /** sley_select; the array of pointers lives in the frame (or is static). */
 #define SLEY_SELECT(f, rc, waits, n, flags) SLEY__SELECT(__COUNTER__ + 1, f, rc, waits, n, flags)
-#define SLEY__SELECT(l, f, rc, waits, n, flags)                                                    \
-    do {                                                                                           \
-        SLEY__ENTER(f, l)                                                                          \
+#define SLEY__SELECT(l, f, rc, waits, n, flags)                                                               \
+    do {                                                                                                      \
+        SLEY__ENTER(f, l)                                                                                     \
         SLEY__WAIT_THEN(l, f, sley__select_ready(waits, n, flags), rc, sley__select_winner(waits, n, flags)); \
     } while (0)
 
 /** Awaits a sub-frame embedded in @p f: `fn(child)` runs to its end; @p rc gets its result. */
 #define SLEY_RUN(f, rc, fn, child) SLEY__RUN(__COUNTER__ + 1, f, rc, fn, child)
-#define SLEY__RUN(n, f, rc, fn, child)                                                             \
-    do {                                                                                           \
-        (child)->frame.label = 0;                                                                  \
-        SLEY__LABEL(f, n);                                                                         \
-        const enum sley_step sley__step = fn(child);                                               \
-        if (sley__step != SLEY_STEP_DONE) {                                                        \
-            return sley__step;                                                                     \
-        }                                                                                          \
-        (rc) = (child)->frame.result;                                                              \
+#define SLEY__RUN(n, f, rc, fn, child)               \
+    do {                                             \
+        (child)->frame.label = 0;                    \
+        SLEY__LABEL(f, n);                           \
+        const enum sley_step sley__step = fn(child); \
+        if (sley__step != SLEY_STEP_DONE) {          \
+            return sley__step;                       \
+        }                                            \
+        (rc) = (child)->frame.result;                \
     } while (0)
 
 /** sley_yield. */
@@ -193,12 +193,12 @@ struct sley_frame {
 
 /** sley_yield_if_needed. */
 #define SLEY_YIELD_IF_NEEDED(f, rc) SLEY__YIELD_IF_NEEDED(__COUNTER__ + 1, f, rc)
-#define SLEY__YIELD_IF_NEEDED(n, f, rc)                                                            \
-    do {                                                                                           \
-        (rc) = 0;                                                                                  \
-        if (sley_need_preempt()) {                                                                 \
-            SLEY__YIELD_THEN(n, f, true, rc);                                                      \
-        }                                                                                          \
+#define SLEY__YIELD_IF_NEEDED(n, f, rc)       \
+    do {                                      \
+        (rc) = 0;                             \
+        if (sley_need_preempt()) {            \
+            SLEY__YIELD_THEN(n, f, true, rc); \
+        }                                     \
     } while (0)
 
 /** sley_consume. */

@@ -21,7 +21,7 @@ struct sley_group {
 };
 
 /** The rest of sley_spin_lock, when somebody holds it: spins, and yields the processor after a while. */
-SLEY_API void sley_spin_wait(SLEY_ATOMIC(uint32_t) *lock);
+SLEY_API void sley_spin_wait(SLEY_ATOMIC(uint32_t) * lock);
 
 /**
  * A full barrier on every running thread of the process: what plain stores and loads of theirs that stand in order in the compiled code
@@ -76,7 +76,7 @@ SLEY_API bool sley_group_fini(struct sley_group *g);
  * A lock for sections of some ten nanoseconds that call nobody: a word, 0 when free. Thread: any, not signal. Cost: one locked
  * instruction.
  */
-SLEY_INLINE void sley_spin_lock(SLEY_ATOMIC(uint32_t) *lock)
+SLEY_INLINE void sley_spin_lock(SLEY_ATOMIC(uint32_t) * lock)
 {
     /* acquire: observes the last holder's work; pairs with sley_spin_unlock */
     if (SLEY_UNLIKELY(atomic_exchange_explicit(lock, 1, memory_order_acquire) != 0)) {
@@ -85,13 +85,13 @@ SLEY_INLINE void sley_spin_lock(SLEY_ATOMIC(uint32_t) *lock)
 }
 
 /** Returns: whether it was free, and is this thread's now. */
-SLEY_INLINE bool sley_spin_try(SLEY_ATOMIC(uint32_t) *lock)
+SLEY_INLINE bool sley_spin_try(SLEY_ATOMIC(uint32_t) * lock)
 {
     /* acquire: as in sley_spin_lock */
     return atomic_exchange_explicit(lock, 1, memory_order_acquire) == 0;
 }
 
-SLEY_INLINE void sley_spin_unlock(SLEY_ATOMIC(uint32_t) *lock)
+SLEY_INLINE void sley_spin_unlock(SLEY_ATOMIC(uint32_t) * lock)
 {
     /* release: publishes what was done inside to the next holder; the last access */
     atomic_store_explicit(lock, 0, memory_order_release);

@@ -89,9 +89,9 @@ struct sley_sched {
     const struct sley_sched_ops *ops;
     struct sley_task *current; /* the task that runs now, or NULL */
     int32_t budget;            /* inline completions left in this resume; <= 0 sends every start down the slow path */
-    uint32_t ready_count;    /* in all lanes */
-    struct sley_lane ready;  /* lane 0: where tasks are unless told otherwise */
-    struct sley_lane *lanes; /* [lane]: set by an executor that has several (up to SLEY_LANE_COUNT_MAX); [0] is not used. NULL */
+    uint32_t ready_count;      /* in all lanes */
+    struct sley_lane ready;    /* lane 0: where tasks are unless told otherwise */
+    struct sley_lane *lanes;   /* [lane]: set by an executor that has several (up to SLEY_LANE_COUNT_MAX); [0] is not used. NULL */
     uint32_t lane_count;
     uint32_t level_count; /* set by an executor whose first lanes are strict priorities, the last the most urgent; 0: they are not */
     SLEY_ATOMIC(uint32_t) preempt;      /* 0: nobody wants the current task to give way; else ops->need_preempt knows */
@@ -100,11 +100,11 @@ struct sley_sched {
     struct sley__memory *memory;
     struct sley_group *group; /* set by an executor with several workers, which share tasks; NULL: home */
     struct sley_scope *root;
-    struct sley_reactor *reactor; /* set by the executor: where ops started here go; may be NULL */
+    struct sley_reactor *reactor;        /* set by the executor: where ops started here go; may be NULL */
     struct sley_blocking_pool *blocking; /* the same: where jobs go */
-    uintptr_t arm_word;           /* what arming writes here: see sley_wait_arm */
-    uint64_t clock_ns;     /* a lower bound of now: what the executor read last */
-    uint32_t handle_count; /* handles given out and not yet back; home thread alone */
+    uintptr_t arm_word;                  /* what arming writes here: see sley_wait_arm */
+    uint64_t clock_ns;                   /* a lower bound of now: what the executor read last */
+    uint32_t handle_count;               /* handles given out and not yet back; home thread alone */
     uint32_t flags;
     uint32_t select_turn; /* where the next fair select starts to look */
     sley_report_fn report;
@@ -125,7 +125,7 @@ struct sley_sched {
 enum { SLEY_GRACE_NONE, SLEY_GRACE_SPIN, SLEY_GRACE_YIELD /**< one processor: let that thread run */ };
 
 enum {
-    SLEY__SCHED_BIAS = 2,     /* membarrier works: locks may lean towards this sched (sync/lock.h) */
+    SLEY__SCHED_BIAS = 2, /* membarrier works: locks may lean towards this sched (sync/lock.h) */
 };
 
 /** The sched that runs on this thread, or NULL. Inline code must not keep its address across a fiber's wait. */
@@ -208,8 +208,7 @@ SLEY_API void sley_sched_report_left(struct sley_sched *s, bool still);
  */
 SLEY_API uint32_t sley_sched_abandon(struct sley_sched *s);
 /** Spawns into the root scope and lane 0 from any thread; see sley_spawn. -ESHUTDOWN once stopping. */
-SLEY_API int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, const void *args,
-                              struct sley_task **ret_task);
+SLEY_API int sley_sched_spawn(struct sley_sched *s, const struct sley_task_type *type, const void *args, struct sley_task **ret_task);
 /** The same into another lane. */
 SLEY_API int sley_sched_spawn_lane(struct sley_sched *s, uint32_t lane, const struct sley_task_type *type, const void *args,
                                    struct sley_task **ret_task);
@@ -229,9 +228,9 @@ SLEY_API uint64_t sley_sched_tidy(struct sley_sched *s);
 /** The machine's monotonic clock, in ns. Thread: any, signal. */
 SLEY_API uint64_t sley_thread_now_ns(void);
 /** The thread waits until the bell has been rung or @p until_ns has come (SLEY_NEVER: no limit). May return early. Resets the bell. */
-SLEY_API void sley_thread_wait(SLEY_ATOMIC(uint32_t) *bell, uint64_t until_ns);
+SLEY_API void sley_thread_wait(SLEY_ATOMIC(uint32_t) * bell, uint64_t until_ns);
 /** Rings: the current or next wait returns. Thread: any, signal. */
-SLEY_API void sley_thread_ring(SLEY_ATOMIC(uint32_t) *bell);
+SLEY_API void sley_thread_ring(SLEY_ATOMIC(uint32_t) * bell);
 
 /* ---- work that travels to a home thread ------------------------------------------------------------------------ */
 

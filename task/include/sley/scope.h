@@ -107,12 +107,12 @@ SLEY_API int sley__until_leave(struct sley__until *u, int rc);
  * A direct call under a deadline: its own result, or -ETIMEDOUT if and only if the deadline cancelled it and nothing happened.
  * In a fiber or on a plain thread. In a frame: SLEY_CALL_UNTIL.
  */
-#define SLEY_UNTIL(deadline_ns, call)                                                              \
-    __extension__({                                                                                \
-        struct sley__until sley__u;                                                                \
-        sley__until_enter(&sley__u, deadline_ns);                                                  \
-        const int sley__until_rc = (call);                                                         \
-        sley__until_leave(&sley__u, sley__until_rc);                                               \
+#define SLEY_UNTIL(deadline_ns, call)                \
+    __extension__({                                  \
+        struct sley__until sley__u;                  \
+        sley__until_enter(&sley__u, deadline_ns);    \
+        const int sley__until_rc = (call);           \
+        sley__until_leave(&sley__u, sley__until_rc); \
     })
 
 SLEY_EXTERN_C_END

@@ -18,21 +18,29 @@ enum sley_task_style { SLEY_STYLE_FRAME = 1, SLEY_STYLE_FIBER = 2 };
 /** A task type: static const data, made by SLEY_FRAME or SLEY_FIBER; a task's header holds one pointer to it. */
 struct sley_task_type {
     enum sley_step (*resume)(struct sley_task *t);
-    int (*entry)(void *args);  /**< a fiber's body; NULL for frames */
-    void (*drop)(void *args);  /**< destroys arguments whose body never ran (only a destroyed executor); may be NULL */
-    uint32_t args_bytes;       /**< the frame, or a fiber's arguments */
+    int (*entry)(void *args); /**< a fiber's body; NULL for frames */
+    void (*drop)(void *args); /**< destroys arguments whose body never ran (only a destroyed executor); may be NULL */
+    uint32_t args_bytes;      /**< the frame, or a fiber's arguments */
     uint16_t args_align;
-    uint16_t style;            /**< enum sley_task_style */
-    uint32_t stack_bytes;      /**< fibers: 0 = 64 KiB */
+    uint16_t style;       /**< enum sley_task_style */
+    uint32_t stack_bytes; /**< fibers: 0 = 64 KiB */
     uint32_t line;
     const char *name;
     const char *file;
 };
 /* private: the type that SLEY_FRAME and SLEY_FIBER declare */
-#define SLEY__TASK_TYPE(fn, resume, entry, drop, args_type, style, stack_bytes)                                             \
-    __attribute__((unused)) static const struct sley_task_type fn##__type = {                                               \
-        resume, entry, (drop), __extension__(uint32_t) sizeof(args_type), __extension__(uint16_t) __alignof__(args_type),   \
-        style, (stack_bytes), __LINE__, #fn, __FILE__,                                                                      \
+#define SLEY__TASK_TYPE(fn, resume, entry, drop, args_type, style, stack_bytes) \
+    __attribute__((unused)) static const struct sley_task_type fn##__type = {   \
+        resume,                                                                 \
+        entry,                                                                  \
+        (drop),                                                                 \
+        __extension__(uint32_t) sizeof(args_type),                              \
+        __extension__(uint16_t) __alignof__(args_type),                         \
+        style,                                                                  \
+        (stack_bytes),                                                          \
+        __LINE__,                                                               \
+        #fn,                                                                    \
+        __FILE__,                                                               \
     };
 
 /**
@@ -74,7 +82,7 @@ enum {
 /** How to spawn; NULL means all zero. */
 struct sley_spawn_opts {
     uint32_t stack_bytes; /**< fibers: overrides the type's; 0 = the type's */
-    uint32_t priority; /**< local: 1 .. SLEY_PRIORITY_MAX, see sley_task_set_priority; 0 = the spawner's. Others have one level */
+    uint32_t priority;    /**< local: 1 .. SLEY_PRIORITY_MAX, see sley_task_set_priority; 0 = the spawner's. Others have one level */
     const struct sley_queue *queue; /**< an executor's with several queues; NULL = the spawner's */
 };
 
@@ -91,10 +99,9 @@ SLEY_API int sley_spawn(struct sley_scope *scope, const struct sley_task_type *t
                         const struct sley_spawn_opts *opts, struct sley_task **ret_task);
 
 /* private: the two halves of SLEY_SPAWN */
-SLEY_API void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc,
-                                 struct sley_task **ret_task);
-SLEY_API void *sley__spawn_begin_opts(struct sley_scope *scope, const struct sley_task_type *type,
-                                      const struct sley_spawn_opts *opts, int *ret_rc, struct sley_task **ret_task);
+SLEY_API void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc, struct sley_task **ret_task);
+SLEY_API void *sley__spawn_begin_opts(struct sley_scope *scope, const struct sley_task_type *type, const struct sley_spawn_opts *opts,
+                                      int *ret_rc, struct sley_task **ret_task);
 SLEY_API void sley__spawn_commit(void *args);
 
 /**
@@ -105,19 +112,19 @@ SLEY_API void sley__spawn_commit(void *args);
 /** The same, with a handle in `*(ret_task)`. */
 #define SLEY_SPAWN_TASK(ret_task, scope, fn, ...) SLEY__SPAWN(scope, fn, ret_task, __VA_ARGS__)
 /** The same (no handle: NULL) with a pointer to struct sley_spawn_opts; one made in place wants brackets around it. */
-#define SLEY_SPAWN_OPTS(ret_task, scope, opts, fn, ...)                                             \
+#define SLEY_SPAWN_OPTS(ret_task, scope, opts, fn, ...) \
     SLEY__SPAWNING(sley__spawn_begin_opts(scope, &fn##__type, opts, &sley__rc, ret_task), fn, __VA_ARGS__)
-#define SLEY__SPAWN(scope, fn, ret_task, ...)                                                      \
+#define SLEY__SPAWN(scope, fn, ret_task, ...) \
     SLEY__SPAWNING(sley__spawn_begin(scope, &fn##__type, &sley__rc, ret_task), fn, __VA_ARGS__)
-#define SLEY__SPAWNING(begin, fn, ...)                                                             \
-    __extension__({                                                                                \
-        int sley__rc = 0;                                                                          \
-        fn##__args *sley__a = (fn##__args *)(begin);                                               \
-        if (sley__a) {                                                                             \
-            *sley__a = (fn##__args){__VA_ARGS__};                                                  \
-            sley__spawn_commit(sley__a);                                                           \
-        }                                                                                          \
-        sley__rc;                                                                                  \
+#define SLEY__SPAWNING(begin, fn, ...)               \
+    __extension__({                                  \
+        int sley__rc = 0;                            \
+        fn##__args *sley__a = (fn##__args *)(begin); \
+        if (sley__a) {                               \
+            *sley__a = (fn##__args){__VA_ARGS__};    \
+            sley__spawn_commit(sley__a);             \
+        }                                            \
+        sley__rc;                                    \
     })
 
 /** A join in progress. */
@@ -187,7 +194,7 @@ SLEY_API int sley_park(void);
 /** Is the current task cancelled? On a pool's thread: was the blocking job asked to end? false elsewhere. Thread: any. */
 SLEY_API bool sley_cancelled(void);
 /* private: set by a pool while this thread runs one of its jobs: was that job asked to end? Else NULL */
-SLEY_API extern SLEY__TLS const SLEY_ATOMIC(uint32_t) *sley__job_cancelled;
+SLEY_API extern SLEY__TLS const SLEY_ATOMIC(uint32_t) * sley__job_cancelled;
 /**
  * Draws one unit of the budget for work done without waiting; yields when none is left. Returns: as sley_yield.
  * In a frame: SLEY_CONSUME. Thread: as sley_await.

@@ -70,8 +70,8 @@ enum {
     SLEY__TASK_RUNNING = 2,
     SLEY__TASK_DONE = 3,
     SLEY__TASK_RUN_MASK = 3,
-    SLEY__TASK_WOKEN = 4, /* woken while running */
-    SLEY__TASK_MOVES = 1 << 13, /* was given a lane: is queued so that it can be taken out again */
+    SLEY__TASK_WOKEN = 4,        /* woken while running */
+    SLEY__TASK_MOVES = 1 << 13,  /* was given a lane: is queued so that it can be taken out again */
     SLEY__TASK_PINNED = 1 << 15, /* of a group: runs on the sched that it was spawned on alone */
     SLEY__TASK_LANE_SHIFT = 16,
     SLEY__TASK_LANE_MASK = 0xff << SLEY__TASK_LANE_SHIFT, /* which of the sched's queues it is ready in */

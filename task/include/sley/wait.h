@@ -46,8 +46,7 @@ enum { SLEY__WAIT_DONE = 8 };
 SLEY_INLINE bool sley_wait_done(const struct sley_wait *w)
 {
     /* acquire: observes the result stored before DONE was published by the completer (wait_state.h) */
-    return atomic_load_explicit(&w->word, memory_order_acquire) ==
-           (uintptr_t)SLEY__WAIT_DONE;
+    return atomic_load_explicit(&w->word, memory_order_acquire) == (uintptr_t)SLEY__WAIT_DONE;
 }
 #endif
 

@@ -56,15 +56,14 @@ struct sley_wheel_slot {
 
 /** How to build a wheel; zeroed means the defaults. */
 struct sley_wheel_opts {
-    uint64_t tick_ns; /* resolution; 0 = 1 ms; at least 1 us, so that a tick number has at most 55 bits */
+    uint64_t tick_ns;         /* resolution; 0 = 1 ms; at least 1 us, so that a tick number has at most 55 bits */
     uint32_t slots_per_level; /* a power of two from 4 to 64; 0 = 64 */
-    uint32_t level_count; /* 0 = as many as span more than two years, or as the slots given suffice for */
+    uint32_t level_count;     /* 0 = as many as span more than two years, or as the slots given suffice for */
 };
 
 enum {
     SLEY__WHEEL_TICK_BITS = 55, /* UINT64_MAX / 1000 has 55 bits */
-    SLEY__WHEEL_WORDS =
-        11, /* the most slots: 10 levels of 64, which make 60 bits, and the overflow: 641 */
+    SLEY__WHEEL_WORDS = 11,     /* the most slots: 10 levels of 64, which make 60 bits, and the overflow: 641 */
 };
 
 /** A wheel. Must not move while a timer is armed. */
@@ -85,8 +84,7 @@ struct sley_wheel {
     uint64_t occupied[SLEY__WHEEL_WORDS];
 };
 
-SLEY_STATIC_ASSERT(sizeof(struct sley_wheel_node) <= 24,
-                   "a timer's budget: it sits in every op that can have a deadline");
+SLEY_STATIC_ASSERT(sizeof(struct sley_wheel_node) <= 24, "a timer's budget: it sits in every op that can have a deadline");
 SLEY_STATIC_ASSERT(sizeof(struct sley_wheel_slot) <= 16, "a slot's budget: two pointers");
 SLEY_STATIC_ASSERT(sizeof(struct sley_wheel) <= 192, "a wheel's budget: three cache lines");
 
@@ -108,8 +106,8 @@ SLEY_API size_t sley_wheel_slot_count(const struct sley_wheel_opts *o);
  * Thread: owner
  * Cost: the slots are not touched; well under a microsecond.
  */
-SLEY_API int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts *o,
-                             struct sley_wheel_slot *slots, size_t slot_count, uint64_t now_ns);
+SLEY_API int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts *o, struct sley_wheel_slot *slots, size_t slot_count,
+                             uint64_t now_ns);
 
 /**
  * Arms @p node, which is not armed, for @p deadline_ns.
@@ -120,8 +118,7 @@ SLEY_API int sley_wheel_init(struct sley_wheel *w, const struct sley_wheel_opts 
  * Thread: owner
  * Cost: O(1), no division.
  */
-SLEY_API void sley_wheel_insert(struct sley_wheel *w, struct sley_wheel_node *node,
-                                uint64_t deadline_ns);
+SLEY_API void sley_wheel_insert(struct sley_wheel *w, struct sley_wheel_node *node, uint64_t deadline_ns);
 
 /**
  * Disarms @p node; nothing when it is not armed. It does not fire, even if it was due already.
@@ -136,8 +133,7 @@ SLEY_API void sley_wheel_remove(struct sley_wheel *w, struct sley_wheel_node *no
  * Thread: owner
  * Cost: O(1)
  */
-SLEY_API void sley_wheel_reset(struct sley_wheel *w, struct sley_wheel_node *node,
-                               uint64_t deadline_ns);
+SLEY_API void sley_wheel_reset(struct sley_wheel *w, struct sley_wheel_node *node, uint64_t deadline_ns);
 
 /** True from arming until the timer is popped or removed. */
 SLEY_INLINE bool sley_wheel_armed(const struct sley_wheel_node *node)

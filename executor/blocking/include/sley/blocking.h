@@ -23,7 +23,7 @@ enum {
      * and what they point to is the job's to keep.
      */
     SLEY_BLOCKING_ABANDON = 2,
-    SLEY_BLOCKING_TRY = 4, /**< -EAGAIN when the queue is full; without it the job waits in line for room, in its op's memory */
+    SLEY_BLOCKING_TRY = 4,    /**< -EAGAIN when the queue is full; without it the job waits in line for room, in its op's memory */
     SLEY__BLOCKING_KNOWN = 7, /* private: all of these */
 };
 
@@ -49,7 +49,7 @@ struct sley__blocking_job {
     const char *name;
     SLEY_ATOMIC(uint32_t) cancelled;
     uint8_t flags;
-    bool queued; /* guarded by the pool's lock, as all links */
+    bool queued;           /* guarded by the pool's lock, as all links */
     uint32_t copied_bytes; /* how much memory it has of its own; 0: it is inside its op */
 };
 
@@ -58,7 +58,7 @@ struct sley_blocking_op {
     struct sley_wait wait;
     /* private */
     struct sley_blocking_pool *pool;
-    struct sley_sched *home; /* held until the op is done; NULL: none */
+    struct sley_sched *home;       /* held until the op is done; NULL: none */
     struct sley__blocking_job *at; /* guarded by the pool's lock; NULL: it has been abandoned, or its record has gone */
     int *ret_result;
     struct sley__blocking_job job;
@@ -86,8 +86,8 @@ SLEY_API void sley_blocking_start(struct sley_blocking_op *op, sley_blocking_fn 
  * runs or because it must run; it goes on, `*ret_result` is untouched.
  */
 SLEY_API int sley_blocking_with(const struct sley_blocking_how *how, sley_blocking_fn fn, void *arg, int *ret_result);
-SLEY_API void sley_blocking_with_start(struct sley_blocking_op *op, const struct sley_blocking_how *how, sley_blocking_fn fn,
-                                       void *arg, int *ret_result);
+SLEY_API void sley_blocking_with_start(struct sley_blocking_op *op, const struct sley_blocking_how *how, sley_blocking_fn fn, void *arg,
+                                       int *ret_result);
 
 /** One call of a batch. */
 struct sley_blocking_call {
@@ -109,12 +109,12 @@ SLEY_API int sley_blocking_batch(struct sley_blocking_op *ops, const struct sley
 
 /** How a pool is to be. A zeroed field means the default. */
 struct sley_blocking_opts {
-    const char *name;     /**< its threads' names (15 characters) and in reports; lives as long as the program. NULL: "blocking" */
-    uint32_t thread_min;  /**< made at once, and kept when idle */
-    uint32_t thread_max;  /**< 0: 512 */
-    uint32_t queue_max;   /**< jobs that wait for a thread before TRY is refused; 0: 65536 */
-    size_t stack_bytes;   /**< 0: the system's default */
-    uint64_t idle_ns;     /**< a thread beyond the minimum ends when it had nothing to do for so long; 0: 10 s */
+    const char *name;         /**< its threads' names (15 characters) and in reports; lives as long as the program. NULL: "blocking" */
+    uint32_t thread_min;      /**< made at once, and kept when idle */
+    uint32_t thread_max;      /**< 0: 512 */
+    uint32_t queue_max;       /**< jobs that wait for a thread before TRY is refused; 0: 65536 */
+    size_t stack_bytes;       /**< 0: the system's default */
+    uint64_t idle_ns;         /**< a thread beyond the minimum ends when it had nothing to do for so long; 0: 10 s */
     struct sley_alloc *alloc; /**< CAP_THREADS; outlives the pool. NULL: libc's */
     sley_report_fn report;    /**< who is left at a stop that times out; NULL: silent */
     void *report_arg;

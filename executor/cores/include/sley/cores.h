@@ -22,7 +22,7 @@ enum sley_placement {
 /** How to place. Zeroed: unbound. */
 struct sley_cores_opts {
     enum sley_placement placement;
-    const char *cpus; /**< as "0,4-7": narrows SPREAD and PACK (NULL: all); required for CUSTOM and FENCED. Borrowed until fini */
+    const char *cpus;   /**< as "0,4-7": narrows SPREAD and PACK (NULL: all); required for CUSTOM and FENCED. Borrowed until fini */
     size_t stack_bytes; /**< of each worker's thread, on which frames and called functions run; 0: the system's default */
 };
 

@@ -22,8 +22,7 @@ struct sley_local_order {
 };
 
 /** Readies @p ex with an executor's table and order. Thread: any. */
-SLEY_API void sley_local_init_ordered(struct sley_local *ex, const struct sley_executor_ops *ops,
-                                      const struct sley_local_order *order);
+SLEY_API void sley_local_init_ordered(struct sley_local *ex, const struct sley_executor_ops *ops, const struct sley_local_order *order);
 
 /* Slots for a table: see struct sley_executor_ops. */
 SLEY_API int sley_local_start(struct sley_executor *ex, const struct sley_executor_config *config);

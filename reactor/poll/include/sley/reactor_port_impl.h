@@ -19,8 +19,8 @@ enum {
 
 /* what a port may report beside SLEY_IO_IN, OUT, ERR and HUP */
 enum {
-    SLEY__POLL_BAD = 32,        /* poll(2) does not know the number */
-    SLEY__POLL_DOUBT = ~0x25,   /* every bit but IN, OUT and BAD: readiness that a short receive does not end */
+    SLEY__POLL_BAD = 32,      /* poll(2) does not know the number */
+    SLEY__POLL_DOUBT = ~0x25, /* every bit but IN, OUT and BAD: readiness that a short receive does not end */
 };
 
 /** A way to learn of readiness. */
@@ -61,7 +61,7 @@ struct sley__poll {
     struct sley__chunks chunks; /* of slots, by descriptor number */
     uint32_t drop_count;
     bool ending;
-    bool rung_away; /* shared: a worker that serves has seen the ring, which is the owner's */
+    bool rung_away;         /* shared: a worker that serves has seen the ring, which is the owner's */
     SLEY_ATOMIC(bool) rung; /* set by wake, cleared by wait: one ring at a time is under way */
     int drops[SLEY__DROP_COUNT];
 };
@@ -102,7 +102,7 @@ SLEY_INLINE struct sley_io_op *sley__poll_receive(struct sley__poll *r, struct s
     slot->way = SLEY__WAY_DRY;
     if (SLEY_UNLIKELY((size_t)n == op->len)) {
         slot->way = SLEY__WAY_ASK; /* there may be more */
-        slot->marks &= (uint8_t)~(uint32_t)SLEY_IO_IN;
+        slot->marks &= (uint8_t) ~(uint32_t)SLEY_IO_IN;
     }
     r->base.armed_count--;
     sley__fd_set(fd, sley__fd_state(fd) - (SLEY_FD_READING | SLEY_FD_HOLD));
