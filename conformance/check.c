@@ -13,11 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#if defined(__has_feature)
-#define HAS_FEATURE(x) __has_feature(x)
-#else
-#define HAS_FEATURE(x) 0
-#endif
 #if defined(__SANITIZE_THREAD__) || HAS_FEATURE(thread_sanitizer)
 enum { THREADS_BEFORE = 2 }; /* it has one of its own */
 #else

@@ -1,10 +1,8 @@
 /* How to write a reactor: a fourth one, over select(2), in one file and over nothing but <sley/reactor_impl.h>.
- *
  * It tries an op (sley_io_try makes the system call, without waiting). What cannot be done yet it arms (sley_io_arm), remembers, and
  * tries again when the system says so; what has been done it completes (sley_io_complete), or finishes (sley_io_finish) when it
  * never had to wait. Each op once, and it is not touched afterwards: its memory is the caller's as soon as it is done, and telling
  * so may run a hook that starts, cancels or closes anything. Not fast: each poll looks at each op. docs/writing-a-reactor.md
- *
  * Does it keep the contract?   sley-conformance reactor ./libreactor_select.so:reactor_select */
 #include "reactor_select.h"
 #include <fcntl.h>
@@ -32,10 +30,10 @@ static struct reactor *of(struct sley_reactor *self)
 
 static unsigned asks(const struct sley_io_op *op)
 {
-    if (op->code == SLEY_IO_POLL) { /* for errors alone: select cannot be asked about those without IN */
-        return op->len & (SLEY_IO_IN | SLEY_IO_OUT) ? (op->len & SLEY_IO_IN ? IN : 0u) | (op->len & SLEY_IO_OUT ? OUT : 0u) : NEITHER;
-    }
-    return op->code == SLEY_IO_CONNECT || op->code == SLEY_IO_SEND || op->code == SLEY_IO_SENDMSG ? OUT : IN;
+    const unsigned in_set =
+        (op->len & SLEY_IO_IN ? IN : 0u) | (op->len & SLEY_IO_OUT ? OUT : 0u); /* a POLL's; errors are told with IN */
+    const bool sends = op->code == SLEY_IO_CONNECT || op->code == SLEY_IO_SEND || op->code == SLEY_IO_SENDMSG;
+    return op->code != SLEY_IO_POLL ? (sends ? OUT : IN) : in_set ? in_set : NEITHER;
 }
 
 static void arm(struct reactor *r, struct sley_io_op *op)
@@ -190,8 +188,7 @@ static int poll_once(struct sley_reactor *self, uint64_t timeout_ns)
     }
     const bool all = n < 0; /* EBADF: a number was closed behind our back; trying finds out whose */
     if (!all && has_bit(r->in, r->bell[0])) {
-        char byte;
-        (void)!read(r->bell[0], &byte, 1);
+        (void)!read(r->bell[0], &(char){0}, 1);
         /* acquire: pairs with wake. The byte was taken before: whoever wakes from here on rings again */
         (void)atomic_exchange_explicit(&r->rung, false, memory_order_acquire);
     }
@@ -224,17 +221,15 @@ static void destroy(struct sley_reactor *self)
     sley_alloc_put(r->alloc, r, sizeof *r);
 }
 
-static const struct sley_reactor_ops ops = {
-    .version = SLEY_REACTOR_VERSION,
-    .caps = SLEY_REACTOR_CAP_READINESS /* it tries first */,
-    .name = "select",
-    .adopt = adopt,
-    .submit = submit,
-    .cancel = cancel,
-    .poll = poll_once,
-    .wake = wake,
-    .destroy = destroy,
-};
+static const struct sley_reactor_ops ops = {.version = SLEY_REACTOR_VERSION,
+                                            .caps = SLEY_REACTOR_CAP_READINESS /* it tries first */,
+                                            .name = "select",
+                                            .adopt = adopt,
+                                            .submit = submit,
+                                            .cancel = cancel,
+                                            .poll = poll_once,
+                                            .wake = wake,
+                                            .destroy = destroy};
 
 static int create(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
 {

@@ -100,13 +100,19 @@ void sley__uring_forget_direct(struct sley__uring *r, struct sley__uring_slot *s
 
 /* ---- in ---------------------------------------------------------------------------------------------------------------- */
 
+static void queue_alone(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
+{
+    op->stage |= slot->standing & SLEY__URING_ROBBED ? SLEY__URING_POLLING : 0;
+    sley__uring_queue(r, slot, op);
+}
+
 static void alone(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op)
 {
     const int32_t rc = op->flags & SLEY_IO_DIRECT ? sley__uring_direct_reserve(r, op) : 0;
     if (rc < 0) {
         sley__uring_end(r, slot, op, rc);
     } else {
-        sley__uring_queue(r, slot, op);
+        queue_alone(r, slot, op);
     }
 }
 
@@ -122,7 +128,7 @@ static bool has_one_alone(const struct sley__uring_slot *slot, const struct sley
 
 static bool may_stand(const struct sley__uring *r, const struct sley__uring_slot *slot, const struct sley_io_op *op)
 {
-    const uint32_t wont = SLEY__URING_STANDS | SLEY__URING_KEPT | SLEY__URING_SHY;
+    const uint32_t wont = SLEY__URING_STANDS | SLEY__URING_KEPT | SLEY__URING_SHY | SLEY__URING_ROBBED;
     return sley__uring_has(r, SLEY__URING_ACCEPT_MULTI) && (slot->standing & (wont | SLEY__URING_LOOPS)) == SLEY__URING_LOOPS &&
            (!to_table(r, op) || (sley__uring_has(r, SLEY__URING_FD_INSTALL) && has_room(r, TABLE_SPARE))) && !has_one_alone(slot, op);
 }
@@ -198,7 +204,7 @@ void sley__uring_accept(struct sley__uring *r, struct sley_io_op *op)
         }
         sley_io_arm(&r->base, op);
         sley__uring_push(slot, op);
-        sley__uring_queue(r, slot, op);
+        queue_alone(r, slot, op);
     } else {
         sley_io_arm(&r->base, op);
         sley__uring_push(slot, op);

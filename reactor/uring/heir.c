@@ -8,6 +8,10 @@
  * pipe, which is in its table of files and nowhere else; when it goes the other end is hung up. A child of a fork, which has a copy of the
  * ring, may keep it for longer than any disk takes: so nobody waits for it without end (PATIENCE), and what is lost keeps its memory.
  *
+ * The old ring ends when the kernel finds time for it. Until then a connection may wake its accept instead of ours, for of those that wait
+ * for one the kernel wakes the first: a listener that had one in the old ring is ROBBED, and its accepts wait as polls do, which are woken
+ * all, and go alone.
+ *
  * That a thread has ended is known by what it has left to its end. Before DEFER a ring is no thread's: anybody may enter it. */
 #include "uring.h"
 
@@ -160,14 +164,18 @@ static void pass_on(struct sley__uring *r, struct sley_io_op *op)
         op->stage |= SLEY__URING_LOST;
         r->lost_count++;
     } else { /* to connect once more is an answer when the socket is writable, and a mistake before */
-        op->stage |= SLEY__URING_DUE | (op->code == SLEY_IO_CONNECT ? SLEY__URING_POLLING : 0);
+        const bool robbed = op->code == SLEY_IO_ACCEPT && !(op->stage & SLEY__URING_INSTALLS);
+        if (robbed) {
+            sley__uring_find(r, op->fd->number)->standing |= SLEY__URING_ROBBED;
+        }
+        op->stage |= SLEY__URING_DUE | (robbed || op->code == SLEY_IO_CONNECT ? SLEY__URING_POLLING : 0);
     }
 }
 
 static void slot_passed_on(struct sley__uring *r, struct sley__uring_slot *slot)
 {
     if ((slot->standing & SLEY__URING_STANDS) && !is_queued(r, sley__uring_standing_tag(slot))) {
-        slot->standing |= SLEY__URING_FELL;
+        slot->standing |= SLEY__URING_FELL | (slot->standing & SLEY__URING_ACCEPTS ? SLEY__URING_ROBBED : 0);
     }
     if ((slot->standing & SLEY__URING_KEPT) && (slot->standing & SLEY__URING_ACCEPTS) && !sley__uring_has(r, SLEY__URING_DIRECT)) {
         sley__uring_forget_direct(r, slot);

@@ -85,6 +85,7 @@ enum {
     SLEY__URING_LOOPS = 128,     /* has been asked before: the next time a request may stand */
     SLEY__URING_SHY = 256,       /* may not: it was asked for otherwise, or not soon enough */
     SLEY__URING_FELL = 512,      /* STANDS, in a ring that is gone: see heir.c */
+    SLEY__URING_ROBBED = 1024,   /* of wakes for accepts, perhaps: by a ring that is gone */
     SLEY__URING_SOMETHING = SLEY__URING_STANDS | SLEY__URING_KEPT | SLEY__URING_FAILED,
 };
 
