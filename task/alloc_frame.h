@@ -29,7 +29,7 @@ SLEY_INLINE size_t sley__frame_bytes(const struct sley_task_type *type, uint32_t
 /** Its class in the slab, (sley__frame_bytes - 1) / SLEY__SLAB_STEP, which has one or not. */
 SLEY_INLINE size_t sley__frame_class(const struct sley_task_type *type, uint32_t state)
 {
-    SLEY_STATIC_ASSERT(sizeof(struct sley_task) % SLEY__SLAB_STEP == 0, "what follows a header begins where a step does");
+    SLEY_STATIC_ASSERT(SLEY__SLAB_STEP == 8, "a handle begins where a step does");
     const size_t handle_steps = (sizeof(struct sley__handle) + SLEY__SLAB_STEP - 1) / SLEY__SLAB_STEP;
     return (sizeof(struct sley_task) + type->args_bytes - 1) / SLEY__SLAB_STEP + ((state & SLEY__TASK_EXT) ? handle_steps : 0);
 }
