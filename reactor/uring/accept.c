@@ -5,7 +5,9 @@
  * they lie, they use up numbers, and others that share the listener go without. So nothing stands while nobody asks though whoever was
  * told of the last one has had a turn, or the worker waits. After that, or when many lie unasked, accepts go alone again (SHY) until one
  * has emptied the queue. What lies there cannot be given back: it is the next one's to ask, of whichever kind, or is closed with the
- * listener or the ring. A request has the RLIMIT_NOFILE of when it began. */
+ * listener or the ring. A request has the RLIMIT_NOFILE of when it began.
+ *
+ * A listener that is ROBBED (heir.c) has none that stands, and accepts that wait as polls do, until its number goes. */
 #include "uring.h"
 
 #include <errno.h>

@@ -7,7 +7,6 @@
 
 enum {
     SIZE_FIRST = 256,
-    SOON = 4,                      /* how far ahead of their turn they are fetched */
     LEAST = SLEY__URING_SHARE / 4, /* of them in a look, however much else there is */
 };
 
@@ -78,8 +77,8 @@ bool sley__uring_hand_over(struct sley__uring *r)
     const uint32_t room = there < SLEY__URING_SHARE - LEAST ? SLEY__URING_SHARE - there : LEAST;
     for (uint32_t left = l->flows ? room : r->ring.sq.ring_entries; left > 0 && l->head != l->tail; l->head++) {
         struct sley_io_op *op = *at(l, l->head);
-        if (l->tail - l->head > SOON) {
-            const char *soon = (const char *)*at(l, l->head + SOON);
+        if (l->tail - l->head > SLEY__URING_SOON) {
+            const char *soon = (const char *)*at(l, l->head + SLEY__URING_SOON);
             __builtin_prefetch(soon, 1);
             __builtin_prefetch(soon + 64, 1);
         }

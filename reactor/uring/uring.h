@@ -170,6 +170,7 @@ enum {
 };
 
 enum { SLEY__URING_SHARE = 64 }; /* completions handled in one look: see the same number of the epoll port */
+enum { SLEY__URING_SOON = 4 };   /* how far ahead of their turn ops are fetched */
 
 /* in op->stage */
 enum {

@@ -8,8 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* How far ahead of their turn the ops of completions are fetched. */
-enum { SOON = 4 };
 /* How often whoever drives where another thread has ops in flight looks whether that one has ended. */
 enum { LOOK_NS = 100 * 1000 * 1000 };
 
@@ -218,8 +216,8 @@ static int reap(struct sley__uring *r)
     int seen = 0;
     for (unsigned i = 0; i < count; i++) {
         struct io_uring_cqe *cqe = &cq->cqes[(head + i) & cq->ring_mask];
-        if (i + SOON < there) {
-            fetch(&cq->cqes[(head + i + SOON) & cq->ring_mask]);
+        if (i + SLEY__URING_SOON < there) {
+            fetch(&cq->cqes[(head + i + SLEY__URING_SOON) & cq->ring_mask]);
         }
         if (SLEY_LIKELY(cqe->user_data > SLEY__URING_MARK_LAST) && (cqe->user_data & SLEY__URING_STANDING)) {
             struct sley__uring_slot *slot = standing_slot(cqe->user_data);
