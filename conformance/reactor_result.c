@@ -243,10 +243,11 @@ CLAUSE(connect_refused_is_said)
 {
     struct sockaddr_in addr;
     struct sley_fd c;
-    (void)close(sley__rig_listener(&addr, 8)); /* nobody has this port now */
+    const int holder = sley__rig_nobody(&addr);
     sley__rig_socket(&c);
     CHECK_RC(io(&c, SLEY_IO_CONNECT, &addr, sizeof addr), -ECONNREFUSED);
     shut(&c);
+    (void)close(holder);
 }
 
 CLAUSE(connect_to_a_full_unix_listener_is_enobufs)

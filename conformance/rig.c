@@ -50,6 +50,17 @@ int sley__rig_listener(struct sockaddr_in *ret_addr, int backlog)
     return n;
 }
 
+int sley__rig_nobody(struct sockaddr_in *ret_addr)
+{
+    const int n = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof *ret_addr;
+    *ret_addr = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK_INT(n, >=, 0);
+    CHECK_INT(bind(n, (struct sockaddr *)ret_addr, sizeof *ret_addr), ==, 0);
+    CHECK_INT(getsockname(n, (struct sockaddr *)ret_addr, &len), ==, 0);
+    return n;
+}
+
 int sley__rig_dial(const struct sockaddr_in *addr)
 {
     const int n = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

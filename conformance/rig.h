@@ -120,6 +120,8 @@ enum pair { PAIR_UNIX, PAIR_TCP, PAIR_DGRAM, PAIRS };
 /** A connected pair: ours is described, the other end is a plain number that blocks. */
 int sley__rig_pair(enum pair kind, struct sley_fd *ours);
 int sley__rig_listener(struct sockaddr_in *ret_addr, int backlog);
+/** Where nobody listens, and nobody else can as long as the socket that is returned is open. */
+int sley__rig_nobody(struct sockaddr_in *ret_addr);
 /** Connects, waiting. */
 int sley__rig_dial(const struct sockaddr_in *addr);
 /** A TCP socket that is not connected. */

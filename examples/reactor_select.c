@@ -30,8 +30,7 @@ static struct reactor *of(struct sley_reactor *self)
 
 static unsigned asks(const struct sley_io_op *op)
 {
-    const unsigned in_set =
-        (op->len & SLEY_IO_IN ? IN : 0u) | (op->len & SLEY_IO_OUT ? OUT : 0u); /* a POLL's; errors are told with IN */
+    const unsigned in_set = (op->len & SLEY_IO_IN ? IN : 0u) | (op->len & SLEY_IO_OUT ? OUT : 0u); /* a POLL's; errors are IN's */
     const bool sends = op->code == SLEY_IO_CONNECT || op->code == SLEY_IO_SEND || op->code == SLEY_IO_SENDMSG;
     return op->code != SLEY_IO_POLL ? (sends ? OUT : IN) : in_set ? in_set : NEITHER;
 }
