@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 KINDS = ("ratio", "absolute", "delta")
-HOWS = ("micro", "micro-free", "echo", "echo-free", "instructions", "syscalls", "startup", "size")
+HOWS = ("micro", "micro-free", "echo", "echo-free", "memory", "instructions", "syscalls", "startup", "size")
 
 UNITS = {
     "cpu_ns_per_op": "ns",

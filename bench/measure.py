@@ -20,6 +20,8 @@ MICRO_TIMEOUT_S = 180
 STARTUP_RUNS = 60
 STARTUP_WARMUP = 5
 COUNTED_SECONDS = (1, 4)
+TURNS = 8
+WARMUP_SECONDS = 0.8
 
 
 class MeasureError(Exception):
@@ -220,17 +222,44 @@ class Load:
         return found
 
 
-def echo(programs, argv, port, load, pinned=True):
-    """An echo server under load: server on the first CPU, load generator on the second."""
+def echo(programs, commands, load, pinned=True, turns=TURNS):
+    """Echo servers under load, each in turn, all of them running: {side: argv and port} in, {side: figures or MeasureError} out.
+
+    Servers on the first CPU, the load generator on the second. What disturbs one turn mostly disturbs its neighbours, too."""
     usable = cpus()
     if pinned and len(usable) < 2:
         raise MeasureError("echo needs two CPUs: one for the server, one for the load")
-    server = programs.start(argv, usable[0] if pinned else None)
+    servers, found = {}, {side: [] for side in commands}
     try:
-        wait_listening(server, port)
-        return load.run(programs, port, usable[1] if pinned else None, "--pid", str(server.pid))
+        for side, (argv, port) in commands.items():
+            try:
+                servers[side] = programs.start(argv, usable[0] if pinned else None)
+                wait_listening(servers[side], port)
+            except MeasureError as e:
+                found[side] = e
+        for turn in range(turns):
+            for side in list(servers)[::-1 if turn % 2 else 1]:
+                if isinstance(found[side], MeasureError):
+                    continue
+                try:
+                    found[side].append(load.run(programs, commands[side][1], usable[1] if pinned else None, "--pid",
+                                                str(servers[side].pid), "--warmup", str(WARMUP_SECONDS / turns),
+                                                seconds=load.seconds / turns))
+                except MeasureError as e:
+                    found[side] = e
     finally:
-        programs.stop(server)
+        for server in servers.values():
+            programs.stop(server)
+    return {side: of if isinstance(of, MeasureError) else of_turns(of) for side, of in found.items()}
+
+
+def of_turns(turns):
+    """One run's figures: a time for each echo is that of all echoes, any other one the median of the turns."""
+    found = {key: statistics.median(turn[key] for turn in turns) for key in turns[0]}
+    echoes = sum(turn["reqs"] for turn in turns)
+    if "srv_cpu_us_per_req" in found and echoes:
+        found["srv_cpu_us_per_req"] = sum(turn["srv_cpu_us_per_req"] * turn["reqs"] for turn in turns) / echoes
+    return found
 
 
 def _slope(counted):

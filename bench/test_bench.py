@@ -144,6 +144,35 @@ class Runs(unittest.TestCase):
             self.assertFalse(os.path.exists(f"/proc/{child}/stat"))
 
 
+LISTENER = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nwhile True: s.accept()[0].close()"
+
+
+class Turns(unittest.TestCase):
+    """Servers are loaded in turn, one after the other."""
+
+    def test_turns_are_weighed_by_their_echoes(self):
+        found = measure.of_turns([{"reqs": 1, "srv_cpu_us_per_req": 9.0, "p99_us": 1},
+                                  {"reqs": 8, "srv_cpu_us_per_req": 0.0, "p99_us": 5},
+                                  {"reqs": 0, "srv_cpu_us_per_req": 7.0, "p99_us": 9}])
+        self.assertEqual((found["srv_cpu_us_per_req"], found["p99_us"]), (1.0, 5))
+
+    def test_each_server_has_its_turn_and_one_that_ends_fails_alone(self):
+        programs = measure.Programs()
+        self.addCleanup(programs.stop_all)
+        with tempfile.TemporaryDirectory() as scratch:
+            generator = Path(scratch) / "load"
+            generator.write_text(f"#!/bin/sh\necho $2 >>{scratch}/order\necho reqs=2 errors=0 p99_us=$2\n")
+            generator.chmod(0o755)
+            ports = {"a": measure.free_port(), "b": measure.free_port()}
+            commands = {side: ([sys.executable, "-c", LISTENER, str(port)], port) for side, port in ports.items()}
+            commands["c"] = (["/bin/sh", "-c", "exit 1"], measure.free_port())
+            found = measure.echo(programs, commands, measure.Load(str(generator), "1", 1), pinned=False, turns=4)
+            self.assertEqual([found[side]["p99_us"] for side in ports], list(ports.values()))
+            self.assertIsInstance(found["c"], measure.MeasureError)
+            order = [int(port) for port in (Path(scratch) / "order").read_text().split()]
+            self.assertEqual(order, [ports[side] for side in "abbaabba"])
+
+
 class WholeRun(unittest.TestCase):
     """bench/run with shell scripts in the place of sley and a peer."""
 
