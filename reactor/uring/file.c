@@ -280,6 +280,10 @@ static SLEY_NOINLINE void other_completed(struct sley__uring *r, struct sley_io_
     struct sley_file_op *op = sley_file_of(io);
     struct sley__uring_slot *slot = sley__uring_slot_of(r, io);
     const bool cancelled = io->stage & SLEY__URING_CANCELLED;
+    const bool left = res == -ECANCELED && !cancelled && !sley__uring_has(r, SLEY__URING_DEFER); /* by a thread that has ended */
+    if (SLEY_UNLIKELY(left || (res <= -SLEY__URING_RESTART_FIRST && res >= -SLEY__URING_RESTART_LAST))) {
+        res = -EINTR;
+    }
     if (io->stage & SLEY__URING_POLLING) {
         io->stage &= (uint8_t) ~(uint32_t)SLEY__URING_POLLING;
         res = res < 0 ? res : -EINTR;

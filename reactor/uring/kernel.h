@@ -8,7 +8,9 @@
 #define IORING_SETUP_NO_SQARRAY (1U << 16) /* 6.6: entries are taken in order, without an array of their places */
 #endif
 
-enum { SLEY__URING_OP_FIXED_FD_INSTALL = 54 };    /* 6.8: a number for a file of the ring's table */
+enum { SLEY__URING_OP_FIXED_FD_INSTALL = 54 }; /* 6.8: a number for a file of the ring's table */
+/* The kernel's own words for a call that a signal has cut short (ERESTARTSYS and so on): an open, say, passes them on as they are. */
+enum { SLEY__URING_RESTART_FIRST = 512, SLEY__URING_RESTART_LAST = 516 };
 enum { SLEY__URING_REGISTER_SEND_MSG_RING = 31 }; /* 6.13: IORING_OP_MSG_RING (5.18) by who has no ring */
 
 #include <errno.h>

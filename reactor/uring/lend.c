@@ -132,6 +132,9 @@ static void chosen(struct sley__uring *r, struct sley__uring_slot *slot, struct 
 
 void sley__uring_lend_completed(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t res, uint32_t flags)
 {
+    if (res == -ECANCELED && !(op->stage & SLEY__URING_CANCELLED)) {
+        res = -EINTR; /* the thread that has submitted it has ended, and another drives */
+    }
     if (op->stage & SLEY__URING_POLLING) {
         ready(r, slot, op, res);
     } else if (op->buf) {

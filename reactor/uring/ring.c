@@ -481,8 +481,8 @@ int sley__uring_submit_now(struct sley__uring *r)
 struct io_uring_sqe *sley__uring_place(struct sley__uring *r)
 {
     struct io_uring_sqe *sqe = sley__uring_room(r);
-    if (SLEY_UNLIKELY(!sqe)) {
-        (void)enter(r, 0, 0); /* what is wrong with it the next poll will say */
+    if (SLEY_UNLIKELY(!sqe) && sley__uring_is_mine(r)) { /* else a look takes it over: not here, in the midst of an op's way in */
+        (void)enter(r, 0, 0);                            /* what is wrong with it the next poll will say */
         sqe = sley__uring_room(r);
     }
     if (SLEY_LIKELY(sqe != NULL)) {

@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 
@@ -483,4 +484,155 @@ SLEY_TEST(witness_and_direct_connections_share_a_table, "URING-12")
     bed_end(&the_bed);
     (void)close(peers[0]);
     (void)close(peers[1]);
+}
+
+/* ---- a queue that is full when the next one comes --------------------------------------------------------------------------- */
+
+enum { SOME_PAIRS = 8 };
+static struct sley_fd some[SOME_PAIRS];
+static int some_peers[SOME_PAIRS];
+static struct sley_io_op some_ops[SOME_PAIRS];
+static char some_bytes[SOME_PAIRS];
+
+/** The first that finds no place is armed while the ring is taken over: it is submitted once. */
+static void start_more_than_fit(void)
+{
+    for (int i = 0; i < SOME_PAIRS; i++) {
+        some_peers[i] = unix_pair(&some[i]);
+        io_start(&some_ops[i], &some[i], SLEY_IO_RECV, &some_bytes[i], 1);
+    }
+    for (int i = 0; i < SOME_PAIRS; i++) {
+        put(some_peers[i], "ab");
+        CHECK_RC(until_done(&some_ops[i].wait), 1);
+        CHECK_INT(some_bytes[i], ==, 'a');
+    }
+    CHECK_INT(look(0), >=, 0);
+    CHECK_UINT(ring()->flying_count, ==, reactor()->armed_count);
+    for (int i = 0; i < SOME_PAIRS; i++) { /* what would be there twice would have taken this */
+        CHECK_RC(io(&some[i], SLEY_IO_RECV, &some_bytes[i], 1), 1);
+        CHECK_INT(some_bytes[i], ==, 'b');
+        CHECK_RC(sley_fd_close(&some[i]), 0);
+        (void)close(some_peers[i]);
+    }
+}
+
+SLEY_TEST(op_that_finds_a_full_queue_of_a_thread_that_has_ended_is_submitted_once, "URING-12")
+{
+    for (size_t i = 0; i < KERNELS; i++) {
+        harness_note("without: %s", kernels[i]);
+        ring_start(&the_bed, (struct sley__uring_opts){.entry_count = 4, .without = uring_without(kernels[i])});
+        told = 0;
+        spawn(receive);
+        run_and_end(hand_over);
+        run_one(start_more_than_fit);
+        put(peers[0], "x");
+        CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
+        CHECK_INT(told, ==, 1);
+        (void)close(peers[0]);
+        bed_end(&the_bed);
+    }
+}
+
+/* ---- a lent receive, on any kernel ---------------------------------------------------------------------------------------- */
+
+static void read_lent_once(void)
+{
+    lend(4096, 16);
+    peers[0] = tcp_pair(&fds[0]);
+    CHECK_RC(sley_fd_recv_lent(&fds[0], &lent.lent), 3);
+    CHECK(memcmp(lent.lent->data, "abc", 3) == 0);
+    CHECK_RC(sley_lent_return(lent.lent), 0);
+    CHECK_RC(sley_fd_close(&fds[0]), 0);
+    told++;
+}
+
+SLEY_TEST(lent_receive_of_a_thread_that_has_ended_is_gone_on_with_by_the_next, "URING-12")
+{
+    static const char *const without[] = {"", "recv_multi", "buffer_ring", "defer_taskrun", "defer_taskrun buffer_ring"};
+    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++) {
+        open_on(without[i]);
+        told = 0;
+        spawn(read_lent_once);
+        run_and_end(hand_over);
+        CHECK_INT(told, ==, 0);
+        put(peers[0], "abc");
+        CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
+        CHECK_INT(told, ==, 1);
+        (void)close(peers[0]);
+        bed_end(&the_bed);
+    }
+}
+
+static char fifo_path[] = "/tmp/sley-heir-fifo-XXXXXX/f";
+
+static void make_fifo(void)
+{
+    char *slash = strrchr(fifo_path, '/');
+    *slash = '\0';
+    CHECK(mkdtemp(fifo_path) != NULL);
+    *slash = '/';
+    CHECK_INT(mkfifo(fifo_path, 0600), ==, 0);
+}
+
+static void remove_fifo(void)
+{
+    CHECK_INT(unlink(fifo_path), ==, 0);
+    *strrchr(fifo_path, '/') = '\0';
+    CHECK_INT(rmdir(fifo_path), ==, 0);
+}
+
+/** Of these flags the kernel makes a call on a thread of its own, which waits until somebody writes. */
+static void start_opening(struct sley_file_op *op)
+{
+    *op = (struct sley_file_op){.io = {.code = SLEY_IO_OPEN}, .a.path = fifo_path, .dir = AT_FDCWD, .how = O_RDONLY | O_CREAT};
+    sley_io_submit(&op->io);
+}
+
+static void open_fifo(void)
+{
+    struct sley_file_op op;
+    start_opening(&op);
+    synced = sley_await(&op.io.wait);
+    if (synced == 0) {
+        (void)close(op.io.out_number);
+    }
+    told++;
+}
+
+SLEY_TEST(open_that_a_thread_has_taken_with_it_is_done_by_the_next_where_the_ring_is_nobodys, "URING-12")
+{
+    make_fifo();
+    open_on("defer_taskrun");
+    told = 0;
+    spawn(open_fifo);
+    run_and_end(hand_over);
+    CHECK_INT(told, ==, 0);
+    run_one(hand_over);
+    CHECK_INT(told, ==, 0);
+    const int both = open(fifo_path, O_RDWR | O_CLOEXEC); /* its writer, who waits for nobody */
+    CHECK_INT(both, >=, 0);
+    CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
+    CHECK_INT(told, ==, 1);
+    CHECK_RC(synced, 0);
+    (void)close(both);
+    bed_end(&the_bed);
+    remove_fifo();
+}
+
+static void cancel_opening(void)
+{
+    struct sley_file_op op;
+    start_opening(&op);
+    CHECK_INT(look(0), >=, 0);
+    sley_wait_cancel(&op.io.wait);
+    CHECK_RC(until_done(&op.io.wait), -ECANCELED);
+}
+
+SLEY_TEST(open_that_waits_is_cancelled_and_says_so, "REACT-22")
+{
+    make_fifo();
+    for (size_t i = 0; i < KERNELS; i++) {
+        in_ring((struct sley__uring_opts){.without = uring_without(kernels[i])}, cancel_opening);
+    }
+    remove_fifo();
 }
