@@ -12,6 +12,9 @@
  * for one the kernel wakes the first: a listener that had one in the old ring is ROBBED, and its accepts wait as polls do, which are woken
  * all, and go alone.
  *
+ * Results that found no room in the old ring's queue are never seen (deaf): whatever was the kernel's then is LOST, and what stood at a
+ * connection has FAILED.
+ *
  * That a thread has ended is known by what it has left to its end. Before DEFER a ring is no thread's: anybody may enter it. */
 #include "uring.h"
 
@@ -175,7 +178,12 @@ static void pass_on(struct sley__uring *r, struct sley_io_op *op)
 static void slot_passed_on(struct sley__uring *r, struct sley__uring_slot *slot)
 {
     if ((slot->standing & SLEY__URING_STANDS) && !is_queued(r, sley__uring_standing_tag(slot))) {
-        slot->standing |= SLEY__URING_FELL | (slot->standing & SLEY__URING_ACCEPTS ? SLEY__URING_ROBBED : 0);
+        const bool accepts = slot->standing & SLEY__URING_ACCEPTS;
+        slot->standing |= SLEY__URING_FELL | (accepts ? SLEY__URING_ROBBED : 0);
+        if (r->deaf && !accepts && !slot->is_abandoned) { /* it may have taken bytes that nobody will ever see */
+            slot->standing |= SLEY__URING_FAILED;
+            slot->link = -EOWNERDEAD;
+        }
     }
     if ((slot->standing & SLEY__URING_KEPT) && (slot->standing & SLEY__URING_ACCEPTS) && !sley__uring_has(r, SLEY__URING_DIRECT)) {
         sley__uring_forget_direct(r, slot);

@@ -636,3 +636,71 @@ SLEY_TEST(open_that_waits_is_cancelled_and_says_so, "REACT-22")
     }
     remove_fifo();
 }
+
+/* ---- results that did not fit --------------------------------------------------------------------------------------------- */
+
+static struct receive many[SOME_PAIRS];
+
+/** What the peers have sent has been taken from the sockets, and told to a queue that has no room for it. */
+static void stand_and_hear_half(void)
+{
+    lend(4096, 64);
+    for (int i = 0; i < SOME_PAIRS; i++) {
+        some_peers[i] = tcp_pair(&some[i]);
+        for (int n = 0; n < 3; n++) {
+            start(&many[i], &some[i]);
+            put(some_peers[i], "abc");
+            expect(&many[i], "abc");
+        }
+        CHECK(stands(&some[i]) == sley__uring_has(ring(), SLEY__URING_RECV_MULTI));
+    }
+    for (int i = 0; i < SOME_PAIRS; i++) {
+        put(some_peers[i], "def");
+    }
+    CHECK_INT(look(0), >=, 0);
+}
+
+/** It keeps the thread from asking what stands to end. */
+static void receive_or_lose(void)
+{
+    peers[0] = tcp_pair(&fds[0]);
+    const int32_t n = io(&fds[0], SLEY_IO_RECV, &byte, 1);
+    CHECK(n == 1 || n == -EOWNERDEAD);
+    CHECK_RC(sley_fd_close(&fds[0]), 0);
+    told++;
+}
+
+/** Nothing is missing without a word. */
+static void receive_or_be_told(void)
+{
+    for (int i = 0; i < SOME_PAIRS; i++) {
+        put(some_peers[i], "ghi");
+        start(&many[i], &some[i]);
+        const int32_t n = until_done(&many[i].op.wait);
+        if (n != -EOWNERDEAD) {
+            CHECK_INT(n, >=, 3);
+            CHECK(memcmp(many[i].lent->data, "def", 3) == 0);
+            CHECK_RC(sley_lent_return(many[i].lent), 0);
+        }
+        CHECK_RC(sley_fd_close(&some[i]), 0);
+        (void)close(some_peers[i]);
+    }
+}
+
+SLEY_TEST(bytes_that_a_thread_has_not_heard_of_in_time_are_not_missing_without_a_word, "URING-12")
+{
+    for (size_t i = 0; i < KERNELS; i++) {
+        harness_note("without: %s", kernels[i]);
+        ring_start(&the_bed, (struct sley__uring_opts){.entry_count = 2, .result_count = 2, .without = uring_without(kernels[i])});
+        told = 0;
+        spawn(receive_or_lose);
+        run_and_end(stand_and_hear_half);
+        run_one(nothing);
+        run_one(receive_or_be_told);
+        put(peers[0], "x");
+        CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
+        CHECK_INT(told, ==, 1);
+        (void)close(peers[0]);
+        bed_end(&the_bed);
+    }
+}
