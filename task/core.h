@@ -102,6 +102,7 @@ enum {
     SLEY__SCOPE_DEADLINE = 1 << 9, /* the deadline did it */
     SLEY__SCOPE_CLOSED = 1 << 10,  /* takes no more tasks */
     SLEY__SCOPE_OPEN = 1 << 11,
+    SLEY__SCOPE_LIMIT = 1 << 12, /* has one */
 };
 
 SLEY_INLINE void sley__scope_add(struct sley_scope *sc, struct sley_task *t)

@@ -24,7 +24,7 @@ void sley__scope_open(struct sley_scope *sc, struct sley_sched *s, struct sley_t
         .owner = owner,
         .sched = s,
         .limit = o ? o->limit : 0,
-        .flags = (o ? o->flags : 0) | SLEY__SCOPE_OPEN,
+        .flags = (o ? o->flags : 0) | (o && o->limit ? SLEY__SCOPE_LIMIT : 0) | SLEY__SCOPE_OPEN,
         .name = o ? o->name : NULL,
         .post = {.fn = posted},
     };

@@ -28,8 +28,9 @@
 
 #include "state.h"
 
-/* state: the task is to move to the root scope by itself (sley_task_detach) */
-enum { SLEY__TASK_DETACH = 1 << 13 };
+/* state, in place of what only a home has: the task is to move to the root scope by itself (sley_task_detach); it was spawned in the
+ * usual way (sley__shared_begin) without a handle: a frame of its sched's slab, outside of scopes that collect */
+enum { SLEY__TASK_DETACH = 1 << 13, SLEY__TASK_USUAL = 1 << 14 };
 
 /* Sections take some ten nanoseconds; one that takes longer than so many turns of waiting has lost its processor. */
 enum { SLEY__SPINS = 64 };
@@ -129,9 +130,9 @@ void sley__shared_take(struct sley_task *t, struct sley_task **ret_task);
 /** A task of a group, made by a worker, in its scope but not queued yet. */
 int sley__shared_spawn(struct sley_sched *s, struct sley_scope *scope, const struct sley_task_type *type, uint32_t stack_bytes,
                        uint32_t state, struct sley_task **ret_made);
-/** sley__spawn_begin on a worker of a group; by itself, so that neither saves registers for the other. */
+/** sley__spawn_begin on @p s, a worker of a group; by itself, so that neither saves registers for the other. */
 SLEY_NOINLINE void *sley__shared_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc,
-                                       struct sley_task **ret_task);
+                                       struct sley_task **ret_task, struct sley_sched *s);
 /** A task of a group, made on a thread that is none of its workers. */
 int sley__shared_spawn_away(struct sley_sched *s, struct sley_task *t, struct sley_task **ret_task);
 

@@ -130,27 +130,27 @@ static SLEY_NOINLINE void finish(struct sley_sched *s, struct sley_task *t)
     sley__scope_complete_ops(done_ops);
 }
 
-/* The usual end, which calls nobody, so that it saves no registers: a frame of this worker's making that nobody has a handle of ends
- * without an error, in a scope where nobody waits for that. What is not so, or comes to a lock that is held, ends as above. */
+/* The usual end, which calls nobody, so that it saves no registers: a task that this worker has spawned in the usual way ends without
+ * an error, in a scope where nobody waits for that. What is not so, or comes to a lock that is held, ends as above. */
 void sley__shared_finish(struct sley_sched *s, struct sley_task *t)
 {
     struct sley_scope *scope = sley__task_scope(t);
     sley__misuse_frame_armed(s, t);
-    /* acquire: as above */
-    const uint32_t state = atomic_load_explicit(&t->state, memory_order_acquire);
-    if (SLEY_UNLIKELY(state >= SLEY__TASK_REF || (state & SLEY__TASK_OPEN) || t->type->style != SLEY_STYLE_FRAME || t->sched != s ||
-                      sley__task_result(t) < 0 || !sley_spin_try(&scope->lock))) {
+    const struct sley_frame *frame = (const struct sley_frame *)(const void *)(t + 1);
+    const uint32_t looks = SLEY__TASK_USUAL | SLEY__TASK_OPEN;
+    if (SLEY_UNLIKELY((sley__task_state(t) & looks) != SLEY__TASK_USUAL || t->sched != s || frame->result < 0 ||
+                      !sley_spin_try(&scope->lock))) {
         finish(s, t);
         return;
     }
-    if (SLEY_UNLIKELY((sley__scope_flags(scope) & SLEY_SCOPE_COLLECT) || scope->waiters)) {
+    if (SLEY_UNLIKELY(scope->waiters)) {
         sley_spin_unlock(&scope->lock);
         finish(s, t);
         return;
     }
     sley__scope_remove(scope, t);
     sley_spin_unlock(&scope->lock); /* from here on the scope may be gone */
-    sley__frame_free(s, t);
+    (void)sley__slab_give(&s->memory->slab, t, sley__frame_class(t->type, 0));
 }
 
 void sley__shared_join(struct sley_task *t, struct sley_wait *joiner, int *ret_result)

@@ -61,30 +61,29 @@ int sley__shared_spawn(struct sley_sched *s, struct sley_scope *scope, const str
 
 /* The usual spawn, which calls nobody, so that it saves no registers: a frame whose memory is at hand, into a scope that takes it. What
  * is not so, or comes to a lock that is held, goes the long way, from the beginning. */
-void *sley__shared_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc, struct sley_task **ret_task)
+void *sley__shared_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc, struct sley_task **ret_task,
+                         struct sley_sched *s)
 {
-    struct sley_sched *const s = sley__self;
     const struct sley_task *const spawner = s->current;
     if (SLEY_UNLIKELY(!type || !spawner)) {
         return sley__spawn_begin_opts(scope, type, NULL, ret_rc, ret_task);
     }
     struct sley_scope *sc = scope ? scope : sley__task_scope(spawner);
-    const struct sley_sched *const of = sc->sched;
-    const uint32_t state = SLEY__TASK_RUNNING | (ret_task ? (uint32_t)SLEY__TASK_EXT | SLEY__TASK_REF : 0);
+    const uint32_t state = SLEY__TASK_RUNNING | (ret_task ? (uint32_t)SLEY__TASK_EXT | SLEY__TASK_REF : SLEY__TASK_USUAL);
     const size_t class = sley__frame_class(type, state);
     struct sley_task *t;
-    if (SLEY_UNLIKELY(of->group != s->group || type->style != SLEY_STYLE_FRAME || !sley__frame_from_slab(type, state) ||
-                      (t = sley__slab_take(&s->memory->slab, class)) == NULL)) {
+    if (SLEY_UNLIKELY((scope && scope->sched->group != s->group) || type->style != SLEY_STYLE_FRAME ||
+                      !sley__frame_from_slab(type, state) || (t = sley__slab_take(&s->memory->slab, class)) == NULL)) {
         return sley__spawn_begin_opts(scope, type, NULL, ret_rc, ret_task);
     }
-    sc = sc == of->root ? s->root : sc; /* as below */
+    sc = sc->owner ? sc : s->root; /* without an owner it is a root, of which there is one in pieces, as above */
     sley__task_fill(s, t, type, state);
     if (SLEY_UNLIKELY(!sley_spin_try(&sc->lock))) {
         (void)sley__slab_give(&s->memory->slab, t, class);
         return sley__spawn_begin_opts(scope, type, NULL, ret_rc, ret_task);
     }
-    const uint32_t unusual = SLEY__SCOPE_CLOSED | SLEY__SCOPE_CANCELLED | SLEY_SCOPE_COLLECT;
-    if (SLEY_UNLIKELY((sley__scope_flags(sc) & unusual) || sc->limit != 0)) {
+    const uint32_t unusual = SLEY__SCOPE_CLOSED | SLEY__SCOPE_CANCELLED | SLEY__SCOPE_LIMIT | SLEY_SCOPE_COLLECT;
+    if (SLEY_UNLIKELY(sley__scope_flags(sc) & unusual)) {
         sley_spin_unlock(&sc->lock);
         (void)sley__slab_give(&s->memory->slab, t, class);
         return sley__spawn_begin_opts(scope, type, NULL, ret_rc, ret_task);

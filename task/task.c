@@ -57,10 +57,9 @@ static void fill_args(struct sley_task *t, const void *args)
 }
 
 /** A task of the current executor, in its scope but not queued yet; with a handle if @p ret_task asks for one. */
-SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type *type, const struct sley_spawn_opts *opts,
-                           struct sley_task **ret_task, struct sley_task **ret_made)
+SLEY_INLINE int spawn_here(struct sley_sched *s, struct sley_scope *scope, const struct sley_task_type *type,
+                           const struct sley_spawn_opts *opts, struct sley_task **ret_task, struct sley_task **ret_made)
 {
-    struct sley_sched *s = sley__self;
     if (SLEY_UNLIKELY(!s || !type || (scope && scope->sched != s && !sley__task_shares(s, scope->sched)))) {
         return s && type ? -EINVAL : type ? -ESRCH : -EINVAL;
     }
@@ -94,23 +93,30 @@ SLEY_INLINE int spawn_here(struct sley_scope *scope, const struct sley_task_type
     return 0;
 }
 
-void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc, struct sley_task **ret_task)
+/* by itself, so that it saves no registers for who shares tasks */
+static SLEY_NOINLINE void *begin_home(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc,
+                                      struct sley_task **ret_task, struct sley_sched *s)
 {
-    const struct sley_sched *s = sley__self;
-    if (SLEY_UNLIKELY(s && sley__group(s) != NULL)) {
-        return sley__shared_begin(scope, type, ret_rc, ret_task);
-    }
     struct sley_task *t;
-    const int rc = spawn_here(scope, type, NULL, ret_task, &t);
+    const int rc = spawn_here(s, scope, type, NULL, ret_task, &t);
     *ret_rc = rc;
     return rc < 0 ? NULL : t + 1;
+}
+
+void *sley__spawn_begin(struct sley_scope *scope, const struct sley_task_type *type, int *ret_rc, struct sley_task **ret_task)
+{
+    struct sley_sched *s = sley__self;
+    if (SLEY_UNLIKELY(s && sley__group(s) != NULL)) {
+        return sley__shared_begin(scope, type, ret_rc, ret_task, s);
+    }
+    return begin_home(scope, type, ret_rc, ret_task, s);
 }
 
 void *sley__spawn_begin_opts(struct sley_scope *scope, const struct sley_task_type *type, const struct sley_spawn_opts *opts,
                              int *ret_rc, struct sley_task **ret_task)
 {
     struct sley_task *t;
-    const int rc = spawn_here(scope, type, opts, ret_task, &t);
+    const int rc = spawn_here(sley__self, scope, type, opts, ret_task, &t);
     *ret_rc = rc;
     return rc < 0 ? NULL : t + 1;
 }

@@ -125,6 +125,8 @@ static void stop_guarding(struct worker *w)
 
 void sley__idle_found(struct worker *w)
 {
+    const bool yielded = !w->guards && !w->searching;
+    w->untold = false;
     if (w->guards) {
         stop_guarding(w);
     }
@@ -133,7 +135,11 @@ void sley__idle_found(struct worker *w)
         /* acq_rel: as above */
         (void)atomic_fetch_sub_explicit(&w->pool->idle, SEARCHING, memory_order_acq_rel);
     }
-    sley__idle_tell(w->pool); /* there may be more; if others search it is theirs to find */
+    if (yielded) { /* what has done so lies in the ring, and another one runs before it, maybe for long */
+        sley__idle_notify(w->pool, sley__worker_left(w));
+    } else {
+        sley__idle_tell(w->pool); /* there may be more; if others search it is theirs to find */
+    }
 }
 
 /**

@@ -63,15 +63,6 @@ void sley__worker_schedule(struct sley_sched *s, struct sley_task *t, enum sley_
     }
 }
 
-/** A task that has yielded lies in the ring, and now another one runs before it, maybe for long. */
-static SLEY_NOINLINE void tell(struct worker *w)
-{
-    if (w->untold) {
-        w->untold = false;
-        sley__idle_notify(w->pool, sley__worker_left(w));
-    }
-}
-
 void sley__worker_batch(struct worker *w, uint64_t now)
 {
     w->batch_start_ns = now;
@@ -141,7 +132,6 @@ static SLEY_NOINLINE struct sley_task *refill(struct worker *w)
 {
     struct sley__inject *const far = &w->pool->inject, *const near = longest(w);
     const bool near_first = ++w->round % 4 == 0;
-    tell(w);
     struct sley_task *t = take_share(w, near_first ? near : far);
     t = t ? t : take_share(w, near_first ? far : near);
     w->round_left = sley__steal_ring_count(&w->ring);
@@ -173,32 +163,23 @@ static SLEY_NOINLINE struct sley_task *look(struct worker *w)
     tune(w);
     struct sley_task *t = take(w, &w->pool->inject, 1);
     w->tick += w->inject_interval;
-    w->left += w->inject_interval;
-    tell(w);
+    w->left = w->inject_interval;
     return t;
 }
 
-struct sley_task *sley__worker_next(struct worker *w)
+/** Nothing was in the slot, or its run is over with @p t: that goes behind the others, if any wait now; who comes later waits for a run. */
+static SLEY_NOINLINE struct sley_task *next_in_turn(struct worker *w, struct sley_task *t)
 {
-    struct sley_task *t;
-    if (SLEY_UNLIKELY(w->left-- == 0) && (t = look(w)) != NULL) {
+    w->lifo_run = 0;
+    if (t && sley__steal_ring_count(&w->ring) + sley__inject_count(&w->backlog) == 0 && sley__inject_empty(&w->pinned)) {
         return t;
     }
-    /* relaxed: only this thread writes it. In turn with the others */
-    if (atomic_load_explicit(&w->sched.resume_count, memory_order_relaxed) % 2 == 0 && SLEY_UNLIKELY(!sley__inject_empty(&w->pinned))) {
-        tell(w);
+    if (t) {
+        push_and_notify(w, t);
+    }
+    if (SLEY_UNLIKELY(!sley__inject_empty(&w->pinned)) && (w->pinned_last = !w->pinned_last)) {
         return sley__inject_take(&w->pinned, 1);
     }
-    if ((t = sley__lifo_take(&w->lifo)) != NULL) {
-        if (SLEY_UNLIKELY(w->untold)) {
-            tell(w);
-        }
-        if (++w->lifo_run % (LIFO_RUN_MAX + 1) != 0 || sley__steal_ring_count(&w->ring) + sley__inject_count(&w->backlog) == 0) {
-            return t; /* nobody waits at every fourth: who comes then waits for a run */
-        }
-        sley__worker_push(w, t); /* it has had its run, and others wait */
-    }
-    w->lifo_run = 0;
     if (w->round_left == 0) {
         next_round(w);
     }
@@ -209,6 +190,16 @@ struct sley_task *sley__worker_next(struct worker *w)
     }
     w->untold = false;
     return t;
+}
+
+struct sley_task *sley__worker_next(struct worker *w)
+{
+    struct sley_task *t;
+    if (SLEY_UNLIKELY(--w->left == 0) && (t = look(w)) != NULL) {
+        return t;
+    }
+    t = sley__lifo_take(&w->lifo);
+    return t && ++w->lifo_run <= LIFO_RUN_MAX ? t : next_in_turn(w, t);
 }
 
 enum work sley__worker_left(const struct worker *w)

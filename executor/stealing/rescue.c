@@ -36,7 +36,7 @@ static void help(struct worker *w, struct worker *victim)
     struct sley_task *t = sley__lifo_rob(&victim->lifo);
     if (t) {
         sley__worker_push(w, t);
-        w->untold = true; /* something else may run first */
+        sley__idle_tell(w->pool); /* something else may run first */
     }
     (void)sley__worker_run_timers(victim);
     if (victim->reactor && victim->reactor->ops->serve) {

@@ -3,7 +3,7 @@
 
 void sley__steal_ring_init(struct sley__steal_ring *q, SLEY_ATOMIC(struct sley_task *) * slots, uint32_t capacity)
 {
-    *q = (struct sley__steal_ring){.capacity = capacity, .slots = slots};
+    *q = (struct sley__steal_ring){.door = {.seized = 1}, .capacity = capacity, .slots = slots};
 }
 
 uint32_t sley__steal_ring_chain(struct sley__steal_ring *q, uint32_t n, struct sley_task **ret_first, struct sley_task **ret_last)

@@ -48,6 +48,7 @@ SLEY_INLINE SLEY_ATOMIC(struct sley_task *) * sley__ring_slot(const struct sley_
     return &q->slots[at & (q->capacity - 1)];
 }
 
+/** Empty, its door seized for good until the owner readies it (sley_door_init). */
 void sley__steal_ring_init(struct sley__steal_ring *q, SLEY_ATOMIC(struct sley_task *) * slots, uint32_t capacity);
 /** false: full. Thread: owner. */
 SLEY_INLINE bool sley__steal_ring_push_back(struct sley__steal_ring *q, struct sley_task *t)

@@ -251,7 +251,8 @@ static int init_worker(struct sley_stealing_pool *p, const struct sley_executor_
     sley__steal_ring_init(&w->ring, w->slots, RING_CAPACITY);
     int rc = sley_sched_init(&w->sched, &sley__worker_ops, &(struct sley_sched_opts){p->alloc, config->report, config->report_arg});
     w->sched.blocking = config->blocking;
-    w->lifo.door.plain = w->ring.door.plain = w->sched.flags & SLEY__SCHED_BIAS;
+    sley_door_init(&w->lifo.door, w->sched.flags & SLEY__SCHED_BIAS);
+    sley_door_init(&w->ring.door, w->sched.flags & SLEY__SCHED_BIAS);
     if (rc == 0) {
         rc = sley_wheel_init(&w->wheel, &(struct sley_wheel_opts){.tick_ns = config->tick_ns}, w->wheel_slots,
                              sizeof w->wheel_slots / sizeof w->wheel_slots[0], sley__pool_now_ns(p));

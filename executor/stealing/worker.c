@@ -160,7 +160,7 @@ static void work(struct worker *w)
             return;
         }
     }
-    if (SLEY_UNLIKELY(w->searching) || SLEY_UNLIKELY(w->guards)) {
+    if (SLEY_UNLIKELY(w->searching || w->guards || w->untold)) {
         sley__idle_found(w);
     }
     if (sley_sched_resume(&w->sched, t)) {

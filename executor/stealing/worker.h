@@ -27,11 +27,13 @@ struct worker {
     uint32_t round;           /* counts */
     uint32_t round_left;      /* resumes out of the ring until all that was in it has had its turn */
     uint32_t lifo_run;        /* resumes in a row out of the LIFO slot */
-    bool searching;           /* counted in pool->idle */
-    bool guards;              /* pool->guarded is by this worker */
-    bool untold;              /* a task that has yielded is in the ring, and nobody was told */
-    uint32_t batch_tick;      /* where the resumes began that the interval is tuned by, */
-    uint64_t batch_start_ns;  /* and when */
+    bool pinned_last;         /* of pinned tasks and those in the ring, which take turns */
+    /* any of these: others are to know before it runs a task (sley__idle_found) */
+    bool searching : 1;      /* counted in pool->idle */
+    bool guards : 1;         /* pool->guarded is by this worker */
+    bool untold : 1;         /* a task that has yielded is in the ring, and nobody was told */
+    uint32_t batch_tick;     /* where the resumes began that the interval is tuned by, */
+    uint64_t batch_start_ns; /* and when */
     pthread_t thread;
     int start_rc;
     struct sley_watched watched;
@@ -105,7 +107,7 @@ void sley__idle_init(struct sley_stealing_pool *p);
 void sley__idle_notify(struct sley_stealing_pool *p, enum work work); /* so much was pushed */
 void sley__idle_tell(struct sley_stealing_pool *p);                   /* there may be more than was told of */
 bool sley__idle_search(struct worker *w);                             /* may it search? */
-void sley__idle_found(struct worker *w);                              /* it searches or guards, and has work again */
+void sley__idle_found(struct worker *w);                              /* it has work, and others are to know */
 void sley__idle_park(struct worker *w);                               /* it has none: sleeps until something may be there */
 
 /* worker.c: the thread */

@@ -63,6 +63,7 @@ static void begin(void)
         scheds[i] = &w->sched;
         fakes[i] = (struct fake){.base = {.ops = &fake_ops}, .worker = w};
         w->reactor = &fakes[i].base;
+        sley_door_init(&w->lifo.door, false);
         sley__steal_ring_init(&w->ring, w->slots, RING_CAPACITY);
         CHECK_RC(sley_sched_init(&w->sched, &sley__worker_ops, &(struct sley_sched_opts){.alloc = harness_alloc()}), 0);
         CHECK_RC(sley_wheel_init(&w->wheel, NULL, w->wheel_slots, SLEY_WHEEL_SLOT_COUNT_DEFAULT, 1), 0);

@@ -46,6 +46,7 @@ static void pool_setup(uint32_t n, const struct sley_sched_ops *ops, void (*rele
         w->index = i;
         w->inject_interval = w->left = w->tick = LOOK_INTERVAL;
         scheds[i] = &w->sched;
+        sley_door_init(&w->lifo.door, false);
         sley__steal_ring_init(&w->ring, w->slots, SLOTS);
         EXPLORE_CHECK(sley_sched_init(&w->sched, ops, &(struct sley_sched_opts){.alloc = explore_alloc()}) == 0);
     }

@@ -20,7 +20,7 @@ static void setup(void)
     memset(&queue, 0, sizeof queue);
     memset(tasks, 0, sizeof tasks);
     memset(taken, 0, sizeof taken);
-    slot.door.plain = plain;
+    sley_door_init(&slot.door, plain);
 }
 
 /** What came before the task was handed over is seen: its link is the taker's now. */
@@ -79,7 +79,7 @@ static void check_slot(void)
 {
     struct sley_task *left = atomic_load_explicit(&slot.task, memory_order_relaxed);
     EXPLORE_CHECK(atomic_load_explicit(&slot.door.held, memory_order_relaxed) == 0);
-    EXPLORE_CHECK(atomic_load_explicit(&slot.door.seized, memory_order_relaxed) == 0);
+    EXPLORE_CHECK(atomic_load_explicit(&slot.door.seized, memory_order_relaxed) == !plain);
     for (unsigned i = 0; i < TASKS - 1; i++) {
         const unsigned n = count_of(i) + (left == &tasks[i]);
         EXPLORE_CHECK(n == 1 || (n == 0 && i == 2 && !all));

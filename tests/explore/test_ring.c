@@ -22,7 +22,7 @@ static void setup_of(uint32_t capacity, uint32_t start)
     pushed = 0;
     for (unsigned i = 0; i < RINGS; i++) {
         sley__steal_ring_init(&rings[i], slots[i], capacity);
-        rings[i].door.plain = plain;
+        sley_door_init(&rings[i].door, plain);
         atomic_store_explicit(&rings[i].head, (uint64_t)start << 32 | start, memory_order_relaxed);
         atomic_store_explicit(&rings[i].tail, start, memory_order_relaxed);
     }

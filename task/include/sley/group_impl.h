@@ -109,12 +109,19 @@ SLEY_INLINE void sley_spin_unlock(SLEY_ATOMIC(uint32_t) * lock)
  *            (c) seized still 0? -> inside           (3) wait until held == 0 -> inside
  *
  * The proof is that of the lock that leans (sley/sync_impl.h), but for the end: the other one gives the door back (seized = 0,
- * release). Where membarrier is not to be had (`plain` false) it keeps nobody apart, and everybody goes by locked instructions.
+ * release). Where membarrier is not to be had (not `plain`) it is seized for good: it keeps nobody apart, and everybody goes by locked
+ * instructions.
  */
 struct sley_door {
     SLEY_ATOMIC(uint32_t) held, seized;
-    bool plain; /**< constant: the scheds have SLEY__SCHED_BIAS */
+    bool plain; /**< constant */
 };
+
+/** @p plain: the scheds have SLEY__SCHED_BIAS. Thread: owner, before others know it. */
+SLEY_INLINE void sley_door_init(struct sley_door *d, bool plain)
+{
+    *d = (struct sley_door){.seized = !plain, .plain = plain};
+}
 
 SLEY_INLINE void sley_door_leave(struct sley_door *d)
 {
@@ -125,9 +132,6 @@ SLEY_INLINE void sley_door_leave(struct sley_door *d)
 /** Returns: whether the owner is alone inside, until sley_door_leave. Thread: owner. Cost: with leaving, two plain stores and a load. */
 SLEY_INLINE bool sley_door_enter(struct sley_door *d)
 {
-    if (SLEY_UNLIKELY(!d->plain)) {
-        return false;
-    }
     /* relaxed: (a); ordered before (c) by the other's membarrier */
     atomic_store_explicit(&d->held, 1, memory_order_relaxed);
     /* (b): the store-load pair (a) (c) keeps its order in the compiled code */
