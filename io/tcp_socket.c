@@ -209,7 +209,7 @@ int sley_tcp_peer(const struct sley_tcp *conn, struct sley_addr *ret_addr)
 
 int sley_tcp_listener_local(const struct sley_tcp_listener *l, struct sley_addr *ret_addr)
 {
-    return sley__tcp_address(l->fd.number, getsockname, ret_addr);
+    return address_of(&l->fd, getsockname, ret_addr);
 }
 
 int sley_tcp_set_no_delay(struct sley_tcp *conn, bool on)

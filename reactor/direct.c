@@ -17,11 +17,18 @@ int sley_fd_borrow(const struct sley_fd *fd)
 {
     const struct sley_sched *s = sley__self;
     struct sley_reactor *home = sley__fd_home(fd);
-    if (fd->number < 0 || !sley_fd_is_direct(fd)) {
-        return fd->number < 0 ? -EBADF : fd->number;
+    const bool here = s && s->reactor == home;
+    if (fd->number < 0) {
+        return -EBADF;
     }
-    if (!s || s->reactor != home) {
-        return sley__home_orphaned(home) ? -EOWNERDEAD : -EXDEV;
+    if (!here && home && sley__home_orphaned(home)) {
+        return -EOWNERDEAD; /* what is set at the socket is set for the parent, too */
+    }
+    if (!sley_fd_is_direct(fd)) {
+        return fd->number;
+    }
+    if (!here) {
+        return -EXDEV;
     }
     return home->ops->lend_number ? home->ops->lend_number(home, fd) : -ENOTSUP;
 }

@@ -126,8 +126,8 @@ SLEY_API int sley_tcp_from_fd(struct sley_tcp *ret_conn, int number);
 SLEY_API int sley_tcp_listener_from_fd(struct sley_tcp_listener *ret_listener, int number);
 
 /**
- * Addresses of the two sides. Returns: 0; -EBADF once closed; -ENOTCONN when there is no peer; of a direct connection what
- * sley_fd_borrow says. Thread: any while it is open; of a direct one home.
+ * Addresses of the two sides. Returns: 0; -EBADF once closed; -ENOTCONN when there is no peer; else what sley_fd_borrow says.
+ * Thread: any while it is open; of a direct one home.
  */
 SLEY_API int sley_tcp_local(const struct sley_tcp *conn, struct sley_addr *ret_addr);
 SLEY_API int sley_tcp_peer(const struct sley_tcp *conn, struct sley_addr *ret_addr);
@@ -140,8 +140,8 @@ SLEY_API int sley_tcp_listener_local(const struct sley_tcp_listener *l, struct s
 SLEY_API int sley_tcp_move(struct sley_tcp *conn);
 SLEY_API void sley_tcp_move_start(struct sley_io_op *op, struct sley_tcp *conn);
 
-/** Options of one connection, as in struct sley_tcp_opts. Returns: 0; -EBADF once closed; -EINVAL; of a direct connection what
- * sley_fd_borrow says. Thread: any while it is open; of a direct one home. */
+/** Options of one connection, as in struct sley_tcp_opts. Returns: 0; -EBADF once closed; -EINVAL; else what sley_fd_borrow says.
+ * Thread: any while it is open; of a direct one home. */
 SLEY_API int sley_tcp_set_no_delay(struct sley_tcp *conn, bool on);
 SLEY_API int sley_tcp_set_keepalive(struct sley_tcp *conn, uint32_t idle_s, uint32_t interval_s, uint32_t count);
 SLEY_API int sley_tcp_set_reset_on_close(struct sley_tcp *conn, bool on);

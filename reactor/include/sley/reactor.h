@@ -121,8 +121,8 @@ SLEY_INLINE bool sley_fd_is_direct(const struct sley_fd *fd)
 
 /**
  * A number for a call of the system's, to be given back right after it: the descriptor's own; of a direct one a number that is made for it.
- * Returns: the number; -EBADF; of a direct one -EXDEV away from home, -ENOTSUP (before Linux 6.8), -EMFILE, -EAGAIN (the ring is
- * full at the moment). Thread: any; of a direct one home. Cost: of a direct one two system calls.
+ * Returns: the number; -EBADF; -EOWNERDEAD: inherited by fork; of a direct one -EXDEV away from home, -ENOTSUP (before Linux 6.8),
+ * -EMFILE, -EAGAIN (the ring is full at the moment). Thread: any; of a direct one home. Cost: of a direct one two system calls.
  */
 SLEY_API int sley_fd_borrow(const struct sley_fd *fd);
 SLEY_API void sley_fd_give_back(const struct sley_fd *fd, int number);
