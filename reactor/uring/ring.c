@@ -153,6 +153,13 @@ static int make(struct sley__uring *r, uint32_t entries, uint32_t results, uint3
     return rc;
 }
 
+static unsigned long long locked_kib(void)
+{
+    struct rlimit limit = {0};
+    (void)getrlimit(RLIMIT_MEMLOCK, &limit);
+    return (unsigned long long)limit.rlim_cur / 1024;
+}
+
 /** In memory that the user may lock. */
 static int make_smaller(struct sley__uring *r, const struct sley_reactor_opts *o, uint32_t *ret_reports)
 {
@@ -164,10 +171,8 @@ static int make_smaller(struct sley__uring *r, const struct sley_reactor_opts *o
         rc = make(r, entries, results, ret_reports);
     }
     if (rc == -ENOMEM && o && o->ret_error && o->error_bytes) {
-        struct rlimit limit = {0};
-        (void)getrlimit(RLIMIT_MEMLOCK, &limit);
         (void)snprintf(o->ret_error, o->error_bytes, "no memory for a ring, not for the smallest: RLIMIT_MEMLOCK is %llu KiB",
-                       (unsigned long long)limit.rlim_cur / 1024);
+                       locked_kib());
     }
     return rc;
 }
@@ -265,6 +270,11 @@ int sley__uring_describe(struct sley_reactor *self, char *ret_text, size_t bytes
             at = append(ret_text, bytes, at, any ? ", " : at ? ", without " : "without ", sley__uring_kinds[i].name);
             any = true;
         }
+    }
+    if (r->ring.sq.ring_entries < r->opts.entry_count) { /* see make_smaller */
+        char text[80];
+        (void)snprintf(text, sizeof text, "of %u entries: RLIMIT_MEMLOCK is %llu KiB", r->ring.sq.ring_entries, locked_kib());
+        at = append(ret_text, bytes, at, at ? ", " : "", text);
     }
     return (int)at;
 }

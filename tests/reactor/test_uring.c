@@ -434,7 +434,10 @@ static void forbid_setup(uint32_t most, uint32_t error)
 
 static void sixteen(void)
 {
+    char text[300];
     CHECK_UINT(ring()->ring.sq.ring_entries, ==, 16);
+    CHECK_INT(reactor()->ops->describe(reactor(), text, sizeof text), >, 0);
+    CHECK(strstr(text, "of 16 entries: RLIMIT_MEMLOCK is ") != NULL);
     many_over_small();
 }
 
