@@ -1,6 +1,7 @@
-/* A clause's process: what it runs, and when it is given up. A clock says nothing on a busy machine, so the kernel is asked: who sleeps,
+/* A clause's process: what it runs, and when it is given up. A clock says little on a busy machine, so the kernel is asked: who sleeps,
  * all threads of it, and does not run at all for 40 looks in a row, waits for what does not come; who is not through after so much
- * time of a processor's goes on for ever, and so does who is found asleep again and again. Who waits for a processor is late, no more. */
+ * time of a processor's goes on for ever. Who waits for a processor is late, no more; but there is an end to that, too, for one that
+ * yields for ever, or is stopped, looks the same: ten times as much of real time, of which counts what this process has seen of it. */
 #include "trial.h"
 
 #include <dirent.h>
@@ -17,7 +18,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ASLEEP_LOOKS = 40, SLEEP_FACTOR = 10 };
+enum {
+    ASLEEP_LOOKS = 40,
+    REAL_FACTOR = 10,
+    GAP_MS = 1000 /* between two looks; longer ones are a machine, or a run, that stands still */
+};
 
 /* ---- in the clause's process ------------------------------------------------------------------------------------- */
 
@@ -131,8 +136,7 @@ static void look_at_sleep(struct sley__kit_trial *t)
     (void)snprintf(path, sizeof path, "/proc/%ld/task", (long)t->pid);
     DIR *dir = opendir(path);
     if (!dir) {
-        t->slept++; /* nobody knows: then it is the clock that counts */
-        return;
+        return; /* nobody knows: then it is the clocks that count */
     }
     for (const struct dirent *entry; sleeps && (entry = readdir(dir));) {
         const long tid = strtol(entry->d_name, NULL, 10);
@@ -141,7 +145,6 @@ static void look_at_sleep(struct sley__kit_trial *t)
         }
     }
     (void)closedir(dir);
-    t->slept += sleeps;
     t->asleep = sleeps && switches == t->switches ? t->asleep + 1 : 0;
     t->switches = sleeps ? switches : 0;
 }
@@ -159,17 +162,18 @@ static uint64_t processor_ms(pid_t pid)
 /** Has it had its time? */
 static void look_at_clocks(struct sley__kit_trial *t)
 {
-    const uint64_t now = now_ms();
-    if (now - t->looked_ms < SLEY__TRIAL_LOOK_MS) {
+    const uint64_t now = now_ms(), gap_ms = now - t->looked_ms;
+    if (gap_ms < SLEY__TRIAL_LOOK_MS) {
         return;
     }
     t->looked_ms = now;
+    t->real_ms += gap_ms < GAP_MS ? gap_ms : GAP_MS;
     look_at_sleep(t);
     if (t->asleep >= ASLEEP_LOOKS) {
         t->late = "it slept, and nothing woke it any more";
     } else if (processor_ms(t->pid) >= t->limit_ms) {
         t->late = "it used up its time, and did not end";
-    } else if ((uint64_t)t->slept * SLEY__TRIAL_LOOK_MS >= t->limit_ms * SLEEP_FACTOR) {
+    } else if (t->real_ms >= t->limit_ms * REAL_FACTOR) {
         t->late = "it did not end";
     }
 }

@@ -14,7 +14,7 @@ struct sley__kit_trial {
     size_t index;                    /* of the clause */
     struct sley__kit_report *report; /* in memory that its process sees */
     uint32_t effort;
-    uint64_t seed, limit_ms; /* of processor time; ten times as much of sleep */
+    uint64_t seed, limit_ms; /* of processor time; ten times as much of real time */
     /* private */
     pid_t pid;
     int pipe_end; /* readable when the process has ended */
@@ -22,8 +22,8 @@ struct sley__kit_trial {
     bool started, ended;
     const char *late; /* why it was ended; NULL: it has ended by itself */
     uint64_t looked_ms, switches;
-    unsigned slept;  /* looks at which it did */
-    unsigned asleep; /* the same in a row, without having run in between */
+    uint64_t real_ms; /* since its start, without what nobody has seen */
+    unsigned asleep;  /* looks in a row at which it slept, without having run in between */
 };
 
 /** Returns: 0; a negative errno when there is no process for it. */
