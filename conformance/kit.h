@@ -71,6 +71,8 @@ size_t sley__kit_alloc_live(void);
 /** The @p n th request from now on is refused, once (1 is the next one); 0: none. */
 void sley__kit_refuse(size_t n);
 bool sley__kit_refused(void);
+/** Whether what is given back is kept for the next request of its size: it comes to the same place then, whoever's memory is beneath. */
+void sley__kit_keep(bool keep);
 
 /* ---- what is left at the end ------------------------------------------------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { LIVE = 0x51e7a11c, FREED = 0x51e7dead, TAIL_BYTES = 16, TAIL_BYTE = 0xa5, FILL_BYTE = 0xcd };
+enum { LIVE = 0x51e7a11c, FREED = 0x51e7dead, TAIL_BYTES = 16, TAIL_BYTE = 0xa5, FILL_BYTE = 0xcd, KEPT_MOST = 64 };
 
 struct head {
     size_t bytes, front; /* what was asked for; from the start of the whole block to it */
@@ -14,6 +14,12 @@ struct head {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static size_t live, count, refuse_at;
 static bool refused;
+static bool keeps;
+static struct kept {
+    char *start;
+    size_t whole, front; /* bytes of it; as in its head */
+} kept[KEPT_MOST];       /* the last one first to go */
+static unsigned kept_count;
 static struct sley_alloc libc;
 
 static bool admit(void)
@@ -26,6 +32,35 @@ static bool admit(void)
     return ok;
 }
 
+/** A whole block. NULL: none is kept that fits. */
+static char *take_kept(size_t whole, size_t front)
+{
+    char *start = NULL;
+    (void)pthread_mutex_lock(&lock);
+    for (unsigned i = kept_count; i > 0 && !start; i--) {
+        if (kept[i - 1].whole == whole && kept[i - 1].front == front) {
+            start = kept[i - 1].start;
+            memmove(&kept[i - 1], &kept[i], (--kept_count - (i - 1)) * sizeof kept[0]);
+        }
+    }
+    (void)pthread_mutex_unlock(&lock);
+    return start;
+}
+
+static void give_back(char *start, size_t whole, size_t front)
+{
+    (void)pthread_mutex_lock(&lock);
+    const bool keep = keeps && kept_count < KEPT_MOST;
+    if (keep) {
+        kept[kept_count++] = (struct kept){start, whole, front};
+    }
+    live--;
+    (void)pthread_mutex_unlock(&lock);
+    if (!keep) {
+        sley_alloc_put(&libc, start, whole);
+    }
+}
+
 static void *counted_alloc(struct sley_alloc *self, size_t bytes, size_t align)
 {
     (void)self;
@@ -36,7 +71,8 @@ static void *counted_alloc(struct sley_alloc *self, size_t bytes, size_t align)
         return NULL;
     }
     const size_t front = align > 64 ? align : 64;
-    char *start = sley_alloc_get(&libc, front + bytes + TAIL_BYTES, front);
+    char *start = take_kept(front + bytes + TAIL_BYTES, front);
+    start = start ? start : sley_alloc_get(&libc, front + bytes + TAIL_BYTES, front);
     if (!start) {
         SKIP("this machine has no memory left");
     }
@@ -71,10 +107,7 @@ static void counted_free(struct sley_alloc *self, void *ptr, size_t bytes)
     head.mark = FREED;
     memcpy(block - sizeof head, &head, sizeof head);
     memset(block, FILL_BYTE, bytes);
-    sley_alloc_put(&libc, block - head.front, head.front + bytes + TAIL_BYTES);
-    (void)pthread_mutex_lock(&lock);
-    live--;
-    (void)pthread_mutex_unlock(&lock);
+    give_back(block - head.front, head.front + bytes + TAIL_BYTES, head.front);
 }
 
 static const struct sley_alloc_ops counted_ops = {
@@ -116,4 +149,15 @@ bool sley__kit_refused(void)
     const bool was = refused;
     (void)pthread_mutex_unlock(&lock);
     return was;
+}
+
+void sley__kit_keep(bool keep)
+{
+    (void)pthread_mutex_lock(&lock);
+    keeps = keep;
+    while (!keep && kept_count > 0) {
+        const struct kept *k = &kept[--kept_count];
+        sley_alloc_put(&libc, k->start, k->whole);
+    }
+    (void)pthread_mutex_unlock(&lock);
 }

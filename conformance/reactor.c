@@ -16,6 +16,11 @@ const struct sley_reactor_factory sley__rig_factory = {
     .create = create,
 };
 
+const struct sley_reactor_factory *sley__rig_given(void)
+{
+    return under_test;
+}
+
 enum how { PLAIN, FIBER };
 
 #define CLAUSE_TEXT(how, name, sentence) {#name, sentence},
@@ -57,6 +62,9 @@ const struct sley_clause *sley_conformance_reactor_clauses(size_t *ret_count)
 int sley_conformance_run_reactor(const struct sley_reactor_factory *factory, const struct sley_conformance_opts *o,
                                  struct sley_conformance_count *ret_count)
 {
+    if (factory && (factory->version < 1 || factory->version > SLEY_REACTOR_VERSION)) {
+        return -ENOTSUP;
+    }
     if (!factory || !factory->create) {
         return -EINVAL;
     }

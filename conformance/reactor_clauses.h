@@ -15,6 +15,7 @@
     X(PLAIN, its_own_descriptors_are_close_on_exec, "What a reactor opens for itself is close-on-exec.")                           \
     X(FIBER, destroy_completes_what_waits, "Destroy completes every armed op with -ECANCELED, once, before it returns.")           \
     X(FIBER, destroy_leaves_descriptors_open, "Destroy closes no descriptor that it was given.")                                   \
+    X(FIBER, dead_home_has_no_successor, "A descriptor whose reactor is gone is told -ENODEV, though a new one has been made.")    \
     X(FIBER, two_reactors_keep_apart, "Two reactors on one thread do not notice each other.")                                      \
     /* results */                                                                                                                  \
     X(FIBER, recv_before_and_after_its_data_is_the_same, "A RECV gets what is there, whether it was started before or after.")     \
@@ -67,6 +68,8 @@
     X(FIBER, close_gives_the_number_back, "CLOSE completes with 0 once the number is free; twice is fine, ops are -EBADF then.")   \
     X(FIBER, close_leaves_others_alone, "CLOSE of one descriptor leaves ops of others waiting.")                                   \
     X(FIBER, close_in_a_hook_of_the_same_batch, "A hook may close a descriptor whose event is at hand: that event is dropped.")    \
+    X(FIBER, hooks_may_take_what_is_next_in_line, "While CLOSE, cancel or destroy completes ops, a hook may cancel what is next,"  \
+                                                  " and have it back.")                                                            \
     X(FIBER, reused_number_starts_clean, "A number that is used again starts clean: nothing of its old life reaches the new one.") \
     X(FIBER, number_closed_behind_its_back_starts_clean, "adopt forgets what was known of a number, closed elsewhere meanwhile.")  \
     X(FIBER, second_description_is_eexist, "adopt of a number on which ops of another sley_fd wait is -EEXIST; those go on.")      \
@@ -75,6 +78,8 @@
     X(FIBER, poll_waits_its_time_at_most, "poll returns when its time is up, though nothing comes.")                            \
     X(FIBER, poll_waits_and_does_not_spin, "poll waits: with nothing to do it does not return at once over and over.")             \
     X(FIBER, poll_takes_any_timeout, "Timeouts from 1 ns to SLEY_NEVER are fine, and an event ends each.")                         \
+    X(FIBER, poll_says_whether_it_has_completed_one, "poll says more than 0 when it has completed an op, 0 when there was"         \
+                                                     " nothing.")                                                                  \
     X(FIBER, poll_survives_signals, "A signal that interrupts poll is no error, and no result of an op.")                          \
     X(FIBER, wake_before_poll_ends_it, "A wake before poll ends the next one; many coalesce.")                                     \
     X(FIBER, wake_from_threads_is_never_lost, "No wake from any thread is lost, however it races with poll.")                      \
@@ -86,6 +91,7 @@
     X(FIBER, three_thousand_ops_on_one_descriptor, "Thousands of ops at once are a delay at worst: no queue is too full.")         \
     X(FIBER, completions_may_come_in_any_order, "Ops complete in the order in which their descriptors become ready.")              \
     X(FIBER, busy_descriptors_do_not_starve_a_quiet_one, "Descriptors that are always ready do not starve another one.")           \
+    X(FIBER, poll_comes_back_beside_hooks_that_start_ops, "poll ends though each of its hooks starts an op that is ready at once.")\
     X(FIBER, long_transfer_does_not_starve_others, "An ALL op whose peer keeps up does not keep others from their turn.")          \
     X(FIBER, short_transfers_lose_nothing, "Through tiny buffers, in pieces of any size, every byte arrives in its place.")        \
     X(FIBER, interrupted_calls_are_made_again, "With a storm of signals (SA_RESTART off) no op gives -EINTR, no byte is lost.")    \

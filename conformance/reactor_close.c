@@ -140,6 +140,68 @@ CLAUSE(close_in_a_hook_of_the_same_batch)
     }
 }
 
+/* ---- in line ----------------------------------------------------------------------------------------------------- */
+
+enum { IN_LINE = 12 };
+/** Ops on two descriptors in turn, in one line of those that wait. */
+struct in_line {
+    struct sley_wait_hook hook;
+    struct sley_io_op op;
+    bool told;
+};
+static struct in_line line[IN_LINE];
+
+/** Takes those beside it away, and then itself: what is in the op now leads nowhere. */
+static void take_neighbours(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    struct in_line *one = sley_container_of(hook, struct in_line, hook);
+    CHECK_RC(w->result, -ECANCELED);
+    CHECK(!one->told);
+    one->told = true;
+    for (int step = -1; step <= 1; step += 2) {
+        const ptrdiff_t at = one - line + step;
+        if (at >= 0 && at < IN_LINE && !line[at].told) {
+            sley_wait_cancel(&line[at].op.wait);
+        }
+    }
+    memset(&one->op, 0xa5, sizeof one->op);
+}
+
+CLAUSE(hooks_may_take_what_is_next_in_line)
+{
+    enum { BY_CLOSE, BY_DESTROY, BY_CANCEL, WAYS };
+    for (int way = 0; way < WAYS; way++) {
+        struct sley_reactor *mine, *usual = sley__rig_swap_in(&mine);
+        struct sley_fd fds[2];
+        const int peers[2] = {unix_pair(&fds[0]), unix_pair(&fds[1])};
+        for (int i = 0; i < IN_LINE; i++) {
+            line[i] = (struct in_line){.hook = {.fn = take_neighbours}};
+            sley_fd_poll_start(&line[i].op, &fds[i % 2], SLEY_IO_IN);
+            sley_wait_hook(&line[i].op.wait, &line[i].hook);
+        }
+        settle();
+        if (way == BY_CLOSE) {
+            shut(&fds[0]);
+        } else if (way == BY_CANCEL) {
+            sley_wait_cancel(&line[IN_LINE / 2].op.wait);
+        }
+        for (int i = 0; i < IN_LINE && way != BY_DESTROY; i++) {
+            while (!line[i].told) {
+                (void)look(SLEY_NEVER);
+            }
+        }
+        sley_reactor_destroy(mine);
+        sley_sched_current()->reactor = usual;
+        for (int i = 0; i < IN_LINE; i++) {
+            CHECK(line[i].told);
+        }
+        for (int i = 0; i < 2; i++) {
+            CHECK_RC(sley_fd_close(&fds[i]), 0);
+            (void)close(peers[i]);
+        }
+    }
+}
+
 /* ---- reuse ------------------------------------------------------------------------------------------------------- */
 
 CLAUSE(reused_number_starts_clean)

@@ -5,20 +5,12 @@
 
 #include <sys/resource.h>
 
-static struct sley_reactor *make(void)
-{
-    const struct sley_reactor_opts opts = {0}; /* the rig's factory knows whose memory it is */
-    struct sley_reactor *r = NULL;
-    CHECK_RC(sley__rig_factory.create(&opts, &r), 0);
-    CHECK_PTR(r, !=, NULL);
-    CHECK_RC(sley_reactor_check(r->ops), 0);
-    return r;
-}
-
 CLAUSE(table_is_complete)
 {
-    struct sley_reactor *r = make();
+    struct sley_reactor *r = sley__rig_make();
     const struct sley_reactor_ops *ops = r->ops;
+    const struct sley_reactor_factory *f = sley__rig_given();
+    CHECK(f->name && f->name[0] != '\0');
     CHECK(ops->version >= 1 && ops->version <= SLEY_REACTOR_VERSION);
     CHECK(ops->name[0] != '\0');
     CHECK_INT(ops->caps & ~(uint32_t)(SLEY_REACTOR_CAP_READINESS | SLEY_REACTOR_CAP_SHARED), ==, 0);
@@ -87,7 +79,7 @@ CLAUSE(destroy_gives_everything_back)
 {
     const unsigned fds = sley__kit_fd_count();
     for (int i = 0; i < 5; i++) {
-        struct sley_reactor *r = make();
+        struct sley_reactor *r = sley__rig_make();
         r->ops->wake(r);
         if (i % 2) {
             CHECK_INT(r->ops->poll(r, 0), >=, 0);
@@ -105,7 +97,7 @@ CLAUSE(its_own_descriptors_are_close_on_exec)
     for (int number = 0; number < MOST; number++) {
         before[number] = fcntl(number, F_GETFD) >= 0;
     }
-    struct sley_reactor *r = make();
+    struct sley_reactor *r = sley__rig_make();
     r->ops->wake(r);
     CHECK_INT(r->ops->poll(r, 0), >=, 0);
     if (r->ops->pollable_fd) {
@@ -122,17 +114,6 @@ CLAUSE(its_own_descriptors_are_close_on_exec)
 }
 
 /* ---- beside the executor's own ----------------------------------------------------------------------------------- */
-
-/** From now on ops go to a reactor that is not the executor's. Returns that one. */
-static struct sley_reactor *swap_in(struct sley_reactor **ret_mine)
-{
-    struct sley_sched *s = sley_sched_current();
-    struct sley_reactor *usual = s->reactor, *mine = make();
-    mine->sched = s;
-    s->reactor = mine;
-    *ret_mine = mine;
-    return usual;
-}
 
 struct ended {
     int count;
@@ -159,7 +140,7 @@ CLAUSE(destroy_completes_what_waits)
 {
     enum { N = 5 };
     for (int round = 0; round < 3; round++) {
-        struct sley_reactor *mine, *usual = swap_in(&mine);
+        struct sley_reactor *mine, *usual = sley__rig_swap_in(&mine);
         struct sley_fd fds[N];
         struct sley_io_op ops[2 * N] = {0};
         struct ended ends[2 * N] = {0};
@@ -189,7 +170,7 @@ CLAUSE(destroy_completes_what_waits)
 
 CLAUSE(destroy_leaves_descriptors_open)
 {
-    struct sley_reactor *mine, *usual = swap_in(&mine);
+    struct sley_reactor *mine, *usual = sley__rig_swap_in(&mine);
     struct sley_fd fds[2];
     struct sley_io_op op = {0};
     char byte;
@@ -208,9 +189,32 @@ CLAUSE(destroy_leaves_descriptors_open)
     }
 }
 
+/** Memory is given again at once where it has been given back: what is put where memory happens to be comes to the same place. */
+CLAUSE(dead_home_has_no_successor)
+{
+    struct sley_fd fds[8];
+    int peers[8];
+    sley__kit_keep(true);
+    for (int i = 0; i < 8; i++) {
+        struct sley_reactor *mine, *usual = sley__rig_swap_in(&mine);
+        peers[i] = unix_pair(&fds[i]);
+        for (int k = 0; k < i; k++) { /* those whose homes are gone */
+            CHECK_RC(io(&fds[k], SLEY_IO_SEND, "x", 1), -ENODEV);
+        }
+        CHECK_RC(io(&fds[i], SLEY_IO_SEND, "x", 1), 1);
+        sley_reactor_destroy(mine);
+        sley_sched_current()->reactor = usual;
+    }
+    sley__kit_keep(false);
+    for (int i = 0; i < 8; i++) {
+        CHECK_RC(sley_fd_close(&fds[i]), 0);
+        (void)close(peers[i]);
+    }
+}
+
 CLAUSE(two_reactors_keep_apart)
 {
-    struct sley_reactor *mine, *usual = swap_in(&mine);
+    struct sley_reactor *mine, *usual = sley__rig_swap_in(&mine);
     struct sley_sched *s = sley_sched_current();
     struct sley_fd fds[2];
     struct sley_io_op ops[2] = {0};

@@ -173,6 +173,59 @@ CLAUSE(busy_descriptors_do_not_starve_a_quiet_one)
     (void)close(peer);
 }
 
+struct runner {
+    struct sley_wait_hook hook;
+    struct sley_io_op op;
+    struct sley_fd fd;
+    int peer;
+    char byte;
+    struct runner *next;
+};
+static unsigned told_in_one_look;
+static bool stop_runners;
+
+static void wait_on(struct runner *r)
+{
+    io_start(&r->op, &r->fd, SLEY_IO_RECV, &r->byte, 1);
+    sley_wait_hook(&r->op.wait, &r->hook);
+}
+
+/** The next one has its byte before its turn comes: for who looks again before poll has returned there is always one more. */
+static void run_on(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    enum { LOOK_MOST = 50000 }; /* hundreds are usual */
+    struct runner *r = sley_container_of(hook, struct runner, hook);
+    (void)w;
+    if (++told_in_one_look > LOOK_MOST) {
+        FAIL("one poll has told %u hooks, and goes on", told_in_one_look);
+    }
+    if (!stop_runners) {
+        wait_on(r);
+        put(r->next->peer, "x");
+    }
+}
+
+CLAUSE(poll_comes_back_beside_hooks_that_start_ops)
+{
+    enum { N = 3 };
+    static struct runner all[N];
+    for (int i = 0; i < N; i++) {
+        all[i] = (struct runner){.hook = {.fn = run_on}, .next = &all[(i + 1) % N]};
+        all[i].peer = unix_pair(&all[i].fd);
+        wait_on(&all[i]);
+    }
+    put(all[0].peer, "x");
+    for (int looks = 0; looks < 100; looks++) {
+        told_in_one_look = 0;
+        (void)look(SLEY_NEVER);
+    }
+    stop_runners = true;
+    for (int i = 0; i < N; i++) {
+        shut(&all[i].fd);
+        (void)close(all[i].peer);
+    }
+}
+
 enum { LONG_BYTES = 24 << 20 };
 
 static void *pump(void *arg)

@@ -149,6 +149,39 @@ CLAUSE(poll_takes_any_timeout)
     (void)close(peer);
 }
 
+/** Drives it by hand until @p w is done; the poll that has done it says so. */
+static void until_said(const struct sley_wait *w)
+{
+    while (!sley_wait_done(w)) {
+        const int n = look(SLEY_NEVER);
+        CHECK(!sley_wait_done(w) || n > 0);
+    }
+}
+
+CLAUSE(poll_says_whether_it_has_completed_one)
+{
+    for (const uint8_t *code = sley__rig_waiting_codes; *code; code++) {
+        struct waiting w;
+        sley__rig_wait(&w, *code);
+        for (int i = 0; i < 3; i++) {
+            CHECK_INT(look(0), ==, 0);
+        }
+        if (*code != SLEY_IO_CONNECT) { /* which nothing here lets go on */
+            sley__rig_let(&w, *code);
+            until_said(&w.op.wait);
+            sley__rig_check_let(&w, *code);
+        } else {
+            sley_wait_cancel(&w.op.wait);
+            until_said(&w.op.wait);
+        }
+        settle();
+        for (int i = 0; i < 3; i++) {
+            CHECK_INT(look(0), ==, 0);
+        }
+        sley__rig_wait_end(&w);
+    }
+}
+
 /* ---- signals ----------------------------------------------------------------------------------------------------- */
 
 static struct sley_reactor *to_wake;

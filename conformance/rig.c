@@ -35,6 +35,26 @@ void sley__rig_run(void (*fn)(void))
     CHECK_RC(ops->fini(&ex.base), 0);
 }
 
+struct sley_reactor *sley__rig_make(void)
+{
+    const struct sley_reactor_opts opts = {0}; /* the rig's factory knows whose memory it is */
+    struct sley_reactor *r = NULL;
+    CHECK_RC(sley__rig_factory.create(&opts, &r), 0);
+    CHECK_PTR(r, !=, NULL);
+    CHECK_RC(sley_reactor_check(r->ops), 0);
+    return r;
+}
+
+struct sley_reactor *sley__rig_swap_in(struct sley_reactor **ret_mine)
+{
+    struct sley_sched *s = sley_sched_current();
+    struct sley_reactor *usual = s->reactor, *mine = sley__rig_make();
+    mine->sched = s;
+    s->reactor = mine;
+    *ret_mine = mine;
+    return usual;
+}
+
 /* ---- descriptors ------------------------------------------------------------------------------------------------- */
 
 int sley__rig_listener(struct sockaddr_in *ret_addr, int backlog)

@@ -17,8 +17,15 @@
 /** Makes reactors under test, over the counting allocator. */
 extern const struct sley_reactor_factory sley__rig_factory;
 
+/** What the caller has given: the rig's makes what this one makes. */
+const struct sley_reactor_factory *sley__rig_given(void);
+
 /** Runs @p fn as the only fiber of an executor. */
 void sley__rig_run(void (*fn)(void));
+
+struct sley_reactor *sley__rig_make(void);
+/** From now on ops go to a reactor that is not the executor's. Returns that one. */
+struct sley_reactor *sley__rig_swap_in(struct sley_reactor **ret_mine);
 
 /** The body of a clause. */
 #define CLAUSE(name) void sley__clause_##name(void)

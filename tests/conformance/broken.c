@@ -180,7 +180,9 @@ static void on_destroy(struct sley_reactor *self)
 static int on_create(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
 {
     const struct sley_reactor_factory *base = now->base ? now->base : &reactor_select;
-    const int rc = base->create(o, ret_reactor);
+    struct sley_reactor_opts opts = *o;
+    opts.alloc = now->alloc ? now->alloc(o->alloc) : o->alloc;
+    const int rc = base->create(&opts, ret_reactor);
     if (rc == 0) {
         struct sley_reactor *r = *ret_reactor;
         if (!mind.real.version) {

@@ -13,6 +13,7 @@ struct broken {
     const char *clause;                      /* the one that must be named, and no other */
     const struct sley_reactor_factory *base; /* NULL: the example over select */
     void (*table)(struct sley_reactor_ops *ops);
+    struct sley_alloc *(*alloc)(struct sley_alloc *alloc); /* what its memory comes from */
     int (*create)(int rc);
     int (*adopt)(struct sley_fd *fd, int rc);
     bool (*submit)(struct sley_reactor *r, struct sley_io_op *op);          /* before; true: that was all */

@@ -191,6 +191,53 @@ static int twins_are_fine(struct sley_fd *fd, int rc)
     return rc == -EEXIST ? 0 : rc;
 }
 
+/** All that waits. */
+static struct sley_io_op *in_line[8192];
+static size_t in_line_count;
+
+static void stand_in_line(struct sley_reactor *r, struct sley_io_op *op)
+{
+    (void)r;
+    if (in_line_count < sizeof in_line / sizeof in_line[0]) {
+        in_line[in_line_count++] = op;
+    }
+}
+
+static int32_t leave_line(struct sley_io_op *op, int32_t result)
+{
+    size_t at = 0;
+    while (at < in_line_count && in_line[at] != op) {
+        at++;
+    }
+    if (at < in_line_count) {
+        memmove(&in_line[at], &in_line[at + 1], (--in_line_count - at) * sizeof(struct sley_io_op *));
+    }
+    return result;
+}
+
+static struct sley_io_op *next_in_line(const struct sley_fd *fd, const struct sley_io_op *before)
+{
+    size_t at = 0;
+    while (before && at < in_line_count && in_line[at++] != before) {
+    }
+    while (at < in_line_count && in_line[at]->fd != fd) {
+        at++;
+    }
+    return at < in_line_count ? in_line[at] : NULL;
+}
+
+/** The next one is looked for before this one's hook has run. */
+static bool walk_on(struct sley_reactor *r, struct sley_io_op *op)
+{
+    const struct sley_fd *fd = op->code == SLEY_IO_CLOSE ? op->fd : NULL;
+    for (struct sley_io_op *one = fd ? next_in_line(fd, NULL) : NULL, *next; one; one = next) {
+        next = next_in_line(fd, one);
+        (void)leave_line(one, 0); /* a clause may have put an end of its own behind */
+        mind.real.cancel(r, one);
+    }
+    return false;
+}
+
 /* ---- poll, wake ------------------------------------------------------------------------------------------------------------------ */
 
 static bool wait_at_last(struct sley_reactor *r, uint64_t *timeout_ns, int *ret_n)
@@ -219,6 +266,12 @@ static bool long_is_invalid(struct sley_reactor *r, uint64_t *timeout_ns, int *r
     (void)r;
     *ret_n = -EINVAL;
     return *timeout_ns == UINT64_C(1) << 62;
+}
+
+static int count_nothing(struct sley_reactor *r, uint64_t timeout_ns, int n)
+{
+    (void)r, (void)timeout_ns;
+    return n < 0 ? n : 0;
 }
 
 static int interrupted_is_an_error(struct sley_reactor *r, uint64_t timeout_ns, int n)
@@ -325,6 +378,15 @@ static void remember_the_quiet(struct sley_reactor *r, struct sley_io_op *op)
     mind.spare = op->code == SLEY_IO_RECV && !mind.polled && !is_static(op) ? op->fd->number : mind.spare;
 }
 
+static int look_again_while_there_is_more(struct sley_reactor *r, uint64_t timeout_ns, int n)
+{
+    (void)timeout_ns;
+    for (int more = n; more > 0; n += more) {
+        more = mind.real.poll(r, 0);
+    }
+    return n;
+}
+
 /** Others wait until it is done. */
 static int finish_the_long_one(struct sley_reactor *r, uint64_t timeout_ns, int n)
 {
@@ -411,6 +473,7 @@ const struct broken broken_waits[] = {
     {.clause = "close_gives_the_number_back", .submit = keep_the_number},
     {.clause = "close_leaves_others_alone", .submit = cancel_another_too},
     {.clause = "close_in_a_hook_of_the_same_batch", .submit = not_in_a_hook},
+    {.clause = "hooks_may_take_what_is_next_in_line", .submit = walk_on, .submitted = stand_in_line, .end = leave_line},
     {.clause = "reused_number_starts_clean", .submit = old_life_goes_on, .poll = old_data_counts, .destroy = drop_spare},
     {.clause = "number_closed_behind_its_back_starts_clean", .adopt = known_numbers, .submit = unknown_again},
     {.clause = "second_description_is_eexist", .adopt = twins_are_fine},
@@ -418,6 +481,7 @@ const struct broken broken_waits[] = {
     {.clause = "poll_waits_its_time_at_most", .poll = short_is_for_ever},
     {.clause = "poll_waits_and_does_not_spin", .poll = do_not_wait},
     {.clause = "poll_takes_any_timeout", .poll = long_is_invalid},
+    {.clause = "poll_says_whether_it_has_completed_one", .polled = count_nothing},
     {.clause = "poll_survives_signals", .polled = interrupted_is_an_error},
     {.clause = "wake_before_poll_ends_it", .wake = count_wakes, .poll = each_wake_counts},
     {.clause = "wake_from_threads_is_never_lost", .wake = lose_some_wakes},
@@ -428,6 +492,7 @@ const struct broken broken_waits[] = {
     {.clause = "three_thousand_ops_on_one_descriptor", .submit = full_at_last},
     {.clause = "completions_may_come_in_any_order", .end = wrong_among_fourteen},
     {.clause = "busy_descriptors_do_not_starve_a_quiet_one", .submitted = remember_the_quiet, .poll = starve_the_quiet},
+    {.clause = "poll_comes_back_beside_hooks_that_start_ops", .polled = look_again_while_there_is_more},
     {.clause = "long_transfer_does_not_starve_others",
      .submitted = remember_the_long_one,
      .polled = finish_the_long_one,

@@ -46,8 +46,9 @@ SLEY_API const struct sley_clause *sley_conformance_reactor_clauses(size_t *ret_
 /**
  * Tries the reactors that @p factory makes, on a local executor, clause after clause. Each has a child process of its own (fork), so
  * that a crash and a hang are verdicts like others; the caller is best a program of its own with one thread. @p ret_count may
- * be NULL. Returns: how many clauses are broken (0: it conforms); -EINVAL when no clause has such a name; -EAGAIN, -ENOMEM when
- * there is no process. Thread: any, one at a time. Calls back: on the caller's thread.
+ * be NULL. Returns: how many clauses are broken (0: it conforms); -EINVAL when no clause has such a name, or @p factory has no create;
+ * -ENOTSUP: its version is none of this contract's; -EAGAIN, -ENOMEM when there is no process. Thread: any, one at a time. Calls back:
+ * on the caller's thread.
  */
 SLEY_API int sley_conformance_run_reactor(const struct sley_reactor_factory *factory, const struct sley_conformance_opts *o,
                                           struct sley_conformance_count *ret_count);

@@ -41,8 +41,8 @@ struct sley_reactor_ops {
     /** Required. Asks an armed op to end: it completes with -ECANCELED, its true result, or later. Thread: owner. */
     void (*cancel)(struct sley_reactor *self, struct sley_io_op *op);
     /**
-     * Required. Waits for at most @p timeout_ns (0: only looks; SLEY_NEVER: as long as it takes) and completes ops.
-     * Returns: how many events it has seen; 0; a negative errno when waiting itself failed (never -EINTR). Thread: owner.
+     * Required. Waits for at most @p timeout_ns (0: only looks; SLEY_NEVER: for good) and completes ops; ends whatever hooks start.
+     * Returns: above 0: it has completed some; 0: nothing was there; a negative errno: it could not wait (never -EINTR). Thread: owner.
      */
     int (*poll)(struct sley_reactor *self, uint64_t timeout_ns);
     /** Required. Makes the current or next poll return at once. Coalesces. Thread: any, signal. Must not block. */
@@ -126,7 +126,7 @@ struct sley_reactor_opts {
 struct sley_reactor_factory {
     uint32_t version; /**< SLEY_REACTOR_VERSION */
     const char *name; /**< as in SLEY_REACTOR: "epoll", "poll", ... */
-    /** Makes one. Returns: 0; -ENOTSUP where the kernel lacks it; -EMFILE; -ENOMEM. Thread: the future owner. */
+    /** Makes one, by sley_reactor_alloc. Returns: 0; -ENOTSUP where the kernel lacks it; -EMFILE; -ENOMEM. Thread: the future owner. */
     int (*create)(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor);
 };
 
