@@ -9,7 +9,7 @@
 
 struct said {
     int status; /* of exit; -1: it died */
-    char text[8192];
+    char text[65536]; /* all of it: it would be ended by writing what nobody reads */
 };
 
 /** Runs it with @p args, behind a shell; both outputs. */

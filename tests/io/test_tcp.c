@@ -669,6 +669,17 @@ IO_TEST(tcp_zero_length_returns_at_once, "STREAM-04")
     CHECK_UINT(done, ==, 0);
     CHECK_RC(sley_stream_write_all(&p.a.stream, buf, 0, &done), 0);
     io_pair_close(&p);
+    io_pair(&p, &small_buffers); /* full: as much as it takes without waiting, and bytes to be read at the other side */
+    while (sley_stream_try_write(&p.a.stream, much, 4096) > 0) {
+    }
+    io_settle();
+    while (sley_stream_try_write(&p.a.stream, much, 4096) > 0) {
+    }
+    CHECK_RC(sley_stream_write(&p.a.stream, buf, 0), 0);
+    CHECK_RC(sley_stream_write_all(&p.a.stream, buf, 0, &done), 0);
+    CHECK_RC(sley_stream_read(&p.b.stream, buf, 0), 0);
+    CHECK_RC(sley_stream_read_exact(&p.b.stream, buf, 0, &done), 0);
+    io_pair_close(&p);
     return 0;
 }
 

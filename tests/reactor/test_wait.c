@@ -264,6 +264,7 @@ FIBER_TEST(accept_cancelled_leaves_the_connection_to_the_next, "REACT-21")
     CHECK_RC(until_done(&op.wait), 0);
     sley_fd_init(&conn, op.out_number);
     CHECK_RC(io(&conn, SLEY_IO_RECV, buf, sizeof buf), 5);
+    CHECK(memcmp(buf, "hello", 5) == 0);
     CHECK_RC(sley_fd_close(&conn), 0);
     CHECK_RC(sley_fd_close(&fd), 0);
     (void)close(peer);
