@@ -155,7 +155,7 @@ static struct in_line line[IN_LINE];
 static void take_neighbours(struct sley_wait_hook *hook, struct sley_wait *w)
 {
     struct in_line *one = sley_container_of(hook, struct in_line, hook);
-    CHECK_RC(w->result, -ECANCELED);
+    (void)w;
     CHECK(!one->told);
     one->told = true;
     for (int step = -1; step <= 1; step += 2) {

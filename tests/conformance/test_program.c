@@ -8,7 +8,7 @@
 #include "harness.h"
 
 struct said {
-    int status; /* of exit; -1: it died */
+    int status;       /* of exit; -1: it died */
     char text[65536]; /* all of it: it would be ended by writing what nobody reads */
 };
 
