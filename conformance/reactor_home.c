@@ -124,6 +124,7 @@ CLAUSE(cancel_from_elsewhere_has_one_verdict)
         }
         if (stage == AT_HAND) {
             put(far.peer, "x");
+            sley__rig_wait_in(far.fd.number);
         }
         sley_wait_cancel(&op.wait);
         sley_wait_cancel(&op.wait);

@@ -162,6 +162,7 @@ CLAUSE(lent_buffers_that_run_out_are_waited_for_in_turn)
         for (int i = 0; i < CONNS; i++) {
             receive_open(&rs[i]);
             put(rs[i].peer, (const char[]){(char)('a' + i), 0});
+            sley__rig_wait_in(rs[i].fd.number); /* in line is who has something to receive */
         }
         for (int i = 0; i < CONNS; i++) {
             receive_start(&rs[i]);
@@ -196,6 +197,7 @@ static void starve(struct receive *first, struct receive *second)
     receive_start(first);
     expect_kept(first, "first");
     put(second->peer, "second");
+    sley__rig_wait_in(second->fd.number);
     receive_start(second);
     CHECK(!soon(&second->op.wait));
     CHECK_UINT(reactor()->armed_count, ==, 1);

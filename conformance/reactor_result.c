@@ -230,6 +230,7 @@ CLAUSE(connect_reaches_a_listener)
     sley__rig_socket(&c);
     CHECK_RC(io(&c, SLEY_IO_CONNECT, &addr, sizeof addr), 0);
     CHECK_RC(io(&c, SLEY_IO_CONNECT, &addr, sizeof addr), -EISCONN);
+    sley__rig_wait_in(l);
     const int peer = accept4(l, NULL, NULL, SOCK_CLOEXEC);
     CHECK_INT(peer, >=, 0);
     put(peer, "x");

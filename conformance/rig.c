@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 
 /* ---- the executor ------------------------------------------------------------------------------------------------ */
 
@@ -101,6 +102,7 @@ static int tcp_pair(struct sley_fd *ours)
 {
     struct sockaddr_in addr;
     const int listener = sley__rig_listener(&addr, 8), peer = sley__rig_dial(&addr), one = 1;
+    sley__rig_wait_in(listener); /* a connect may have returned before the listener knows of it */
     const int n = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     CHECK_INT(n, >=, 0);
     CHECK_INT(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), ==, 0);
@@ -120,6 +122,12 @@ int sley__rig_pair(enum pair kind, struct sley_fd *ours)
     CHECK_INT(fcntl(n[0], F_SETFL, O_NONBLOCK), ==, 0);
     sley_fd_init(ours, n[0]);
     return n[1];
+}
+
+void sley__rig_wait_in(int number)
+{
+    struct pollfd p = {.fd = number, .events = POLLIN};
+    CHECK_INT(poll(&p, 1, -1), ==, 1);
 }
 
 void sley__rig_drain(int number, size_t bytes)
@@ -162,11 +170,13 @@ void sley__rig_wait_again(struct waiting *w, uint8_t code)
     }
 }
 
-/** A listener whose queue is full: the next SYN is not answered. */
+/** A listener whose queue is full: the next SYN is not answered. Those that come before the listener has one would be. */
 static void fill_queue(struct waiting *w)
 {
     w->peer = sley__rig_listener(&w->addr, 0);
-    for (int i = 0; i < 4; i++) {
+    w->others[0] = sley__rig_dial(&w->addr);
+    sley__rig_wait_in(w->peer); /* Linux takes one in a queue of none */
+    for (int i = 1; i < 4; i++) {
         w->others[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         CHECK_INT(w->others[i], >=, 0);
         (void)connect(w->others[i], (struct sockaddr *)&w->addr, sizeof w->addr);

@@ -144,6 +144,8 @@ static inline void put(int number, const char *text)
     CHECK_INT(send(number, text, strlen(text), MSG_NOSIGNAL), ==, (intmax_t)strlen(text));
 }
 
+/** Waits until the plain end is readable: over the loopback, too, nothing is there at once (a busy machine puts its delivery off). */
+void sley__rig_wait_in(int number);
 /** Takes that many bytes from the plain end. */
 void sley__rig_drain(int number, size_t bytes);
 

@@ -76,13 +76,16 @@ static int32_t cancelled_in_a_hook_is_zero(struct sley_io_op *op, int32_t result
     return mind.cancelling && mind.polled ? 0 : result;
 }
 
+/** One, for which it waits: on a busy machine who sends it takes its time. Where nobody does it is soon given up. */
 static void lose_a_byte(struct sley_reactor *r, struct sley_io_op *op)
 {
+    static bool lost;
     (void)r;
     char byte;
     struct pollfd p = {.fd = op->fd->number, .events = POLLIN};
-    if (op->code == SLEY_IO_RECV && op->len == 1 && (sley__fd_state(op->fd) & SLEY_FD_STREAM) && !in_no_task() && poll(&p, 1, 5) == 1) {
-        (void)recv(op->fd->number, &byte, 1, MSG_DONTWAIT);
+    const bool meant = op->code == SLEY_IO_RECV && op->len == 1 && (sley__fd_state(op->fd) & SLEY_FD_STREAM) && !in_no_task();
+    if (meant && !lost && poll(&p, 1, 1000) == 1) {
+        lost = recv(op->fd->number, &byte, 1, MSG_DONTWAIT) == 1;
     }
 }
 
@@ -306,13 +309,24 @@ static bool clobber_errno(struct sley_reactor *r)
     return true;
 }
 
-/** As one that looks whether it has been rung, then says that it is about to sleep, and is rung only from there on. */
+/** An alarm that comes once is still to come. */
+static bool alarm_is_due(void)
+{
+    struct itimerval t = {.it_value.tv_usec = 0};
+    return getitimer(ITIMER_REAL, &t) == 0 && t.it_interval.tv_usec == 0 && (t.it_value.tv_sec > 0 || t.it_value.tv_usec > 0);
+}
+
+/**
+ * As one that looks whether it has been rung, then says that it is about to sleep, and is rung only from there on: at an alarm, as long as
+ * it takes to come. Only the clause of that waits so often without a look in between.
+ */
 static bool sleep_unasked(struct sley_reactor *r, uint64_t *timeout_ns, int *ret_n)
 {
     (void)ret_n;
-    if (*timeout_ns == SLEY_NEVER && r->sched && sley_sched_current() == r->sched) {
+    mind.spare = *timeout_ns != SLEY_NEVER ? 0 : mind.spare < 0 ? 1 : mind.spare + 1; /* how often in a row */
+    if (mind.spare > 20 && r->sched && sley_sched_current() == r->sched) {
         mind.on_the_brink = true;
-        for (int i = 0; i < 100; i++) {
+        while (alarm_is_due()) {
             SLEY__RELAX();
         }
         mind.on_the_brink = false;
