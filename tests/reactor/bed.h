@@ -8,11 +8,16 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -175,6 +180,43 @@ static inline int tcp_listener(struct sockaddr_in *ret_addr, int backlog)
     return n;
 }
 
+/** Where nobody listens, and nobody else can as long as the socket that is returned is open. */
+static inline int tcp_nobody(struct sockaddr_in *ret_addr)
+{
+    const int n = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof *ret_addr;
+    *ret_addr = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK_INT(n, >=, 0);
+    CHECK_INT(bind(n, (struct sockaddr *)ret_addr, sizeof *ret_addr), ==, 0);
+    CHECK_INT(getsockname(n, (struct sockaddr *)ret_addr, &len), ==, 0);
+    return n;
+}
+
+/** Waits until it is readable: over the loopback, too, nothing is there at once (a busy machine puts its delivery off). */
+static inline void wait_in(int number)
+{
+    struct pollfd p = {.fd = number, .events = POLLIN};
+    CHECK_INT(poll(&p, 1, -1), ==, 1);
+}
+
+/** The same, until @p bytes are there. */
+static inline void wait_bytes(int number, int bytes)
+{
+    int n = 0;
+    for (wait_in(number); n < bytes; (void)sched_yield()) {
+        CHECK_INT(ioctl(number, FIONREAD, &n), ==, 0);
+    }
+}
+
+/** Waits until the other side's system has taken all that was sent. */
+static inline void wait_taken(int number)
+{
+    int n = 1;
+    for (; n > 0; (void)sched_yield()) {
+        CHECK_INT(ioctl(number, SIOCOUTQ, &n), ==, 0);
+    }
+}
+
 static inline int tcp_dial(const struct sockaddr_in *addr)
 {
     const int n = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -190,6 +232,7 @@ static inline int tcp_pair(struct sley_fd *ours)
     const int listener = tcp_listener(&addr, 8);
     const int peer = tcp_dial(&addr);
     const int one = 1;
+    wait_in(listener); /* a connect may have returned before the listener knows of it */
     const int n = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     CHECK_INT(n, >=, 0);
     CHECK_INT(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), ==, 0);
@@ -197,6 +240,13 @@ static inline int tcp_pair(struct sley_fd *ours)
     sley_fd_init(ours, n);
     sley_fd_set_stream(ours);
     return peer;
+}
+
+/** Which file is open there; 0: none. Where other threads are about, a watchdog's say, a number is soon somebody else's again. */
+static inline uint64_t file_of(int number)
+{
+    struct stat st;
+    return fstat(number, &st) == 0 ? (uint64_t)st.st_dev << 32 ^ (uint64_t)st.st_ino : 0;
 }
 
 static inline void put(int number, const char *text)

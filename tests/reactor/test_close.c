@@ -77,6 +77,7 @@ FIBER_TEST(close_in_each_state_ends_what_waits_and_frees_the_number, "")
             io_start(&op, &fd, SLEY_IO_ACCEPT, NULL, 0);
         } else if (state == 4) {
             const int full = tcp_listener(&addr, 0), one = tcp_dial(&addr);
+            wait_in(full); /* else it is not full yet */
             sley_fd_init(&fd, socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
             io_start(&op, &fd, SLEY_IO_CONNECT, &addr, sizeof addr);
             (void)close(one);

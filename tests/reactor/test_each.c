@@ -124,7 +124,7 @@ static void connect_open(void)
 static int connect_bad(void)
 {
     CHECK_INT(close(rig.extra), ==, 0);
-    rig.extra = -1;
+    rig.extra = tcp_nobody(&rig.addr);
     return -ECONNREFUSED;
 }
 
@@ -209,6 +209,7 @@ static int peer_gone(void)
 static void send_done(void)
 {
     int n = 0;
+    wait_in(rig.peer);
     CHECK_INT(ioctl(rig.peer, FIONREAD, &n), ==, 0);
     CHECK_INT(n, ==, rig.op.io.wait.result);
 }

@@ -227,8 +227,8 @@ static void *wake_often(void *arg)
         if (!more) {
             atomic_store_explicit(&k->last, i, memory_order_relaxed); /* published by the wake */
         }
-        for (uint32_t n = i % 16 * i % 16 * 100; n > 0; n--) {
-            (void)sched_yield();
+        for (const uint64_t until = sley_now_ns() + i % 16 * i % 16 * 40 * SLEY_US; sley_now_ns() < until;) {
+            (void)sched_yield(); /* which on a busy machine may cost a slice */
         }
         if (i % 2) {
             put(peers[i % 4 == 1 ? COLD : 1], "x");

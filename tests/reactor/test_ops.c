@@ -332,9 +332,7 @@ FIBER_TEST(accept_128_armed_get_one_connection_each, "REACT-16")
     for (int i = 0; i < N; i++) {
         peers[i] = tcp_dial(&addr);
         if (i == N / 2) {
-            while (look(0) > 0) {
-            }
-            CHECK(done_now(&ops[0].wait)); /* the oldest first */
+            CHECK_RC(until_done(&ops[0].wait), 0); /* the oldest first */
             CHECK(!done_now(&ops[N - 1].wait));
         }
     }
@@ -371,9 +369,11 @@ FIBER_TEST(connect_to_a_listener_and_to_nobody, "")
     (void)close(a.out_number);
     CHECK_RC(sley_fd_close(&c), 0);
     CHECK_RC(sley_fd_close(&fd), 0);
+    const int holder = tcp_nobody(&addr);
     sley_fd_init(&c, socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     CHECK_RC(io(&c, SLEY_IO_CONNECT, &addr, sizeof addr), -ECONNREFUSED);
     CHECK_RC(sley_fd_close(&c), 0);
+    (void)close(holder);
 }
 
 FIBER_TEST(connect_to_a_full_listener_waits_or_is_enobufs, "")
@@ -386,6 +386,10 @@ FIBER_TEST(connect_to_a_full_listener_waits_or_is_enobufs, "")
     for (int i = 0; i < 4; i++) {
         sley_fd_init(&c[i], socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
         io_start(&ops[i], &c[i], SLEY_IO_CONNECT, &addr, sizeof addr);
+        if (i == 0) {
+            CHECK_RC(until_done(&ops[0].wait), 0);
+            wait_in(l.number); /* now it is full */
+        }
     }
     while (look(20 * SLEY_MS) > 0) {
     }

@@ -376,9 +376,10 @@ static void close_under_home(void)
 {
     static struct sley_io_op op;
     const int number = far.fd.number;
+    const uint64_t file = file_of(number);
     at_home(&house, start_recv, &op);
     CHECK_RC(sley_fd_close(&far.fd), 0);
-    CHECK_RC(fcntl(number, F_GETFD) < 0 ? -errno : 0, -EBADF);
+    CHECK_UINT(file_of(number), !=, file);
     while (!sley_wait_done(&op.wait)) { /* it has ended before; home publishes it */
         (void)sched_yield();
     }
@@ -439,6 +440,7 @@ static void abandon(void)
     struct sley_io_op op = {0}, close_op = {.fd = &far.fd, .code = SLEY_IO_CLOSE, .flags = SLEY_IO_UNHEARD};
     struct sley_wait_hook hook = {.fn = take_back};
     const int number = far.fd.number;
+    const uint64_t file = file_of(number);
     char byte;
     atomic_store_explicit(&given_back, 0, memory_order_relaxed);
     io_start(&op, &far.fd, SLEY_IO_RECV, &byte, 1);
@@ -451,7 +453,7 @@ static void abandon(void)
     wait_for(&given_back);
     at_home(&house, do_nothing, NULL);
     CHECK_INT(far.fd.number, ==, 12345); /* nobody has touched it since */
-    CHECK_RC(fcntl(number, F_GETFD) < 0 ? -errno : 0, -EBADF);
+    CHECK_UINT(file_of(number), !=, file);
     (void)close(far.peer);
 }
 

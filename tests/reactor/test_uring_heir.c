@@ -239,7 +239,8 @@ static void connect_slowly(void)
 SLEY_TEST(connection_under_way_when_its_thread_ended_comes_about, "URING-12")
 {
     const int full = tcp_listener(&addr, 0);
-    const int first = tcp_dial(&addr); /* the queue holds no more: what knocks now knocks again in a second */
+    const int first = tcp_dial(&addr);
+    wait_in(full); /* the queue holds no more: what knocks now knocks again in a second */
     for (size_t i = 0; i < 1; i++) {
         open_on(kernels[i]);
         told = 0;

@@ -107,6 +107,7 @@ FIBER_TEST(data_for_a_task_that_does_not_read_wakes_once_at_most, "REACT-13")
         wakes += wakes_in(SLEY_MS);
     }
     CHECK_INT(wakes, <=, 1);
+    wait_bytes(fd.number, 20);
     CHECK_RC(io(&fd, SLEY_IO_RECV, buf, sizeof buf), 8);
     CHECK_RC(io(&fd, SLEY_IO_RECV, buf, sizeof buf), 8);
     CHECK_RC(io(&fd, SLEY_IO_RECV, buf, sizeof buf), 4);
@@ -520,14 +521,13 @@ FIBER_TEST(signal_during_the_wait_is_no_error_and_no_event, "REACT-10")
     CHECK(signal(SIGALRM, on_signal) != SIG_ERR);
     const struct itimerval often = {.it_value.tv_usec = 1000, .it_interval.tv_usec = 1000}, off = {.it_value.tv_usec = 0};
     CHECK_INT(setitimer(ITIMER_REAL, &often, NULL), ==, 0);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 5 || handled <= 10; i++) { /* who waits for a processor gets one for many */
         const uint64_t start = sley_now_ns();
         CHECK_INT(look(5 * SLEY_MS), ==, 0); /* early at worst */
         CHECK_RC(sley_sleep(20 * SLEY_MS), 0);
         CHECK_UINT(sley_now_ns() - start, >=, 20 * SLEY_MS);
     }
     CHECK_INT(setitimer(ITIMER_REAL, &off, NULL), ==, 0);
-    CHECK_INT(handled, >, 10);
 }
 
 /* ---- other threads ------------------------------------------------------------------------------------------------ */
