@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "chosen.h"
@@ -87,6 +88,18 @@ void io_listen(struct io_listener *l, const struct sley_tcp_opts *opts)
     CHECK_INT(sley_addr_format(&a, l->text, sizeof l->text), >, 0);
 }
 
+int io_nobody(char ret_text[SLEY_ADDR_TEXT_BYTES])
+{
+    struct sley_addr a;
+    const int number = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_RC(sley_addr_parse(&a, "127.0.0.1:0"), 0);
+    CHECK_INT(number, >=, 0);
+    CHECK_INT(bind(number, &a.sock.any, a.len), ==, 0);
+    CHECK_INT(getsockname(number, &a.sock.any, &a.len), ==, 0);
+    CHECK_INT(sley_addr_format(&a, ret_text, SLEY_ADDR_TEXT_BYTES), >, 0);
+    return number;
+}
+
 void io_pair(struct io_pair *p, const struct sley_tcp_opts *opts)
 {
     struct io_listener l;
@@ -115,6 +128,12 @@ unsigned io_fd_count(void)
     }
     closedir(dir);
     return n;
+}
+
+uint64_t io_file_of(int number)
+{
+    struct stat st;
+    return fstat(number, &st) == 0 ? (uint64_t)st.st_dev << 32 ^ (uint64_t)st.st_ino : 0;
 }
 
 void io_settle(void)

@@ -77,6 +77,9 @@ struct io_listener {
 };
 void io_listen(struct io_listener *l, const struct sley_tcp_opts *opts);
 
+/** Where nobody listens, and nobody else can as long as the socket that is returned is open. */
+int io_nobody(char ret_text[SLEY_ADDR_TEXT_BYTES]);
+
 /** Two ends of one connection. */
 struct io_pair {
     struct sley_tcp a, b;
@@ -86,6 +89,8 @@ void io_pair_close(struct io_pair *p);
 
 /** The descriptors that are open, but for those of files. */
 unsigned io_fd_count(void);
+/** Which file is open there; 0: none. A number that is free may be a watchdog's a moment later. */
+uint64_t io_file_of(int number);
 /** Lets everything else run until nothing is ready: several yields. */
 void io_settle(void);
 /** Waits until the descriptor is readable. */

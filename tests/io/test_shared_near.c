@@ -131,7 +131,7 @@ SHARED_TEST(tcp_read_by_a_short_way_closed_under_ends_and_takes_nothing_of_the_n
 {
     const unsigned open = io_fd_count(), n = rounds(200);
     unsigned short_ways = 0, cancelled = 0, same = 0;
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < n || short_ways == 0 || same == 0; i++) { /* on a busy machine it takes more until both were met */
         struct io_pair p;
         struct sley_task *reader, *writer;
         io_pair(&p, NULL);
@@ -150,8 +150,6 @@ SHARED_TEST(tcp_read_by_a_short_way_closed_under_ends_and_takes_nothing_of_the_n
         CHECK_RC(sley_stream_close(&p.b.stream), 0);
     }
     harness_note("%u short ways, %u cancelled, %u numbers used again, of %u", short_ways, cancelled, same, n);
-    CHECK_UINT(short_ways, >, 0);
-    CHECK_UINT(same, >, 0);
     CHECK_UINT(io_fd_count(), ==, open);
     return 0;
 }
@@ -203,7 +201,7 @@ SHARED_TEST(tcp_sent_outside_the_lock_and_closed_under_sends_nothing_to_the_next
 {
     const unsigned open = io_fd_count(), n = rounds(200);
     unsigned outside = 0;
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < n || outside == 0; i++) { /* as above */
         struct io_pair p, q;
         struct sley_task *reader, *writer;
         io_pair(&q, NULL);
@@ -226,7 +224,6 @@ SHARED_TEST(tcp_sent_outside_the_lock_and_closed_under_sends_nothing_to_the_next
         io_pair_close(&q);
     }
     harness_note("%u met outside, of %u", outside, n);
-    CHECK_UINT(outside, >, 0);
     CHECK_UINT(io_fd_count(), ==, open);
     return 0;
 }
@@ -333,23 +330,24 @@ SHARED_TEST(tcp_moved_between_its_reads_and_writes_loses_nothing, "")
     static uint32_t over[PAIRS];
     struct sley_task *tasks[PAIRS][4];
     int moved = 0;
-    memset(over, 0, sizeof over);
-    for (int i = 0; i < PAIRS; i++) {
-        const size_t bytes = rounds(10000);
-        io_pair(&pairs[i], NULL);
-        IO_SPAWN(&tasks[i][0], write_bits, &pairs[i].b, bytes, &over[i]);
-        IO_SPAWN(&tasks[i][1], read_bits, &pairs[i].a, bytes, &over[i]);
-        IO_SPAWN(&tasks[i][2], keep_moving, &pairs[i].a, bytes, &over[i]);
-        IO_SPAWN(&tasks[i][3], keep_moving, &pairs[i].b, bytes, &over[i]);
-    }
-    for (int i = 0; i < PAIRS; i++) {
-        CHECK_RC(io_join(tasks[i][0]), 0);
-        CHECK_RC(io_join(tasks[i][1]), 0);
-        moved += io_join(tasks[i][2]) + io_join(tasks[i][3]);
-        io_pair_close(&pairs[i]);
-    }
+    do { /* as above */
+        memset(over, 0, sizeof over);
+        for (int i = 0; i < PAIRS; i++) {
+            const size_t bytes = rounds(10000);
+            io_pair(&pairs[i], NULL);
+            IO_SPAWN(&tasks[i][0], write_bits, &pairs[i].b, bytes, &over[i]);
+            IO_SPAWN(&tasks[i][1], read_bits, &pairs[i].a, bytes, &over[i]);
+            IO_SPAWN(&tasks[i][2], keep_moving, &pairs[i].a, bytes, &over[i]);
+            IO_SPAWN(&tasks[i][3], keep_moving, &pairs[i].b, bytes, &over[i]);
+        }
+        for (int i = 0; i < PAIRS; i++) {
+            CHECK_RC(io_join(tasks[i][0]), 0);
+            CHECK_RC(io_join(tasks[i][1]), 0);
+            moved += io_join(tasks[i][2]) + io_join(tasks[i][3]);
+            io_pair_close(&pairs[i]);
+        }
+    } while (moved == 0);
     harness_note("moved %d times", moved);
-    CHECK_INT(moved, >, 0);
     return 0;
 }
 
