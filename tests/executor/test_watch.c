@@ -311,8 +311,8 @@ SLEY_TEST(watch_without_a_time_is_refused, "")
 /** What a runtime has said. Written on the watchdog's thread. */
 struct log {
     pthread_mutex_t lock;
-    SLEY_ATOMIC(unsigned) stalls, overs;
-    int free_fd; /* a byte goes there with each stall; -1: none */
+    SLEY_ATOMIC(unsigned) stalls, overs; /* of the former those with a stack: on a busy machine it may come late, behind one without */
+    int free_fd;                         /* a byte goes there with each of them; -1: none */
     char text[20000];
 };
 
@@ -324,8 +324,10 @@ static void log_report(void *arg, enum sley_report_kind kind, const char *text)
     const size_t len = strlen(l->text);
     (void)snprintf(l->text + len, sizeof l->text - len, "%s\n", text);
     (void)pthread_mutex_unlock(&l->lock);
-    atomic_fetch_add_explicit(strncmp(text, "stall over", 10) == 0 ? &l->overs : &l->stalls, 1, memory_order_release);
-    if (l->free_fd >= 0 && strncmp(text, "stall:", 6) == 0) {
+    const bool over = strncmp(text, "stall over", 10) == 0, named = strncmp(text, "stall: task ", 12) == 0;
+    atomic_fetch_add_explicit(&l->overs, over, memory_order_release);
+    atomic_fetch_add_explicit(&l->stalls, named, memory_order_release);
+    if (l->free_fd >= 0 && named) {
         CHECK_INT(write(l->free_fd, "x", 1), ==, 1);
     }
 }
