@@ -168,7 +168,7 @@ SLEY_FIBER(write_much, struct sley_tcp *)
 static int write_little(struct sley_tcp **t)
 {
     int n;
-    while ((n = sley_stream_write(&(*t)->stream, "pppp", 4)) == 4) {
+    while ((n = sley_stream_write(&(*t)->stream, "pppp", 4)) > 0) {
     }
     return n;
 }
@@ -411,7 +411,7 @@ static int write_messages(struct sley_tcp **t)
 {
     static const char message[64];
     int n, sum = 0;
-    while ((n = sley_stream_write(&(*t)->stream, message, sizeof message)) == (int)sizeof message) {
+    while ((n = sley_stream_write(&(*t)->stream, message, sizeof message)) > 0) { /* a part of it where the reader is behind */
         sum += n;
     }
     CHECK_RC(n, -EPIPE);
