@@ -3,10 +3,24 @@
 #define SLEY_REACTOR_URING_KERNEL_H
 
 #include <liburing.h>
+#include <sley/base.h>
 
 #ifndef IORING_SETUP_NO_SQARRAY
 #define IORING_SETUP_NO_SQARRAY (1U << 16) /* 6.6: entries are taken in order, without an array of their places */
 #endif
+
+#ifndef IORING_FEAT_MIN_TIMEOUT
+#define IORING_FEAT_MIN_TIMEOUT (1U << 15) /* 6.12: a wait for several completions does with fewer after a moment */
+#endif
+
+/** struct io_uring_getevents_arg, whose padding the moment is. */
+struct sley__uring_wait {
+    uint64_t signals;
+    uint32_t signal_bytes;
+    uint32_t moment_us; /* 0: as long as it takes */
+    uint64_t limit;     /* a struct __kernel_timespec * */
+};
+SLEY_STATIC_ASSERT(sizeof(struct sley__uring_wait) == sizeof(struct io_uring_getevents_arg), "the kernel's");
 
 enum { SLEY__URING_OP_FIXED_FD_INSTALL = 54 }; /* 6.8: a number for a file of the ring's table */
 /* The kernel's own words for a call that a signal has cut short (ERESTARTSYS and so on): an open, say, passes them on as they are. */

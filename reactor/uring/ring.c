@@ -34,6 +34,7 @@ const struct sley__uring_kind sley__uring_kinds[SLEY__URING_FEATURE_COUNT] = {
     [SLEY__URING_MSG_RING] = {"msg_ring", "6.13", .opcode = IORING_OP_MSG_RING},
     [SLEY__URING_ACCEPT_MULTI] = {"accept_multi", "5.19", .opcode = IORING_OP_SOCKET},
     [SLEY__URING_RECV_MULTI] = {"recv_multi", "6.0", .opcode = IORING_OP_SEND_ZC, .needs = BIT(BUFFER_RING)},
+    [SLEY__URING_MIN_WAIT] = {"min_wait", "6.12", .reports = IORING_FEAT_MIN_TIMEOUT},
 };
 
 static void say(const struct sley_reactor_opts *o, const char *text)
@@ -444,10 +445,32 @@ static SLEY_NOINLINE int call_seen(struct sley__uring *r, unsigned count, unsign
     return call(r, 0, 0, flags, NULL, 0);
 }
 
+/* Of a wait in a crowd: who answers many at a time is asked by many at a time. The kernel then works off as many as are asked for, not
+ * 20, and nobody is woken for each. A moment costs a wake-up when too few come: where fewer than CROWD came last, it would not pay. */
+enum { CROWD = 16, MOMENT_US_EACH = 2, MOMENT_US_MOST = 50 };
+
+/** Returns: for how long it may ask for as many as came lately: less than they took to be answered, and no deadline is missed; else 0. */
+static uint32_t moment_us(const struct sley__uring *r, uint64_t timeout_ns)
+{
+    if (r->seen < CROWD || !sley__uring_has(r, SLEY__URING_MIN_WAIT)) {
+        return 0;
+    }
+    const uint32_t us = r->seen * MOMENT_US_EACH < MOMENT_US_MOST ? r->seen * MOMENT_US_EACH : MOMENT_US_MOST;
+    return timeout_ns / 1000 > us ? us : 0;
+}
+
+/** Returns: how many it asks for: no more than can come. */
+static unsigned crowd(const struct sley__uring *r)
+{
+    const uint32_t coming = r->flying_count + r->standing_count, most = coming < SLEY__URING_SHARE ? coming : SLEY__URING_SHARE;
+    return r->crowd < most ? r->crowd : most > 0 ? most : 1;
+}
+
 static int enter(struct sley__uring *r, uint64_t timeout_ns, unsigned flags)
 {
+    enum { LONG_S = 24 * 60 * 60 }; /* with a moment, without end would be the moment */
     struct __kernel_timespec ts = {(int64_t)(timeout_ns / SLEY_S), (int64_t)(timeout_ns % SLEY_S)};
-    struct io_uring_getevents_arg arg = {.ts = (uint64_t)(uintptr_t)&ts};
+    struct sley__uring_wait arg = {.limit = (uint64_t)(uintptr_t)&ts, .moment_us = moment_us(r, timeout_ns)};
     int rc = 0;
     if (SLEY_UNLIKELY(r->thread != this_thread())) {
         rc = take(r);
@@ -460,10 +483,11 @@ static int enter(struct sley__uring *r, uint64_t timeout_ns, unsigned flags)
     sley__uring_handed_over(r);
     if (SLEY_UNLIKELY(timeout_ns != 0 && sley__uring_is_seen())) {
         rc = call_seen(r, count, flags, &ts, timeout_ns == SLEY_NEVER);
-    } else if (timeout_ns == 0 || timeout_ns == SLEY_NEVER) {
+    } else if (timeout_ns == 0 || (timeout_ns == SLEY_NEVER && arg.moment_us == 0)) {
         rc = call(r, count, timeout_ns != 0, flags, NULL, 0);
     } else {
-        rc = call(r, count, 1, flags | IORING_ENTER_EXT_ARG, &arg, sizeof arg);
+        ts.tv_sec = ts.tv_sec < LONG_S ? ts.tv_sec : LONG_S;
+        rc = call(r, count, arg.moment_us > 0 ? crowd(r) : 1, flags | IORING_ENTER_EXT_ARG, &arg, sizeof arg);
     }
     sley__uring_taken_back(r);
     return passing(rc);

@@ -27,6 +27,7 @@ enum sley__uring_feature {
     SLEY__URING_MSG_RING,      /* a wake is a completion that the waker posts; only for those that ask for messages */
     SLEY__URING_ACCEPT_MULTI,  /* an accept stays, and tells of each connection */
     SLEY__URING_RECV_MULTI,    /* a receive stays, and tells each time what has come */
+    SLEY__URING_MIN_WAIT,      /* who waits can ask for several completions, and do with one after a moment */
     SLEY__URING_FEATURE_COUNT,
 };
 
@@ -159,6 +160,8 @@ struct sley__uring {
     bool deaf;                         /* results of the ring before were never seen */
     struct sley__uring_stock stock;
     struct sley__uring_later later;
+    uint32_t seen;  /* completions of ops in the last look */
+    uint32_t crowd; /* in the busiest look lately: fades by an eighth in each */
 };
 
 /* in r->due */

@@ -346,6 +346,9 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
     }
     const int seen = rc < 0 ? rc : reap(r);
     r->later.flows = seen >= SLEY__URING_SHARE / 2;
+    r->seen = seen > 0 ? (uint32_t)seen : 0;
+    r->crowd -= r->crowd / 8;
+    r->crowd = r->crowd > r->seen ? r->crowd : r->seen;
     if (SLEY_UNLIKELY(r->tells) && r->blind) {
         r->base.more |= seen > 0; /* what was heard before has not been asked for while there were results */
     } else if (SLEY_UNLIKELY(r->tells)) {

@@ -556,9 +556,10 @@ WITHOUT(buffer_ring)
 WITHOUT(msg_ring)
 WITHOUT(accept_multi)
 WITHOUT(recv_multi)
+WITHOUT(min_wait)
 
 SLEY_TEST_SECONDS(suites_pass_on_the_oldest_kernel, "URING-14", 120)
 {
     suites_without("submit_all coop_taskrun single_issuer defer_taskrun no_sqarray ring_fd cqe_skip poll_multi poll_first "
-                   "buffer_ring accept_multi recv_multi msg_ring");
+                   "buffer_ring accept_multi recv_multi msg_ring min_wait");
 }
