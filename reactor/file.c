@@ -1,12 +1,9 @@
-/* A file op's way in: node, homes, holds and busy bits, as op.c and shared.c do it for those of sockets; and registered memory. */
+/* How a file op starts in a task: its node, the home of its descriptors, their hold counts and busy bits. op.c and shared.c do the same
+ * for the ops of sockets, file_thread.c for a plain thread. */
 #include "file.h"
 #include "op.h"
 
 #include <sley/group_impl.h>
-
-#include <poll.h>
-#include <stdio.h>
-#include <sys/socket.h>
 
 static void file_cancel(struct sley_wait *w)
 {
@@ -35,20 +32,6 @@ const struct sley_wait_ops sley__file_kinds[SLEY__IO_FILE_END - SLEY_IO_READ] = 
 
 /* ---- what an op is ------------------------------------------------------------------------------------------------ */
 
-/** Does it name paths alone? */
-static bool is_path(const struct sley_file_op *op)
-{
-    switch (op->io.code) {
-    case SLEY_IO_OPEN:
-    case SLEY_IO_RENAME:
-    case SLEY_IO_UNLINK:
-    case SLEY_IO_MKDIR:
-        return true;
-    default:
-        return op->io.code == SLEY_IO_STAT && !op->io.fd;
-    }
-}
-
 static bool inside(const struct sley_fixed *f, const void *buf, size_t len)
 {
     const uintptr_t at = (uintptr_t)buf, base = (uintptr_t)f->base;
@@ -63,7 +46,7 @@ int sley__file_check(const struct sley_file_op *op)
     if (op->io.code == SLEY_IO_STAT && !op->io.fd && !op->a.path) {
         return -EBADF;
     }
-    if (is_path(op)) {
+    if (sley__file_is_path(op)) {
         return op->a.path && (op->io.code != SLEY_IO_RENAME || op->b.to_path) ? 0 : -EFAULT;
     }
     switch (op->io.code) {
@@ -204,7 +187,7 @@ static int admit_all(struct sley_reactor *r, struct sley_file_op *op)
 {
     struct sley_fd *fd = op->io.fd, *to = sley__file_to(op);
     int rc = sley__file_check(op);
-    if (rc == 0 && !fd && !is_path(op)) {
+    if (rc == 0 && !fd && !sley__file_is_path(op)) {
         rc = -EBADF;
     }
     if (rc == 0 && r->files.ending) {
@@ -300,142 +283,4 @@ void sley__file_submit(struct sley_io_op *io)
     } else {
         submit_slowly(op);
     }
-}
-
-/* ---- plain threads ---------------------------------------------------------------------------------------------------- */
-
-/** Takes a descriptor without a home, as thread.c does. Returns: 0; why not. */
-static int32_t take(struct sley_fd *fd, uint32_t busy)
-{
-    if (fd->number < 0) {
-        return -EBADF;
-    }
-    if (sley__fd_home(fd)) {
-        return -EXDEV;
-    }
-    /* acquire: pairs with the release in give; what the op before did to the descriptor is seen */
-    const uint32_t state = atomic_fetch_or_explicit(&fd->state, busy, memory_order_acquire);
-    const int32_t rc = state & busy ? -EBUSY : state & SLEY_FD_CLOSING ? -EBADF : 0;
-    if (rc == 0) {
-        /* relaxed: a count; close looks at it when its caller has ordered it after */
-        atomic_fetch_add_explicit(&fd->state, SLEY_FD_HOLD, memory_order_relaxed);
-    } else if (rc == -EBADF) {
-        /* release: pairs with the acquire above */
-        atomic_fetch_and_explicit(&fd->state, ~busy, memory_order_release);
-    }
-    return rc;
-}
-
-static void give(struct sley_fd *fd, uint32_t busy)
-{
-    /* relaxed: as in take */
-    atomic_fetch_sub_explicit(&fd->state, SLEY_FD_HOLD, memory_order_relaxed);
-    /* release: pairs with the acquire in take */
-    atomic_fetch_and_explicit(&fd->state, ~busy, memory_order_release);
-}
-
-/** Asks anew each time: the state word is for all threads, and the answer is one system call away. */
-static bool waits(const struct sley_file_op *op)
-{
-    switch (op->io.code) {
-    case SLEY_IO_SEND_ZC:
-    case SLEY_IO_CHILD:
-    case SLEY_IO_SPLICE:
-        return true;
-    case SLEY_IO_READ:
-    case SLEY_IO_READV:
-    case SLEY_IO_READ_FIXED:
-    case SLEY_IO_WRITE:
-    case SLEY_IO_WRITEV:
-    case SLEY_IO_WRITE_FIXED:
-        return sley__file_way(op->io.fd->number) == SLEY__WAY_READY;
-    default:
-        return false;
-    }
-}
-
-static int32_t run(struct sley_file_op *op)
-{
-    const bool may_wait = waits(op);
-    for (;;) {
-        uint32_t events;
-        const int32_t n = sley__file_call(op);
-        if (n != -EAGAIN || !may_wait) {
-            return n;
-        }
-        const struct sley_fd *fd = sley__file_waits_for(op, &events);
-        const int rc = sley__thread_wait_ready(fd->number, (short)events);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-}
-
-int32_t sley__file_run_thread(struct sley_io_op *io)
-{
-    struct sley_file_op *op = sley_file_of(io);
-    struct sley_fd *fd = io->fd, *to = sley__file_to(op);
-    if (fd && sley__fd_home(fd)) {
-        return sley__remote_run(io, sley__fd_home(fd));
-    }
-    io->done_bytes = 0;
-    int32_t result = sley__file_check(op);
-    if (result == 0 && !fd && !is_path(op)) {
-        result = -EBADF;
-    }
-    result = result == 0 && fd ? take(fd, sley__file_busy(op)) : result;
-    if (result == 0) {
-        result = to ? take(to, sley__file_busy_to(op)) : 0;
-        if (result == 0) {
-            result = run(op);
-            if (to) {
-                give(to, sley__file_busy_to(op));
-            }
-        }
-        if (fd) {
-            give(fd, sley__file_busy(op));
-        }
-    }
-    if (io->code == SLEY_IO_SEND_ZC && op->a.sent) {
-        op->a.sent(op, result);
-    }
-    return sley__io_end(io, result);
-}
-
-/* ---- registered memory -------------------------------------------------------------------------------------------------- */
-
-int sley_fixed_init(struct sley_fixed *f, void *base, size_t bytes)
-{
-    struct sley_sched *s = sley__self;
-    struct sley_reactor *r = s ? s->reactor : NULL;
-    if (!f || !base || bytes == 0) {
-        return -EINVAL;
-    }
-    *f = (struct sley_fixed){.base = base, .bytes = bytes};
-    if (r && r->ops->version >= 2 && r->ops->fixed_add) {
-        sley_reactor_enter(r);
-        f->home = r->ops->fixed_add(r, f) == 0 ? r : NULL;
-        sley_reactor_leave(r);
-    }
-    return 0;
-}
-
-int sley_fixed_fini(struct sley_fixed *f)
-{
-    struct sley_reactor *r = f ? f->home : NULL;
-    if (r) {
-        struct sley_sched *s = sley__self;
-        if (!s || s->reactor != r) {
-            return -EXDEV;
-        }
-        sley_reactor_enter(r);
-        if (r->ops->fixed_remove) { /* not so of one that was inherited by fork */
-            r->ops->fixed_remove(r, f);
-        }
-        sley_reactor_leave(r);
-    }
-    if (f) {
-        *f = (struct sley_fixed){0};
-    }
-    return 0;
 }

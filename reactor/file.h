@@ -12,6 +12,20 @@ SLEY_INLINE bool sley__file_code(uint32_t code)
     return code - SLEY_IO_READ < SLEY__IO_FILE_END - (uint32_t)SLEY_IO_READ;
 }
 
+/** Does it name paths alone, and no descriptor? */
+SLEY_INLINE bool sley__file_is_path(const struct sley_file_op *op)
+{
+    switch (op->io.code) {
+    case SLEY_IO_OPEN:
+    case SLEY_IO_RENAME:
+    case SLEY_IO_UNLINK:
+    case SLEY_IO_MKDIR:
+        return true;
+    default:
+        return op->io.code == SLEY_IO_STAT && !op->io.fd;
+    }
+}
+
 /* what a descriptor's WAY says */
 enum {
     SLEY__WAY_READY = 1 << 22, /* a call never waits (O_NONBLOCK), and readiness is told */
@@ -51,8 +65,19 @@ int32_t sley__file_run_thread(struct sley_io_op *op);
 
 /** Asks an op of the generic way to end. */
 void sley__file_ask(struct sley_reactor *r, struct sley_file_op *op);
+/** Is any op of @p r that goes the generic way on @p fd? */
+bool sley__file_used(const struct sley_reactor *r, const struct sley_fd *fd);
+/** The next op of the generic way that is yet to be asked to end: one on @p fd; NULL: on any. Returns: NULL when all have been. */
+struct sley_file_op *sley__file_unasked(const struct sley_reactor *r, const struct sley_fd *fd);
+
+/* file_close.c: with the lock of @p r, if it has one */
+
 /** A close of a descriptor on which ops have gone the generic way; it says CLOSING. In place of ops->submit. */
 void sley__file_close(struct sley_reactor *r, struct sley_io_op *op);
+/** Hands closes on whose descriptors no op is left to the reactor, one at a time. For when an op has ended. */
+void sley__file_close_next(struct sley_reactor *r);
+/** An op on @p fd (which may be NULL) has ended: if it was the last one, and a close that nobody waits for was asked for, closes it now. */
+void sley__file_close_unheard(struct sley_reactor *r, struct sley_fd *fd);
 
 /* helper.c */
 

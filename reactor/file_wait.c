@@ -43,7 +43,7 @@ static bool uses(const struct sley_file_op *op, const struct sley_fd *fd)
     return op->io.fd == fd || sley__file_to(op) == fd;
 }
 
-static bool used(const struct sley_reactor *r, const struct sley_fd *fd)
+bool sley__file_used(const struct sley_reactor *r, const struct sley_fd *fd)
 {
     const struct sley_file_op *op = r->files.first;
     while (op && !uses(op, fd)) {
@@ -52,8 +52,7 @@ static bool used(const struct sley_reactor *r, const struct sley_fd *fd)
     return op != NULL;
 }
 
-/** One that is yet to be asked to end: of @p fd, or of any. */
-static struct sley_file_op *unasked(const struct sley_reactor *r, const struct sley_fd *fd)
+struct sley_file_op *sley__file_unasked(const struct sley_reactor *r, const struct sley_fd *fd)
 {
     struct sley_file_op *op = r->files.first;
     while (op && (op->asked || (fd && !uses(op, fd)))) {
@@ -68,110 +67,6 @@ static bool closing(const struct sley_file_op *op)
     return (fd && (sley__fd_state(fd) & SLEY_FD_CLOSING)) || (to && (sley__fd_state(to) & SLEY_FD_CLOSING));
 }
 
-/* ---- closing ------------------------------------------------------------------------------------------------------------ */
-
-static void close_next(struct sley_reactor *r);
-
-/** The reactor has closed what the oldest of those was for that may go on. */
-static void closed(struct sley_reactor *r)
-{
-    struct sley_io_op **at = &r->files.closers, *op;
-    while ((op = *at)->fd != r->files.close.fd) {
-        at = &op->next;
-    }
-    *at = op->next;
-    r->files.closing = false;
-    sley_io_tell(r, op, sley__io_end(op, r->files.close.wait.result));
-}
-
-static void closed_hook(struct sley_wait_hook *hook, struct sley_wait *w)
-{
-    struct sley__files *f = sley_container_of((void *)hook, struct sley__files, hook);
-    struct sley_reactor *r = sley_container_of(f, struct sley_reactor, files);
-    (void)w;
-    sley_reactor_enter(r);
-    closed(r);
-    close_next(r);
-    sley_reactor_leave(r);
-}
-
-/** Hands the first close on whose descriptor nothing is left to the reactor, which does one at a time for us. */
-static void close_next(struct sley_reactor *r)
-{
-    struct sley_io_op *op = r->files.closers;
-    while (op && !r->files.closing) {
-        struct sley_io_op *inner = &r->files.close, *next = op->next;
-        if (!used(r, op->fd)) {
-            r->files.closing = true;
-            *inner = (struct sley_io_op){.fd = op->fd, .code = SLEY_IO_CLOSE};
-            sley_wait_begin_always(&inner->wait, op->wait.ops);
-            if (r->shared) {
-                sley_io_mark(inner, r);
-            }
-            r->ops->submit(r, inner);
-            if (!sley_wait_done(&inner->wait)) {
-                struct sley_wait_hook *hook = (void *)r->files.hook;
-                hook->fn = closed_hook;
-                sley_wait_hook(&inner->wait, hook);
-                return;
-            }
-            closed(r);
-            next = r->files.closers; /* whoever was told may have closed another one */
-        }
-        op = next;
-    }
-}
-
-/** @p fd, if it is there, is closing, nothing is left on it, and nobody waits for that: it is closed before the last op is told. */
-static void close_unheard(struct sley_reactor *r, struct sley_fd *fd)
-{
-    if (!fd || fd->number < 0 || !(sley__fd_state(fd) & SLEY_FD_CLOSING) || used(r, fd)) {
-        return;
-    }
-    const struct sley_io_op *op = r->files.closers;
-    while (op && op->fd != fd) {
-        op = op->next;
-    }
-    if (!op) {
-        struct sley_io_op close = {.fd = fd, .code = SLEY_IO_CLOSE, .flags = SLEY_IO_UNHEARD};
-        r->ops->submit(r, &close);
-    }
-}
-
-static void wait_in_line(struct sley_reactor *r, struct sley_io_op *op)
-{
-    struct sley_io_op **last = &r->files.closers;
-    while (*last) {
-        last = &(*last)->next;
-    }
-    op->next = NULL;
-    op->stage = 0;
-    *last = op;
-    sley_wait_arm(&op->wait);
-}
-
-void sley__file_close(struct sley_reactor *r, struct sley_io_op *op)
-{
-    const struct sley_fd *fd = op->fd; /* compared: it may be gone when the last op has been asked */
-    const bool busy = r->files.closing;
-    struct sley_file_op *f;
-    if (!used(r, fd)) {
-        r->ops->submit(r, op);
-        return;
-    }
-    if (op->flags & SLEY_IO_UNHEARD) {
-        sley_io_finish(op, 0); /* the last of them closes it */
-    } else {
-        wait_in_line(r, op);
-    }
-    r->files.closing = true; /* not before all of them have been asked */
-    while ((f = unasked(r, fd)) != NULL) {
-        sley__file_ask(r, f);
-    }
-    r->files.closing = busy;
-    close_next(r);
-}
-
 /* ---- ends ---------------------------------------------------------------------------------------------------------------- */
 
 static void end(struct sley_reactor *r, struct sley_file_op *op, int32_t result)
@@ -179,8 +74,8 @@ static void end(struct sley_reactor *r, struct sley_file_op *op, int32_t result)
     const bool armed = op->armed;
     list_remove(r, op);
     sley__file_release(op);
-    close_unheard(r, op->io.fd);
-    close_unheard(r, sley__file_to(op));
+    sley__file_close_unheard(r, op->io.fd);
+    sley__file_close_unheard(r, sley__file_to(op));
     if (op->io.code == SLEY_IO_SEND_ZC && op->a.sent) {
         op->a.sent(op, result);
     }
@@ -191,7 +86,7 @@ static void end(struct sley_reactor *r, struct sley_file_op *op, int32_t result)
         sley_wait_finish(&op->io.wait, result);
     }
     if (SLEY_UNLIKELY(r->files.closers != NULL)) {
-        close_next(r);
+        sley__file_close_next(r);
     }
 }
 
@@ -426,7 +321,7 @@ static void collect(struct sley_reactor *r)
 static void ask_all(struct sley_reactor *r)
 {
     struct sley_file_op *op;
-    while ((op = unasked(r, NULL)) != NULL) {
+    while ((op = sley__file_unasked(r, NULL)) != NULL) {
         sley__file_ask(r, op);
     }
 }

@@ -4,9 +4,7 @@
  * A reactor leaves it as the first step of its end, while its worker still takes posts; who has found it there holds the worker's
  * sched until the post is sent. What arrives behind that step is refused: -ENODEV. Where one has been that descriptors have outlived
  * no other is made for a while, so that an address is a name. */
-#include "home.h"
-
-#include <sley/group_impl.h>
+#include "courier.h"
 
 #include <sched.h>
 
@@ -114,7 +112,8 @@ void sley__home_begin(struct sley_reactor *r, struct sley_sched *worker)
     sley__home_free(mine, sizeof *mine);
 }
 
-void sley__home_leave(struct sley_reactor *r)
+/** First step of its end: nobody reaches it any more when this returns, but for what is in its worker's inbox already. */
+static void leave(struct sley_reactor *r)
 {
     sley_spin_lock(&lock);
     struct home **at = find(r), *h = *at;
@@ -129,6 +128,52 @@ void sley__home_leave(struct sley_reactor *r)
         (void)sched_yield(); /* a group's inboxes are closed before this, so that nobody waits for these afterwards */
     }
     sley__home_free(h, sizeof *h);
+}
+
+/** Whoever waits here is told, also where the reactor knows nothing of it: in a listener's queue, behind a timer. */
+static void end_guests(struct sley_reactor *r)
+{
+    bool any = true;
+    while (any) {
+        struct sley__courier *c = sley__courier_next_guest(r, &any);
+        if (c) {
+            sley_wait_cancel(&c->inner.wait);
+            sley__courier_unref(c);
+        } else if (any) {
+            (void)sched_yield();
+            if (r->sched) {
+                (void)sley_sched_drain(r->sched); /* those on their way are refused: `ending` is set */
+            }
+            (void)r->ops->poll(r, 0);
+        }
+    }
+}
+
+/** Its own ops elsewhere end first: who completes them uses this worker's inbox. */
+static void end_own(struct sley_reactor *r)
+{
+    bool any = true;
+    while (any) {
+        struct sley__courier *c = sley__courier_next_out(r, &any);
+        if (c) {
+            sley__courier_ask(c);
+        } else if (any) {
+            (void)sched_yield();
+            (void)sley_sched_drain(r->sched);
+            if (r->armed_count > 0) {
+                (void)r->ops->poll(r, 0); /* what others want from here goes on, or two that end would wait for each other */
+            }
+        }
+    }
+}
+
+void sley__home_end(struct sley_reactor *r)
+{
+    leave(r);
+    end_guests(r);
+    if (r->sched && !r->sched->group) {
+        end_own(r);
+    }
 }
 
 /** With the lock. NULL: there is none, or no longer. */

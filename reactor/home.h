@@ -1,4 +1,4 @@
-/* What home.c is to remote.c: how a worker is reached from elsewhere, and memory that is no executor's. */
+/* What home.c is to courier.c and remote.c: how a worker is reached from elsewhere, and memory that is no executor's. */
 #ifndef SLEY_REACTOR_HOME_H
 #define SLEY_REACTOR_HOME_H
 
@@ -12,10 +12,8 @@ void sley__home_free(void *block, size_t bytes);
 struct sley_sched *sley__home_hold(const struct sley_reactor *r);
 /** Does it go on by itself? What stands still now nobody is to set going while a descriptor of its is closed: its user sees to that. */
 bool sley__home_runs(const struct sley_reactor *home);
-/** First step of its end: nobody reaches it any more when this returns, but for what is in its worker's inbox already. */
-void sley__home_leave(struct sley_reactor *r);
 
-/** remote.c: in the child of a fork, none is under way. */
+/** courier.c: in the child of a fork, none is under way. */
 void sley__couriers_forget(void);
 
 #endif

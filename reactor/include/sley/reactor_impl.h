@@ -109,7 +109,7 @@ struct sley_reactor {
     struct sley_reactor *orphan;      /* of the child of a fork: what it has inherited */
     struct sley_offload *offload;     /* of all: who makes calls that block; set before the first op; NULL: a helper thread does */
     struct sley__files files;
-    void (*leave)(struct sley_reactor *r); /* of one with ops from or at other executors: before its end, see remote.c */
+    void (*leave)(struct sley_reactor *r); /* of one with ops from or at other executors: before its end, see home.c */
     bool listed;                           /* it can be reached from elsewhere */
     uint32_t fd_count;                     /* descriptors that are at home here, about: some are forgotten, or closed elsewhere */
     struct sley__lend lend;
