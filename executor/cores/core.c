@@ -11,7 +11,7 @@ struct sley_core *sley__core_here(void)
 
 void sley__cores_ring(struct sley_cores_state *st)
 {
-    /* release: publishes what this is rung for to the driver, which takes the ring in (listen, in cores.c) */
+    /* release: publishes what this is rung for to the driver, which takes the ring in (sley__cores_listen) */
     if (atomic_exchange_explicit(&st->bell, 1, memory_order_release) == 0) {
         sley__cores_wake(&st->bell);
     }
@@ -27,7 +27,7 @@ void sley__core_moved(struct sley_core *c)
 
 static void look_at_watched(struct sley_core *c)
 {
-    /* acquire: observes the task; pairs with cores_run, which takes the watch back before it lets the task go. A task ends and is
+    /* acquire: observes the task; pairs with wait_task (driver.c), which takes the watch back before it lets the task go. A task ends and is
      * freed on this thread alone, so it is there as long as this function runs. */
     const struct sley_task *t = atomic_load_explicit(&c->watched, memory_order_acquire);
     if (t && sley_task_done(t)) {
@@ -95,7 +95,7 @@ static void answer(struct sley_core *c)
 {
     const uint32_t live = count_live(c);
     if (c->quiet_due && live == 0) {
-        /* release: what its tasks have done, their moves too; pairs with wait_for in cores.c */
+        /* release: what its tasks have done, their moves too; pairs with wait_for in driver.c */
         atomic_store_explicit(&c->quiet, c->quiet_due, memory_order_release);
         c->quiet_due = 0;
     } else if (!c->answer_due) {
@@ -104,7 +104,7 @@ static void answer(struct sley_core *c)
     if (c->answer_due) {
         /* relaxed: `answered` publishes it */
         atomic_store_explicit(&c->live, live, memory_order_relaxed);
-        /* release: the same, and whether it is quiet; pairs with wait_for in cores.c */
+        /* release: the same, and whether it is quiet; pairs with wait_for in driver.c */
         atomic_store_explicit(&c->answered, c->answer_due, memory_order_release);
         c->answer_due = 0;
     }

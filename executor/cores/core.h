@@ -1,4 +1,4 @@
-/* One core, and what the cores of an executor share. The executor's side is in cores.c, the worker's in core.c.
+/* One core, and what the cores of an executor share. The executor's side is in cores.c and driver.c, the worker's in core.c.
  *
  * Asking. One thread at a time drives the executor (run, stop, fini). It asks a core by a word of bits and a round, posted to the
  * core's inbox; the core acts on it between tasks, and answers after its next batch by storing the round and ringing the bell.
@@ -81,5 +81,25 @@ void sley__core_ask(struct sley_core *c, uint32_t bits, uint32_t round);
 void sley__core_moved(struct sley_core *c);
 /** Makes the driver look. Thread: any, signal. */
 void sley__cores_ring(struct sley_cores_state *st);
+
+SLEY_INLINE struct sley_cores *sley__cores_of(struct sley_executor *ex)
+{
+    return sley_container_of(ex, struct sley_cores, base);
+}
+
+/* driver.c */
+
+/** Becomes the driver. Returns: 0; -EINVAL when it has not started; -EDEADLK inside a runtime; -EBUSY. */
+int sley__cores_enter(struct sley_cores_state *st);
+void sley__cores_leave(struct sley_cores_state *st);
+/** Before the driver looks: takes in every ring up to here, so that what comes after the look ends the wait. */
+void sley__cores_listen(struct sley_cores_state *st);
+/** Asks every core for @p bits, in a new round. Thread: the driver. */
+void sley__cores_ask(struct sley_cores_state *st, uint32_t bits);
+/** Asks every core for @p bits. Returns: true: one has a task, or has not answered in time. Thread: the driver. */
+bool sley__cores_busy(struct sley_cores_state *st, uint32_t bits);
+int sley__cores_run(struct sley_executor *ex, const struct sley_task *until);
+void sley__cores_halt(struct sley_executor *ex);
+int sley__cores_stop(struct sley_executor *ex, uint64_t drain_deadline_ns);
 
 #endif
