@@ -6,22 +6,6 @@
 #include <sley/lend_impl.h>
 #include <sley/near_impl.h>
 
-static struct sley_tcp *tcp_of(struct sley_stream *s)
-{
-    return sley_container_of(s, struct sley_tcp, stream);
-}
-
-static struct sley_tcp *tcp_of_op(const struct sley_io_op *op)
-{
-    return sley_container_of(op->fd, struct sley_tcp, fd);
-}
-
-static uint32_t fd_state(const struct sley_fd *fd)
-{
-    /* relaxed: the home thread reads its own word */
-    return atomic_load_explicit(&fd->state, memory_order_relaxed);
-}
-
 /* ---- errors that end a connection ---------------------------------------------------------------------------------- */
 
 /**
@@ -45,7 +29,7 @@ void sley__tcp_note_error(struct sley_tcp *t, int32_t result)
 
 static SLEY_NOINLINE int32_t end_read_slow(struct sley_io_op *op, int32_t result)
 {
-    struct sley_tcp *t = tcp_of_op(op);
+    struct sley_tcp *t = sley__tcp_of_op(op);
     sley__tcp_note_error(t, result);
     return (result == 0 || result == -ENODATA) && t->error ? t->error : result;
 }
@@ -63,23 +47,21 @@ static int32_t end_read_all(struct sley_io_op *op, int32_t result)
     return SLEY_LIKELY(result == 0) ? 0 : end_read_slow(op, result);
 }
 
-static void end_shutdowns(struct sley_tcp *t);
-
 static SLEY_NOINLINE int32_t end_write_slow(struct sley_tcp *t, int32_t result)
 {
     if (sley_fd_away(&t->fd)) {
         return result; /* it did not get home: none of this is ours to touch */
     }
     sley__tcp_note_error(t, result);
-    if (!(fd_state(&t->fd) & SLEY_FD_WRITING)) { /* else this one was refused, and the one in flight is yet to end */
-        end_shutdowns(t);
+    if (!(sley__fd_state(&t->fd) & SLEY_FD_WRITING)) { /* else this one was refused, and the one in flight is yet to end */
+        sley__tcp_end_shutdowns(t);
     }
     return result;
 }
 
 static int32_t end_write(struct sley_io_op *op, int32_t result)
 {
-    struct sley_tcp *t = tcp_of_op(op);
+    struct sley_tcp *t = sley__tcp_of_op(op);
     if (op->ret_done) {
         *op->ret_done = op->done_bytes;
     }
@@ -88,13 +70,13 @@ static int32_t end_write(struct sley_io_op *op, int32_t result)
 
 /* ---- reading and writing ---------------------------------------------------------------------------------------------- */
 
-static const struct sley_wait_ops here_ops = {.version = SLEY_WAIT_VERSION, .name = "tcp"};
+const struct sley_wait_ops sley__tcp_here_ops = {.version = SLEY_WAIT_VERSION, .name = "tcp"};
 
 /** Nothing to move, or much; a plain thread, which waits here; the first op on a descriptor, a read of what is there already. */
 static void move_nothing(struct sley_io_op *op)
 {
-    struct sley_tcp *t = tcp_of_op(op);
-    if (sley_wait_begin(&op->wait, &here_ops)) {
+    struct sley_tcp *t = sley__tcp_of_op(op);
+    if (sley_wait_begin(&op->wait, &sley__tcp_here_ops)) {
         struct sley_reactor *r = sley_fd_enter(&t->fd);
         const int32_t if_open = op->code == SLEY_IO_RECV ? 0 : t->ended ? -EPIPE : t->error;
         sley_wait_finish(&op->wait, t->fd.number < 0 ? -EBADF : if_open);
@@ -102,13 +84,12 @@ static void move_nothing(struct sley_io_op *op)
     }
 }
 
-/** As sley_io_call_home, for an op that has not begun, and uses nothing but its node. Returns false: the descriptor is not away. */
-static bool go_home(struct sley_io_op *op, struct sley_tcp *t, void (*start)(struct sley_io_op *inner))
+bool sley__tcp_go_home(struct sley_io_op *op, struct sley_tcp *t, void (*start)(struct sley_io_op *inner))
 {
     if (!sley_fd_away(&t->fd)) {
         return false;
     }
-    if (sley_wait_begin(&op->wait, &here_ops)) {
+    if (sley_wait_begin(&op->wait, &sley__tcp_here_ops)) {
         const int rc = sley_io_call_home(op, &t->fd, op, start);
         if (rc < 0) {
             sley_wait_finish(&op->wait, rc);
@@ -125,14 +106,14 @@ static SLEY_NOINLINE void start(struct sley_io_op *op, void *buf, size_t len)
         if (op->flags & SLEY_IO_ALL && op->ret_done) {
             *op->ret_done = 0;
         }
-        if (!go_home(op, tcp_of_op(op), move_nothing)) {
+        if (!sley__tcp_go_home(op, sley__tcp_of_op(op), move_nothing)) {
             move_nothing(op);
         }
     } else if (op->kind == 0) {
         sley_io_submit(op);
     } else {
         const int32_t result = sley_io_run(op);
-        sley_wait_begin_always(&op->wait, &here_ops);
+        sley_wait_begin_always(&op->wait, &sley__tcp_here_ops);
         sley_wait_finish(&op->wait, result);
     }
 }
@@ -166,7 +147,7 @@ static SLEY_NOINLINE void write_slowly(struct sley_io_op *op, struct sley_tcp *t
 
 static void tcp_read_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len)
 {
-    struct sley_tcp *t = tcp_of(s);
+    struct sley_tcp *t = sley__tcp_of(s);
     if (SLEY_LIKELY(op->flags == 0) && SLEY_LIKELY(len - 1 < SLEY_IO_SHARE_BYTES) &&
         SLEY_LIKELY(sley_io_recv_near(op, &t->fd, buf, len, sley__self))) {
         op->end = end_read_slow;
@@ -177,7 +158,7 @@ static void tcp_read_start(struct sley_io_op *op, struct sley_stream *s, void *b
 
 static void tcp_read_lent_start(struct sley_io_op *op, struct sley_stream *s, struct sley_lent **ret_lent)
 {
-    struct sley_tcp *t = tcp_of(s);
+    struct sley_tcp *t = sley__tcp_of(s);
     if (sley_fd_away(&t->fd)) {
         sley__stream_read_block_start(op, s, ret_lent); /* what its home lends can be given back there alone */
         return;
@@ -205,7 +186,7 @@ static SLEY_NOINLINE bool write_shared(struct sley_io_op *op, const void *buf, s
 
 static void tcp_write_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len)
 {
-    struct sley_tcp *t = tcp_of(s);
+    struct sley_tcp *t = sley__tcp_of(s);
     struct sley_sched *sched = sley__self;
     op->fd = &t->fd;
     op->end = end_write;
@@ -223,7 +204,7 @@ static void tcp_write_start(struct sley_io_op *op, struct sley_stream *s, const 
 
 static ssize_t tcp_write_now(struct sley_stream *s, const void *buf, size_t len, struct sley_sched *sched)
 {
-    struct sley_tcp *t = tcp_of(s);
+    struct sley_tcp *t = sley__tcp_of(s);
     if (SLEY_UNLIKELY(len - 1 >= SLEY_IO_SHARE_BYTES) || SLEY_UNLIKELY(!sley_io_near(&t->fd, SLEY_FD_WRITING, sched))) {
         return -EAGAIN;
     }
@@ -247,7 +228,7 @@ void sley__tcp_start_other(struct sley_io_op *op, struct sley_tcp *t, uint8_t co
 static void start_message(struct sley_io_op *op, struct sley_stream *s, struct msghdr *m, uint8_t code,
                           int32_t (*end)(struct sley_io_op *op, int32_t result))
 {
-    sley__tcp_start_other(op, tcp_of(s), code, end, m, 1); /* a message: not a length */
+    sley__tcp_start_other(op, sley__tcp_of(s), code, end, m, 1); /* a message: not a length */
 }
 
 static void tcp_readv_start(struct sley_io_op *op, struct sley_stream *s, struct msghdr *m)
@@ -285,151 +266,12 @@ static void splice(struct sley_file_op *op, struct sley_fd *from, struct sley_fd
 
 static void tcp_splice_from_start(struct sley_file_op *op, struct sley_stream *s, struct sley_fd *pipe, size_t len)
 {
-    splice(op, &tcp_of(s)->fd, pipe, len, end_read);
+    splice(op, &sley__tcp_of(s)->fd, pipe, len, end_read);
 }
 
 static void tcp_splice_to_start(struct sley_file_op *op, struct sley_stream *s, struct sley_fd *pipe, size_t len)
 {
-    splice(op, pipe, &tcp_of(s)->fd, len, end_splice_to);
-}
-
-/* ---- flush, shutdown, close, abort -------------------------------------------------------------------------------------- */
-
-static int32_t state_error(const struct sley_tcp *t)
-{
-    return t->fd.number < 0 || (fd_state(&t->fd) & SLEY_FD_CLOSING) ? -EBADF : t->error;
-}
-
-static void flush_here(struct sley_io_op *op);
-static void shutdown_here(struct sley_io_op *op);
-
-static void tcp_flush_start(struct sley_io_op *op, struct sley_stream *s)
-{
-    if (go_home(op, tcp_of(s), flush_here)) {
-        return;
-    }
-    if (sley_wait_begin(&op->wait, &here_ops)) {
-        struct sley_tcp *t = tcp_of(s);
-        struct sley_reactor *r = sley_fd_enter(&t->fd);
-        sley_wait_finish(&op->wait, state_error(t));
-        sley_reactor_leave(r);
-    }
-}
-
-static void flush_here(struct sley_io_op *op)
-{
-    tcp_flush_start(op, &tcp_of_op(op)->stream);
-}
-
-static int32_t shutdown_now(struct sley_tcp *t)
-{
-    const int32_t error = state_error(t);
-    if (error < 0 || t->ended) {
-        return error;
-    }
-    /* ENOTCONN: the peer has ended its side and acknowledged all of ours, so ours has ended, too */
-    const int number = sley_fd_borrow(&t->fd);
-    int32_t rc = number;
-    if (number >= 0) {
-        rc = shutdown(number, SHUT_WR) < 0 && errno != ENOTCONN ? -errno : 0;
-        sley_fd_give_back(&t->fd, number);
-        t->ended = rc == 0;
-    }
-    return rc;
-}
-
-/** The write in flight is over. Its op no longer holds the descriptor: a hook of the first that is told may close it, and let it go. */
-static void end_shutdowns(struct sley_tcp *t)
-{
-    struct sley_io_op *op = t->shutdowns;
-    struct sley_reactor *home = sley__fd_home(&t->fd);
-    const int32_t result = op ? shutdown_now(t) : 0;
-    t->shutdowns = NULL;
-    while (op) {
-        struct sley_io_op *next = op->next;
-        sley_io_tell(home, op, result == -EBADF ? -ECANCELED : result); /* closed under it */
-        op = next;
-    }
-}
-
-static void shutdown_cancel(struct sley_wait *w)
-{
-    struct sley_io_op *op = sley_container_of(w, struct sley_io_op, wait);
-    struct sley_reactor *r = sley_io_enter(op);
-    struct sley_io_op **at = sley_io_ended(op) ? NULL : &tcp_of_op(op)->shutdowns;
-    while (at && *at && *at != op) {
-        at = &(*at)->next;
-    }
-    if (at && *at) {
-        *at = op->next;
-        sley_io_tell(r, op, -ECANCELED);
-    }
-    sley_reactor_leave(r);
-}
-
-static const struct sley_wait_ops shutdown_ops = {
-    .version = SLEY_WAIT_VERSION,
-    .name = "tcp.shutdown",
-    .cancel = shutdown_cancel,
-};
-
-static void tcp_shutdown_start(struct sley_io_op *op, struct sley_stream *s)
-{
-    struct sley_tcp *t = tcp_of(s);
-    if (go_home(op, t, shutdown_here) || !sley_wait_begin(&op->wait, &shutdown_ops)) {
-        return;
-    }
-    struct sley_reactor *r = sley_fd_enter(&t->fd);
-    if (!(fd_state(&t->fd) & SLEY_FD_WRITING)) {
-        sley_wait_finish(&op->wait, shutdown_now(t));
-    } else if (!r && !sley__fd_here(&t->fd)) {
-        sley_wait_finish(&op->wait, -EBUSY); /* plain threads are at it */
-    } else {
-        sley_io_mark(op, r);
-        op->fd = &t->fd;
-        op->next = t->shutdowns;
-        sley_wait_arm(&op->wait);
-        t->shutdowns = op;
-    }
-    sley_reactor_leave(r);
-}
-
-static void shutdown_here(struct sley_io_op *op)
-{
-    tcp_shutdown_start(op, &tcp_of_op(op)->stream);
-}
-
-static void tcp_close_start(struct sley_io_op *op, struct sley_stream *s)
-{
-    sley_fd_close_start(op, &tcp_of(s)->fd);
-}
-
-static void abort_here(struct sley_io_op *op)
-{
-    struct sley_stream *s = &tcp_of_op(op)->stream;
-    s->ops->abort(s);
-}
-
-/** Something is in flight elsewhere: there it is ended. With nothing in flight nobody would keep the memory until then: not there. */
-static bool abort_at_home(struct sley_tcp *t)
-{
-    struct sley_io_op like = {.fd = &t->fd};
-    return sley_fd_away(&t->fd) && (fd_state(&t->fd) & SLEY_FD_HOLD_MASK) && sley_io_call_home(NULL, &t->fd, &like, abort_here) == 0;
-}
-
-static void tcp_abort(struct sley_stream *s)
-{
-    struct sley_tcp *t = tcp_of(s);
-    if (abort_at_home(t)) {
-        return;
-    }
-    struct sley_reactor *r = sley_fd_enter(&t->fd);
-    if (t->fd.number >= 0 && !(fd_state(&t->fd) & SLEY_FD_CLOSING)) {
-        (void)sley_tcp_set_reset_on_close(t, true);
-        struct sley_io_op op = {.fd = &t->fd, .code = SLEY_IO_CLOSE, .flags = SLEY_IO_UNHEARD};
-        sley_io_submit(&op); /* it is done when this returns; the number may be given back later */
-    }
-    sley_reactor_leave(r);
+    splice(op, pipe, &sley__tcp_of(s)->fd, len, end_splice_to);
 }
 
 static const struct sley_stream_ops tcp_ops = {
@@ -438,10 +280,10 @@ static const struct sley_stream_ops tcp_ops = {
     .name = "tcp",
     .read_start = tcp_read_start,
     .write_start = tcp_write_start,
-    .flush_start = tcp_flush_start,
-    .shutdown_start = tcp_shutdown_start,
-    .close_start = tcp_close_start,
-    .abort = tcp_abort,
+    .flush_start = sley__tcp_flush_start,
+    .shutdown_start = sley__tcp_shutdown_start,
+    .close_start = sley__tcp_close_start,
+    .abort = sley__tcp_abort,
     .write_now = tcp_write_now,
     .read_lent_start = tcp_read_lent_start,
     .readv_start = tcp_readv_start,
