@@ -1,4 +1,4 @@
-/* Ending: stop, release, what is refused, what is left; and threads that will not stop. */
+/* Ending: stop, release, what is refused, what is left. */
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -20,13 +20,19 @@ static void begin(void)
     atomic_fetch_add_explicit(&begun, 1, memory_order_release);
 }
 
+static void cleaned_up(void)
+{
+    /* relaxed: a count, read when stop or run has told that its tasks have ended */
+    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+}
+
 static int park_and_clean_up(struct suite_none *a)
 {
     (void)a;
     begin();
     CHECK_RC(sley_park(), -ECANCELED);
     CHECK_PTR(sley_sched_current(), !=, NULL); /* still inside its runtime */
-    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+    cleaned_up();
     return 0;
 }
 SLEY_FIBER(park_and_clean_up, struct suite_none)
@@ -43,7 +49,7 @@ static enum sley_step sleep_and_clean_up(struct parked *f)
     begin();
     SLEY_CALL(f, rc, sley_sleep_until, &f->timer, SLEY_NEVER);
     CHECK_RC(rc, -ECANCELED);
-    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+    cleaned_up();
     SLEY_END(f);
 }
 SLEY_FRAME(sleep_and_clean_up, struct parked)
@@ -75,7 +81,7 @@ static int wait_shared(struct sley_notify **shared)
     begin();
     const int rc = sley_notify_wait(*shared);
     CHECK(rc == 0 || rc == -ECANCELED);
-    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+    cleaned_up();
     return 0;
 }
 SLEY_FIBER(wait_shared, struct sley_notify *)
@@ -85,7 +91,7 @@ static int wake_shared_at_the_end(struct sley_notify **shared)
     begin();
     CHECK_RC(sley_park(), -ECANCELED);
     sley_notify_set(*shared);
-    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+    cleaned_up();
     return 0;
 }
 SLEY_FIBER(wake_shared_at_the_end, struct sley_notify *)
@@ -131,7 +137,7 @@ static int bounce(int *number)
         }
     }
     CHECK_RC(sley_fd_close(&fd), 0);
-    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+    cleaned_up();
     return 0;
 }
 SLEY_FIBER(bounce, int)
@@ -161,8 +167,8 @@ enum { NODES = 1000 };
 
 struct foreign {
     struct sley_wait wait;
-    SLEY_ATOMIC(uint32_t) owner; /* 0: nobody; 1: will be completed by the foreign thread */
-    SLEY_ATOMIC(bool) armed;
+    SLEY_ATOMIC(bool) armed;   /* the other thread completes it */
+    SLEY_ATOMIC(bool) dropped; /* its task was cancelled before: nobody does */
 };
 static struct foreign nodes[NODES];
 
@@ -172,15 +178,15 @@ static int await_foreign(unsigned *i)
 {
     struct foreign *n = &nodes[*i];
     if (!sley_wait_begin(&n->wait, &foreign_ops)) {
-        atomic_store_explicit(&n->owner, 2, memory_order_release); /* cancelled before: nobody completes it */
-        atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+        atomic_store_explicit(&n->dropped, true, memory_order_relaxed); /* relaxed: the flag is all that complete_all wants to know */
+        cleaned_up();
         return -ECANCELED;
     }
     sley_wait_arm(&n->wait);
-    atomic_store_explicit(&n->armed, true, memory_order_release);
+    atomic_store_explicit(&n->armed, true, memory_order_release); /* release: publishes the node; pairs with complete_all */
     const int rc = sley_await(&n->wait);
     CHECK_INT(rc, ==, (int)*i);
-    atomic_fetch_add_explicit(&cleanups, 1, memory_order_relaxed);
+    cleaned_up();
     return 0;
 }
 SLEY_FIBER(await_foreign, unsigned)
@@ -189,14 +195,14 @@ static void *complete_all(void *arg)
 {
     (void)arg;
     for (unsigned i = 0; i < NODES; i++) {
-        while (!atomic_load_explicit(&nodes[i].armed, memory_order_acquire)) {
-            if (atomic_load_explicit(&nodes[i].owner, memory_order_acquire) == 2) {
-                break;
-            }
-            (void)sched_yield();
-        }
-        if (atomic_load_explicit(&nodes[i].armed, memory_order_acquire)) {
-            sley_wait_complete(&nodes[i].wait, (int)i);
+        struct foreign *n = &nodes[i];
+        bool armed, dropped;
+        do {
+            armed = atomic_load_explicit(&n->armed, memory_order_acquire); /* acquire: observes the node; pairs with await_foreign */
+            dropped = atomic_load_explicit(&n->dropped, memory_order_relaxed); /* relaxed: as in await_foreign */
+        } while (!armed && !dropped && sched_yield() == 0);
+        if (armed) {
+            sley_wait_complete(&n->wait, (int)i);
         }
     }
     return NULL;
@@ -291,142 +297,5 @@ CLAUSE(each_allocation_refused)
         CHECK_UINT(sley__kit_alloc_live(), ==, 0);
         CHECK(at < 1000 && (refused || at >= 3)); /* it takes some */
         x->destroy(ex);
-    }
-}
-
-/* ---- threads that spawn, cancel, join, post and give back while it runs, stops and goes ------------------------------------ */
-
-enum { THREADS = 4 };
-static SLEY_ATOMIC(bool) enough;
-static SLEY_ATOMIC(unsigned) posted, spawned;
-
-struct busy {
-    struct sley_frame frame;
-    struct sley_timer timer;
-    uint64_t ns;
-    int i;
-};
-
-static enum sley_step busy_frame(struct busy *f)
-{
-    int rc;
-    SLEY_BEGIN(f);
-    for (f->i = 0; f->i < 3; f->i++) {
-        SLEY_CALL(f, rc, sley_sleep, &f->timer, f->ns);
-        if (rc < 0) {
-            SLEY_RETURN(f, rc);
-        }
-        SLEY_YIELD(f, rc);
-    }
-    SLEY_RETURN(f, 7);
-    SLEY_END(f);
-}
-SLEY_FRAME(busy_frame, struct busy)
-
-static int busy_fiber(struct busy *a)
-{
-    struct sley_scope sc;
-    struct sley_task *t = NULL;
-    int result = 0;
-    CHECK_RC(sley_scope_init(&sc, NULL), 0);
-    int rc = SLEY_SPAWN_TASK(&t, &sc, busy_frame, .ns = a->ns);
-    CHECK_RC(rc, 0);
-    rc = sley_task_join(t, &result);
-    CHECK(rc == -ECANCELED || result == 7 || result == -ECANCELED);
-    sley_task_unref(t);
-    const int end = sley_scope_fini(&sc);
-    CHECK_RC(end, 0);
-    return rc < 0 ? rc : result;
-}
-SLEY_FIBER(busy_fiber, struct busy)
-
-struct stress_post {
-    struct sley_post post;
-    SLEY_ATOMIC(bool) back;
-};
-
-static void count_post(struct sley_post *p)
-{
-    atomic_fetch_add_explicit(&posted, 1, memory_order_relaxed);
-    atomic_store_explicit(&sley_container_of(p, struct stress_post, post)->back, true, memory_order_release);
-}
-
-static void one_round(struct sley_executor *ex, struct sley_sched *sched)
-{
-    struct sley_task *t = NULL;
-    int result = 99;
-    const struct busy args = {.ns = sley__kit_below(3) * SLEY_MS / 2};
-    const int rc = ex->ops->spawn(ex, sley__kit_below(2) ? &busy_frame__type : &busy_fiber__type, &args, &t);
-    if (rc < 0) {
-        CHECK_RC(rc, -ESHUTDOWN);
-        return;
-    }
-    atomic_fetch_add_explicit(&spawned, 1, memory_order_relaxed);
-    const uint64_t what = sley__kit_below(6);
-    if (what == 0 || what == 3) {
-        sley_task_cancel(t);
-    }
-    if (what <= 2) {
-        const int joined =
-            what == 1 ? SLEY_UNTIL(sley_after_ns(sley__kit_below(SLEY_MS)), sley_task_join(t, &result)) : sley_task_join(t, &result);
-        CHECK(joined == 0 || (what == 1 && joined == -ETIMEDOUT));
-        CHECK(joined == 0 ? result == 7 || result == -ECANCELED : result == 99);
-    }
-    if (what == 4) {
-        struct stress_post p = {.post.fn = count_post};
-        if (sley_sched_post(sched, &p.post)) {
-            while (!atomic_load_explicit(&p.back, memory_order_acquire)) {
-                (void)sched_yield();
-            }
-        }
-    }
-    sley_task_unref(t);
-}
-
-struct stresser {
-    struct sley_executor *ex;
-    struct sley_sched *sched;
-};
-
-static void *stress_thread(void *arg)
-{
-    const struct stresser *s = arg;
-    while (!atomic_load_explicit(&enough, memory_order_acquire)) {
-        one_round(s->ex, s->sched);
-    }
-    return NULL;
-}
-
-static int run_a_while(uint64_t *ns)
-{
-    const int rc = sley_sleep(*ns);
-    return rc;
-}
-SLEY_FIBER(run_a_while, uint64_t)
-
-/* Handles, joins and posts race with the drain of stop; what is in flight when it has ended finds the runtime refusing. */
-CLAUSE(stress)
-{
-    for (int round = 0; round < 4; round++) {
-        pthread_t threads[THREADS];
-        struct sley_executor *ex = sley__suite_start(x);
-        struct stresser s = {ex, ex->ops->sched(ex)};
-        uint64_t ns = 250 * SLEY_MS;
-        atomic_store_explicit(&enough, false, memory_order_release);
-        for (int k = 0; k < THREADS; k++) {
-            CHECK_INT(pthread_create(&threads[k], NULL, stress_thread, &s), ==, 0);
-        }
-        CHECK_INT(sley__suite_run(ex, &run_a_while__type, &ns), ==, 0);
-        if (round % 2) {
-            CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0); /* while they go on */
-        }
-        atomic_store_explicit(&enough, true, memory_order_release);
-        for (int k = 0; k < THREADS; k++) { /* somebody has to drive while they wait for what they have asked */
-            while (pthread_tryjoin_np(threads[k], NULL) != 0) {
-                sley__suite_drive(ex);
-            }
-        }
-        sley__suite_end(x, ex);
-        CHECK_UINT(sley__kit_alloc_live(), ==, 0);
     }
 }

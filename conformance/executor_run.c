@@ -1,7 +1,6 @@
 /* Running: who makes progress, and beside what. */
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,70 +10,6 @@
 #include <sley/notify.h>
 
 #include "suite.h"
-
-struct sley_executor *sley__suite_start(const struct sley_conformance_executor *x)
-{
-    struct sley_executor *ex = x->create();
-    CHECK_PTR(ex, !=, NULL);
-    CHECK_RC(sley_executor_check(ex->ops), 0);
-    const struct sley_executor_config config = {.alloc = sley__kit_alloc(), .reactors = x->reactors, .worker_count = x->worker_count};
-    CHECK_RC(ex->ops->start(ex, &config), 0);
-    return ex;
-}
-
-void sley__suite_end(const struct sley_conformance_executor *x, struct sley_executor *ex)
-{
-    CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
-    CHECK_RC(ex->ops->fini(ex), 0);
-    CHECK_RC(ex->ops->fini(ex), 0); /* twice is fine */
-    x->destroy(ex);
-}
-
-struct sley_task *sley__suite_spawn(struct sley_executor *ex, const struct sley_task_type *type, const void *args)
-{
-    struct sley_task *t = NULL;
-    CHECK_RC(ex->ops->spawn(ex, type, args, &t), 0);
-    return t;
-}
-
-int sley__suite_run(struct sley_executor *ex, const struct sley_task_type *type, const void *args)
-{
-    int result = 1 << 30;
-    struct sley_task *t = sley__suite_spawn(ex, type, args);
-    CHECK_RC(ex->ops->run(ex, t), 0);
-    CHECK_RC(sley_task_result(t, &result), 0);
-    sley_task_unref(t);
-    return result;
-}
-
-static int yield_once(struct suite_none *a)
-{
-    (void)a;
-    return sley_yield();
-}
-SLEY_FIBER(yield_once, struct suite_none)
-
-void sley__suite_drive(struct sley_executor *ex)
-{
-    if (ex->ops->caps & SLEY_EXECUTOR_CAP_WORKERS) {
-        (void)sched_yield();
-    } else if (ex->ops->turn) {
-        CHECK_INT(ex->ops->turn(ex, 0, NULL), >=, 0);
-    } else {
-        struct sley_task *t = NULL;
-        const int rc = ex->ops->spawn(ex, &yield_once__type, NULL, &t);
-        CHECK_RC(rc == -ESHUTDOWN ? ex->ops->stop(ex, SLEY_NEVER) : rc < 0 ? rc : ex->ops->run(ex, t), 0);
-        sley_task_unref(t);
-    }
-}
-
-/* acquire: pairs with the tasks' release */
-void sley__suite_drive_until(struct sley_executor *ex, const SLEY_ATOMIC(unsigned) * word, unsigned count)
-{
-    while (atomic_load_explicit(word, memory_order_acquire) < count) {
-        sley__suite_drive(ex);
-    }
-}
 
 /* ---- bodies ---------------------------------------------------------------------------------------------------------- */
 
@@ -107,12 +42,22 @@ static const struct sley_task_type *const answers[] = {&answer_frame__type, &ans
 
 static SLEY_ATOMIC(unsigned) loads;
 
+static void count_load(void)
+{
+    atomic_fetch_add_explicit(&loads, 1, memory_order_relaxed); /* relaxed: that they run is all that is asked */
+}
+
+static bool is_loaded(void)
+{
+    return atomic_load_explicit(&loads, memory_order_relaxed) >= 1000; /* relaxed: as in count_load */
+}
+
 static enum sley_step load_frame(struct answer *f)
 {
     int rc;
     SLEY_BEGIN(f);
     for (;;) {
-        atomic_fetch_add_explicit(&loads, 1, memory_order_relaxed);
+        count_load();
         SLEY_YIELD(f, rc);
         if (rc < 0) {
             SLEY_RETURN(f, rc);
@@ -126,7 +71,7 @@ static int load_fiber(struct answer *a)
 {
     (void)a;
     while (sley_yield() == 0) {
-        atomic_fetch_add_explicit(&loads, 1, memory_order_relaxed);
+        count_load();
     }
     return 0;
 }
@@ -154,30 +99,6 @@ CLAUSE(run_returns_when_its_task_has_ended)
     sley__suite_end(x, ex);
 }
 
-static SLEY_ATOMIC(bool) ran;
-
-static int set_ran(struct suite_none *a)
-{
-    (void)a;
-    atomic_store_explicit(&ran, true, memory_order_release);
-    return 0;
-}
-SLEY_FIBER(set_ran, struct suite_none)
-
-CLAUSE(nothing_progresses_undriven)
-{
-    struct sley_executor *ex = sley__suite_start(x);
-    struct sley_task *t = sley__suite_spawn(ex, &set_ran__type, NULL);
-    for (int i = 0; i < 1000; i++) {
-        (void)sched_yield();
-        CHECK(!atomic_load_explicit(&ran, memory_order_acquire));
-    }
-    CHECK_RC(ex->ops->run(ex, t), 0);
-    CHECK(atomic_load_explicit(&ran, memory_order_acquire));
-    sley_task_unref(t);
-    sley__suite_end(x, ex);
-}
-
 struct outsider {
     struct sley_executor *ex;
     struct sley_task *main;
@@ -188,7 +109,7 @@ static void *spawn_outside(void *arg)
 {
     struct outsider *o = arg;
     int result = 0;
-    while (o->wait_for_load && atomic_load_explicit(&loads, memory_order_relaxed) < 1000) {
+    while (o->wait_for_load && !is_loaded()) {
         (void)sched_yield();
     }
     for (int i = 0; i < 20; i++) {
@@ -304,7 +225,7 @@ static int peer;
 static void *write_under_load(void *arg)
 {
     (void)arg;
-    while (atomic_load_explicit(&loads, memory_order_relaxed) < 1000) {
+    while (!is_loaded()) {
         (void)sched_yield();
     }
     CHECK_INT(write(peer, "x", 1), ==, 1);
@@ -373,178 +294,5 @@ CLAUSE(nearer_timer_from_elsewhere_cuts_the_wait)
     CHECK_RC(ex->ops->run(ex, o.main), 0);
     CHECK_INT(pthread_join(thread, NULL), ==, 0);
     sley_task_unref(o.main);
-    sley__suite_end(x, ex);
-}
-
-/* ---- whose tasks, whose thread ---------------------------------------------------------------------------------------- */
-
-struct owned {
-    struct sley_executor *ex;
-};
-
-static int check_home(struct owned *a)
-{
-    for (int i = 0; i < 10; i++) {
-        CHECK_PTR(sley_sched_current(), ==, a->ex->ops->sched(a->ex));
-        CHECK_RC(sley_yield(), 0);
-    }
-    return 1;
-}
-SLEY_FIBER(check_home, struct owned)
-
-CLAUSE(two_on_one_thread_keep_apart)
-{
-    struct sley_executor *a = sley__suite_start(x), *b = sley__suite_start(x);
-    if (a->ops->turn) {
-        struct sley_task *t = sley__suite_spawn(a, &check_home__type, &(struct owned){a});
-        struct sley_task *u = sley__suite_spawn(b, &check_home__type, &(struct owned){b});
-        while (!sley_task_done(t) || !sley_task_done(u)) {
-            CHECK_INT(a->ops->turn(a, 1, NULL), >=, 0);
-            CHECK_PTR(sley_sched_current(), ==, NULL);
-            CHECK_INT(b->ops->turn(b, 1, NULL), >=, 0);
-        }
-        sley_task_unref(t);
-        sley_task_unref(u);
-    }
-    sley__suite_end(x, a);
-    sley__suite_end(x, b);
-}
-
-struct driver {
-    struct sley_executor *ex;
-    struct sley_task *task;
-};
-
-static void *drive_second(void *arg)
-{
-    struct driver *d = arg;
-    while (!atomic_load_explicit(&ran, memory_order_acquire)) {
-        (void)sched_yield();
-    }
-    CHECK_RC(d->ex->ops->run(d->ex, NULL), -EBUSY);
-    CHECK_RC(d->ex->ops->stop(d->ex, 0), -EBUSY);
-    CHECK_RC(d->ex->ops->fini(d->ex), -EBUSY);
-    if (d->ex->ops->turn) {
-        CHECK_RC(d->ex->ops->turn(d->ex, 0, NULL), -EBUSY);
-    }
-    sley_task_cancel(d->task);
-    return NULL;
-}
-
-static int ran_then_park(struct suite_none *a)
-{
-    (void)set_ran(a);
-    return sley_park();
-}
-SLEY_FIBER(ran_then_park, struct suite_none)
-
-/* The case lets two threads drive one single-threaded runtime; here it belongs to one at a time, and the second is told. */
-CLAUSE(second_driver_is_refused)
-{
-    pthread_t thread;
-    struct sley_executor *ex = sley__suite_start(x);
-    struct driver d = {ex, sley__suite_spawn(ex, &ran_then_park__type, NULL)};
-    CHECK_INT(pthread_create(&thread, NULL, drive_second, &d), ==, 0);
-    CHECK_RC(ex->ops->run(ex, d.task), 0);
-    CHECK_INT(pthread_join(thread, NULL), ==, 0);
-    sley_task_unref(d.task);
-    sley__suite_end(x, ex);
-}
-
-static int run_inside(struct owned *a)
-{
-    CHECK_RC(a->ex->ops->run(a->ex, NULL), -EDEADLK);
-    CHECK_RC(a->ex->ops->stop(a->ex, 0), -EDEADLK);
-    CHECK_RC(a->ex->ops->fini(a->ex), -EDEADLK);
-    return sley_yield();
-}
-SLEY_FIBER(run_inside, struct owned)
-
-CLAUSE(nested_run_is_refused)
-{
-    struct sley_executor *a = sley__suite_start(x), *b = sley__suite_start(x);
-    CHECK_INT(sley__suite_run(a, &run_inside__type, &(struct owned){a}), ==, 0);
-    CHECK_INT(sley__suite_run(a, &run_inside__type, &(struct owned){b}), ==, 0);
-    sley__suite_end(x, b);
-    sley__suite_end(x, a);
-}
-
-static int halt_inside(struct owned *a)
-{
-    a->ex->ops->halt(a->ex);
-    return sley_park();
-}
-SLEY_FIBER(halt_inside, struct owned)
-
-CLAUSE(run_that_failed_leaves_the_thread_free)
-{
-    struct sley_executor *a = sley__suite_start(x);
-    struct sley_task *t = sley__suite_spawn(a, &halt_inside__type, &(struct owned){a});
-    CHECK_RC(a->ops->run(a, t), -ECANCELED);
-    CHECK_PTR(sley_sched_current(), ==, NULL);
-    struct sley_executor *b = sley__suite_start(x);
-    CHECK_INT(sley__suite_run(b, answers[0], &(struct answer){.value = 2}), ==, 2);
-    sley__suite_end(x, b);
-    sley_task_cancel(t);
-    CHECK_RC(a->ops->run(a, t), 0);
-    sley_task_unref(t);
-    sley__suite_end(x, a);
-}
-
-CLAUSE(halt_before_run_runs_nothing)
-{
-    struct sley_executor *ex = sley__suite_start(x);
-    struct sley_task *t = sley__suite_spawn(ex, &set_ran__type, NULL);
-    ex->ops->halt(ex);
-    ex->ops->halt(ex);
-    CHECK_RC(ex->ops->run(ex, t), -ECANCELED); /* reports work left */
-    CHECK(!atomic_load_explicit(&ran, memory_order_acquire));
-    CHECK_RC(ex->ops->run(ex, t), 0);
-    CHECK(atomic_load_explicit(&ran, memory_order_acquire));
-    sley_task_unref(t);
-    sley__suite_end(x, ex);
-}
-
-static struct sley_executor *signalled;
-static pthread_t driving;
-
-static void on_signal(int signo)
-{
-    (void)signo;
-    signalled->ops->halt(signalled);
-}
-
-static void *halt_outside(void *arg)
-{
-    const bool by_signal = arg != NULL;
-    for (uint64_t spin = sley__kit_below(100000); spin > 0; spin--) {
-        __asm__ volatile("" ::: "memory");
-    }
-    if (by_signal) {
-        CHECK_INT(pthread_kill(driving, SIGUSR1), ==, 0);
-    } else {
-        signalled->ops->halt(signalled);
-    }
-    return NULL;
-}
-
-/** The signal lands anywhere between "nothing to do" and the wait: it must not be slept over. */
-CLAUSE(halt_from_a_thread_and_a_signal_handler)
-{
-    struct sigaction action = {.sa_handler = on_signal}, before;
-    struct sley_executor *ex = sley__suite_start(x);
-    signalled = ex;
-    driving = pthread_self();
-    CHECK_INT(sigaction(SIGUSR1, &action, &before), ==, 0);
-    struct sley_task *t = sley__suite_spawn(ex, &park_until_cancelled__type, NULL);
-    const unsigned n = sley__kit_rounds(300);
-    for (unsigned i = 0; i < n; i++) {
-        pthread_t thread;
-        CHECK_INT(pthread_create(&thread, NULL, halt_outside, i % 2 && SIGNALS_IN_TIME ? ex : NULL), ==, 0);
-        CHECK_RC(ex->ops->run(ex, t), -ECANCELED);
-        CHECK_INT(pthread_join(thread, NULL), ==, 0);
-    }
-    CHECK_INT(sigaction(SIGUSR1, &before, NULL), ==, 0);
-    sley_task_unref(t);
     sley__suite_end(x, ex);
 }

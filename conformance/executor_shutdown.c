@@ -27,7 +27,7 @@ static void keep_left(void *arg, enum sley_report_kind kind, const char *line)
     const size_t len = strlen(text);
     (void)snprintf(text + len, sizeof text - len, "%s\n", line);
     (void)pthread_mutex_unlock(&text_lock);
-    atomic_fetch_add_explicit(&left_count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&left_count, 1, memory_order_relaxed); /* relaxed: a count, read when stop has returned */
 }
 
 static struct sley_executor *start(const struct sley_conformance_executor *x)
@@ -47,13 +47,28 @@ static struct sley_executor *start(const struct sley_conformance_executor *x)
 
 static void here(void)
 {
-    atomic_fetch_add_explicit(&arrived, 1, memory_order_release);
+    atomic_fetch_add_explicit(&arrived, 1, memory_order_release); /* release: pairs with count_arrived */
+}
+
+static unsigned count_arrived(void)
+{
+    return atomic_load_explicit(&arrived, memory_order_acquire); /* acquire: pairs with here */
+}
+
+static void let_all_end(void)
+{
+    atomic_store_explicit(&release, true, memory_order_release); /* release: pairs with may_end */
+}
+
+static bool may_end(void)
+{
+    return atomic_load_explicit(&release, memory_order_acquire); /* acquire: pairs with let_all_end */
 }
 
 /** Runs until @p count tasks have said where they are. */
 static void settle(struct sley_executor *ex, unsigned count)
 {
-    while (atomic_load_explicit(&arrived, memory_order_acquire) < count) {
+    while (count_arrived() < count) {
         sley__suite_drive(ex);
     }
     for (int i = 0; i < 3 && ex->ops->turn; i++) {
@@ -89,7 +104,7 @@ static void stop_in_vain(struct sley_executor *ex, unsigned count, const char *l
 
 static void let_go(const struct sley_conformance_executor *x, struct sley_executor *ex)
 {
-    atomic_store_explicit(&release, true, memory_order_release);
+    let_all_end();
     CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
     CHECK_RC(ex->ops->fini(ex), 0);
     x->destroy(ex);
@@ -101,7 +116,7 @@ static int stubborn(struct suite_none *a)
 {
     (void)a;
     here();
-    while (!atomic_load_explicit(&release, memory_order_acquire)) {
+    while (!may_end()) {
         (void)sley_yield(); /* -ECANCELED, and it does not care */
     }
     return 0;
@@ -247,7 +262,7 @@ static int compute(struct suite_none *a)
 {
     (void)a;
     here();
-    while (!atomic_load_explicit(&release, memory_order_acquire)) {
+    while (!may_end()) {
         (void)sched_yield(); /* the thread's, not the task's */
     }
     return 0;
@@ -271,14 +286,14 @@ CLAUSE(task_inside_its_body_elsewhere_is_not_waited_for)
     if (!workers) {
         CHECK_INT(pthread_create(&thread, NULL, drive, ex), ==, 0);
     }
-    while (atomic_load_explicit(&arrived, memory_order_acquire) == 0) {
+    while (count_arrived() == 0) {
         (void)sched_yield();
     }
     CHECK_RC(ex->ops->stop(ex, soon(ex)), workers ? -ETIMEDOUT : -EBUSY);
     if (workers && !(ex->ops->sched(ex)->ops->caps & SLEY_SCHED_CAP_HOME)) { /* what is at home only its home can name */
         CHECK(strstr(text, "task compute (") != NULL);
     }
-    atomic_store_explicit(&release, true, memory_order_release);
+    let_all_end();
     if (!workers) {
         CHECK_INT(pthread_join(thread, NULL), ==, 0);
     }
@@ -317,7 +332,7 @@ static SLEY_ATOMIC(unsigned) entered;
 static int enter(struct suite_none *a)
 {
     (void)a;
-    atomic_fetch_add_explicit(&entered, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&entered, 1, memory_order_relaxed); /* relaxed: a count, read when stop has returned */
     return 0;
 }
 SLEY_FIBER(enter, struct suite_none)
@@ -329,7 +344,7 @@ static int spawn_at_the_end(struct suite_none *a)
     here();
     CHECK_RC(sley_park(), -ECANCELED);
     CHECK_RC(sley_spawn(NULL, &enter__type, NULL, NULL, NULL), -ESHUTDOWN);
-    while (!atomic_load_explicit(&release, memory_order_acquire)) {
+    while (!may_end()) {
         (void)sley_yield();
     }
     CHECK_RC(sley_spawn(NULL, &enter__type, NULL, NULL, NULL), -ESHUTDOWN);
@@ -351,7 +366,7 @@ static void *spawn_until_refused(void *arg)
         (void)sched_yield();
     }
     CHECK_RC(rc, -ESHUTDOWN);
-    atomic_store_explicit(&release, true, memory_order_release);
+    let_all_end();
     return NULL;
 }
 
@@ -390,7 +405,7 @@ static int halt_at_the_end(struct suite_none *a)
     for (int i = 0; i < 100; i++) {
         (void)sley_yield();
     }
-    atomic_fetch_add_explicit(&entered, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&entered, 1, memory_order_relaxed); /* relaxed: a count, read when stop has returned */
     return 0;
 }
 SLEY_FIBER(halt_at_the_end, struct suite_none)

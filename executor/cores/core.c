@@ -27,8 +27,8 @@ void sley__core_moved(struct sley_core *c)
 
 static void look_at_watched(struct sley_core *c)
 {
-    /* acquire: observes the task; pairs with wait_task (driver.c), which takes the watch back before it lets the task go. A task ends and is
-     * freed on this thread alone, so it is there as long as this function runs. */
+    /* acquire: observes the task; pairs with wait_task (driver.c), which takes the watch back before it lets the task go. A task ends
+     * and is freed on this thread alone, so it is there as long as this function runs. */
     const struct sley_task *t = atomic_load_explicit(&c->watched, memory_order_acquire);
     if (t && sley_task_done(t)) {
         /* relaxed: ring publishes; no plain store, since the driver may have seen the end by itself and watch another one now */

@@ -69,7 +69,7 @@ void sley_run_on_start(struct sley_run_on_op *op, struct sley_core *core, int (*
         sley_wait_finish(&op->wait, 0);
         return;
     }
-    /* acquire: pairs with cores_stop: whoever finds it ended finds all tasks done */
+    /* acquire: pairs with sley__cores_stop: whoever finds it ended finds all tasks done */
     if (atomic_load_explicit(&core->all->ended, memory_order_acquire)) {
         sley_wait_finish(&op->wait, -ESHUTDOWN);
         return;

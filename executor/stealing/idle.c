@@ -91,7 +91,7 @@ bool sley__idle_search(struct worker *w)
     if (2 * (atomic_load_explicit(&p->idle, memory_order_relaxed) & SEARCHING_MASK) >= p->count) {
         return false;
     }
-    /* seq_cst: counted before it looks; pairs with notify, which leaves the work to us */
+    /* seq_cst: counted before it looks; pairs with sley__idle_notify, which leaves the work to us */
     (void)atomic_fetch_add_explicit(&p->idle, SEARCHING, memory_order_seq_cst);
     w->searching = true;
     return true;
@@ -202,7 +202,7 @@ void sley__idle_park(struct worker *w)
     /* seq_cst: see the top */
     (void)atomic_fetch_sub_explicit(&p->idle, AWAKE + (w->searching ? SEARCHING : 0), memory_order_seq_cst);
     w->searching = false;
-    /* seq_cst: that it sleeps, against the look at what was pushed; pairs with notify */
+    /* seq_cst: that it sleeps, against the look at what was pushed; pairs with sley__idle_notify */
     atomic_thread_fence(memory_order_seq_cst);
     /* relaxed: ordered by the fence; who changes the phase nudges */
     const bool rests = atomic_load_explicit(&p->phase, memory_order_relaxed) != PHASE_RUNNING;
@@ -223,7 +223,7 @@ void sley__idle_park(struct worker *w)
     (void)atomic_fetch_add_explicit(&p->idle, AWAKE, memory_order_seq_cst);
     if (!sley_sched_unpark(s)) {
         /* somebody has taken it out of there: a poster, or who wakes. Cleared for both: at worst one more is woken.
-         * seq_cst: before it searches; pairs with notify, which leaves the work to the one that is woken */
+         * seq_cst: before it searches; pairs with sley__idle_notify, which leaves the work to the one that is woken */
         atomic_store_explicit(&p->waking, 0, memory_order_seq_cst);
         /* seq_cst: against the relaxed look at who searches in there */
         atomic_thread_fence(memory_order_seq_cst);

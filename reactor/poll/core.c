@@ -432,7 +432,7 @@ int sley__poll_poll(struct sley_reactor *self, uint64_t timeout_ns)
 void sley__poll_wake(struct sley_reactor *self)
 {
     struct sley__poll *r = core_of(self);
-    /* release: publishes what the waker has posted, also when an earlier ring is still under way; pairs with _woken */
+    /* release: publishes what the waker has posted, also when an earlier ring is still under way; pairs with sley__poll_woken */
     if (!atomic_exchange_explicit(&r->rung, true, memory_order_release)) {
         r->port->ring(r);
     }

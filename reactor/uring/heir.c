@@ -49,7 +49,7 @@ void sley__uring_thread_unref(struct sley__uring_thread *t)
 static void ends(void *arg)
 {
     struct sley__uring_thread *t = arg;
-    /* release: all that it did with its rings comes before; pairs with is_left */
+    /* release: all that it did with its rings comes before; pairs with sley__uring_is_left */
     atomic_store_explicit(&t->gone, true, memory_order_release);
     sley__uring_thread_unref(t);
 }
