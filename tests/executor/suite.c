@@ -1,8 +1,12 @@
 /* A clause of the kit as a case of this harness. */
 #include "suite.h"
-#include "harness.h"
 
 #include <stdio.h>
+
+#include <sley/reactor_poll.h>
+
+const struct sley_reactor_factory *const suite_epoll[] = {&sley_reactor_epoll, NULL};
+const struct sley_reactor_factory *const suite_poll[] = {&sley_reactor_poll2, NULL};
 
 struct found {
     enum sley_verdict verdict;

@@ -2,9 +2,39 @@
 #ifndef SLEY_TEST_SUITE_H
 #define SLEY_TEST_SUITE_H
 
+#include <stdlib.h>
+
 #include <sley/conformance.h>
 
+#include "harness.h"
+
 #define suite_executor sley_conformance_executor
+
+extern const struct sley_reactor_factory *const suite_epoll[], *const suite_poll[];
+
+/** Defines @p fn, which makes a struct sley_KIND and calls what follows for its start, with `ex`. */
+#define SUITE_CREATE(fn, kind, ...)                  \
+    static struct sley_executor *fn(void)            \
+    {                                                \
+        struct sley_##kind *ex = malloc(sizeof *ex); \
+        CHECK_PTR(ex, !=, NULL);                     \
+        __VA_ARGS__;                                 \
+        return &ex->base;                            \
+    }
+
+/** Defines `destroy` for what SUITE_CREATE has made. */
+#define SUITE_DESTROY(kind)                                    \
+    static void destroy(struct sley_executor *ex)              \
+    {                                                          \
+        free(sley_container_of(ex, struct sley_##kind, base)); \
+    }
+
+/** A clause tried on @p x, as a case; @p name and @p ids come from the lists below. */
+#define SUITE_CASE(prefix, x, name, ids) \
+    SLEY_TEST(prefix##_##name, ids)      \
+    {                                    \
+        suite_##name(&(x));              \
+    }
 
 /** Tries one clause on @p x: passes, fails or skips the case. */
 void suite_try(const struct suite_executor *x, const char *clause);

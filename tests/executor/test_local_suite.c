@@ -1,47 +1,23 @@
 /* The local executor under the suite of all executors, with each way to park. */
-#include <stdlib.h>
-
 #include <sley/local.h>
-#include <sley/reactor_poll.h>
 
-#include "harness.h"
 #include "suite.h"
+#include "suite_shutdown.h"
 
-static struct sley_executor *create(void)
-{
-    struct sley_local *local = malloc(sizeof *local);
-    CHECK_PTR(local, !=, NULL);
-    sley_local_init(local);
-    return &local->base;
-}
+SUITE_CREATE(create, local, sley_local_init(ex))
+SUITE_DESTROY(local)
 
-static void destroy(struct sley_executor *ex)
-{
-    free(sley_container_of(ex, struct sley_local, base));
-}
-
-static const struct sley_reactor_factory *const epolls[] = {&sley_reactor_epoll, NULL};
-static const struct sley_reactor_factory *const polls[] = {&sley_reactor_poll2, NULL};
 static const struct suite_executor none = {"local+none", create, destroy, NULL, false, 1};
-static const struct suite_executor epoll = {"local+epoll", create, destroy, epolls, true, 1};
-static const struct suite_executor poll2 = {"local+poll", create, destroy, polls, true, 1};
+static const struct suite_executor epoll = {"local+epoll", create, destroy, suite_epoll, true, 1};
+static const struct suite_executor poll2 = {"local+poll", create, destroy, suite_poll, true, 1};
 
-#define WITH_NONE(name, ids)    \
-    SLEY_TEST(none_##name, ids) \
-    {                           \
-        suite_##name(&none);    \
-    }
-#define WITH_EPOLL(name, ids)    \
-    SLEY_TEST(epoll_##name, ids) \
-    {                            \
-        suite_##name(&epoll);    \
-    }
-#define WITH_POLL(name, ids)    \
-    SLEY_TEST(poll_##name, ids) \
-    {                           \
-        suite_##name(&poll2);   \
-    }
+#define WITH_NONE(name, ids) SUITE_CASE(none, none, name, ids)
+#define WITH_EPOLL(name, ids) SUITE_CASE(epoll, epoll, name, ids)
+#define WITH_POLL(name, ids) SUITE_CASE(poll, poll2, name, ids)
 
 SUITE_EXECUTOR(WITH_NONE)
+SUITE_SHUTDOWN(WITH_NONE)
 SUITE_EXECUTOR(WITH_EPOLL)
+SUITE_SHUTDOWN(WITH_EPOLL)
 SUITE_EXECUTOR(WITH_POLL)
+SUITE_SHUTDOWN(WITH_POLL)

@@ -14,6 +14,11 @@
 #include "chosen.h"
 #include "harness.h"
 
+/** The argument of a task that needs none. */
+struct none {
+    char none;
+};
+
 /* Time stands still while anything can run, and jumps to the next timer when nothing can. */
 struct bed {
     union chosen_memory memory;
@@ -192,5 +197,14 @@ static inline void gate_open_elsewhere(struct gate *g)
     CHECK_INT(pthread_create(&thread, NULL, gate_thread, g), ==, 0);
     CHECK_INT(pthread_join(thread, NULL), ==, 0);
 }
+
+/** Runs one fiber, from the start of a bed to its end; its result is to be 0. */
+#define RUN_FIBER(fn, arg)                               \
+    do {                                                 \
+        struct bed b;                                    \
+        bed_start(&b);                                   \
+        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0); \
+        bed_end(&b);                                     \
+    } while (0)
 
 #endif

@@ -1,18 +1,6 @@
 /* Cancellation: down the tree, up to the nearest shield, seen by those who never block; and the budget that makes them look. */
 #include "bed.h"
 
-struct none {
-    char none;
-};
-
-#define RUN_FIBER(fn, arg)                               \
-    do {                                                 \
-        struct bed b;                                    \
-        bed_start(&b);                                   \
-        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0); \
-        bed_end(&b);                                     \
-    } while (0)
-
 /* ---- the tree --------------------------------------------------------------------------------------------------------- */
 
 struct level {

@@ -1,10 +1,6 @@
 /* Frames: labels, locals, sub-frames, results; the statements that the other tests of tasks do not use. */
 #include "bed.h"
 
-struct none {
-    char none;
-};
-
 struct leaf {
     struct sley_frame frame;
     struct gate gate;

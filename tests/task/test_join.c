@@ -1,9 +1,6 @@
 /* Joining and cancelling tasks, at home and from other threads. */
 #include "bed.h"
 
-struct none {
-    char none;
-};
 struct body {
     struct gate *gate;
     int result;

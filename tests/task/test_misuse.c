@@ -7,10 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct none {
-    char none;
-};
-
 #define LINE_TEXT SLEY__STR(__LINE__)
 
 /* ---- what goes on with an error code ---------------------------------------------------------------------------------- */

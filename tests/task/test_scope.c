@@ -1,9 +1,6 @@
 /* Scopes: who waits for whom, join sets, deadlines, limits, and how a cancel travels down the tree. */
 #include "bed.h"
 
-struct none {
-    char none;
-};
 struct child {
     uint64_t sleep_ns;
     int result;

@@ -1,18 +1,6 @@
 /* Select, and waits under a deadline: winners, losers, who is cancelled and when. */
 #include "bed.h"
 
-struct none {
-    char none;
-};
-
-#define RUN_FIBER(fn, arg)                               \
-    do {                                                 \
-        struct bed b;                                    \
-        bed_start(&b);                                   \
-        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0); \
-        bed_end(&b);                                     \
-    } while (0)
-
 static int fairness(struct none *a)
 {
     (void)a;

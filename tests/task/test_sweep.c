@@ -1,10 +1,6 @@
 /* Every single allocation refused in turn: start, spawn in both styles and from everywhere, run, stop, end. */
 #include "bed.h"
 
-struct none {
-    char none;
-};
-
 static unsigned bodies, drops;
 static int seen_failures;
 

@@ -1,18 +1,6 @@
 /* Sleeping, resetting, intervals, in virtual time; the wheel below has its own tests. */
 #include "bed.h"
 
-struct none {
-    char none;
-};
-
-#define RUN_FIBER(fn, arg)                               \
-    do {                                                 \
-        struct bed b;                                    \
-        bed_start(&b);                                   \
-        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0); \
-        bed_end(&b);                                     \
-    } while (0)
-
 static int precise(struct none *a)
 {
     (void)a;
