@@ -1,4 +1,4 @@
-/* Streams of bytes, whatever moves them: what a program calls. Kinds: <sley/tcp.h>, <sley/stream_pair.h>; writing one: stream_impl.h. */
+/* Byte streams: the calls that are the same for every kind. Kinds: <sley/tcp.h>, <sley/stream_pair.h>; to write one: stream_impl.h. */
 #ifndef SLEY_STREAM_H
 #define SLEY_STREAM_H
 
@@ -29,12 +29,13 @@ struct sley__chain {
 };
 
 /**
- * Base and first member of every stream. One read and one write may be in flight at a time; a second is -EBUSY. May be copied
- * to a new place while nothing is in flight on it (the old copy is dead), unless the kind says otherwise.
+ * Base and first member of every stream. One read and one write may be in flight at a time; a second is -EBUSY. A stream may be copied
+ * to a new place while no op is in flight on it (the old copy must not be used any more), unless its kind says otherwise.
  *
- * Every call has a direct form (a fiber, or a plain thread, which parks) and a _start form (frames, select). A stream's home is the
- * executor where it was used first; calls from elsewhere travel there and back, if the kind can do that (TCP: as <sley/reactor.h> says
- * of descriptors; a pair in memory is for one executor). A stream that was never closed or aborted leaks its descriptor.
+ * Every call has a direct form (for fibers, and for plain threads, which block) and a _start form (for frames and select). A stream's
+ * home is the executor where it was used first. Calls from other executors are carried out by the home, if the kind supports that (TCP:
+ * see struct sley_fd in <sley/reactor.h>; a pair in memory does not need it). A stream that is never closed or aborted leaks its
+ * descriptor.
  *
  *   call while            a read is in flight   a write is in flight
  *   read, readv, ...      -EBUSY                fine
@@ -49,41 +50,43 @@ struct sley_stream {
 };
 
 /**
- * Reads what is there, waiting for at least one byte. @p buf stays the caller's, and borrowed until the op is done.
- * Returns: bytes, 1..@p len; 0 at the end, again and again (0, too, for a @p len of 0); -ECANCELED: no byte was taken;
- * -ECONNRESET and other errors of the kind, after the data that came before them, and again for each further read;
- * -EBUSY; -EBADF once closed; -EDEADLK as sley_await; away from home -ENODEV when that has gone, and -ENOMEM. Thread: as the kind.
+ * Waits until at least one byte has come, then reads what there is. @p buf is borrowed until the op is done.
+ * Returns: the number of bytes, 1..@p len; 0 at the end of the stream, however often it is called (also if @p len is 0); -ECANCELED: no
+ * byte was taken; -ECONNRESET and other errors of the kind, after the data that came before the error, and at each further read;
+ * -EBUSY; -EBADF once closed; -EDEADLK as sley_await; on another executor than the home also -ENODEV when the home has been destroyed,
+ * and -ENOMEM. Thread: as the kind says.
  */
 SLEY_API int sley_stream_read(struct sley_stream *s, void *buf, size_t len);
 SLEY_API void sley_stream_read_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len);
 
 /**
- * As sley_stream_read, into a buffer that the stream's reactor lends when there is something to read, so that what waits holds none.
- * `*ret_lent` is that buffer, to be given back by sley_lent_return; NULL when the result is not above 0. While all are out it waits.
- * A stream without a way of its own (a pair; any on a plain thread) has a buffer allocated while it waits.
- * Returns: bytes, at `(*ret_lent)->data`; 0 at the end; -ENOBUFS: no memory, and the bytes are still there; else as sley_stream_read.
+ * As sley_stream_read, into a buffer that the stream's reactor lends as soon as there is something to read: a read that waits holds no
+ * memory. `*ret_lent` is that buffer, or NULL when the result is not above 0. While all buffers are out the read waits for one. For a
+ * stream that cannot do this (a pair), and on a plain thread, a buffer is allocated when the read starts.
+ * Returns: the number of bytes at `(*ret_lent)->data`; 0 at the end; -ENOBUFS: no memory, and no byte was taken; else as
+ * sley_stream_read. Owns: the caller gives the buffer back by sley_lent_return. Thread: as the kind says.
  */
 SLEY_API int sley_stream_read_lent(struct sley_stream *s, struct sley_lent **ret_lent);
 SLEY_API void sley_stream_read_lent_start(struct sley_io_op *op, struct sley_stream *s, struct sley_lent **ret_lent);
 
 /**
- * Reads until @p buf is full. `*ret_done` (may be NULL) is always written: how many bytes are in @p buf, whatever the result.
- * Returns: 0; -ENODATA when the end came first; -ECANCELED, perhaps with bytes in @p buf; else as sley_stream_read.
+ * Reads until @p buf is full. `*ret_done` (may be NULL) is always written: the number of bytes in @p buf, whatever the result.
+ * Returns: 0; -ENODATA when the stream ended before; -ECANCELED, perhaps with bytes in @p buf; else as sley_stream_read. Thread: same.
  */
 SLEY_API int sley_stream_read_exact(struct sley_stream *s, void *buf, size_t len, size_t *ret_done);
 SLEY_API void sley_stream_read_exact_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len, size_t *ret_done);
 
 /**
- * Writes what there is room for, waiting for room for at least one byte. @p buf is borrowed until the op is done.
- * Returns: bytes, 1..@p len (0 for a @p len of 0); -ECANCELED: nothing was written; -EPIPE after a shutdown, or when the peer
- * reads no more (never a signal); -ECONNRESET; else as sley_stream_read. Thread: home.
+ * Waits until there is room for at least one byte, then writes what there is room for. @p buf is borrowed until the op is done.
+ * Returns: the number of bytes, 1..@p len (0 if @p len is 0); -ECANCELED: nothing was written; -EPIPE after a shutdown, or when the
+ * peer reads no more (SIGPIPE is never raised); -ECONNRESET; else as sley_stream_read. Thread: as the kind says.
  */
 SLEY_API int sley_stream_write(struct sley_stream *s, const void *buf, size_t len);
 SLEY_API void sley_stream_write_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len);
 
 /**
- * Writes all of @p buf. `*ret_done` (may be NULL) is always written: how many bytes have been taken, whatever the result.
- * Returns: 0; -ECANCELED, perhaps after a part; -EIO when the stream takes nothing without saying why; else as sley_stream_write.
+ * Writes all of @p buf. `*ret_done` (may be NULL) is always written: the number of bytes that the stream has taken, whatever the result.
+ * Returns: 0; -ECANCELED, perhaps after a part; -EIO when a write of the stream's kind returns 0; else as sley_stream_write.
  */
 SLEY_API int sley_stream_write_all(struct sley_stream *s, const void *buf, size_t len, size_t *ret_done);
 SLEY_API void sley_stream_write_all_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len, size_t *ret_done);
@@ -98,10 +101,10 @@ struct sley_stream_vec_op {
 };
 
 /**
- * As sley_stream_read and _write, with @p count buffers, any number, in place of one: the first is filled, or taken, before the second.
- * Some may be empty. One call of the system's (which knows 1,024 of them at most) where the stream can do that; else the first that
- * is not empty moves alone. @p iov is borrowed, as the buffers are, and never changed. Returns: as those; 0 at once when there
- * is not a byte in them.
+ * As sley_stream_read and _write with @p count buffers instead of one (any number; some may be empty), in their order. If the stream's
+ * kind supports it this is one system call, for at most 1,024 of the buffers; else only the first buffer that is not empty is used.
+ * @p iov and the buffers are borrowed until the op is done; @p iov is never changed. Returns: as sley_stream_read and _write; 0 at once
+ * when all buffers are empty. Thread: same.
  */
 SLEY_API int sley_stream_readv(struct sley_stream *s, const struct iovec *iov, size_t count);
 SLEY_API void sley_stream_readv_start(struct sley_stream_vec_op *op, struct sley_stream *s, const struct iovec *iov, size_t count);
@@ -132,9 +135,9 @@ struct sley_stream_vec_all_op {
 };
 
 /**
- * As sley_stream_read_exact and _write_all, with @p count buffers in place of one; a piece that ends inside a buffer is followed by the
- * rest of that one, and what comes behind it. @p iov is borrowed, and never changed: `*ret_done` says how far it came. The direct
- * forms work on plain threads, the starts in tasks alone (else -ENOTSUP). Returns: as those.
+ * As sley_stream_read_exact and _write_all with @p count buffers instead of one. @p iov is borrowed until the op is done, and never
+ * changed: `*ret_done` says how many bytes have moved. Returns: as sley_stream_read_exact and _write_all; -ENOTSUP from a _start outside
+ * tasks. Thread: as sley_stream_read; the _start forms in tasks only.
  */
 SLEY_API int sley_stream_readv_exact(struct sley_stream *s, const struct iovec *iov, size_t count, size_t *ret_done);
 SLEY_API void sley_stream_readv_exact_start(struct sley_stream_vec_all_op *op, struct sley_stream *s, const struct iovec *iov,
@@ -154,51 +157,56 @@ struct sley_stream_peek_op {
 };
 
 /**
- * As sley_stream_read, but what it gives stays: the next read or peek has it again, with what has come since. It is a read in the table
- * above. Returns: as sley_stream_read; -ENOTSUP: not of this kind (of TCP and of pairs it is).
+ * As sley_stream_read, but the bytes stay in the stream: the next read or peek gets them again, with those that have come since. While
+ * in flight it counts as a read. Returns: as sley_stream_read; -ENOTSUP: this kind has no peek (TCP and pairs have). Thread: as the
+ * kind says.
  */
 SLEY_API int sley_stream_peek(struct sley_stream *s, void *buf, size_t len);
 SLEY_API void sley_stream_peek_start(struct sley_stream_peek_op *op, struct sley_stream *s, void *buf, size_t len);
 
 /**
- * Waits until a read (SLEY_IO_IN) or a write (SLEY_IO_OUT), whichever of @p events comes first, would not wait: for bytes, for room, or
- * because of the end or an error. Any number may wait so at once, beside a read and a write; others may take what each is told of.
- * Returns: the set that is ready (> 0; ERR and HUP may be there unasked); -EINVAL: no such set; -EBADF; -ECANCELED, also by a close;
- * -ENOTSUP: as sley_stream_peek; else as sley_stream_read. Cost: a connection that was waited for so is read by a call more from then on.
+ * Waits until a read (SLEY_IO_IN in @p events) or a write (SLEY_IO_OUT) would not wait, whichever comes first: because there are bytes,
+ * or room, or the stream has ended or failed. Any number of these may wait at once, beside one read and one write; another task may
+ * take the bytes, or the room, before the caller does.
+ * Returns: the events that are ready (> 0; ERR and HUP are reported even if @p events lacks them); -EINVAL: no such @p events; -EBADF;
+ * -ECANCELED, also by a close; -ENOTSUP: as sley_stream_peek; else as sley_stream_read. Thread: as the kind says. Cost: from the first
+ * such wait on, each read of that connection takes one more system call.
  */
 SLEY_API int sley_stream_ready(struct sley_stream *s, uint32_t events);
 SLEY_API void sley_stream_ready_start(struct sley_io_op *op, struct sley_stream *s, uint32_t events);
 
 /**
- * A read, or a write, of what goes at once; neither waits, nor lets others run, and no task is needed. Returns: as sley_stream_read and
- * _write; -EAGAIN: there is nothing now, or no room; -EBUSY: one is in flight; -EXDEV: at home elsewhere, where a task's are everybody's
- * and reactors are not (stealing on uring) always; of a direct connection what sley_fd_borrow says; -ENOTSUP. Thread: home.
+ * Reads, or writes, what can be moved without waiting. Other tasks do not run meanwhile, and the caller need not be a task. Returns: as
+ * sley_stream_read and _write; -EAGAIN: no bytes, or no room, at the moment; -EBUSY: a read, or a write, is in flight; -EXDEV: the home
+ * is another executor; always where workers share tasks but not reactors (stealing on uring); -ENOTSUP: this kind cannot; for a direct
+ * connection also the errors of sley_fd_borrow. Thread: home.
  */
 SLEY_API int sley_stream_try_read(struct sley_stream *s, void *buf, size_t len);
 SLEY_API int sley_stream_try_write(struct sley_stream *s, const void *buf, size_t len);
 
-/** Pushes on what the stream has buffered (nothing on a socket). Returns: 0; the stream's error; -ECANCELED. Thread: home. */
+/** Passes on the bytes that the stream itself buffers (a socket has none). Returns: 0; the stream's error; -ECANCELED. Thread: as the
+ * kind says. */
 SLEY_API int sley_stream_flush(struct sley_stream *s);
 SLEY_API void sley_stream_flush_start(struct sley_io_op *op, struct sley_stream *s);
 
 /**
- * Flushes, then ends the write side: the peer reads 0 after the data. Reading goes on. Waits for a write in flight. Again: 0.
- * Returns: 0; the stream's error; -EBADF once closed; -ECANCELED: not done. Thread: home.
+ * Waits for a write in flight, flushes, then ends the write side: the peer reads the end of the stream after the data. Reading goes on.
+ * Returns: 0, also the second time; the stream's error; -EBADF once closed; -ECANCELED: not done. Thread: as the kind says.
  */
 SLEY_API int sley_stream_shutdown(struct sley_stream *s);
 SLEY_API void sley_stream_shutdown_start(struct sley_io_op *op, struct sley_stream *s);
 
 /**
- * Ends what is in flight with -ECANCELED, then releases the stream; what was written is still delivered. Does not flush: shutdown
- * does. Twice, or on a zeroed stream: 0. Never cancelled. Returns: 0; away from home as sley_fd_close. Thread: as the kind; any while
- * nothing is in flight.
+ * Completes the ops in flight with -ECANCELED, then releases the stream. Bytes that were written are still delivered. Does not flush
+ * (sley_stream_shutdown does). The call itself cannot be cancelled. Returns: 0, also for a closed or zeroed stream; on another executor
+ * than the home the errors of sley_fd_close. Thread: as the kind says; any while no op is in flight.
  */
 SLEY_API int sley_stream_close(struct sley_stream *s);
 SLEY_API void sley_stream_close_start(struct sley_io_op *op, struct sley_stream *s);
 
 /**
- * Releases the stream at once, without waiting: what is in flight ends, what was not yet delivered is dropped, and the peer gets
- * -ECONNRESET. Nothing on NULL, on a zeroed stream and on a closed one. Thread: as sley_stream_close.
+ * Releases the stream at once, without waiting: ops in flight end, bytes that are not delivered yet are dropped, and the peer gets
+ * -ECONNRESET. NULL, a zeroed or a closed stream: does nothing. Thread: as sley_stream_close.
  */
 SLEY_API void sley_stream_abort(struct sley_stream *s);
 
@@ -233,10 +241,11 @@ struct sley_stream_copy_op {
 
 /**
  * Copies from @p src to @p dst until @p src ends. Flushes @p dst before it waits for @p src, and at the end; shuts nothing down.
- * `*ret_bytes` (may be NULL) is always written: how many bytes @p dst has taken. Returns: 0; the error of either; -ECANCELED:
- * bytes that @p src had given and @p dst not yet taken are lost (none while it waited for @p src). Thread: home of both.
- * Cost: no allocation; the op holds an 8 KiB buffer. From socket to socket what has filled that 16 times in a row goes on by a pipe,
- * uncopied, until it trickles: two more descriptors, if there are any, and up to 256 KiB on their way.
+ * `*ret_bytes` (may be NULL) is always written: the number of bytes that @p dst has taken. Returns: 0; the error of either stream;
+ * -ECANCELED: bytes that were read from @p src and not yet taken by @p dst are lost (none if it was waiting for @p src). Thread: home of
+ * both. Cost: no allocation; the op holds an 8 KiB buffer. Between sockets, after 16 full buffers in a row, bytes go through a pipe
+ * (splice(2)) without being copied, as long as much is coming: that needs two more descriptors (without them it goes on by the
+ * buffer) and holds up to 256 KiB.
  */
 SLEY_API int sley_stream_copy(struct sley_stream *dst, struct sley_stream *src, uint64_t *ret_bytes);
 SLEY_API void sley_stream_copy_start(struct sley_stream_copy_op *op, struct sley_stream *dst, struct sley_stream *src,

@@ -8,8 +8,8 @@
 SLEY_EXTERN_C_BEGIN
 
 /**
- * A connection. TCP_NODELAY is on unless the options say otherwise. After an error that ends it (-ECONNRESET, -ETIMEDOUT, ...)
- * what was received before can be read; then reads, flushes and shutdowns return that error, and writes an error.
+ * A connection. TCP_NODELAY is on unless the options say otherwise. After an error that ends the connection (-ECONNRESET, -ETIMEDOUT,
+ * ...) bytes that came before can still be read; then reads, flushes and shutdowns return that error, and writes return an error.
  * Fields are private but for `stream`.
  */
 struct sley_tcp {
@@ -29,7 +29,7 @@ struct sley_tcp_rest {
     uint32_t odd_count; /* broken connections in a row */
 };
 
-/** A listener. May be copied while no accept waits. All fields are private. */
+/** A listener. May be copied to a new place while no accept waits (the old copy must not be used any more). All fields are private. */
 struct sley_tcp_listener {
     struct sley_fd fd;
     int spare_number; /* accepted for somebody who had gone by then; -1: none */
@@ -49,48 +49,49 @@ struct sley_tcp_listener {
 
 /** Options of listen and connect; zeroed (or NULL) means the defaults. Connections inherit those of their listener. */
 struct sley_tcp_opts {
-    int backlog;               /**< listen: connections that wait for accept; 0: 4096. The system has a limit of its own */
+    int backlog;               /**< listen: how many connections may wait for an accept; 0: 4096. The system has a limit of its own */
     bool reuse_port;           /**< several listeners share the port, and the system spreads connections over them */
-    bool exclusive_addr;       /**< listen: no SO_REUSEADDR, so that a port with connections in TIME_WAIT cannot be had at once */
+    bool exclusive_addr;       /**< listen: no SO_REUSEADDR: -EADDRINUSE while connections of the port are in TIME_WAIT */
     bool v6_only;              /**< "[::]" takes no IPv4 connections; default: it takes both, whatever the system's default is */
-    bool nagle;                /**< small writes wait for company: TCP_NODELAY off. Default on: a write is a message's worth */
-    bool reset_on_close;       /**< close drops what was not delivered and resets (SO_LINGER 0). A longer linger would block a thread */
-    uint32_t keepalive_idle_s; /**< probe a silent peer after so many seconds; 0: never */
-    uint32_t keepalive_interval_s; /**< between probes; 0: the system's (75) */
+    bool nagle;                /**< TCP_NODELAY off: the system delays small writes to send them together. Default: on */
+    bool reset_on_close;       /**< SO_LINGER 0: close drops undelivered bytes and resets (a longer linger would block) */
+    uint32_t keepalive_idle_s; /**< seconds of silence before the first keep-alive probe; 0: no probes */
+    uint32_t keepalive_interval_s; /**< seconds between probes; 0: the system's (75) */
     uint32_t keepalive_count;      /**< unanswered probes until -ETIMEDOUT; 0: the system's (9) */
-    uint32_t send_buffer_bytes;    /**< the kernel's; 0: it tunes them itself */
+    uint32_t send_buffer_bytes;    /**< sizes of the kernel's buffers; 0: the kernel adapts them itself */
     uint32_t recv_buffer_bytes;
     /**
-     * listen: connections are direct (struct sley_fd) where the reactor can have them so (uring, from Linux 5.19 on): they take no
-     * number of the process's, which may then have more of them than RLIMIT_NOFILE allows for; each worker as many as that.
-     * Elsewhere, and for accepts of plain threads, they are as ever. A full table is waited out as -ENFILE is.
+     * listen: connections are direct descriptors (struct sley_fd) if the reactor supports that (uring, from Linux 5.19 on). They use no
+     * descriptor number, so that RLIMIT_NOFILE limits the connections of each worker, not those of the process. With other reactors,
+     * and on plain threads, connections are ordinary. A full table is treated as -ENFILE: accepts wait, see below.
      */
     bool direct;
 };
 
 /**
- * Listens on "0.0.0.0:7000", "[::]:7000" (IPv4, too), "127.0.0.1:0" (any port: sley_tcp_listener_local says which).
- * Returns: 0; -EINVAL (address, options); -EADDRINUSE; -EADDRNOTAVAIL; -EACCES; -EAFNOSUPPORT; -EMFILE and other errors of the
- * calls. `*ret_listener` untouched on failure. Thread: any. Never waits.
+ * Listens on @p addr: "0.0.0.0:7000", "[::]:7000" (IPv4, too), "127.0.0.1:0" (any free port; sley_tcp_listener_local says which).
+ * Returns: 0; -EINVAL (address, options); -EADDRINUSE; -EADDRNOTAVAIL; -EACCES; -EAFNOSUPPORT; -EMFILE and other errors of the system
+ * calls. `*ret_listener` is untouched on failure. Owns: the listener, to be closed. Thread: any. Never waits.
  */
 SLEY_API int sley_tcp_listen(struct sley_tcp_listener *ret_listener, const char *addr, const struct sley_tcp_opts *opts);
 
 /**
- * Waits for a connection. Many may wait on one listener; each connection goes to the one that has waited longest. Connections
- * that broke before they could be taken are passed over. While descriptors or memory run out (-EMFILE, -ENFILE, -ENOBUFS,
- * -ENOMEM) it looks again after 5 ms, then ever more rarely, at most 1 s; meanwhile connections wait in the backlog. On uring a listener
- * that is accepted from in a loop may have its connections taken from the backlog before they are asked for.
- * `*ret_conn` is written on success only; the connection has no home yet, so that another executor may take it (a direct one is at
- * home where it was accepted).
- * Returns: 0; -ECANCELED (no connection is lost: the next accept gets it), also when the listener is closed; -EBADF once it is;
- * -ENODEV when the listener's home has gone; -ENOMEM away from it; -EDEADLK as sley_await. Owns: the connection. Thread: any.
+ * Waits for a connection. Many accepts may wait on one listener; each connection goes to the one that has waited longest. Connections
+ * that fail before they are taken are skipped. While the system has no descriptors or memory (-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM) the
+ * accept tries again after 5 ms, then at growing intervals of at most 1 s; connections wait in the backlog meanwhile. On uring, a
+ * listener that is accepted from in a loop may take connections from the backlog before the next accept asks for them.
+ * `*ret_conn` is written on success only. The connection has no home yet, so that any executor may use it first (but the home of a
+ * direct one is the reactor where it was accepted).
+ * Returns: 0; -ECANCELED (no connection is lost: the next accept gets it), also when the listener is closed meanwhile; -EBADF once it
+ * is closed; -ENODEV when the listener's home has been destroyed; -ENOMEM (on another executor than the home); -EDEADLK as sley_await.
+ * Owns: the connection. Thread: any.
  */
 SLEY_API int sley_tcp_accept(struct sley_tcp_listener *l, struct sley_tcp *ret_conn);
 SLEY_API void sley_tcp_accept_start(struct sley_io_op *op, struct sley_tcp_listener *l, struct sley_tcp *ret_conn);
 
 /**
- * Ends accepts that wait with -ECANCELED, then closes. Twice, or on a zeroed listener: 0. Never cancelled.
- * Returns: 0; away from its home as sley_fd_close. Thread: any.
+ * Completes the accepts that wait with -ECANCELED, then closes the listener. The call itself cannot be cancelled.
+ * Returns: 0, also for a closed or zeroed listener; on another executor than the home the errors of sley_fd_close. Thread: any.
  */
 SLEY_API int sley_tcp_listener_close(struct sley_tcp_listener *l);
 SLEY_API void sley_tcp_listener_close_start(struct sley_io_op *op, struct sley_tcp_listener *l);
@@ -109,9 +110,9 @@ struct sley_tcp_connect_op {
 };
 
 /**
- * Connects to "127.0.0.1:7000" or "[::1]:7000". Returns: 0; -EINVAL (address, options); -ECONNREFUSED, -ETIMEDOUT (the system's),
- * -ENETUNREACH and what else the calls say; -ECANCELED. On failure `*ret_conn` is untouched and nothing is left open, cancelled
- * or not. Owns: the connection on success. @p addr and @p opts are borrowed during the start only. Thread: as sley_await.
+ * Connects to @p addr: "127.0.0.1:7000" or "[::1]:7000". Returns: 0; -EINVAL (address, options); -ECONNREFUSED, -ETIMEDOUT (the
+ * system's own time-out), -ENETUNREACH and other errors of the system calls; -ECANCELED. On failure `*ret_conn` is untouched and
+ * nothing is left open. Owns: the connection on success. @p addr and @p opts are borrowed during the start only. Thread: as sley_await.
  */
 SLEY_API int sley_tcp_connect(struct sley_tcp *ret_conn, const char *addr, const struct sley_tcp_opts *opts);
 SLEY_API void sley_tcp_connect_start(struct sley_tcp_connect_op *op, struct sley_tcp *ret_conn, const char *addr,
@@ -134,8 +135,9 @@ SLEY_API int sley_tcp_peer(const struct sley_tcp *conn, struct sley_addr *ret_ad
 SLEY_API int sley_tcp_listener_local(const struct sley_tcp_listener *l, struct sley_addr *ret_addr);
 
 /**
- * As sley_fd_move: where the connection is used next is its home from then on. It keeps its options, and what it knows of how it ends.
- * Returns: 0; -EBUSY: a read, a write or a shutdown is in flight, or bytes have come ahead; else as sley_fd_move. Thread: any.
+ * As sley_fd_move: the worker that uses the connection next becomes its home. Options, and an error that has ended it, stay with it.
+ * Returns: 0; -EBUSY: a read, a write or a shutdown is in flight, or the home holds bytes received in advance; else as sley_fd_move.
+ * Thread: any.
  */
 SLEY_API int sley_tcp_move(struct sley_tcp *conn);
 SLEY_API void sley_tcp_move_start(struct sley_io_op *op, struct sley_tcp *conn);

@@ -1,4 +1,4 @@
-/* A runtime inside an event loop that is the application's: between who assembles it and who knows the loop. */
+/* A runtime inside the application's own event loop: the interface between the runtime and the reactor that knows the loop. */
 #ifndef SLEY_ATTACH_H
 #define SLEY_ATTACH_H
 
@@ -8,18 +8,18 @@ SLEY_EXTERN_C_BEGIN
 
 enum { SLEY_ATTACH_VERSION = 1 };
 
-/** What a foreign loop drives: one worker, seen from below. Made by who assembles; its functions run on the loop's thread. */
+/** What the loop drives: one worker. The runtime makes it; its functions are called on the loop's thread. */
 struct sley_driven {
     /**
-     * Runs what is ready, not for long. `*ret_next_ns` is when to come again at the latest (CLOCK_MONOTONIC; SLEY_NEVER).
-     * Returns: 0; 1 when more is ready now; a negative errno when somebody else drives: come again.
+     * Runs ready tasks for a short time. `*ret_next_ns`: when to call it again at the latest (CLOCK_MONOTONIC; SLEY_NEVER: not before
+     * there is something to do). Returns: 0; 1 when more is ready now; a negative errno when another thread drives: call it again.
      */
     int (*turn)(struct sley_driven *self, uint64_t *ret_next_ns);
     /** Is any task left? */
     bool (*live)(struct sley_driven *self);
 };
 
-/** How a kind of loop takes a runtime in. Instances are static const. */
+/** What a kind of loop implements. Instances are static const. */
 struct sley_attach_ops {
     uint32_t version; /**< SLEY_ATTACH_VERSION */
     /** Makes the reactor; `loop` of its options is the loop. */

@@ -10,12 +10,12 @@ struct sley_file_op;
 struct sley_fixed;
 struct sley_offload; /* <sley/file_impl.h> */
 
-/** As an offset: where the file stands, which moves on. Such reads take the descriptor's read side, such writes its write side. */
+/** As an offset: the file's own position, which moves on. One such read and one such write may be in flight at a time. */
 #define SLEY_FILE_HERE UINT64_MAX
 
 /**
- * Makes one call that may block, on a thread that may. Part of an op; filled in by the reactor layer, carried by who implements
- * struct sley_offload_ops.
+ * One call that may block, to be made on a thread that may block. Part of an op: the reactor layer fills it in, and an implementation
+ * of struct sley_offload_ops runs it.
  */
 struct sley_offload_job {
     void (*fn)(struct sley_offload_job *job); /**< makes the call; on a thread that may block, no signal is delivered to */
@@ -26,9 +26,9 @@ struct sley_offload_job {
 };
 
 /**
- * An op with more arguments than fit into a struct sley_io_op: its code is one of those behind SLEY_IO_CLOSE. Zeroed before its
- * first start. Submitted by sley_io_submit(&op->io) or sley_io_run(&op->io), with io.flags 0; the reactor's until it is done, and so
- * is every buffer, path and descriptor it names. The result is io.wait's. What each takes (`fd`, `buf`, `len` are those of `io`):
+ * An op with more arguments than fit into a struct sley_io_op: its code is one of those behind SLEY_IO_CLOSE. Zero it before its
+ * first start. Submit it by sley_io_submit(&op->io) or sley_io_run(&op->io), with io.flags 0. Until it is done the op, and every buffer,
+ * path and descriptor that it names, belongs to the reactor. The result is that of io.wait. Arguments (`fd`, `buf`, `len` are in `io`):
  *
  *   READ, WRITE           fd, buf, len, offset (or SLEY_FILE_HERE, as always for pipes and the like): bytes, 0 = end. Short is legal
  *   READV, WRITEV         the same; buf is an array of `len` struct iovec
@@ -45,9 +45,9 @@ struct sley_offload_job {
  *   SHUTDOWN              fd, how (SHUT_*)
  *   CHILD                 fd is a pidfd; buf a siginfo_t, or NULL; how (WNOWAIT): 0 when the child has ended; it is reaped then
  *
- * READ to SPLICE never raise SIGPIPE. EINTR is not seen. A cancel is a request, as everywhere: a call that has begun is waited for,
- * and its true result told (an OPEN that has succeeded is a descriptor to be closed), so that nothing is lost or leaked.
- * Reads and writes with an offset may be many at a time; a close cancels what can be and waits for the rest.
+ * READ to SPLICE never raise SIGPIPE. EINTR is retried. A cancel is a request: a call that has begun is waited for, and the result is
+ * its true one (an OPEN that has succeeded has made a descriptor that is to be closed), so that nothing is lost or leaked. Any number
+ * of reads and writes with an offset may be in flight. A close cancels the ops that can be cancelled, and waits for the others.
  */
 struct sley_file_op {
     union {
@@ -60,8 +60,8 @@ struct sley_file_op {
         struct sley_fd *to;       /**< SPLICE; one that is at home elsewhere than fd is -EXDEV */
         struct sley_fixed *fixed; /**< READ_FIXED, WRITE_FIXED */
         /**
-         * SEND_ZC, may be NULL: called once, at home (or under the lock of a home that is shared), as soon as the result is known and
-         * the next send may start; must not start it there. The op is done, with that result, when buf is the caller's again.
+         * SEND_ZC, may be NULL: called once, on the home's thread (or under the lock of a shared home), as soon as the result is known
+         * and the next send may start; must not start it itself. The op is done, with that result, when the kernel no longer uses buf.
          */
         void (*sent)(struct sley_file_op *op, int32_t result);
     } a;
@@ -97,7 +97,7 @@ SLEY_STATIC_ASSERT(sizeof(struct sley_file_op) <= 400, "an op fits beside the pa
 
 /**
  * Memory that is registered with a worker's reactor, so that READ_FIXED and WRITE_FIXED save the kernel the work of pinning its
- * pages, where the reactor can do that. Elsewhere, and where it cannot, such an op is a plain READ or WRITE. Must not move.
+ * pages. On another worker, and with a reactor that cannot register memory, such an op is a plain READ or WRITE. Must not move.
  */
 struct sley_fixed {
     void *base;
@@ -107,12 +107,13 @@ struct sley_fixed {
 };
 
 /**
- * Registers @p bytes at @p base, borrowed until fini, with the current worker's reactor, if there is one that can.
- * Returns: 0, also when it stays unregistered (no room, no locked memory left): it is usable all the same; -EINVAL. Thread: any.
+ * Registers @p bytes at @p base, borrowed until fini, with the current worker's reactor, if that can register memory.
+ * Returns: 0, also when the memory stays unregistered (no room in the table, RLIMIT_MEMLOCK): it can be used all the same; -EINVAL.
+ * Thread: any.
  */
 SLEY_API int sley_fixed_init(struct sley_fixed *f, void *base, size_t bytes);
-/** Nothing on a zeroed one. Returns: 0; -EXDEV when its home is elsewhere (nothing has happened). No op with it is in flight.
- * Thread: home. */
+/** Unregisters it; no op with it may be in flight. Zeroed or NULL: does nothing. Returns: 0; -EXDEV, and it
+ * stays registered, on another thread. Thread: that of the worker which has registered it. */
 SLEY_API int sley_fixed_fini(struct sley_fixed *f);
 
 /* private: what a reactor keeps of ops that go the generic way; part of struct sley_reactor */

@@ -1,4 +1,4 @@
-/* Buffers that are lent: what waits for data holds no memory for it. Who lends: each reactor, from a pool of its own; how: lend_impl.h. */
+/* Lent buffers: a receive that waits for data holds no memory for it. Each reactor lends from a pool of its own (lend_impl.h). */
 #ifndef SLEY_LEND_H
 #define SLEY_LEND_H
 
@@ -6,10 +6,10 @@
 
 SLEY_EXTERN_C_BEGIN
 
-/** How much a reactor lends. Zeroed fields: 4 KiB, and 1,024 of them (1 KiB and 8 where memory is scarce). */
+/** A reactor's pool of buffers. Zeroed fields: 1,024 buffers of 4 KiB (8 of 1 KiB if the allocator has SLEY_ALLOC_CAP_SCARCE). */
 struct sley_lend_opts {
-    uint32_t buffer_bytes; /**< of each; at most 1 MiB */
-    uint32_t buffer_count; /**< at most 32,768. All of the pool is reserved at the first use, and touched as it is used */
+    uint32_t buffer_bytes; /**< size of a buffer; at most 1 MiB */
+    uint32_t buffer_count; /**< at most 32,768. The whole pool is reserved at the first use; pages are touched as buffers are used */
 };
 
 /** A buffer that was lent, with what was received. */
@@ -24,22 +24,24 @@ struct sley_lent {
 };
 
 /**
- * Gives a buffer back; the one that waits longest for a buffer then receives. NULL: nothing. Returns: 0; -EXDEV: it was lent elsewhere,
- * and nothing has happened. Thread: home, where it was lent (where workers share tasks: any); any once the runtime is gone, one at a
- * time: the pool's memory stays until the last has come back. Cost: O(1), and the receive that it lets go on.
+ * Gives a buffer back to its pool; the receive that has waited longest for a buffer then goes on. NULL: does nothing. Returns: 0;
+ * -EXDEV: called on another thread than the next label says; the buffer is still out. Thread: that of the worker whose reactor has
+ * lent it (where workers share tasks, any of them); once the runtime is gone any thread, one at a time: the pool's memory stays until
+ * its last buffer has come back. Cost: O(1), plus the receive that goes on.
  */
 SLEY_API int sley_lent_return(struct sley_lent *l);
 
 /**
- * As a receive (SLEY_IO_RECV) into a buffer that its home lends when there is something to receive. `*ret_lent`: the buffer, which is to
- * be given back; NULL when the result is not above 0. While all buffers are out it waits until one comes back; those that wait get
- * them in turn. Returns: bytes; 0 = end; -ENOBUFS: there is no memory for a pool (the bytes stay where they are); errors as a
- * receive's; -EXDEV, and nothing has happened, where the home is elsewhere, and where workers share tasks but not their reactors;
- * -ECANCELED: no byte was taken. Thread: as sley_await; not on plain threads (-ENOTSUP for one without a home).
+ * Receives (SLEY_IO_RECV) into a buffer that the descriptor's home lends as soon as there is something to receive. `*ret_lent`: that
+ * buffer, or NULL when the result is not above 0. While all buffers are out the receive waits until one comes back; such receives are
+ * served in the order of their coming. Returns: bytes; 0 = end of stream; -ENOBUFS: no memory for a pool (no byte is lost); errors of
+ * a receive; -EXDEV, without any effect, when the home is another executor's reactor, or workers share tasks but not reactors
+ * (stealing on uring); -ECANCELED: no byte was taken. Owns: the caller gives the buffer back by sley_lent_return. Thread: as sley_await,
+ * but not a plain thread (-ENOTSUP for a descriptor without a home).
  *
- * Of a stream of bytes that is read so in a loop, a home may take what comes before it is asked for (uring does). That is what the next
- * ops get, of whatever kind, but for READ, READV and SPLICE, which are -EBUSY until it has been received; so is sley_fd_move. What
- * nobody has received when the descriptor is closed, or when its home ends, is gone: -ENODEV is then what a move says.
+ * When a byte stream is read so in a loop, its home may receive bytes in advance, before the next op asks for them (uring does). The
+ * next ops get those bytes first, whatever their kind, but for READ, READV, SPLICE and sley_fd_move: they are -EBUSY until the bytes
+ * have been received. Such bytes are lost when the descriptor is closed or its home ends; a move is -ENODEV in the latter case.
  */
 SLEY_API int sley_fd_recv_lent(struct sley_fd *fd, struct sley_lent **ret_lent);
 SLEY_API void sley_fd_recv_lent_start(struct sley_io_op *op, struct sley_fd *fd, struct sley_lent **ret_lent);

@@ -1,4 +1,5 @@
-/* Who waits for the outside world: operations on descriptors. For users of io/ and of foreign descriptors; backends: reactor_impl.h. */
+/* Operations on file descriptors that a reactor carries out. For users of io/ and of descriptors from other libraries. Reactors
+ * themselves are written against reactor_impl.h. */
 #ifndef SLEY_REACTOR_H
 #define SLEY_REACTOR_H
 
@@ -10,18 +11,20 @@ struct sley_reactor;
 struct sley__slot;
 
 /**
- * A descriptor with a home: the reactor of the worker where the first op on it ran. Ops on it may be started, cancelled and closed
- * from anywhere in the process: by workers that share their tasks as by its home; by other executors and plain threads, too, but then
- * each takes memory (-ENOMEM), travels to the home and back, and goes on only while the home is driven by somebody: cancelling it
- * asks there, too. sley_fd_move gives it to another home. May be copied to a new place while nothing
- * is in flight on it (the old copy is dead). A descriptor has one sley_fd at a time: two with ops in flight are -EEXIST. Once
- * its home has been destroyed it can be closed or moved, and ops on it are -ENODEV; in the child of a fork it can be closed (other
- * ops: -EOWNERDEAD), and the number may be given to a sley_fd of the child's own. Fields are private but for `number`.
+ * A descriptor and its home: the reactor of the worker on which the first op on the descriptor was started. Any thread of the process
+ * may start an op on it, cancel an op, and close it. Workers that share their tasks do so as its home does. From another executor, or
+ * a plain thread, an op is sent to the home: it needs memory for that (-ENOMEM), and it, or a cancel of it, makes progress only while
+ * some thread drives the home. sley_fd_move gives the descriptor to another home.
  *
- * A *direct* descriptor has no number in the process: it stands in a table of its home's, which the process's limit does not count.
- * It comes from an op with SLEY_IO_DIRECT, is at home there from its start, and only ops of its home know it: what a reactor cannot
- * do with it is -ENOTSUP, its `number`, from SLEY_FD_DIRECT_FIRST on, is -EBADF for the system. It cannot be moved; its home
- * closes it when it ends.
+ * A sley_fd may be copied to a new place while no op is in flight on it; the old copy must not be used any more. Each number has one
+ * sley_fd at a time: if two have ops in flight, the second gets -EEXIST. Once the home has been destroyed the descriptor can be closed
+ * or moved; other ops on it are -ENODEV. In the child of a fork it can be closed; other ops are -EOWNERDEAD, but the child may use the
+ * number in a sley_fd of its own. Fields are private but for `number`.
+ *
+ * A *direct* descriptor has no number in the process: it is an entry in a table of its home, which RLIMIT_NOFILE does not count. An op
+ * with SLEY_IO_DIRECT makes one; the reactor of that op is its home from the start. Only ops can use it: its `number`, which is
+ * SLEY_FD_DIRECT_FIRST or above, is -EBADF in system calls, and an op that its reactor cannot do on it is -ENOTSUP. It cannot be
+ * moved. Its home closes it when the home ends.
  */
 struct sley_fd {
     int number; /**< -1: none */
@@ -30,7 +33,7 @@ struct sley_fd {
     struct sley__slot *slot; /* what its home knows of it */
 };
 
-/** What an op does. Contract: completion; it is done when it has been done. */
+/** What an op does. An op is done when the action has been carried out, not when it could be. */
 enum sley_io_code {
     SLEY_IO_ACCEPT = 1, /**< result: 0, the connection's number in op->out_number (non-blocking, close-on-exec) */
     SLEY_IO_CONNECT,    /**< to op->buf (a sockaddr of op->len bytes): 0. -ENOBUFS: a Unix listener's queue is full */
@@ -66,23 +69,24 @@ enum { SLEY_IO_IN = 1, SLEY_IO_OUT = 4, SLEY_IO_ERR = 8, SLEY_IO_HUP = 16 }; /* 
 
 enum {
     /**
-     * RECV, SEND: go on until op->len bytes have moved: 0, -ENODATA at an end within, or the error that stopped it. How many
-     * have moved is in op->done_bytes whatever the result; -ECANCELED, too, may come with a count above 0.
+     * RECV, SEND: go on until op->len bytes have moved. Result: 0; -ENODATA when the stream ended before that; or the error that
+     * stopped it. op->done_bytes says how many bytes have moved, whatever the result: it may be above 0 with -ECANCELED, too.
      */
     SLEY_IO_ALL = 1,
     /**
-     * ACCEPT, OPEN: what comes is direct, where the reactor has a table for that; op->out_number says (sley_fd_init_from). A full
-     * one: -ENFILE, and no connection is lost. Of an opened path only regular files are of use there. A listener may be asked now with
-     * this, now without: what came before it was asked for may be plain nevertheless, and is never direct without this.
+     * ACCEPT, OPEN: make a direct descriptor, if the reactor has a table for them; sley_fd_init_from tells from op->out_number. When
+     * the table is full the result is -ENFILE, and no connection is lost. OPEN: useful for regular files only. Ops on one listener may
+     * differ in this flag: one with it may still get a plain descriptor (of a connection that came before), one without it never
+     * gets a direct one.
      */
     SLEY_IO_DIRECT = 2,
-    SLEY_IO_PEEK = 4,  /**< RECVMSG: what it gives stays there for the next receive; nothing but bytes is to be attached */
+    SLEY_IO_PEEK = 4,  /**< RECVMSG: the bytes stay in the socket for the next receive; the peer must not attach descriptors to them */
     SLEY_IO_LEND = 32, /**< RECV: into a buffer that the home lends; see <sley/lend.h> */
 };
 
 /**
- * An operation in progress: one node for every op of every reactor. Zeroed before its first start. The reactor's from start
- * until it is done, and so is every buffer it names.
+ * An operation in progress; the same struct for every op of every reactor. Zero it before its first start. From start until it is
+ * done the op, and every buffer that it names, belongs to the reactor.
  */
 struct sley_io_op {
     struct sley_wait wait;
@@ -106,12 +110,12 @@ SLEY_STATIC_ASSERT(sizeof(struct sley_io_op) <= 112, "an op fits beside a small 
 #endif
 
 /**
- * Describes an open, non-blocking descriptor; it becomes the sley_fd's. To only wait for a descriptor that belongs to somebody
- * else, never close the sley_fd: forgetting it when nothing is in flight is enough. Thread: any.
+ * Makes @p fd stand for @p number, an open, non-blocking descriptor. Owns: @p fd, which closes it. To wait for a descriptor that
+ * belongs to other code, do not close @p fd: once no op is in flight its memory may simply be reused. Thread: any.
  */
 SLEY_API void sley_fd_init(struct sley_fd *fd, int number);
 
-/** Describes what @p op, a finished ACCEPT or OPEN, has brought, direct or not. Thread: any; of a direct one home. */
+/** The same for the descriptor that @p op, an ACCEPT or OPEN that is done, has made. Thread: any; for a direct one its home. */
 SLEY_API void sley_fd_init_from(struct sley_fd *fd, const struct sley_io_op *op);
 
 SLEY_INLINE bool sley_fd_is_direct(const struct sley_fd *fd)
@@ -120,36 +124,39 @@ SLEY_INLINE bool sley_fd_is_direct(const struct sley_fd *fd)
 }
 
 /**
- * A number for a call of the system's, to be given back right after it: the descriptor's own; of a direct one a number that is made for it.
- * Returns: the number; -EBADF; -EOWNERDEAD: inherited by fork; of a direct one -EXDEV away from home, -ENOTSUP (before Linux 6.8),
- * -EMFILE, -EAGAIN (the ring is full at the moment). Thread: any; of a direct one home. Cost: of a direct one two system calls.
+ * Gets a number for a system call, to be given back by sley_fd_give_back right after the call: the descriptor's own number; for a
+ * direct descriptor a new number. Returns: the number; -EBADF; -EOWNERDEAD: inherited by fork; for a direct descriptor also -EXDEV on a
+ * thread that is not its home's, -ENOTSUP (before Linux 6.8), -EMFILE, -EAGAIN (the ring is full at the moment). Thread: any; for a
+ * direct one its home. Cost: none; for a direct one two system calls.
  */
 SLEY_API int sley_fd_borrow(const struct sley_fd *fd);
 SLEY_API void sley_fd_give_back(const struct sley_fd *fd, int number);
 
 /**
  * Waits until the descriptor (a socket, pipe, eventfd, timerfd, inotify, pidfd, ...; not a regular file) is ready for one of
- * @p events. Many tasks may wait at once. Returns: the set that is ready (> 0; ERR and HUP may be there unasked); -EBADF when it is
- * closed; -EPERM for files and directories; -EEXIST while another sley_fd of the same number has ops in flight; -ENODEV when its
- * home has gone; -ENOMEM, -ENOSPC (fs.epoll.max_user_watches) when it cannot be watched; -ECANCELED: nothing stays armed then.
+ * @p events (SLEY_IO_IN, SLEY_IO_OUT or both). Many tasks may wait at once. Returns: the events that are ready (> 0; ERR and HUP are
+ * reported even if @p events lacks them); -EBADF when it is closed; -EPERM for files and directories; -EEXIST while another sley_fd
+ * of the same number has ops in flight; -ENODEV when its home has been destroyed; -ENOMEM, -ENOSPC (fs.epoll.max_user_watches) when it
+ * cannot be watched; -ECANCELED.
  * Thread: as sley_await.
  */
 SLEY_API int sley_fd_poll(struct sley_fd *fd, uint32_t events);
 SLEY_API void sley_fd_poll_start(struct sley_io_op *op, struct sley_fd *fd, uint32_t events);
 /**
- * Completes what is pending on it with -ECANCELED, then closes. Twice is fine. Never cancelled. Returns: 0; -EXDEV when plain threads
- * are in calls on it, which has no home; where its home is elsewhere also -ENOMEM, and -ENODEV when that is just ending: nothing has
- * happened then. Thread: any. A home that nobody drives is not asked when nothing is in flight.
+ * Completes the ops that are pending on it with -ECANCELED, then closes it. A second close returns 0. The call itself cannot be
+ * cancelled. Returns: 0; -EXDEV when it has no home and plain threads are in calls on it; from another executor or thread than its
+ * home's also -ENOMEM, and -ENODEV while its home is ending. On an error it is still open. Thread: any. When no op is in flight this
+ * works even if no thread drives the home.
  */
 SLEY_API int sley_fd_close(struct sley_fd *fd);
 SLEY_API void sley_fd_close_start(struct sley_io_op *op, struct sley_fd *fd);
 
 /**
- * Takes it out of its home, where nothing may be in flight on it: the worker where its next op is started is its home from then on.
- * A connection that was accepted and has not been used needs no move. Returns: 0, also when it has no home, or one that is gone;
- * -EBUSY: something is in flight, or has come ahead (<sley/lend.h>; of a listener: connections), and is not lost; -ENODEV: bytes that
- * had come ahead have gone with its home (a listener may be moved in any case: its connections were closed); -EBADF once closed;
- * -ENOTSUP: it is direct; -EOWNERDEAD; -ENOMEM; -ECANCELED. Thread: any.
+ * Takes it away from its home; the worker on which the next op is started becomes its new home. No op may be in flight on it. A
+ * connection that was accepted and not used yet has no home, and needs no move. Returns: 0, also when it has no home, or its home has
+ * been destroyed; -EBUSY: an op is in flight, or the home holds bytes that it has received in advance (<sley/lend.h>; for a listener
+ * connections), which are not lost; -ENODEV: such bytes were lost when the home ended (a listener can be moved all the same: such
+ * connections were closed); -EBADF once closed; -ENOTSUP: it is direct; -EOWNERDEAD; -ENOMEM; -ECANCELED. Thread: any.
  */
 SLEY_API int sley_fd_move(struct sley_fd *fd);
 SLEY_API void sley_fd_move_start(struct sley_io_op *op, struct sley_fd *fd);

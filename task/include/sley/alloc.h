@@ -1,4 +1,4 @@
-/* Where memory comes from: a table that tasks, stacks' bookkeeping and runtimes allocate through. Not a general malloc. */
+/* Allocators: the table of functions through which runtimes get all their memory, and the allocators that come with sley. */
 #ifndef SLEY_ALLOC_H
 #define SLEY_ALLOC_H
 
@@ -13,7 +13,7 @@ enum { SLEY_ALLOC_VERSION = 1 };
 enum {
     /** Any thread may allocate, and free every block, at any time. Without it: one thread at a time, locked by the user. */
     SLEY_ALLOC_CAP_THREADS = 1,
-    /** The memory is small and fixed: who takes it in advance takes little (the task slab: hundreds of bytes, not 64 KiB). */
+    /** The memory is small and fixed: code that allocates in advance takes little (the task slab: hundreds of bytes, not 64 KiB). */
     SLEY_ALLOC_CAP_SCARCE = 2,
 };
 
@@ -29,8 +29,8 @@ struct sley_alloc_ops {
     /** Required. @p ptr from alloc (or NULL: nothing), @p bytes as asked for then. Thread: any with CAP_THREADS. */
     void (*free)(struct sley_alloc *self, void *ptr, size_t bytes);
     /**
-     * Optional; without it nothing happens. Returns memory that nobody holds to whoever it came from (the system).
-     * Called when much was freed and there is time: may take milliseconds. Thread: any with CAP_THREADS.
+     * Optional; without it nothing happens. Returns free memory to the system.
+     * Called when much was freed and the caller has time: may take milliseconds. Thread: any with CAP_THREADS.
      */
     void (*trim)(struct sley_alloc *self);
     /** Optional. Releases what init took; the table's last call. Thread: stopped. */
@@ -63,7 +63,7 @@ static inline void sley_alloc_put(struct sley_alloc *a, void *ptr, size_t bytes)
     a->ops->free(a, ptr, bytes);
 }
 
-/** Returns memory that nobody holds to the system, where the allocator can. Thread: as the table's trim. */
+/** Returns free memory to the system, if the allocator can. Thread: as the table's trim. */
 static inline void sley_alloc_trim(struct sley_alloc *a)
 {
     if (a->ops->trim != NULL) {
@@ -93,7 +93,7 @@ struct sley_alloc_pool {
     size_t total_bytes;   /**< what can be handed out, after aligning the memory's ends; readable */
     size_t used_bytes;    /**< handed out now, rounding included; readable */
     size_t peak_bytes;    /**< the most that was ever handed out at once: how large the pool has to be; readable */
-    size_t refused_count; /**< blocks given to free that cannot have been out: foreign, twice, wrong size; readable */
+    size_t refused_count; /**< calls of free that were refused: not a block of this pool, freed before, wrong size; readable */
     /* private */
     struct sley__pool_piece *free_list;
     void *memory;

@@ -12,7 +12,8 @@ SLEY_API enum sley_step sley__fiber_resume(struct sley_task *t);
 /**
  * Declares the task type of `int fn(args_type *a)` (`void` for none). The arguments are copied to the fiber's stack and belong
  * to the body. Stacks are 64 KiB unless SLEY_FIBER_STACK says otherwise, take memory as they are touched, and are guarded.
- * A fiber may resume on another thread on executors with several: keep no thread-local's address and no errno across a wait.
+ * On an executor with several threads a fiber may resume on another thread after a wait: do not keep the address of a thread-local
+ * variable, or rely on errno, across a wait.
  */
 #define SLEY_FIBER(fn, args_type) SLEY_FIBER_STACK(fn, args_type, 0, NULL)
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* Tasks: what runs. Spawn, join, cancel, yield. How a body is written is in frame.h (stackless) and fiber.h; who runs it: executors. */
+/* Tasks: spawn, join, cancel, yield. A task's body is written as in frame.h (stackless) or fiber.h; an executor runs it. */
 #ifndef SLEY_TASK_H
 #define SLEY_TASK_H
 
@@ -10,7 +10,7 @@ struct sley_scope;
 struct sley_sched;
 struct sley_task;
 
-/** What resuming a task answers: ended, parked on a node, or still ready. */
+/** The result of resuming a task: it has ended, it waits for a node, or it is ready to go on. */
 enum sley_step { SLEY_STEP_DONE, SLEY_STEP_WAIT, SLEY_STEP_YIELD };
 
 enum sley_task_style { SLEY_STYLE_FRAME = 1, SLEY_STYLE_FIBER = 2 };
@@ -19,7 +19,7 @@ enum sley_task_style { SLEY_STYLE_FRAME = 1, SLEY_STYLE_FIBER = 2 };
 struct sley_task_type {
     enum sley_step (*resume)(struct sley_task *t);
     int (*entry)(void *args); /**< a fiber's body; NULL for frames */
-    void (*drop)(void *args); /**< destroys arguments whose body never ran (only a destroyed executor); may be NULL */
+    void (*drop)(void *args); /**< destroys the arguments of a task that never ran, when its executor is destroyed; may be NULL */
     uint32_t args_bytes;      /**< the frame, or a fiber's arguments */
     uint16_t args_align;
     uint16_t style;       /**< enum sley_task_style */
@@ -87,13 +87,13 @@ struct sley_spawn_opts {
 };
 
 /**
- * Spawns a task into @p scope (NULL: the innermost of the current task, else the executor's root), copying @p args
- * (NULL: zeroed). It is queued, never run inside the call. Spawning never waits.
- * @p ret_task non-NULL: a handle, to be given back with sley_task_unref; NULL: the scope reaps the task.
- * Returns: 0; -ENOMEM; -EAGAIN when the scope's limit is reached; -ESHUTDOWN when it no longer takes tasks; -ESRCH when no
- * executor is current on this thread; -EINVAL (a priority or queue that is not there, too). Owns: the arguments on success; on
- * failure they stay the caller's.
- * Thread: in a task, or owner of the executor. From elsewhere: sley_runtime_spawn. Cost: about 10 ns.
+ * Spawns a task into @p scope (NULL: the current task's innermost scope, else the executor's root scope), copying @p args
+ * (NULL: zeroed). The task is queued; it never runs inside this call, and the call never waits.
+ * @p ret_task non-NULL: gets a handle, to be given back with sley_task_unref; NULL: the scope frees the task when it has ended.
+ * Returns: 0; -ENOMEM; -EAGAIN when the scope's limit is reached; -ESHUTDOWN when the executor is being stopped or the scope is
+ * closed; -ESRCH when this thread is inside no executor; -EINVAL (also: no such priority or queue).
+ * Owns: the arguments belong to the task on success, to the caller on failure.
+ * Thread: in a task, or the owner of the executor. From other threads: sley_runtime_spawn. Cost: about 10 ns.
  */
 SLEY_API int sley_spawn(struct sley_scope *scope, const struct sley_task_type *type, const void *args,
                         const struct sley_spawn_opts *opts, struct sley_task **ret_task);
@@ -111,7 +111,8 @@ SLEY_API void sley__spawn_commit(void *args);
 #define SLEY_SPAWN(scope, fn, ...) SLEY__SPAWN(scope, fn, NULL, __VA_ARGS__)
 /** The same, with a handle in `*(ret_task)`. */
 #define SLEY_SPAWN_TASK(ret_task, scope, fn, ...) SLEY__SPAWN(scope, fn, ret_task, __VA_ARGS__)
-/** The same (no handle: NULL) with a pointer to struct sley_spawn_opts; one made in place wants brackets around it. */
+/** The same with options: @p opts is a pointer to struct sley_spawn_opts (put parentheses around a compound literal). @p ret_task may
+ * be NULL: no handle. */
 #define SLEY_SPAWN_OPTS(ret_task, scope, opts, fn, ...) \
     SLEY__SPAWNING(sley__spawn_begin_opts(scope, &fn##__type, opts, &sley__rc, ret_task), fn, __VA_ARGS__)
 #define SLEY__SPAWN(scope, fn, ret_task, ...) \
@@ -140,49 +141,53 @@ struct sley_task_join_op {
 
 /**
  * Waits until the task has ended. `*ret_result` (may be NULL) is what its body returned.
- * Returns: 0; -ECANCELED when the wait was cancelled (the task goes on); -EINVAL when it was joined before or another joins it
- * now (from another executor or a plain thread that is only noticed while it runs); -EDEADLK when it is the current task,
- * and as sley_await. Thread: any.
+ * Returns: 0; -ECANCELED when the wait was cancelled (the task goes on); -EINVAL when the task was joined before, or another task or
+ * thread is joining it (a joiner on another executor or a plain thread learns this only if the task has not ended yet); -EDEADLK when
+ * @p t is the current task, and as sley_await. Thread: any. Owns: the handle stays the caller's.
  */
 SLEY_API int sley_task_join(struct sley_task *t, int *ret_result);
 SLEY_API void sley_task_join_start(struct sley_task_join_op *op, struct sley_task *t, int *ret_result);
 
-/** Asks the task to end: its waits return -ECANCELED until it has. Nothing on NULL or an ended one. Thread: any (with a handle). */
+/** Asks the task to end: from now on its waits return -ECANCELED. NULL, or a task that has ended: does nothing. Thread: any (with a
+ * handle). */
 SLEY_API void sley_task_cancel(struct sley_task *t);
 /** Has it ended? Thread: any (a handle is held). */
 SLEY_API bool sley_task_done(const struct sley_task *t);
 /** What an ended task's body returned, without joining it. Returns: 0; -EBUSY when it has not ended. Thread: any (with a handle). */
 SLEY_API int sley_task_result(const struct sley_task *t, int *ret_result);
-/** Gives the handle back, by which no join waits any more; the task runs on, its scope still waits for it. NULL is fine. Thread: any. */
+/** Gives the handle back. No join may be waiting. The task goes on, and its scope still waits for it. NULL is fine. Thread: any. */
 SLEY_API void sley_task_unref(struct sley_task *t);
-/** Moves it to the executor's root scope, which nobody waits for until shutdown. Returns: 0; -EINVAL. Thread: its executor's. */
+/** Moves the task to the executor's root scope, so that nothing but the executor's stop waits for it. Returns: 0; -EINVAL. Thread: its
+ * executor's. */
 SLEY_API int sley_task_detach(struct sley_task *t);
 /** The task's name (its type's). Thread: any. */
 SLEY_API const char *sley_task_name(const struct sley_task *t);
 
 /**
- * Lets others run: every task that is ready now; I/O, timers and posts are looked at after 64 resumes at the latest.
- * Returns: 0, on a plain thread, too; -ECANCELED when cancelled; -EDEADLK as sley_await. In a frame: SLEY_YIELD. Thread: as sley_await.
+ * Lets every other task that is ready now run first. The executor looks at I/O, timers and posts after 64 resumes at the latest.
+ * Returns: 0 (on a plain thread always); -ECANCELED when the task is cancelled; -EDEADLK as sley_await. In a frame: SLEY_YIELD.
+ * Thread: as sley_await.
  */
 SLEY_API int sley_yield(void);
 /**
- * Is the current task to give way? Where queues have slices of time (shares) when its slice is over, or who must not wait is
- * ready; elsewhere after 128 questions. A cancelled task is always asked to. false outside tasks. For what computes for long:
- * sley_yield_if_needed, SLEY_YIELD_IF_NEEDED. Thread: any. Cost: two loads and the call; no system call.
+ * Should the current task yield? Under "shares": true when its queue's slice of time is over, or a task of a queue with a latency is
+ * ready; under other executors: true at every 128th call. Always true in a cancelled task, always false outside tasks. Meant for
+ * tasks that compute for long: see sley_yield_if_needed and SLEY_YIELD_IF_NEEDED. Thread: any. Cost: two loads and the call; no
+ * system call.
  */
 SLEY_API bool sley_need_preempt(void);
-/** Yields when it is time to. Returns: 0; as sley_yield. In a frame: SLEY_YIELD_IF_NEEDED. */
+/** Yields if sley_need_preempt says so. Returns: 0; as sley_yield. In a frame: SLEY_YIELD_IF_NEEDED. Thread: as sley_await. */
 SLEY_API int sley_yield_if_needed(void);
 
 /**
- * How urgent a task is (local; NULL: the current one): 1 (SLEY_PRIORITY_DEFAULT) to 8 (SLEY_PRIORITY_MAX). Levels are strict: a
- * task runs only when none of a more urgent level is ready; whoever becomes ready runs before all less urgent ones, after at most
- * the resume that is running. Less urgent ones may starve: that is the meaning. I/O, timers and posts are looked at after 64
- * resumes all the same. A task begins with its spawner's level, or that of its sley_spawn_opts. A new level holds at once: a task
- * that is ready goes to the end of its new level; a running one is queued there next.
- * Returns: 0; -EINVAL (no such level, not of this executor, outside tasks); -ENOTSUP (the executor has one level only).
- * Thread: its executor's. Cost: constant; once in a task's life, when it stands ready at the default level and was never given
- * one before, a walk through the default level's queue.
+ * Sets the priority of a task of "local" (NULL: the current task): 1 (SLEY_PRIORITY_DEFAULT) to 8 (SLEY_PRIORITY_MAX, the most urgent).
+ * Levels are strict: a task runs only while no task of a more urgent level is ready, so less urgent tasks may starve. A task that
+ * becomes ready waits for at most the resume that is running before it runs ahead of all less urgent ones. I/O, timers and posts
+ * are still looked at after 64 resumes. A new task has its spawner's level, or the one in its sley_spawn_opts. A change takes effect at
+ * once: a ready task goes to the end of its new level's queue; a running task is queued there next time.
+ * Returns: 0; -EINVAL (no such level; a task of another executor; NULL outside tasks); -ENOTSUP (the executor has one level only).
+ * Thread: its executor's. Cost: constant; but the first change of a task that is ready at the default level walks through that level's
+ * queue.
  */
 SLEY_API int sley_task_set_priority(struct sley_task *t, uint32_t level);
 /** The current task's level; 0 outside tasks. Thread: any. */
@@ -196,8 +201,8 @@ SLEY_API bool sley_cancelled(void);
 /* private: set by a pool while this thread runs one of its jobs: was that job asked to end? Else NULL */
 SLEY_API extern SLEY__TLS const SLEY_ATOMIC(uint32_t) * sley__job_cancelled;
 /**
- * Draws one unit of the budget for work done without waiting; yields when none is left. Returns: as sley_yield.
- * In a frame: SLEY_CONSUME. Thread: as sley_await.
+ * Draws one unit of the task's budget (128 units for each resume), for work that is done without waiting; yields when none is left.
+ * Returns: as sley_yield. In a frame: SLEY_CONSUME. Thread: as sley_await.
  */
 SLEY_API int sley_consume(void);
 

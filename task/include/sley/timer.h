@@ -28,7 +28,7 @@ SLEY_API void sley_sleep_until_start(struct sley_timer *t, uint64_t deadline_ns)
 /** As sley_sleep_until(sley_after_ns(ns)). */
 SLEY_API int sley_sleep(uint64_t ns);
 SLEY_API void sley_sleep_start(struct sley_timer *t, uint64_t ns);
-/** Moves an armed timer, or starts a done one anew. Thread: the starter's executor. Cost: O(1). */
+/** Gives an armed timer another deadline, or starts a done one again. Thread: that of the executor that started it. Cost: O(1). */
 SLEY_API void sley_timer_reset(struct sley_timer *t, uint64_t deadline_ns);
 
 /** What an interval does about ticks it missed. */
