@@ -1,4 +1,4 @@
-/* Who runs tasks: the table that every executor implements, and the answers of a turn. Kinds: <sley/local.h>, ... */
+/* Executors run tasks. The table that every executor implements, and its configuration. Kinds: <sley/local.h>, <sley/cores.h>, ... */
 #ifndef SLEY_EXECUTOR_H
 #define SLEY_EXECUTOR_H
 
@@ -11,14 +11,14 @@ struct sley_executor;
 
 enum { SLEY_EXECUTOR_VERSION = 2 };
 enum {
-    SLEY_EXECUTOR_CAP_WORKERS = 1, /**< has threads of its own; run only waits */
+    SLEY_EXECUTOR_CAP_WORKERS = 1, /**< has threads of its own that run the tasks; `run` only waits */
 };
 
-/** What a turn answers. Never a boolean: parking with runnable work is the classic bug here. */
+/** The result of a turn. Not a boolean: to sleep although a task is ready is the classic bug here. */
 enum sley_turn {
     SLEY_TURN_IDLE,      /**< nothing is ready; wait until the next deadline, or until something is posted */
     SLEY_TURN_RAN,       /**< ran something, and nothing is ready now: look again before waiting */
-    SLEY_TURN_PREEMPTED, /**< more is ready; the caller's limit was reached */
+    SLEY_TURN_PREEMPTED, /**< more tasks are ready; the caller's limit was reached */
 };
 
 /** A clock for tests and simulations. */
@@ -30,25 +30,26 @@ struct sley_clock {
 
 /** How an executor starts. Zeroed fields mean the default. */
 struct sley_executor_config {
-    struct sley_alloc *alloc;                           /**< NULL: libc's */
-    const struct sley_reactor_factory *const *reactors; /**< NULL-terminated; the first that starts; NULL: no I/O, parks on a futex */
-    struct sley_clock *clock;                           /**< NULL: CLOCK_MONOTONIC */
-    uint64_t tick_ns;                                   /**< 0: 1 ms */
-    uint32_t worker_count;                              /**< 0: the kind's default */
-    struct sley_blocking_pool *blocking;                /**< where its tasks' jobs go; outlives it. NULL: they get -ENOTSUP */
-    struct sley_offload *offload; /**< makes reactors' calls that may block; outlives it. NULL: each reactor has a helper thread */
+    struct sley_alloc *alloc; /**< NULL: libc's */
+    const struct sley_reactor_factory *const
+        *reactors; /**< NULL-terminated, in order of preference: the first that starts is used. NULL: no I/O; waits on a futex */
+    struct sley_clock *clock;            /**< NULL: CLOCK_MONOTONIC */
+    uint64_t tick_ns;                    /**< 0: 1 ms */
+    uint32_t worker_count;               /**< 0: the kind's default */
+    struct sley_blocking_pool *blocking; /**< runs its tasks' blocking jobs; must outlive it. NULL: such jobs are -ENOTSUP */
+    struct sley_offload *offload; /**< makes the reactors' blocking calls; must outlive it. NULL: each reactor has a helper thread */
     sley_report_fn report;        /**< NULL: silent */
     void *report_arg;
-    void (*before_park)(void *arg); /**< called on the worker before it parks; what it makes ready is seen. NULL: nothing */
+    void (*before_park)(void *arg); /**< called on a worker that is about to wait; it may make tasks ready. NULL: nothing */
     void *hook_arg;
     char *ret_error; /**< a sentence about a failed start goes here; may be NULL */
     size_t error_bytes;
     uint64_t stall_ns; /**< report tasks that keep a worker for longer; 0: this build's default (<sley/watch.h>); SLEY_NEVER: never */
-    uint64_t stuck_ns; /**< stealing: others serve a worker that is in one task for longer; 0: 10 ms; SLEY_NEVER: never */
-    void *loop;        /**< `loop` of the reactors' options: the application's, see <sley/attach.h> */
-    char *ret_refused; /**< which reactors did not start before the one that did, and why; may be NULL. Written during start */
+    uint64_t stuck_ns; /**< stealing: a worker that is in one task for longer is helped by others; 0: 10 ms; SLEY_NEVER: never */
+    void *loop;        /**< the application's event loop, for the reactors' options; see <sley/attach.h> */
+    char *ret_refused; /**< gets the reactors that did not start, and why; may be NULL. Written during start */
     size_t refused_bytes;
-    struct sley_lend_opts lend; /**< what each reactor lends to receives; see <sley/lend.h> */
+    struct sley_lend_opts lend; /**< each reactor's pool of buffers; see <sley/lend.h> */
 };
 
 /** The table. Instances are static const. */
@@ -56,40 +57,40 @@ struct sley_executor_ops {
     uint32_t version; /**< SLEY_EXECUTOR_VERSION */
     uint32_t caps;    /**< SLEY_EXECUTOR_CAP_* */
     const char *name;
-    /** Required. Makes workers, reactors, wheels. Returns: 0, or what failed; nothing is left then. Thread: owner. */
+    /** Required. Makes workers, reactors, timer wheels. Returns: 0; a negative errno, and nothing is left. Thread: owner. */
     int (*start)(struct sley_executor *self, const struct sley_executor_config *config);
     /** Required. As sley_spawn into the root scope. -ESHUTDOWN after stop. Thread: any. */
     int (*spawn)(struct sley_executor *self, const struct sley_task_type *type, const void *args, struct sley_task **ret_task);
     /**
-     * Required. Runs (or, with CAP_WORKERS, waits) until @p until has ended; NULL: until no task is left.
+     * Required. Runs tasks (with CAP_WORKERS: waits) until the task @p until has ended; NULL: until no task is left.
      * Returns: 0; -EDEADLK inside a runtime; -EBUSY when another thread runs it; -ECANCELED when sley_executor_ops.halt was
      * called. Thread: any one at a time.
      */
     int (*run)(struct sley_executor *self, const struct sley_task *until);
     /**
-     * Optional (-ENOTSUP): one turn without waiting, for foreign loops: at most @p max resumes (0: a round). `*ret_next_ns` is
-     * the next deadline. Returns: enum sley_turn; -EDEADLK; -EBUSY. Thread: any one at a time.
+     * Optional (-ENOTSUP). For an event loop that drives the executor: one turn without waiting, of at most @p max resumes (0: the
+     * executor's usual batch). `*ret_next_ns`: the next deadline. Returns: enum sley_turn; -EDEADLK; -EBUSY. Thread: any one at a time.
      */
     int (*turn)(struct sley_executor *self, uint32_t max, uint64_t *ret_next_ns);
-    /** Optional (-ENOTSUP): a descriptor that is readable when a turn has something to do. Thread: any. */
+    /** Optional (-ENOTSUP). For the same: a descriptor that is readable when a turn has something to do. Thread: any. */
     int (*pollable_fd)(struct sley_executor *self);
-    /** Required. Makes run return -ECANCELED soon, before anything else is run. Thread: any, signal. */
+    /** Required. Makes the current or next run return -ECANCELED soon; a run that has not begun runs nothing. Thread: any, signal. */
     void (*halt)(struct sley_executor *self);
     /**
-     * Required. Refuses spawns, cancels, runs until every task has ended or @p drain_deadline_ns has passed; then reports by
-     * name what is left. Returns: 0; -ETIMEDOUT (tasks are left: call again, or leak them); -EDEADLK; -EBUSY. Thread: as run.
+     * Required. Refuses further spawns, cancels every task, and runs until all have ended or @p drain_deadline_ns has passed; then
+     * reports each task that is left. Returns: 0; -ETIMEDOUT (tasks are left: call again, or leak them); -EDEADLK; -EBUSY. Thread: as run.
      */
     int (*stop)(struct sley_executor *self, uint64_t drain_deadline_ns);
     /**
-     * Required. Releases everything; tasks that never ran are dropped. Returns: 0; -EBUSY when tasks are left, or ops of others are in
-     * flight here that only another thread can end (sley_reactor_end). Thread: stopped.
+     * Required. Releases everything; tasks that never ran are dropped. Returns: 0; -EBUSY when tasks are left, or its reactor has ops of
+     * other executors in flight that only another thread can end (sley_reactor_end). Thread: stopped.
      */
     int (*fini)(struct sley_executor *self);
-    /** Required. The first worker's sched, for those who assemble. */
+    /** Required. The first worker's sched; NULL before start. */
     struct sley_sched *(*sched)(struct sley_executor *self);
-    /** Optional (1). How many threads run tasks; 0 when it has not started. Thread: any, from start to fini. */
+    /** Optional (absent: 1). The number of threads that run tasks; 0 when it has not started. Thread: any, from start to fini. */
     uint32_t (*worker_count)(struct sley_executor *self);
-    /** Optional (-ENOTSUP). As spawn, on a worker that the task does not leave. -EINVAL: no such worker. Thread: any. */
+    /** Optional (-ENOTSUP). As spawn, on one worker, where the task stays. -EINVAL: no such worker. Thread: any. */
     int (*spawn_on)(struct sley_executor *self, uint32_t worker, const struct sley_task_type *type, const void *args,
                     struct sley_task **ret_task);
     /* since version 2 */

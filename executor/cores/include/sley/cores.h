@@ -1,5 +1,5 @@
-/* Local executors, many times: one per core, on threads of their own that may be pinned; tasks stay where they are spawned.
- * glommio's and monoio's model. What goes between cores: messages (<sley/mpsc.h>, ...), spawns, and calls (sley_run_on). */
+/* The cores executor: a local executor on each core, on a thread of its own that may be pinned. A task stays on the core where it was
+ * spawned. As in glommio and monoio. Cores communicate by messages (<sley/mpsc.h>, ...), spawns and calls (sley_run_on). */
 #ifndef SLEY_CORES_H
 #define SLEY_CORES_H
 
@@ -10,9 +10,9 @@ SLEY_EXTERN_C_BEGIN
 struct sley_core; /**< one core: a worker thread with its executor, reactor, wheel. From start to fini of its `struct sley_cores` */
 struct sley_cores_state;
 
-/** Where the workers' threads may run. The CPUs that count are online, and allowed to the thread that starts the executor. */
+/** Where the workers' threads may run. Only CPUs count that are online and allowed to the thread which starts the executor. */
 enum sley_placement {
-    SLEY_PLACEMENT_UNBOUND, /**< wherever the kernel likes; `cpus` is not looked at */
+    SLEY_PLACEMENT_UNBOUND, /**< anywhere, as the kernel decides; `cpus` is ignored */
     SLEY_PLACEMENT_FENCED,  /**< each worker on any of `cpus` */
     SLEY_PLACEMENT_SPREAD,  /**< one CPU per worker, farthest apart first: nodes, packages, shared caches, cores, at last siblings */
     SLEY_PLACEMENT_PACK,    /**< one CPU per worker, nearest first: the siblings of a core, then its cache, package and node */
@@ -34,17 +34,17 @@ struct sley_cores {
 };
 
 /**
- * Readies @p ex; @p o may be NULL. It starts when a runtime is assembled with it, or by `ex->base.ops->start`: as many workers
- * as its configuration says (0: one for each CPU that the placement may use), all of which begin together, or none: then start
- * returns the first failure, with a sentence that names the core. Beyond what the table says:
+ * Initialises @p ex; @p o may be NULL. It starts when a runtime is assembled with it, or by `ex->base.ops->start`, with as many
+ * workers as its configuration says (0: one for each CPU that the placement may use). Either all of them start, or none: then start
+ * returns the first error, and the text in `ret_error` names the core. In addition to the table's contract:
  * - Start: -EINVAL when more workers are asked for than there are CPUs under SPREAD, PACK and CUSTOM, when `cpus` is no list,
  *   or names none that may be used (CUSTOM: each must be), and for an allocator without SLEY_ALLOC_CAP_THREADS; -EAGAIN when
  *   there is no thread to be had.
  * - Workers are named "sley-core-N" and block every signal but those that a thread raises itself, SIGPROF, and SIGURG (<sley/watch.h>).
- * - Spawn goes to the cores in turn, whoever calls it; sley_spawn in a task stays on its core.
- * - Run parks the calling thread. Halt ends that wait; the workers go on.
- * - Stop: reports say "core N: " first. A core that does not answer within a second of the deadline (what runs there does not
- *   wait) is reported as such. Once stop has returned 0 spawns and calls are refused with -ESHUTDOWN.
+ * - Spawn takes the cores in turn; sley_spawn in a task stays on that task's core.
+ * - Run blocks the calling thread. Halt ends that wait; the workers go on.
+ * - Stop: each report begins with "core N: ". A core that does not answer within a second of the deadline (its task does not wait) is
+ *   reported as such. Once stop has returned 0, spawns and calls are refused with -ESHUTDOWN.
  * - The configuration's report function and before_park are called on workers, several at a time.
  * Thread: any.
  */
@@ -59,15 +59,15 @@ SLEY_API extern const struct sley_executor_ops sley_cores_ops;
  */
 SLEY_API int sley_cores_place(struct sley_cores_opts *o, const char *text);
 
-/** How many cores it runs on: 0 before start and after fini. Thread: any, from start to fini. */
+/** The number of cores it runs on; 0 before start and after fini. Thread: any, from start to fini. */
 SLEY_API uint32_t sley_cores_count(const struct sley_cores *ex);
-/** The core with an index below the count; NULL for others. Thread: any, from start to fini. */
+/** The core with index @p index, 0 .. sley_cores_count() - 1; else NULL. Thread: any, from start to fini. */
 SLEY_API struct sley_core *sley_cores_at(struct sley_cores *ex, uint32_t index);
-/** The executor on one of whose cores this is called: in a task, or in a called function; NULL elsewhere. Thread: any. */
+/** The executor to which the current thread belongs, in a task or in a function of sley_run_on; NULL elsewhere. Thread: any. */
 SLEY_API struct sley_cores *sley_cores_current(void);
-/** The index of the core on which this is called; -ESRCH elsewhere. Thread: any. */
+/** The index of the current thread's core; -ESRCH on other threads. Thread: any. */
 SLEY_API int sley_cores_here(void);
-/** The CPU that a core's thread is pinned to; -ENOENT when to none, or to several; -EINVAL: no such core. Thread: any. */
+/** The number of the CPU to which a core's thread is pinned; -ENOENT: to none, or several; -EINVAL: no such core. Thread: any. */
 SLEY_API int sley_cores_cpu(const struct sley_cores *ex, uint32_t index);
 
 /** As sley_executor_ops.spawn, on the core with this index. Returns: as sley_spawn; -EINVAL: no such core. Thread: any. */
@@ -87,12 +87,12 @@ struct sley_run_on_op {
 };
 
 /**
- * Calls `fn(arg)` on the thread of @p core, between its tasks, and waits for it. `*ret_result` (may be NULL) is what it returned.
- * There @p fn is in no task: it may spawn, send, complete and start, but not wait, and what it does long the core's tasks wait
- * for. On the caller's own core it is called at once, inside this call and the calling task.
- * Returns: 0; -ECANCELED: cancelled before it has begun, and it will not; one that has begun is waited for. -ESHUTDOWN when the
- * core has ended; -EINVAL without a core or function; -EDEADLK as sley_await. Owns: `arg` is the caller's until it returns.
- * Thread: a fiber, a plain thread. Cost: two inbox pushes, and a ring for each side that sleeps.
+ * Calls `fn(arg)` on the thread of @p core, between its tasks, and waits until it returns. `*ret_result` (may be NULL) is what it
+ * returned. @p fn is in no task: it may spawn, send, complete nodes and start ops, but not wait, and the core's tasks wait as long as it
+ * runs. If @p core is the caller's own, @p fn is called at once, inside the calling task.
+ * Returns: 0; -ECANCELED: cancelled before @p fn was called, and it will not be (once it was called, it is waited for); -ESHUTDOWN when
+ * the core has ended; -EINVAL without a core or function; -EDEADLK as sley_await. Owns: @p arg stays the caller's.
+ * Thread: a fiber, a plain thread. Cost: two pushes onto an inbox, and a wake-up for each side that sleeps.
  */
 SLEY_API int sley_run_on(struct sley_core *core, int (*fn)(void *arg), void *arg, int *ret_result);
 /** The same for frames. A cancel is answered when the core next looks at its inbox. */

@@ -1,4 +1,5 @@
-/* The local executor: one thread, a FIFO for each priority, a lock-free inbox; parks in its reactor. smol's, monoio's, embassy's model. */
+/* The local executor: the thread that drives it runs all its tasks, FIFO within each priority; when idle it waits in its reactor. As in
+ * smol, monoio and embassy. */
 #ifndef SLEY_LOCAL_H
 #define SLEY_LOCAL_H
 
@@ -16,8 +17,8 @@ struct sley_local {
 };
 
 /**
- * Readies @p ex: priorities (sley_task_set_priority) are served in strict order, and cost nothing while none is used. It starts
- * when a runtime is assembled with it, or by `ex->base.ops->start`. Thread: any.
+ * Initialises @p ex. It starts when a runtime is assembled with it, or by `ex->base.ops->start`. Priorities (sley_task_set_priority)
+ * are served in strict order, and cost nothing while none is used. Thread: any.
  */
 SLEY_API void sley_local_init(struct sley_local *ex);
 

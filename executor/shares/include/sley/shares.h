@@ -15,11 +15,11 @@ enum {
 
 /** What a queue is to be. Zeroed fields mean the default. */
 struct sley_shares_queue_opts {
-    const char *name;                 /**< for statistics; borrowed. NULL: "?" */
-    uint32_t shares;                  /**< 1 .. SLEY_SHARES_MAX; 0: 1000 */
-    uint64_t latency_ns;              /**< its tasks are served within about this time of becoming ready; 0: no hint. What a timer makes
-                                           ready is late by up to a tick as well: 1 ms, unless the runtime is told another */
-    uint32_t (*shares_fn)(void *arg); /**< says the shares anew; clamped. In no task, must not call sley. NULL: they stay */
+    const char *name;    /**< for statistics; borrowed. NULL: "?" */
+    uint32_t shares;     /**< 1 .. SLEY_SHARES_MAX; 0: 1000 */
+    uint64_t latency_ns; /**< its tasks run within about this time of becoming ready; 0: no such hint. Tasks woken by a timer may
+                                           be up to one timer tick later (1 ms by default) */
+    uint32_t (*shares_fn)(void *arg); /**< returns new shares (clamped); called outside tasks, must not call sley. NULL: none */
     void *shares_arg;
     uint64_t period_ns; /**< how often shares_fn is asked while the queue is busy; 0: 250 ms */
 };
@@ -79,25 +79,25 @@ struct sley_shares {
 SLEY_API int sley_shares_init(struct sley_shares *ex, const struct sley_shares_opts *o);
 
 /**
- * Adds a queue, before the start or while it runs. Queues are served in the order of the time they have had, divided by their
- * shares; one that was idle begins where the others are, and does not claim its past. With a latency, no queue runs for longer than
- * half of it, and a task that becomes ready in the queue ends the slice of another (sley_need_preempt), as long as the queue has not
- * had more than its share.
+ * Adds a queue, before the start or while the executor runs. The queue with the least run time divided by its shares is served next; a
+ * queue that was idle starts level with the others, so that it cannot make up for the time it did not use. If a queue has a latency, no
+ * queue's slice is longer than half of it, and a task that becomes ready in that queue ends the slice of another one
+ * (sley_need_preempt), as long as its queue has not had more than its share.
  * Returns: 0; -EINVAL (shares); -ENOSPC (there are 255). Thread: its executor's, or nobody drives it.
  */
 SLEY_API int sley_shares_queue_init(struct sley_shares *ex, struct sley_shares_queue *q, const struct sley_shares_queue_opts *o);
 /**
- * Takes a queue away; after the executor's fini, too. NULL, zeroed and twice are fine.
- * Returns: 0; -EBUSY: it has tasks, or some may be on their way to it. Thread: as init. Cost: a walk over all tasks.
+ * Removes a queue; also after the executor's fini. NULL, a zeroed or a removed one: 0.
+ * Returns: 0; -EBUSY: it has tasks, or tasks may be on their way to it. Thread: as init. Cost: a walk over all tasks.
  */
 SLEY_API int sley_shares_queue_fini(struct sley_shares_queue *q);
-/** Other shares from now on (shares_fn still changes them). Returns: 0; -EINVAL. Thread: as init. */
+/** Sets the shares (shares_fn may change them again). Returns: 0; -EINVAL. Thread: as init. */
 SLEY_API int sley_shares_queue_set(struct sley_shares_queue *q, uint32_t shares);
 /** Spawns into the root scope and a queue; sley_spawn does the same within the executor, and children are in their spawner's queue.
  * Returns: as sley_spawn; -ESHUTDOWN before the start, too. Thread: any. */
 SLEY_API int sley_shares_spawn(struct sley_shares_queue *q, const struct sley_task_type *type, const void *args,
                                struct sley_task **ret_task);
-/** The queue where tasks are that were spawned into none. Thread: any. */
+/** The queue of tasks that were spawned without naming one. Thread: any. */
 SLEY_API struct sley_shares_queue *sley_shares_main(struct sley_shares *ex);
 
 struct sley_shares_stats {

@@ -1,4 +1,5 @@
-/* The work-stealing executor: several threads that share tasks; who has none takes half of another's. tokio's multi_thread shape. */
+/* The work-stealing executor: several worker threads that share tasks; an idle worker takes half of another one's queue. As tokio's
+ * multi_thread. */
 #ifndef SLEY_STEALING_H
 #define SLEY_STEALING_H
 
@@ -14,10 +15,10 @@ struct sley_stealing_pool;
  * turn is -ENOTSUP. Allocators must have SLEY_ALLOC_CAP_THREADS (else its start is -ENOTSUP); reactors with SLEY_REACTOR_CAP_SHARED
  * are preferred, others are each for their worker alone (sley_executor_make_shared_reactor). Start: also -EINVAL for more workers.
  *
- * A task may resume on another worker after every wait; one of `spawn_on` stays on its worker, and takes turns there with the
- * others. Order: a task that is woken or spawned by a task runs next on that worker
- * (the LIFO slot, at most three in a row), others in the order of becoming ready, per worker; those from outside are looked at
- * at an interval that adapts to how long resumes take. Must not move from start until fini has returned 0. Fields are private.
+ * A task may resume on another worker after every wait; a task of `spawn_on` stays on its worker. Order: a task that another task has
+ * woken or spawned runs next on that worker (the LIFO slot; at most three in a row); the others run in the order of becoming ready,
+ * per worker. Tasks spawned or woken from outside wait in a common queue, at which workers look at an interval that adapts to how long
+ * resumes take. Must not move from start until fini has returned 0. Fields are private.
  */
 struct sley_stealing {
     struct sley_executor base;
@@ -26,17 +27,17 @@ struct sley_stealing {
 
 enum { SLEY_STEALING_WORKERS_MAX = 1024 };
 
-/** Readies one; sley_executor_ops.start makes its threads. Thread: any. */
+/** Initialises @p ex; sley_executor_ops.start makes its threads. Thread: any. */
 SLEY_API void sley_stealing_init(struct sley_stealing *ex);
 
 /** Its table, for those who wire by name. */
 SLEY_API extern const struct sley_executor_ops sley_stealing_ops;
 
 /**
- * Runs @p fn(arg), which may block or compute for long, right here: other workers take this one's ready tasks at once, and serve its
- * timers and descriptors until it returns, as they do anyway for a task that keeps its worker for longer than `stuck_ns`. On a pool
- * of one worker there is nobody to hand them to (sley_blocking serves them there), and under other executors nothing is handed on.
- * @p ret_result (may be NULL): what fn returned. Returns: 0; -EINVAL. Thread: in a task, or a plain thread. Frames and fibers.
+ * Calls @p fn(arg), which may block or compute for long, on the current thread. Other workers take over this worker's ready tasks at
+ * once, and its timers and descriptors until @p fn returns, as they do for any task that keeps its worker for longer than `stuck_ns`.
+ * With a single worker, and under other executors, nobody takes anything over: use sley_blocking there.
+ * @p ret_result (may be NULL): what @p fn returned. Returns: 0; -EINVAL. Thread: in a task (frame or fiber), or a plain thread.
  */
 SLEY_API int sley_block_in_place(int (*fn)(void *arg), void *arg, int *ret_result);
 
