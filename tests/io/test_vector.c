@@ -1,30 +1,5 @@
 /* Several buffers in one call: order, splits at every byte, empty ones, more than a call may name; and that the vector stays as it is. */
-#include "io_test.h"
-
-#include <pthread.h>
-#include <string.h>
-
-enum { RING = 32 };
-
-struct pair {
-    struct sley_stream_pair p;
-    unsigned char room[2 * RING];
-    struct sley_stream *a, *b;
-};
-
-static void pair_init(struct pair *p)
-{
-    CHECK_RC(sley_stream_pair_init(&p->p, p->room, RING), 0);
-    p->a = &p->p.a.stream;
-    p->b = &p->p.b.stream;
-}
-
-static void pair_fini(struct pair *p)
-{
-    CHECK_RC(sley_stream_close(p->a), 0);
-    CHECK_RC(sley_stream_close(p->b), 0);
-    CHECK_RC(sley_stream_pair_fini(&p->p), 0);
-}
+#include "pair_bed.h"
 
 /* ---- vectors ------------------------------------------------------------------------------------------------------------ */
 
@@ -193,13 +168,13 @@ static void check_nothing(struct sley_stream *reads, struct sley_stream *writes)
 
 IO_TEST(vectors_without_bytes_return_at_once, "STREAM-04 STREAM-05")
 {
-    unsigned char buf[RING] = {0};
+    unsigned char buf[BYTES] = {0};
     const struct iovec empty = {NULL, 0};
     struct pair p;
     struct io_pair t;
     pair_init(&p);
     check_nothing(p.b, p.a);
-    CHECK_RC(sley_stream_write(p.a, buf, RING), RING); /* full */
+    CHECK_RC(sley_stream_write(p.a, buf, BYTES), BYTES); /* full */
     check_nothing(p.b, p.a);
     CHECK_RC(sley_stream_close(p.b), 0);
     CHECK_RC(sley_stream_writev(p.a, &empty, 1), -EPIPE); /* as a plain one */
@@ -383,16 +358,16 @@ IO_TEST(pair_vector_cancelled_says_how_far_it_came, "")
     sley_stream_writev_all_start(&op, p.a, iov, 3, &done);
     CHECK(!sley_wait_done(&op.wait));
     CHECK_RC(sley_stream_writev(p.a, iov, 3), -EBUSY);
-    CHECK_RC(sley_stream_readv(p.b, to, 1), RING);
+    CHECK_RC(sley_stream_readv(p.b, to, 1), BYTES);
     io_settle();
     CHECK_RC(sley_wait_fini(&op.wait), -ECANCELED);
-    CHECK_UINT(done, ==, 2 * RING);
+    CHECK_UINT(done, ==, 2 * BYTES);
     SLEY_OP(struct sley_stream_vec_all_op, rest);
     const struct iovec left[2] = {{out + 64, 6}, {out + 70, 30}};
     sley_stream_writev_all_start(&rest, p.a, left, 2, &done);
-    const struct iovec back[2] = {{in + RING, 20}, {in + RING + 20, sizeof in - RING - 20}};
+    const struct iovec back[2] = {{in + BYTES, 20}, {in + BYTES + 20, sizeof in - BYTES - 20}};
     CHECK_RC(sley_stream_readv_exact(p.b, back, 2, &got), 0);
-    CHECK_UINT(got, ==, sizeof in - RING);
+    CHECK_UINT(got, ==, sizeof in - BYTES);
     CHECK_RC(sley_await(&rest.wait), 0);
     CHECK_UINT(done, ==, 36);
     io_check(in, 0, sizeof in);
@@ -502,7 +477,7 @@ struct both_ways {
     struct sley_frame frame;
     struct sley_stream *s;
     struct iovec iov[2];
-    unsigned char head[4], body[3 * RING];
+    unsigned char head[4], body[3 * BYTES];
     union {
         struct sley_stream_vec_op one;
         struct sley_stream_vec_all_op all;
