@@ -59,6 +59,11 @@ bool harness_under_valgrind(void)
     return preload != NULL && strstr(preload, "vgpreload") != NULL;
 }
 
+bool harness_under_tsan(void)
+{
+    return THREAD_SANITIZED;
+}
+
 unsigned harness_slowness(void)
 {
     return SANITIZED || harness_under_valgrind() || getenv("SLEY_TEST_BRIEF") ? 10 : 1;

@@ -92,6 +92,8 @@ uint64_t harness_rand_below(uint64_t limit);
  * SLEY_TEST_BRIEF asks for 10, where the same is run many times. */
 unsigned harness_slowness(void);
 bool harness_under_valgrind(void);
+/** Was the harness built with the thread sanitizer? */
+bool harness_under_tsan(void);
 /**
  * Is there to be another round of a race, of which @p done are done? At most @p most; fewer where each takes long, as on a busy machine
  * on which a yield costs a slice: no more once a quarter of the case's time is over.

@@ -13,14 +13,10 @@
 #include <unistd.h>
 
 /* The thread sanitizer has no new threads in the child of a process that has had several, nor does it follow a fiber through a fork. */
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-enum { HAS_THREADS = 0 };
-#else
-enum { HAS_THREADS = 1 };
-#endif
+static bool has_threads(void)
+{
+    return !harness_under_tsan();
+}
 
 static const struct kind local = {"local", "epoll", 1};
 
@@ -69,7 +65,7 @@ SLEY_FIBER(use_all, bool)
 static void run_own(const struct kind *k)
 {
     struct sley_runtime own;
-    const bool with_pool = HAS_THREADS;
+    const bool with_pool = has_threads();
     kind_start_forked(&own, k);
     kind_run(&own, &use_all__type, &with_pool);
     kind_end(&own);
@@ -108,7 +104,7 @@ SLEY_TEST_SECONDS(child_is_told_no_and_makes_a_runtime_of_its_own, "FORK-01", 12
         if (pid == 0) {
             check_says_no(&rt);
             CHECK_RC(sley_sleep(1), 0); /* as on any thread */
-            run_own(HAS_THREADS ? k : &local);
+            run_own(has_threads() ? k : &local);
             check_says_no(&rt);
             _exit(0);
         }
@@ -345,7 +341,7 @@ SLEY_TEST(child_of_a_fork_in_a_task_leaves_the_run_with_an_error, "")
     static const struct kind driven[] = {{"local", "epoll", 1}, {"local", "none", 1}, {"shares", "epoll", 1}, {"local", "poll", 1}};
     for (size_t i = 0; i < sizeof driven / sizeof driven[0]; i++) {
         harness_note("%s on %s", driven[i].executor, driven[i].reactor);
-        for (int how = 0; HAS_THREADS && how < 3; how++) {
+        for (int how = 0; has_threads() && how < 3; how++) {
             run_forker(&driven[i], &fork_in_fiber__type, &how);
         }
         run_forker(&driven[i], &fork_in_frame__type, &(struct forker){.returns = false});

@@ -15,17 +15,6 @@
 #include "task/stack.h"
 #include "task/switch.h"
 
-#ifdef __has_feature
-#define HAS_FEATURE(x) __has_feature(x)
-#else
-#define HAS_FEATURE(x) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || HAS_FEATURE(thread_sanitizer)
-enum { UNDER_TSAN = 1 };
-#else
-enum { UNDER_TSAN = 0 };
-#endif
-
 static size_t page_bytes(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
@@ -617,7 +606,7 @@ SLEY_TEST(mprotect_guards_run_out_without_harm, "")
     if (harness_under_valgrind()) {
         SKIP("valgrind keeps track of 30,000 mappings at most");
     }
-    if (UNDER_TSAN) {
+    if (harness_under_tsan()) {
         SKIP("the run-time of ThreadSanitizer needs mappings of its own");
     }
     struct sley__stack_pool *p = sley__stack_pool_create_with(SLEY__STACK_POOL_MPROTECT);
