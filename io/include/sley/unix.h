@@ -1,4 +1,4 @@
-/* Unix sockets' addresses, and FIFOs by their path. The sockets' ops are <sley/reactor.h>'s; reading and writing FIFOs: <sley/file.h>. */
+/* Addresses of Unix sockets, and opening FIFOs. Ops on the sockets: <sley/reactor.h>; reading and writing a FIFO: <sley/file.h>. */
 #ifndef SLEY_UNIX_H
 #define SLEY_UNIX_H
 
@@ -16,19 +16,21 @@ struct sley_unix_addr {
 };
 
 /**
- * The address at @p path, or with the name behind "@" in the system's name space that has no paths (Linux). Returns: 0; -EINVAL: empty;
- * -ENAMETOOLONG: it does not fit, and is not shortened. `*ret_addr` untouched on failure. Thread: any. Never waits.
+ * Makes the address of @p path; if that begins with "@", of the name behind it in Linux's abstract name space. Returns: 0; -EINVAL:
+ * @p path is empty; -ENAMETOOLONG: it does not fit. `*ret_addr` is untouched on failure. Thread: any. Never waits.
  */
 SLEY_API int sley_unix_addr_init(struct sley_unix_addr *ret_addr, const char *path);
 
 /**
- * Opens one end of a FIFO: @p mode is O_RDONLY or O_WRONLY. It is non-blocking and close-on-exec, so that reads and writes of it wait as
- * others do. Returns: 0; -EINVAL: no FIFO, or no such mode; -ENXIO: to write, and nobody has it open to read; -ENOENT and what else
- * open(2) says. Owns: the file on success. Thread: any. Never waits for the other end; for the disk that has the path, perhaps.
+ * Opens one end of a FIFO: @p mode is O_RDONLY or O_WRONLY. The file is non-blocking and close-on-exec; sley_file_read and _write wait
+ * for it as for a socket. Returns: 0; -EINVAL: not a FIFO, or another @p mode; -ENXIO: O_WRONLY while no process has it open for reading;
+ * -ENOENT and other errors of open(2). Owns: the file on success. Thread: any. Never waits for the other end, but may for the disk that
+ * holds the path.
  */
 SLEY_API int sley_fifo_open(struct sley_file *ret_file, const char *path, int mode);
 
-/** The same of an open pipe or FIFO of any origin, which must have been opened in that mode, or in both. Owns: the number on success. */
+/** Takes over an open pipe or FIFO, which must have been opened in @p mode, or O_RDWR. Returns: as sley_fifo_open. Owns: the number on
+ * success. Thread: any. */
 SLEY_API int sley_fifo_from_fd(struct sley_file *ret_file, int number, int mode);
 
 SLEY_EXTERN_C_END

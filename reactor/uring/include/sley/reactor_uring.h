@@ -1,4 +1,4 @@
-/* The io_uring reactor: ops go to the kernel in batches and come back done. Needs Linux and liburing. */
+/* The io_uring reactor: ops are submitted to the kernel in batches, and completed by it. Needs Linux and liburing. */
 #ifndef SLEY_REACTOR_URING_H
 #define SLEY_REACTOR_URING_H
 
@@ -15,22 +15,22 @@ SLEY_EXTERN_C_BEGIN
  *   |                             | exited                                      |                                      |           |
  *   | before                      | yes                                         | yes                                  | yes       |
  *
- * In flight is what somebody waits for, another executor included. When the thread has exited, whoever drives next goes on with what it
- * had in flight on sockets and the like, as if nothing had happened. What the kernel has of files and paths, and of sends without a copy,
- * it goes on with by itself: such an op ends when it is through, with -EOWNERDEAD, for how it has ended is known to nobody (it may have
- * been done); an end is -EBUSY until then. Direct descriptors end with the thread (-EBADF), and the ring has none any more.
- * What stands in the kernel for who asks in a loop (a listener that is accepted from, a connection that is read into
- * lent buffers) is let go when the thread stops to drive while nobody waits; what it has brought by then is the next one's.
- * Not for workers that share their tasks.
- * Needs Linux 5.11; uses what newer ones have, each feature for itself. Create returns beside what a factory may: -EPERM:
- * io_uring is forbidden here; -ENOMEM also when RLIMIT_MEMLOCK does not allow for the smallest ring.
+ * An op is in flight while a task waits for it, also one of another executor. When the thread has exited, the next thread that drives
+ * continues its ops on sockets and the like as if nothing had happened. Ops on files and paths, and sends without a copy, that the
+ * kernel has begun go on in the kernel; when one is over it ends with -EOWNERDEAD, because its result is lost (it may have succeeded), and
+ * until then an end of the reactor is -EBUSY. Direct descriptors are closed with the thread (-EBADF), and the ring has none any more.
+ * Multishot requests (of a listener that is accepted from in a loop, of a connection that is read into lent buffers in a loop) are ended
+ * when the thread stops driving and no op waits; what they have brought by then goes to the next op.
+ * Not shared by workers that share their tasks: each has its own.
+ * Needs Linux 5.11, and uses features of newer kernels one by one. In addition to a factory's errors, create returns -EPERM: io_uring is
+ * forbidden here; -ENOMEM: also when RLIMIT_MEMLOCK does not allow the smallest ring.
  */
 SLEY_API extern const struct sley_reactor_factory sley_reactor_uring;
 
 /**
- * "uring-msg": the same, woken by messages to its ring (MSG_RING without a ring of the sender's, Linux 6.13) in place of an eventfd
- * that it polls; on older kernels, and where a message is refused, by the eventfd. A choice of its own, for it was not the better one
- * where it was measured (docs/performance.md); whoever wakes between threads a lot may find it so elsewhere.
+ * "uring-msg": the same, woken by messages to its ring (MSG_RING without a ring of the sender's, Linux 6.13) instead of an eventfd that it
+ * polls; on older kernels, and when a message is refused, by the eventfd. It is not the default because it was not faster where it was
+ * measured (docs/performance.md).
  */
 SLEY_API extern const struct sley_reactor_factory sley_reactor_uring_msg;
 
