@@ -12,10 +12,6 @@
 #include "fake_reactor.h"
 #include "tests/task/bed.h"
 
-struct none {
-    char none;
-};
-
 static const struct sley_reactor_factory *const fakes[] = {&fake_reactor_factory, NULL};
 
 static struct fake_reactor *last(void)

@@ -3,10 +3,6 @@
 
 #include "tests/task/bed.h"
 
-struct none {
-    char none;
-};
-
 enum { LOG_SIZE = 4096 };
 
 static int log_ids[LOG_SIZE];
