@@ -122,7 +122,7 @@ struct options {
 /** Does the factory say that this kernel lacks what it needs (-ENOTSUP)? Asked in a process of its own, which leaves nothing here. */
 static bool is_missing(const struct sley_reactor_factory *f, char *ret_why, size_t bytes)
 {
-    enum { CREATE_S = 20 }; /* one that hangs is for the clauses to find out */
+    enum { CREATE_S = 5 }; /* one that hangs is for the clauses to find out */
     int ends[2], status = 0;
     if (pipe(ends) < 0) {
         return false;
@@ -186,7 +186,7 @@ static int run_executor(const char *what, const struct options *o, struct sley_c
         x.has_io = false;
     } else if (reactor[0]) {
         chosen[0] = find_reactor(reactor);
-        if (!chosen[0]) {
+        if (!chosen[0] || !is_factory(reactor, chosen[0])) {
             return -ENOENT;
         }
         x.reactors = chosen;

@@ -10,6 +10,14 @@ static int abort_at_once(const struct sley_reactor_opts *o, struct sley_reactor 
     abort();
 }
 
+static int hang(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
+{
+    (void)o, (void)ret_reactor;
+    while (pause() < 0) {
+    }
+    return 0;
+}
+
 static int lacks_a_kernel(const struct sley_reactor_opts *o, struct sley_reactor **ret_reactor)
 {
     (void)ret_reactor;
@@ -29,13 +37,15 @@ static int makes_nothing(const struct sley_reactor_opts *o, struct sley_reactor 
 }
 
 SLEY_API extern const char no_factory[64];
-SLEY_API extern const struct sley_reactor_factory of_a_later_version, of_no_version, without_create, dies, lacks, makes_none, nameless;
+SLEY_API extern const struct sley_reactor_factory of_a_later_version, of_no_version, without_create, dies, hangs, lacks, makes_none,
+    nameless;
 
 const char no_factory[64] = "this is a text, and no factory of reactors";
 const struct sley_reactor_factory of_a_later_version = {.version = SLEY_REACTOR_VERSION + 1, .name = "later", .create = abort_at_once};
 const struct sley_reactor_factory of_no_version = {.name = "none", .create = abort_at_once};
 const struct sley_reactor_factory without_create = {.version = SLEY_REACTOR_VERSION, .name = "without create"};
 const struct sley_reactor_factory dies = {.version = SLEY_REACTOR_VERSION, .name = "dies", .create = abort_at_once};
+const struct sley_reactor_factory hangs = {.version = SLEY_REACTOR_VERSION, .name = "hangs", .create = hang};
 const struct sley_reactor_factory lacks = {.version = SLEY_REACTOR_VERSION, .name = "lacks", .create = lacks_a_kernel};
 const struct sley_reactor_factory makes_none = {.version = SLEY_REACTOR_VERSION, .name = "makes none", .create = makes_nothing};
 const struct sley_reactor_factory nameless = {.version = SLEY_REACTOR_VERSION, .create = makes_nothing};

@@ -51,9 +51,10 @@ SLEY_TEST(what_is_no_reactor_is_refused_in_words, "")
     check_says("reactor " SLEY_TEST_ODD ":without_create", 2, "has no create");
 }
 
-SLEY_TEST(reactor_that_cannot_be_made_breaks_its_clauses, "")
+SLEY_TEST_SECONDS(reactor_that_cannot_be_made_breaks_its_clauses, "", 60)
 {
     check_says("reactor " SLEY_TEST_ODD ":dies poll_of_zero_only_looks", 1, "the process died of signal 6");
+    check_says("reactor " SLEY_TEST_ODD ":hangs poll_of_zero_only_looks", 1, "it slept, and nothing woke it any more");
     check_says("reactor " SLEY_TEST_ODD ":makes_none table_is_complete", 1, "not ok 1 - table_is_complete");
     check_says("reactor " SLEY_TEST_ODD ":nameless table_is_complete", 1, "a reactor without a name");
 }
@@ -80,5 +81,6 @@ SLEY_TEST(options_that_are_none_are_refused_with_the_usage, "")
     check_says("--help", 0, "usage: sley-conformance");
     check_says("--list", 0, "poll_of_zero_only_looks");
     check_says("executor nonesuch", 2, "there is no executor \"nonesuch\"");
+    check_says("--reactor " SLEY_TEST_ODD ":of_a_later_version executor local", 2, "has the version");
     check_says("--reactor nonesuch executor local", 2, "there is no reactor \"nonesuch\"");
 }
