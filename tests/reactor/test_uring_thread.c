@@ -186,18 +186,21 @@ SLEY_TEST(ring_in_which_something_stood_ends_on_any_thread, "URING-12")
 }
 
 /** The same by turns: at the end of each any thread may follow when nobody waits. */
+static struct sley_task *turned;
+
 static void turn_until_it_rests(void)
 {
     int turn;
     do {
         turn = the_bed.ex.base.ops->turn(&the_bed.ex.base, 0, NULL);
         CHECK_INT(turn, >=, 0);
-    } while (turn != SLEY_TURN_IDLE);
+    } while (!sley_task_done(turned) || turn != SLEY_TURN_IDLE);
+    sley_task_unref(turned);
 }
 
 static void spawn(void (*fn)(void))
 {
-    CHECK_RC(the_bed.ex.base.ops->spawn(&the_bed.ex.base, &bed_fiber__type, &(struct bed_args){fn}, NULL), 0);
+    CHECK_RC(the_bed.ex.base.ops->spawn(&the_bed.ex.base, &bed_fiber__type, &(struct bed_args){fn}, &turned), 0);
 }
 
 SLEY_TEST(turns_of_several_threads_follow_each_other_though_something_stood, "URING-12")
