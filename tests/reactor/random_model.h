@@ -424,20 +424,19 @@ static inline void settle(struct link *l)
     }
 }
 
-static inline void run_model(void)
+static inline void begin_model(void)
 {
-    const unsigned steps = 400;
-    reactor()->lend.opts =
-        (struct sley_lend_opts){.buffer_bytes = 64 << harness_rand_below(4), .buffer_count = 2 + (uint32_t)harness_rand_below(8)};
+    reactor()->lend.opts = (struct sley_lend_opts){
+        .buffer_bytes = 64U << harness_rand_below(4),
+        .buffer_count = 2 + (uint32_t)harness_rand_below(8),
+    };
     for (int i = 0; i < LINKS; i++) {
         open_link(&links[i], i % 3 > 0);
     }
-    for (unsigned n = 0; n < steps; n++) {
-        step();
-        if (n % 100 == 99) {
-            settle(&links[harness_rand_below(LINKS)]);
-        }
-    }
+}
+
+static inline void end_model(void)
+{
     for (int i = 0; i < LINKS; i++) {
         settle(&links[i]);
         CHECK_RC(sley_fd_close(&links[i].fd), 0);
@@ -449,6 +448,18 @@ static inline void run_model(void)
         give_back();
     }
     CHECK_UINT(reactor()->armed_count, ==, 0);
+}
+
+static inline void run_model(void)
+{
+    begin_model();
+    for (unsigned n = 1; n <= 400; n++) {
+        step();
+        if (n % 100 == 0) {
+            settle(&links[harness_rand_below(LINKS)]);
+        }
+    }
+    end_model();
 }
 
 /** SLEY_TEST_ROUNDS asks for more, or fewer. */
