@@ -10,6 +10,7 @@
 
 /* How often whoever drives where another thread has ops in flight looks whether that one has ended. */
 enum { LOOK_NS = 100 * 1000 * 1000 };
+enum { POLL_RDHUP = 0x2000 }; /* POLLRDHUP of Linux */
 
 /* ---- the bell ---------------------------------------------------------------------------------------------------------- */
 
@@ -127,6 +128,8 @@ static int32_t verdict(struct sley__uring *r, struct sley_io_op *op, int32_t res
         case SLEY_IO_ACCEPT:
             op->out_number = res;
             return op->stage & SLEY__URING_PLACE ? sley__uring_direct_taken(r, op, res) : 0;
+        case SLEY_IO_POLL: /* the kernel says unasked, too, that the peer has shut its side down */
+            return res & (SLEY_IO_IN | SLEY_IO_OUT | SLEY_IO_ERR | SLEY_IO_HUP) ? res & ~POLL_RDHUP : res;
         default:
             return res;
         }
@@ -207,6 +210,27 @@ static void fetch(const struct io_uring_cqe *cqe)
     __builtin_prefetch(what + 64, 1);
 }
 
+/** A request to end what is in flight was not taken, or has not found it. */
+static void ask_again(struct sley__uring *r, struct sley_io_op *op)
+{
+    if ((op->stage & SLEY__URING_CANCELLED) && !(op->stage & (SLEY__URING_DUE | SLEY__URING_BEHIND))) {
+        op->stage |= SLEY__URING_CANCEL_DUE;
+        r->due |= SLEY__URING_AGAIN;
+    }
+}
+
+/**
+ * The same where it has not been found: most often it had ended. But one that is about to be tried once more is in none of the kernel's
+ * lists: a send to a peer that takes nothing and has shut its own side down is always so, for that counts as ready, until the kernel has
+ * it wait on a thread of its own. What a disk or a card is at needs no second request.
+ */
+static void ask_if_missed(struct sley__uring *r, struct sley_io_op *op)
+{
+    if (op->code < SLEY_IO_CLOSE && !(op->stage & SLEY__URING_LOST)) {
+        ask_again(r, op);
+    }
+}
+
 /** Returns: how many were ops'. */
 static int reap(struct sley__uring *r)
 {
@@ -214,6 +238,7 @@ static int reap(struct sley__uring *r)
     const unsigned there = sley__uring_results(r), count = there < SLEY__URING_SHARE ? there : SLEY__URING_SHARE;
     const unsigned head = *cq->khead;
     int seen = 0;
+    bool missed = false;
     for (unsigned i = 0; i < count; i++) {
         struct io_uring_cqe *cqe = &cq->cqes[(head + i) & cq->ring_mask];
         if (i + SLEY__URING_SOON < there) {
@@ -239,21 +264,17 @@ static int reap(struct sley__uring *r)
             }
         } else if (cqe->user_data == SLEY__URING_WITNESS) {
             r->due |= SLEY__URING_LEFT;
+        } else {
+            missed |= cqe->res == -ENOENT;
         }
     }
     io_uring_smp_store_release(cq->khead, head + count);
+    if (SLEY_UNLIKELY(missed) && r->base.armed_count > 0) {
+        sley__uring_each(r, ask_if_missed);
+    }
     r->base.more = there > count || (r->due & (SLEY__URING_AGAIN | SLEY__URING_LEFT)) || sley__uring_unsubmitted(r) > 0 ||
                    sley__uring_has_later(r) || !r->bell_armed;
     return seen;
-}
-
-/** A request to end what is in flight was not taken. */
-static void ask_again(struct sley__uring *r, struct sley_io_op *op)
-{
-    if ((op->stage & SLEY__URING_CANCELLED) && !(op->stage & (SLEY__URING_DUE | SLEY__URING_BEHIND))) {
-        op->stage |= SLEY__URING_CANCEL_DUE;
-        r->due |= SLEY__URING_AGAIN;
-    }
 }
 
 uint32_t sley__uring_refuse(struct sley__uring *r, int32_t rc)

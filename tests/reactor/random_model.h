@@ -255,6 +255,9 @@ static inline void poller_done(struct link *l, struct act *a)
     const int32_t n = a->op.wait.result;
     if (n <= 0) {
         check_failure(l, a, n);
+    } else {
+        /* a ring that waits for room is woken, and says so, when the peer has shut its side down */
+        CHECK((IS_URING && n == 0x2000) || (n & ~(SLEY_IO_IN | SLEY_IO_OUT | SLEY_IO_ERR | SLEY_IO_HUP)) == 0);
     }
 }
 
@@ -460,6 +463,39 @@ static inline void run_model(void)
         }
     }
     end_model();
+}
+
+/** What is in flight stays so. */
+static inline void leave_model(void)
+{
+    begin_model();
+    for (uint64_t left = harness_rand_below(300); left > 0; left--) {
+        step();
+    }
+}
+
+/** The reactor has ended: every op has, too, and has told the truth. */
+static inline void check_left(void)
+{
+    for (int i = 0; i < LINKS; i++) {
+        struct link *l = &links[i];
+        for (int side = READER; side < SIDES; side++) {
+            struct act *a = l->acts[side];
+            CHECK(!a || sley_wait_done(&a->op.wait));
+            if (a) {
+                a->asked = true;
+            }
+        }
+        while (collect(l)) {
+        }
+        CHECK_RC(sley_fd_close(&l->fd), 0);
+        if (l->peer >= 0) {
+            (void)close(l->peer);
+        }
+    }
+    while (held_count > 0) {
+        give_back();
+    }
 }
 
 /** SLEY_TEST_ROUNDS asks for more, or fewer. */

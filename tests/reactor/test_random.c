@@ -8,3 +8,14 @@ SLEY_TEST_SECONDS(random_ops_agree_with_the_model, "", 120)
     }
     harness_note("%llu steps", (unsigned long long)steps_done);
 }
+
+SLEY_TEST_SECONDS(reactor_that_ends_amid_random_ops_completes_each_with_the_truth, "", 120)
+{
+    for (unsigned n = 0; n < rounds(); n++) {
+        struct bed b;
+        bed_start(&b);
+        bed_run(&b, leave_model);
+        bed_end(&b);
+        check_left();
+    }
+}

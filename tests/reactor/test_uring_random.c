@@ -37,6 +37,24 @@ SLEY_TEST_SECONDS(random_ops_on_small_and_moody_rings_agree_with_the_model, "", 
     }
 }
 
+SLEY_TEST_SECONDS(small_ring_that_ends_amid_random_ops_completes_each_with_the_truth, "", 120)
+{
+    for (unsigned n = 0; n < rounds(); n++) {
+        const uint32_t entries = 1U << harness_rand_below(6);
+        const char *without = kernels[harness_rand_below(sizeof kernels / sizeof kernels[0])];
+        struct bed b;
+        ring_start(&b, (struct sley__uring_opts){
+                           .entry_count = entries,
+                           .result_count = entries << harness_rand_below(3),
+                           .without = uring_without(without),
+                           .enter = harness_rand_below(2) ? moody : NULL,
+                       });
+        bed_run(&b, leave_model);
+        bed_end(&b);
+        check_left();
+    }
+}
+
 /* ---- each of several threads drives for a while, and ends --------------------------------------------------------------------- */
 
 static struct bed the_bed;

@@ -509,3 +509,31 @@ SLEY_TEST(thread_that_starts_more_than_the_queue_holds_takes_an_idle_ring_over, 
         }
     }
 }
+
+/** The peer takes nothing, and has said that it will send nothing either: which the kernel calls ready. */
+static void cancel_to_half_closed(void)
+{
+    static char much[8 << 20];
+    struct sley_fd fd;
+    const int peer = unix_pair(&fd);
+    CHECK_INT(shutdown(peer, SHUT_WR), ==, 0);
+    for (unsigned looks = 0; looks < 4; looks++) {
+        struct sley_io_op op = {0};
+        io_start_all(&op, &fd, SLEY_IO_SEND, much, sizeof much);
+        for (unsigned n = 0; n < looks; n++) {
+            CHECK_INT(look(0), >=, 0);
+        }
+        sley_wait_cancel(&op.wait);
+        CHECK_RC(until_done(&op.wait), -ECANCELED);
+    }
+    CHECK_RC(sley_fd_close(&fd), 0);
+    (void)close(peer);
+}
+
+SLEY_TEST(cancel_that_does_not_find_a_send_to_a_half_closed_peer_is_asked_again, "URING-04")
+{
+    static const char *const without[] = {"", "defer_taskrun coop_taskrun", "cqe_skip"};
+    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++) {
+        in_ring((struct sley__uring_opts){.without = uring_without(without[i])}, cancel_to_half_closed);
+    }
+}
