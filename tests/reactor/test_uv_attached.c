@@ -158,7 +158,7 @@ static void spawn_reader(struct bed *b, struct pair *p)
 static void *write_later(void *arg)
 {
     const struct pair *p = arg;
-    for (int i = 0; i < 1000; i++) {
+    for (const uint64_t end = sley_now_ns() + SLEY_MS; sley_now_ns() < end;) {
         (void)sched_yield();
     }
     CHECK_INT(write(p->peer, "x", 1), ==, 1);
