@@ -44,6 +44,13 @@ static int dial(uint32_t tag)
     return peer;
 }
 
+static void dial_all(int *ret_peers, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        ret_peers[i] = dial(i);
+    }
+}
+
 static void take_one(struct sley_fd *listener, int peer, uint32_t tag)
 {
     struct sley_io_op op = {0};
@@ -111,9 +118,7 @@ static void unasked(void)
     listen_at(&l);
     warm_up(&l, &op);
     const int first = dial(77);
-    for (uint32_t i = 0; i < CONNS; i++) {
-        peers[i] = dial(i);
-    }
+    dial_all(peers, CONNS);
     CHECK_RC(until_done(&op.wait), 0);
     if (can_stand()) {
         CHECK(stands(&l));
@@ -166,9 +171,7 @@ static void burst(void)
             ask(&ops[i], &l);
         }
         CHECK_INT(look(0), >=, 0);
-        for (uint32_t i = 0; i < CONNS; i++) {
-            peers[i] = dial(i);
-        }
+        dial_all(peers, CONNS);
         CHECK_INT(look(0), >=, 0);
         for (uint32_t i = before; i < CONNS; i++) {
             ask(&ops[i], &l);
@@ -341,9 +344,7 @@ static void left_to_others(void)
             CHECK_INT(look(busy ? 0 : SLEY_MS), >=, 0);
         }
         CHECK(!stands(&l));
-        for (uint32_t i = 0; i < CONNS; i++) {
-            peers[i] = dial(i);
-        }
+        dial_all(peers, CONNS);
         CHECK_INT(look(SLEY_MS), >=, 0);
         CHECK_UINT(lying(&l), ==, 0);
         for (uint32_t i = 0; i < CONNS; i++) {
@@ -498,9 +499,7 @@ static void too_many(void)
     listen_at(&l);
     warm_up(&l, &op);
     const int first = dial(3);
-    for (uint32_t i = 0; i < CONNS; i++) {
-        peers[i] = dial(i);
-    }
+    dial_all(peers, CONNS);
     CHECK_RC(until_done(&op.wait), 0);
     while (stands(&l)) {
         CHECK_INT(look(SLEY_NEVER), >=, 0);
@@ -533,9 +532,7 @@ static void out_of_numbers(void)
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &small), ==, 0); /* a request has the limit of when it began */
     warm_up(&l, &op);
     const int first = dial(3);
-    for (uint32_t i = 0; i < CONNS; i++) {
-        peers[i] = dial(i);
-    }
+    dial_all(peers, CONNS);
     CHECK_RC(until_done(&op.wait), 0);
     check_mine(&op, first, 3);
     uint32_t done = 0;
@@ -601,6 +598,11 @@ static void both_kinds(void)
     CHECK_UINT(ring()->direct_count, ==, 0);
 }
 
+static void check_ring_empty(void)
+{
+    CHECK_UINT(ring()->direct_count + ring()->standing_count + ring()->flying_count, ==, 0);
+}
+
 /** The number of the process that comes next cannot be had. */
 static void without_numbers(struct rlimit *ret_was)
 {
@@ -640,9 +642,7 @@ static void direct_for_plain(void)
     const bool all_lie = can_stand() && ring()->ring.sq.ring_entries > CONNS; /* else a plain one that stands may bring them */
     CHECK(stands(&l) == can_stand());
     const int first = dial(77);
-    for (uint32_t i = 0; i < CONNS; i++) {
-        peers[i] = dial(i);
-    }
+    dial_all(peers, CONNS);
     CHECK_RC(until_done(&op.wait), 0);
     check_mine(&op, first, 77);
     uint32_t at = 0;
@@ -675,7 +675,7 @@ static void direct_for_plain(void)
     direct = true;
     take_either(&l, dial(5), 5);
     CHECK_RC(sley_fd_close(&l), 0);
-    CHECK_UINT(ring()->direct_count + ring()->standing_count + ring()->flying_count, ==, 0);
+    check_ring_empty();
 }
 
 /** Plain connections lie there, and direct ones are asked for: what came before that is plain. */
@@ -689,9 +689,7 @@ static void plain_for_direct(void)
     listen_at(&l);
     warm_up(&l, &op);
     const int first = dial(77);
-    for (uint32_t i = 0; i < CONNS; i++) {
-        peers[i] = dial(i);
-    }
+    dial_all(peers, CONNS);
     CHECK_RC(until_done(&op.wait), 0);
     check_mine(&op, first, 77);
     for (uint32_t i = 0, lay = lying(&l); i < CONNS; i++) {
@@ -704,7 +702,7 @@ static void plain_for_direct(void)
     }
     direct = true;
     CHECK_RC(sley_fd_close(&l), 0);
-    CHECK_UINT(ring()->direct_count + ring()->standing_count + ring()->flying_count, ==, 0);
+    check_ring_empty();
 }
 
 /** A listener that is closed beside an accept whose connection is just being given a number. */
@@ -729,7 +727,7 @@ static void close_while_it_becomes_plain(void)
     }
     direct = true;
     CHECK(has_ended(peers[2]));
-    CHECK_UINT(ring()->direct_count + ring()->standing_count + ring()->flying_count, ==, 0);
+    check_ring_empty();
 }
 
 static void raise_limit(void)
