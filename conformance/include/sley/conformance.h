@@ -24,7 +24,7 @@ struct sley_conformance_opts {
     uint64_t seed;           /**< of what is random; 0: another one each time. It is in the first lines of the report */
     /**
      * Of a processor's time, for each clause; 0: 30 s. Sanitizers get ten times as much. One that sleeps for seconds though nothing wakes
-     * it does not get that long. Of real time there is ten times as much, whatever it does: sleep and wake, yield, wait for a processor.
+     * it does not get that long. Of real time there is ten times as much, 30 s at least, whatever it does: sleep, wake, yield.
      */
     uint32_t timeout_ms;
     uint32_t effort; /**< percent of the rounds that stress takes; 0: 100 */
