@@ -404,11 +404,9 @@ static inline void step(void)
 /** Every op that can end has to: what it waits for is brought about. One that hangs is found by the case's time limit. */
 static inline void settle(struct link *l)
 {
-    while (held_count > 0) {
-        give_back();
-    }
     while (l->acts[CLOSER] || l->acts[WRITER] || l->acts[READER]) {
         const struct act *a = l->acts[READER];
+        give_back(); /* what others have kept meanwhile, too: this one may wait for a buffer */
         peer_takes(l, MOST_BYTES);
         if (a && l->got == l->sent && !l->is_over && l->peer >= 0) {
             peer_sends(l, a->len < MOST_BYTES ? a->len : MOST_BYTES);
