@@ -124,7 +124,7 @@ CLAUSE(cancel_from_elsewhere_has_one_verdict)
         }
         if (stage == AT_HAND) {
             put(far.peer, "x");
-            sley__rig_wait_in(far.fd.number);
+            sley__rig_wait_taken(far.peer); /* a ring may have it already */
         }
         sley_wait_cancel(&op.wait);
         sley_wait_cancel(&op.wait);

@@ -2,8 +2,11 @@
 #include "rig.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 
 /* ---- the executor ------------------------------------------------------------------------------------------------ */
 
@@ -128,6 +131,13 @@ void sley__rig_wait_in(int number)
 {
     struct pollfd p = {.fd = number, .events = POLLIN};
     CHECK_INT(poll(&p, 1, -1), ==, 1);
+}
+
+void sley__rig_wait_taken(int number)
+{
+    for (int left = 1; left > 0; (void)sched_yield()) {
+        CHECK_INT(ioctl(number, SIOCOUTQ, &left), ==, 0);
+    }
 }
 
 void sley__rig_drain(int number, size_t bytes)

@@ -146,6 +146,8 @@ static inline void put(int number, const char *text)
 
 /** Waits until the plain end is readable: over the loopback, too, nothing is there at once (a busy machine puts its delivery off). */
 void sley__rig_wait_in(int number);
+/** Waits until the other end's system has all that the plain end, of TCP, has sent: also what an op of the kernel's own takes there. */
+void sley__rig_wait_taken(int number);
 /** Takes that many bytes from the plain end. */
 void sley__rig_drain(int number, size_t bytes);
 

@@ -282,12 +282,19 @@ SLEY_INLINE unsigned sley__uring_results(const struct sley__uring *r)
     return io_uring_smp_load_acquire(r->ring.cq.ktail) - *r->ring.cq.khead;
 }
 
-/* ring.c: the ring itself */
+/* setup.c: how it is made */
 
 /** As a factory's create. */
 int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uring_opts *opts, struct sley_reactor **ret_reactor);
 /** Makes the ring, with what the kernel has of what opts allow. @p o may be NULL; else says why not. Returns: 0; negative errno. */
 int sley__uring_open(struct sley__uring *r, const struct sley_reactor_opts *o);
+/** Gives back what open has made. */
+void sley__uring_unmap(struct io_uring *ring);
+/** As a table's: names the features that are missing. */
+int sley__uring_describe(struct sley_reactor *self, char *ret_text, size_t bytes);
+
+/* ring.c: the ring in use */
+
 void sley__uring_close(struct sley__uring *r);
 /**
  * Submits what there is and waits for a completion for at most @p timeout_ns; 0: does not wait, and makes no system call if there
@@ -296,8 +303,6 @@ void sley__uring_close(struct sley__uring *r);
 int sley__uring_enter(struct sley__uring *r, uint64_t timeout_ns);
 /** Submits what there is, and has completions worked off. Returns: as sley__uring_enter. */
 int sley__uring_submit_now(struct sley__uring *r);
-/** As a table's: names the features that are missing. */
-int sley__uring_describe(struct sley_reactor *self, char *ret_text, size_t bytes);
 /** A place in the submission queue, cleared, perhaps after emptying it; NULL: the kernel takes nothing at the moment. */
 struct io_uring_sqe *sley__uring_place(struct sley__uring *r);
 /** The same, not cleared, while there is room. NULL: there is none, and nothing has happened. */
@@ -552,11 +557,16 @@ void sley__uring_queue(struct sley__uring *r, struct sley__uring_slot *slot, str
 void sley__uring_queue_due(struct sley__uring *r, bool waits);
 /** A request to end what has this tag. Returns false: there is no place for it. */
 bool sley__uring_queue_end_of(struct sley__uring *r, uint64_t tag);
-/** A close that waits goes on if nothing is armed, and nothing stands. */
-void sley__uring_close_due(struct sley__uring *r, struct sley__uring_slot *slot);
 /** Asks an armed op to end. */
 void sley__uring_ask(struct sley__uring *r, struct sley_io_op *op);
+
+/* close.c: how ops and descriptors end */
+
 /** An armed op ends; a close that has waited for it, too. */
 void sley__uring_end(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op, int32_t result);
+/** A CLOSE comes in. */
+void sley__uring_submit_close(struct sley__uring *r, struct sley_io_op *op);
+/** A close that waits goes on if nothing is armed, and nothing stands. */
+void sley__uring_close_due(struct sley__uring *r, struct sley__uring_slot *slot);
 
 #endif

@@ -51,7 +51,7 @@ struct explore_scenario {
     bool spurious;           /**< a weak CAS may fail without a reason, a futex wait return */
     unsigned preemptions;    /**< 0: every order, without its equivalents; else all orders with at most so many preemptions */
     uint64_t max_executions; /**< 0: 20 million */
-    double max_seconds;      /**< 0: 20; times SLEY_EXPLORE_SCALE and the harness's slowness */
+    double max_seconds;      /**< of the processor; 0: 40; times SLEY_EXPLORE_SCALE and the harness's slowness */
     const struct explore_planted *planted;
 };
 
