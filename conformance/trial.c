@@ -31,6 +31,7 @@ enum {
 static void note_bystanders(struct sley__kit_report *r)
 {
     DIR *dir = opendir("/proc/self/task");
+    r->bystander_count = 0;
     for (const struct dirent *entry; dir && (entry = readdir(dir));) {
         const long tid = strtol(entry->d_name, NULL, 10);
         if (tid > 0 && tid != getpid() && r->bystander_count < SLEY__KIT_BYSTANDERS) {
@@ -50,6 +51,7 @@ static _Noreturn void run_child(const struct sley__kit_trial *t)
     sley__kit_begin(t->seed, t->suite->clauses[t->index].name, t->effort);
     (void)sley__kit_alloc();
     sley__kit_settle();
+    note_bystanders(t->report); /* it may hang in here already */
     t->suite->warm_up();
     const unsigned fds = sley__kit_fd_count(), threads = sley__kit_thread_count(sley__kit_threads_before());
     note_bystanders(t->report);
