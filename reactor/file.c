@@ -121,11 +121,11 @@ static int admit(struct sley_reactor *r, struct sley_fd *fd, uint32_t busy)
 {
     const uint32_t state = sley__fd_state(fd);
     const struct sley_reactor *home = sley__fd_home(fd);
+    if (home && home != r) {
+        return -EXDEV; /* the rest of it is another's, whose lock is not held */
+    }
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         return -EBADF;
-    }
-    if (home && home != r) {
-        return -EXDEV;
     }
     if ((state & busy) || (state & SLEY_FD_HOLD_MASK) >= SLEY_FD_HOLD_MASK - 1) {
         return -EBUSY;

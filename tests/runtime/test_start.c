@@ -148,6 +148,9 @@ SLEY_TEST(start_without_threads_leaves_nothing_behind_and_says_why, "SHUT-01")
 {
     int status;
     char why[256];
+    if (harness_under_tsan()) {
+        SKIP("the thread sanitizer does not survive a thread that cannot be made");
+    }
     for (size_t i = 0; i < EXECUTORS * REACTORS; i++) {
         const struct sley_runtime_opts o = opts(i / REACTORS, i % REACTORS, why, sizeof why);
         there[i] = works(&o);
