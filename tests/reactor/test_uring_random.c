@@ -10,16 +10,13 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#define OLD                                                                                                  \
+    "submit_all coop_taskrun single_issuer defer_taskrun no_sqarray ring_fd cqe_skip poll_multi poll_first " \
+    "buffer_ring accept_multi recv_multi msg_ring"
+
 static const char *const kernels[] = {
-    "",
-    "recv_multi",
-    "buffer_ring",
-    "poll_first",
-    "defer_taskrun",
-    "defer_taskrun coop_taskrun",
-    "poll_multi cqe_skip",
-    "submit_all coop_taskrun single_issuer defer_taskrun no_sqarray ring_fd cqe_skip poll_multi poll_first "
-    "buffer_ring accept_multi recv_multi msg_ring"};
+    "", "recv_multi", "buffer_ring", "poll_first", "defer_taskrun", "defer_taskrun coop_taskrun", "poll_multi cqe_skip", OLD,
+};
 
 SLEY_TEST_SECONDS(random_ops_on_small_and_moody_rings_agree_with_the_model, "", 120)
 {
