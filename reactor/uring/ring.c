@@ -37,13 +37,26 @@ static void register_ring(struct sley__uring *r)
     }
 }
 
-static void exit_ring(struct io_uring *ring, const struct sley__uring *r)
+/** What a thread needs to know to give back a ring that it has entered, or that another one has. */
+struct entered {
+    struct io_uring ring;
+    int enter_fd;
+    unsigned enter_flags;
+    uint32_t thread;
+};
+
+static struct entered entered(const struct sley__uring *r)
 {
-    if (r->enter_flags && r->thread == this_thread()) { /* the index means something in its own thread alone */
-        struct io_uring_rsrc_update up = {.offset = (uint32_t)r->enter_fd};
-        (void)sley__uring_syscall_register(ring->ring_fd, IORING_UNREGISTER_RING_FDS, &up, 1);
+    return (struct entered){.ring = r->ring, .enter_fd = r->enter_fd, .enter_flags = r->enter_flags, .thread = r->thread};
+}
+
+static void exit_ring(struct entered *e)
+{
+    if (e->enter_flags && e->thread == this_thread()) { /* the index means something in its own thread alone */
+        struct io_uring_rsrc_update up = {.offset = (uint32_t)e->enter_fd};
+        (void)sley__uring_syscall_register(e->ring.ring_fd, IORING_UNREGISTER_RING_FDS, &up, 1);
     }
-    sley__uring_unmap(ring);
+    sley__uring_unmap(&e->ring);
 }
 
 /** How many entries that the kernel has not taken are ops. */
@@ -61,7 +74,8 @@ static uint32_t unsubmitted_ops(const struct sley__uring *r)
 static int take_over(struct sley__uring *r)
 {
     sley__uring_shut_door(r);
-    struct sley__uring before = *r;
+    struct entered before = entered(r);
+    const uint32_t features = r->features;
     const struct io_uring_sq *sq = &before.ring.sq;
     int rc = sley__uring_open(r, NULL);
     if (rc < 0 || r->ring.sq.ring_entries < sq->ring_entries) { /* nothing is lost */
@@ -69,7 +83,7 @@ static int take_over(struct sley__uring *r)
             sley__uring_unmap(&r->ring);
         }
         r->ring = before.ring;
-        r->features = before.features;
+        r->features = features;
         r->thread = before.thread;
         return rc < 0 ? rc : -ENOMEM;
     }
@@ -82,7 +96,7 @@ static int take_over(struct sley__uring *r)
     if (sley__uring_unsubmitted(r) < r->ring.sq.ring_entries) { /* else the next look does it */
         sley__uring_arm_bell(r);
     }
-    exit_ring(&before.ring, &before);
+    exit_ring(&before);
     sley__uring_dismiss_witness(r);
     r->tells = r->tells && sley__uring_tell_again(r) == 0; /* nobody else knows the ring yet: it has none */
     sley__uring_fixed_again(r);
@@ -257,7 +271,8 @@ void sley__uring_close(struct sley__uring *r)
 {
     sley__uring_tell_lost(r);
     sley__uring_each_slot(r, sley__uring_drop_ahead);
-    exit_ring(&r->ring, r);
+    struct entered last = entered(r);
+    exit_ring(&last);
     sley__uring_dismiss_witness(r);
     sley__uring_thread_unref(r->driver);
     (void)close(r->bell);
