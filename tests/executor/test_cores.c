@@ -1,5 +1,4 @@
 /* What is the cores' own: starting together or not at all, where tasks run, quiet over all cores, stop and its reports. */
-#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,49 +35,18 @@ static int create_some(const struct sley_reactor_opts *o, struct sley_reactor **
 static const struct sley_reactor_factory scarce = {.version = SLEY_REACTOR_VERSION, .name = "scarce", .create = create_some};
 static const struct sley_reactor_factory *const scarces[] = {&scarce, NULL};
 
-static unsigned count_entries(const char *path)
-{
-    unsigned n = 0;
-    DIR *dir = opendir(path);
-    CHECK_PTR(dir, !=, NULL);
-    while (readdir(dir)) {
-        n++;
-    }
-    CHECK_INT(closedir(dir), ==, 0);
-    return n;
-}
-
-struct leftovers {
-    unsigned fds, threads;
-    size_t blocks;
-};
-
-static struct leftovers count_leftovers(void)
-{
-    return (struct leftovers){count_entries("/proc/self/fd"), count_entries("/proc/self/task"), harness_alloc_live()};
-}
-
-/** A joined thread's entry stays for a moment after the kernel has told who joins. */
-static void check_nothing_left(struct leftovers before)
-{
-    while (count_entries("/proc/self/task") > before.threads) {
-        (void)sched_yield(); /* the harness's watchdog sees one that stays */
-    }
-    CHECK_UINT(count_entries("/proc/self/fd"), ==, before.fds);
-    CHECK_UINT(harness_alloc_live(), ==, before.blocks);
-}
-
 static void check_start_fails(struct sley_cores *cores, struct sley_executor_config config, int expected, const char *text)
 {
     char why[256] = "old";
-    const struct leftovers before = count_leftovers();
+    struct harness_before before;
+    harness_leaks_start(&before);
     config.alloc = harness_alloc();
     config.ret_error = why;
     config.error_bytes = sizeof why;
     CHECK_RC(cores->base.ops->start(&cores->base, &config), expected);
     CHECK_STR(why, text);
     CHECK_UINT(sley_cores_count(cores), ==, 0);
-    check_nothing_left(before);
+    harness_leaks_check(&before, "after a failed start");
 }
 
 static int set_ran(struct none *a)
@@ -126,7 +94,8 @@ SLEY_TEST(thread_that_is_not_there_leaves_nothing, "SHUT-01")
 
 SLEY_TEST(each_allocation_of_a_start_refused, "SHUT-01")
 {
-    const struct leftovers before = count_leftovers();
+    struct harness_before before;
+    harness_leaks_start(&before);
     HARNESS_SWEEP_ALLOC(points, 200)
     {
         struct sley_cores cores;
@@ -139,7 +108,7 @@ SLEY_TEST(each_allocation_of_a_start_refused, "SHUT-01")
         if (rc == 0) {
             CHECK_RC(cores.base.ops->fini(&cores.base), 0);
         }
-        check_nothing_left(before);
+        harness_leaks_check(&before, "after a failed start");
     }
     CHECK_UINT(points, >=, 8);
 }

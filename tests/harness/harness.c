@@ -114,7 +114,7 @@ static void run_body(const struct harness_case *c)
     settle_sanitizer();
     harness_leaks_start(&before);
     c->fn();
-    harness_leaks_check(&before);
+    harness_leaks_check(&before, "at the end");
 }
 
 static _Noreturn void run_child(const struct harness_case *c, int output, const sigset_t *mask)

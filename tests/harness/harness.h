@@ -100,6 +100,17 @@ bool harness_under_tsan(void);
  */
 bool harness_another(unsigned done, unsigned most);
 
+/* ---- what is left (leaks.c) ------------------------------------------------------------------- */
+
+/** What is there before something that has to give everything back. Each case is compared so as a whole. */
+struct harness_before {
+    unsigned fd_count, thread_count;
+    size_t block_count;
+};
+void harness_leaks_start(struct harness_before *b);
+/** Fails with @p when where there are more descriptors, threads or blocks of harness_alloc() than before. */
+void harness_leaks_check(const struct harness_before *b, const char *when);
+
 /* ---- allocations (alloc.c) -------------------------------------------------------------------- */
 
 /**

@@ -20,11 +20,4 @@ extern jmp_buf harness_skip_jump; /* where a skipped case goes with --no-fork */
 void harness_rand_start(const char *case_name);
 void harness_alloc_start(void);
 
-/* What a case must give back: taken before it, compared after it. */
-struct harness_before {
-    unsigned fd_count, thread_count;
-};
-void harness_leaks_start(struct harness_before *b);
-void harness_leaks_check(const struct harness_before *b);
-
 #endif

@@ -32,7 +32,7 @@ static void list_fds(void)
         ssize_t n = readlink(link, target, sizeof target - 1);
         if (n > 0) {
             target[n] = '\0';
-            fprintf(stderr, "open at the end: %d -> %s\n", fd, target);
+            fprintf(stderr, "open: %d -> %s\n", fd, target);
         }
     }
 }
@@ -55,20 +55,21 @@ void harness_leaks_start(struct harness_before *b)
 {
     b->fd_count = count_entries("/proc/self/fd");
     b->thread_count = count_entries("/proc/self/task");
+    b->block_count = harness_alloc_live();
 }
 
-void harness_leaks_check(const struct harness_before *b)
+void harness_leaks_check(const struct harness_before *b, const char *when)
 {
     unsigned fds = count_entries("/proc/self/fd");
     if (fds != b->fd_count) {
         list_fds();
-        FAIL("descriptors: %u open at the end, %u at the start", fds, b->fd_count);
+        FAIL("%s: %u descriptors open, %u before", when, fds, b->fd_count);
     }
     unsigned threads = settled_threads(b->thread_count);
     if (threads > b->thread_count) {
-        FAIL("threads: %u alive at the end, %u at the start", threads, b->thread_count);
+        FAIL("%s: %u threads alive, %u before", when, threads, b->thread_count);
     }
-    if (harness_alloc_live() != 0) {
-        FAIL("allocations: %zu blocks of harness_alloc() not freed", harness_alloc_live());
+    if (harness_alloc_live() != b->block_count) {
+        FAIL("%s: %zu blocks of harness_alloc() not freed, %zu before", when, harness_alloc_live(), b->block_count);
     }
 }

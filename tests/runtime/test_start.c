@@ -1,9 +1,9 @@
 /* A start that fails at any point leaves nothing behind: no descriptor, no thread, no memory; and says why. */
-#include <dirent.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -31,18 +31,6 @@ SLEY_FIBER(forty_two, struct none)
 static const char *const executors[] = {"local", "cores", "stealing", "shares"};
 static const char *const reactors[] = {"auto", "epoll", "poll", "uring", "uv"};
 enum { EXECUTORS = sizeof executors / sizeof executors[0], REACTORS = sizeof reactors / sizeof reactors[0] };
-
-static unsigned entries(const char *path)
-{
-    unsigned n = 0;
-    DIR *d = opendir(path);
-    CHECK(d != NULL);
-    while (readdir(d)) {
-        n++;
-    }
-    CHECK_INT(closedir(d), ==, 0);
-    return n;
-}
 
 static struct sley_runtime_opts opts(size_t executor, size_t reactor, char *why, size_t bytes)
 {
@@ -83,13 +71,13 @@ SLEY_TEST_SECONDS(start_without_enough_descriptors_leaves_nothing_behind_and_say
     CHECK_INT(getrlimit(RLIMIT_NOFILE, &was), ==, 0);
     unsigned refused = 0;
     for (size_t i = 0; i < EXECUTORS * REACTORS; i++) {
-        char why[256];
+        char why[256], when[64];
         const struct sley_runtime_opts o = opts(i / REACTORS, i % REACTORS, why, sizeof why);
         if (!works(&o)) {
             continue;
         }
-        const unsigned numbers = entries("/proc/self/fd"), threads = entries("/proc/self/task");
-        const size_t blocks = harness_alloc_live();
+        struct harness_before before;
+        harness_leaks_start(&before);
         const int first = dup(0);
         CHECK_INT(close(first), ==, 0);
         int rc = -1;
@@ -102,9 +90,8 @@ SLEY_TEST_SECONDS(start_without_enough_descriptors_leaves_nothing_behind_and_say
                 FAIL("%s, %s, %u numbers: %d without a word", o.executor_name, o.reactor_name, (unsigned)room, rc);
             }
             refused += rc < 0;
-            if (entries("/proc/self/fd") != numbers || entries("/proc/self/task") != threads || harness_alloc_live() != blocks) {
-                FAIL("%s, %s, %u numbers: something is left", o.executor_name, o.reactor_name, (unsigned)room);
-            }
+            (void)snprintf(when, sizeof when, "%s, %s, %u numbers", o.executor_name, o.reactor_name, (unsigned)room);
+            harness_leaks_check(&before, when);
         }
     }
     CHECK_UINT(refused, >, EXECUTORS);
@@ -130,16 +117,15 @@ static bool there[EXECUTORS * REACTORS];
 static void start_each_without_threads(void)
 {
     char why[256];
-    const unsigned numbers = entries("/proc/self/fd");
-    const size_t blocks = harness_alloc_live();
+    struct harness_before before;
+    harness_leaks_start(&before);
     for (size_t i = 0; i < EXECUTORS * REACTORS; i++) {
         const struct sley_runtime_opts o = opts(i / REACTORS, i % REACTORS, why, sizeof why);
         if (there[i]) {
             const int rc = try_to_live(&o);
             CHECK_RC(rc, o.worker_count > 1 ? -EAGAIN : 0);
             CHECK(rc == 0 || why[0] != '\0');
-            CHECK_UINT(entries("/proc/self/fd"), ==, numbers);
-            CHECK_UINT(harness_alloc_live(), ==, blocks);
+            harness_leaks_check(&before, o.executor_name);
         }
     }
 }
