@@ -82,10 +82,11 @@ def check_many(script, build, reactors):
 
 
 def main():
-    micro, startup, load, echo, shares, held, many, build, reactors = (sys.argv[1:] + [''] * 6)[:9]
+    micro, startup, parts, load, echo, shares, held, many, build, reactors = (sys.argv[1:] + [''] * 6)[:10]
     check_micro(micro)
-    done = run(startup)
-    tap.check('startup_starts_and_ends', (done.returncode, done.stdout, done.stderr) == (0, '', ''), done)
+    for name, program in (('startup', startup), ('startup_parts', parts)):
+        done = run(program)
+        tap.check(name + '_starts_and_ends', (done.returncode, done.stdout, done.stderr) == (0, '', ''), done)
     if echo:
         check_load(load, echo)
     if shares and held:
