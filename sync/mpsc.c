@@ -7,15 +7,13 @@ static void cancel(struct sley_wait *w)
 {
     struct sley_mpsc_op *op = sley_container_of(w, struct sley_mpsc_op, wait);
     struct sley_mpsc *ch = op->channel;
-    struct sley__mpsc_served list = {0};
+    struct sley__waiters served = {0};
     const bool home = sley__mpsc_enter(ch);
-    if (op->queued) {
-        sley__mpsc_queue_remove(op->kind == SLEY__MPSC_RECV ? &ch->receivers : &ch->senders, op);
-        sley__mpsc_served_put(&list, op, -ECANCELED);
-        sley__mpsc_settle(ch, &list); /* the next one may want less */
+    if (op->waiter.queued) {
+        sley__waiters_serve(op->waiter.kind == SLEY__MPSC_RECV ? &ch->receivers : &ch->senders, &op->waiter, -ECANCELED, &served);
+        sley__mpsc_settle(ch, &served); /* the next one may want less */
     }
-    sley__mpsc_leave(ch, home);
-    sley__mpsc_complete_all(&list);
+    sley__mpsc_leave_and_complete(ch, home, &served);
 }
 
 static const struct sley_wait_ops recv_ops = {.version = SLEY_WAIT_VERSION, .name = "mpsc.recv", .cancel = cancel};
@@ -23,11 +21,11 @@ static const struct sley_wait_ops send_ops = {.version = SLEY_WAIT_VERSION, .nam
 static const struct sley_wait_ops reserve_ops = {.version = SLEY_WAIT_VERSION, .name = "mpsc.reserve", .cancel = cancel};
 
 /** Queues the op, and leaves. */
-static void wait_in(struct sley__mpsc_queue *q, struct sley_mpsc_op *op, struct sley_mpsc *ch, bool home)
+static void wait_in(struct sley__waiters *q, struct sley_mpsc_op *op, struct sley_mpsc *ch, bool home)
 {
     op->channel = ch;
     sley_wait_arm(&op->wait);
-    sley__mpsc_queue_put(q, op);
+    sley__waiters_put(q, &op->waiter);
     sley__mpsc_leave(ch, home);
 }
 
@@ -38,13 +36,13 @@ static void send_inside(struct sley_mpsc_op *op, struct sley_mpsc *ch, const voi
         sley__mpsc_leave(ch, home);
         sley_wait_finish(&op->wait, -EPIPE);
     } else if (ch->senders.head || (!ch->receivers.head && sley__mpsc_free_count(ch) == 0)) {
-        op->kind = SLEY__MPSC_SEND;
-        op->want = 1;
+        op->waiter.kind = SLEY__MPSC_SEND;
+        op->waiter.want = 1;
         op->elem = (void *)(uintptr_t)elem; /* only read from */
         wait_in(&ch->senders, op, ch, home);
     } else if (ch->receivers.head) {
-        struct sley_mpsc_op *r = ch->receivers.head;
-        sley__mpsc_queue_remove(&ch->receivers, r);
+        struct sley_mpsc_op *r = sley__mpsc_first(&ch->receivers);
+        sley__waiters_remove(&ch->receivers, &r->waiter);
         sley__mpsc_copy(r->elem, elem, ch->elem_bytes);
         sley__mpsc_leave(ch, home);
         sley_wait_finish(&op->wait, 0);
@@ -59,29 +57,28 @@ static void send_inside(struct sley_mpsc_op *op, struct sley_mpsc *ch, const voi
 /** The lock is held, `len` is true. */
 static void recv_inside(struct sley_mpsc_op *op, struct sley_mpsc *ch, void *ret_elem, bool home)
 {
-    struct sley__mpsc_served list = {0};
-    struct sley_mpsc_op *first = ch->senders.head;
+    struct sley__waiters served = {0};
+    struct sley_mpsc_op *first = sley__mpsc_first(&ch->senders);
     if (ch->len > 0) {
         sley__mpsc_ring_take(ch, ret_elem);
-        sley__mpsc_settle(ch, &list);
-    } else if (first && first->kind == SLEY__MPSC_SEND) {
-        sley__mpsc_queue_remove(&ch->senders, first); /* every slot is reserved: straight from hand to hand */
-        sley__mpsc_copy(ret_elem, first->elem, ch->elem_bytes);
-        sley__mpsc_served_put(&list, first, 0);
-        sley__mpsc_settle(ch, &list);
+        sley__mpsc_settle(ch, &served);
+    } else if (first && first->waiter.kind == SLEY__MPSC_SEND) {
+        sley__mpsc_copy(ret_elem, first->elem, ch->elem_bytes); /* every slot is reserved: straight from hand to hand */
+        sley__waiters_serve(&ch->senders, &first->waiter, 0, &served);
+        sley__mpsc_settle(ch, &served);
     } else if (ch->closed && ch->reserved == 0) {
         sley__mpsc_leave(ch, home);
         sley_wait_finish(&op->wait, 0);
         return;
     } else {
-        op->kind = SLEY__MPSC_RECV;
+        op->waiter.kind = SLEY__MPSC_RECV;
         op->elem = ret_elem;
         wait_in(&ch->receivers, op, ch, home);
         return;
     }
     sley__mpsc_leave(ch, home);
     sley_wait_finish(&op->wait, 1);
-    sley__mpsc_complete_all(&list);
+    sley__waiters_complete(&served, sley_wait_complete);
 }
 
 /* The two below are what a channel does when it is used for a conversation (one waits, one sends), so they come first. */
@@ -89,9 +86,9 @@ static void recv_inside(struct sley_mpsc_op *op, struct sley_mpsc *ch, void *ret
 void sley__mpsc_send_home(struct sley_mpsc_op *op, struct sley_mpsc *ch, const void *elem)
 {
     sley_wait_begin_always(&op->wait, &send_ops); /* budget is left, so the task is not cancelled */
-    struct sley_mpsc_op *r = ch->receivers.head;
-    if (SLEY_LIKELY(r && r == ch->receivers.tail && !ch->senders.head && !ch->closed)) {
-        r->queued = 0;
+    struct sley_mpsc_op *r = sley__mpsc_first(&ch->receivers);
+    if (SLEY_LIKELY(r && &r->waiter == ch->receivers.tail && !ch->senders.head && !ch->closed)) {
+        r->waiter.queued = 0;
         ch->receivers.head = NULL;
         ch->receivers.tail = NULL;
         sley__mpsc_copy(r->elem, elem, ch->elem_bytes);
@@ -111,14 +108,14 @@ void sley__mpsc_recv_home(struct sley_mpsc_op *op, struct sley_mpsc *ch, void *r
     sley_wait_begin_always(&op->wait, &recv_ops);
     if (SLEY_LIKELY(!ch->blocked)) { /* open, nobody waits, and `ready` says that nothing is inside */
         op->channel = ch;
-        op->kind = SLEY__MPSC_RECV;
+        op->waiter.kind = SLEY__MPSC_RECV;
         op->elem = ret_elem;
-        op->queued = 1;
-        op->next = NULL;
-        op->prev = NULL;
+        op->waiter.queued = 1;
+        op->waiter.next = NULL;
+        op->waiter.prev = NULL;
         sley_wait_arm(&op->wait);
-        ch->receivers.head = op;
-        ch->receivers.tail = op;
+        ch->receivers.head = &op->waiter;
+        ch->receivers.tail = &op->waiter;
         ch->blocked = 1;
         ch->len = 0;
         ch->counts = 0;
@@ -165,8 +162,8 @@ void sley_mpsc_reserve_start(struct sley_mpsc_op *op, struct sley_mpsc *ch, size
     const bool home = sley__mpsc_enter(ch);
     const int rc = sley__mpsc_reserve_now(ch, (uint32_t)n);
     if (rc == -EAGAIN) {
-        op->kind = SLEY__MPSC_RESERVE;
-        op->want = (uint32_t)n;
+        op->waiter.kind = SLEY__MPSC_RESERVE;
+        op->waiter.want = (uint32_t)n;
         wait_in(&ch->senders, op, ch, home);
     } else {
         sley__mpsc_leave(ch, home);

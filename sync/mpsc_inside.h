@@ -1,11 +1,12 @@
 /* What the files of the bounded channel share: its ring, its queues, and the way into and out of its lock. Private to sync/.
  *
- * Everything happens under the channel's lock. Ops that are served meanwhile are collected in a list, and completed after it, in the
- * order of being served. */
+ * Everything happens under the channel's lock. Ops that are served meanwhile are completed after it, in the order of being served. */
 #ifndef SLEY_SYNC_MPSC_INSIDE_H
 #define SLEY_SYNC_MPSC_INSIDE_H
 
 #include <sley/mpsc.h>
+
+#include "waiters.h"
 
 enum sley__mpsc_kind { SLEY__MPSC_RECV, SLEY__MPSC_SEND, SLEY__MPSC_RESERVE };
 
@@ -49,41 +50,12 @@ SLEY_INLINE uint32_t sley__mpsc_free_count(const struct sley_mpsc *ch)
     return ch->slot_count - ch->len - ch->reserved;
 }
 
-SLEY_INLINE void sley__mpsc_queue_put(struct sley__mpsc_queue *q, struct sley_mpsc_op *op)
+SLEY_INLINE struct sley_mpsc_op *sley__mpsc_first(const struct sley__waiters *q)
 {
-    op->next = NULL;
-    op->prev = q->tail;
-    if (q->tail) {
-        q->tail->next = op;
-    } else {
-        q->head = op;
-    }
-    q->tail = op;
-    op->queued = 1;
-}
-
-SLEY_INLINE void sley__mpsc_queue_remove(struct sley__mpsc_queue *q, struct sley_mpsc_op *op)
-{
-    if (op->prev) {
-        op->prev->next = op->next;
-    } else {
-        q->head = op->next;
-    }
-    if (op->next) {
-        op->next->prev = op->prev;
-    } else {
-        q->tail = op->prev;
-    }
-    op->queued = 0;
+    return q->head ? sley_container_of(q->head, struct sley_mpsc_op, waiter) : NULL;
 }
 
 /* ---- entering and leaving -------------------------------------------------------------------------------------- */
-
-/* Ops to be completed once the lock is free again, in order. They are in no queue: nobody else completes them. */
-struct sley__mpsc_served {
-    struct sley_mpsc_op *head;
-    struct sley_mpsc_op **tail;
-};
 
 /** Makes `len` true; see invariant 3. */
 SLEY_INLINE void sley__mpsc_open_up(struct sley_mpsc *ch)
@@ -109,42 +81,27 @@ SLEY_INLINE void sley__mpsc_leave(struct sley_mpsc *ch, bool home)
     sley__unlock(&ch->lock, home);
 }
 
-SLEY_INLINE void sley__mpsc_served_put(struct sley__mpsc_served *list, struct sley_mpsc_op *op, int verdict)
+/** Leaves, and completes who has been served meanwhile. */
+SLEY_INLINE void sley__mpsc_leave_and_complete(struct sley_mpsc *ch, bool home, const struct sley__waiters *served)
 {
-    op->verdict = (int16_t)verdict;
-    op->next = NULL;
-    if (list->head) {
-        *list->tail = op;
-    } else {
-        list->head = op;
-    }
-    list->tail = &op->next;
-}
-
-SLEY_INLINE void sley__mpsc_complete_all(struct sley__mpsc_served *list)
-{
-    for (struct sley_mpsc_op *op = list->head; op;) {
-        struct sley_mpsc_op *next = op->next; /* once completed, the op is gone */
-        sley_wait_complete(&op->wait, op->verdict);
-        op = next;
-    }
+    sley__mpsc_leave(ch, home);
+    sley__waiters_complete(served, sley_wait_complete);
 }
 
 /** Takes the first receiver out to hand it @p elem. */
-SLEY_INLINE void sley__mpsc_hand_over(struct sley_mpsc *ch, const void *elem, struct sley__mpsc_served *list)
+SLEY_INLINE void sley__mpsc_hand_over(struct sley_mpsc *ch, const void *elem, struct sley__waiters *served)
 {
-    struct sley_mpsc_op *r = ch->receivers.head;
-    sley__mpsc_queue_remove(&ch->receivers, r);
+    struct sley_mpsc_op *r = sley__mpsc_first(&ch->receivers);
     sley__mpsc_copy(r->elem, elem, ch->elem_bytes);
-    sley__mpsc_served_put(list, r, 1);
+    sley__waiters_serve(&ch->receivers, &r->waiter, 1, served);
 }
 
 /* ---- more that happens under the lock (mpsc_inside.c) ---------------------------------------------------------------- */
 
 /** Serves senders, oldest first, until one has to wait on: restores invariant 1 after slots or receivers have come. */
-void sley__mpsc_settle(struct sley_mpsc *ch, struct sley__mpsc_served *list);
+void sley__mpsc_settle(struct sley_mpsc *ch, struct sley__waiters *served);
 /** Nothing is inside and nothing can come: tells those who wait for it. */
-void sley__mpsc_end_receivers(struct sley_mpsc *ch, struct sley__mpsc_served *list);
+void sley__mpsc_end_receivers(struct sley_mpsc *ch, struct sley__waiters *served);
 /** Reserves at once. Returns: 0; -EAGAIN; -EPIPE. */
 int sley__mpsc_reserve_now(struct sley_mpsc *ch, uint32_t n);
 

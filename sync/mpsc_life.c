@@ -17,15 +17,11 @@ int sley_mpsc_init(struct sley_mpsc *ch, void *slots, size_t slot_count, size_t 
 }
 
 /** Everybody who waits learns that it is closed. The lock is held. */
-static void close_inside(struct sley_mpsc *ch, struct sley__mpsc_served *list)
+static void close_inside(struct sley_mpsc *ch, struct sley__waiters *served)
 {
     ch->closed = 1;
-    while (ch->senders.head) {
-        struct sley_mpsc_op *op = ch->senders.head;
-        sley__mpsc_queue_remove(&ch->senders, op);
-        sley__mpsc_served_put(list, op, -EPIPE);
-    }
-    sley__mpsc_end_receivers(ch, list);
+    sley__waiters_serve_all(&ch->senders, -EPIPE, served);
+    sley__mpsc_end_receivers(ch, served);
 }
 
 void sley_mpsc_close(struct sley_mpsc *ch)
@@ -33,11 +29,10 @@ void sley_mpsc_close(struct sley_mpsc *ch)
     if (!ch || ch->slot_count == 0) {
         return;
     }
-    struct sley__mpsc_served list = {0};
+    struct sley__waiters served = {0};
     const bool home = sley__mpsc_enter(ch);
-    close_inside(ch, &list);
-    sley__mpsc_leave(ch, home);
-    sley__mpsc_complete_all(&list);
+    close_inside(ch, &served);
+    sley__mpsc_leave_and_complete(ch, home, &served);
 }
 
 void sley_mpsc_fini(struct sley_mpsc *ch, void (*drop)(void *elem))
@@ -45,12 +40,11 @@ void sley_mpsc_fini(struct sley_mpsc *ch, void (*drop)(void *elem))
     if (!ch || ch->slot_count == 0) {
         return;
     }
-    struct sley__mpsc_served list = {0};
+    struct sley__waiters served = {0};
     const bool home = sley__mpsc_enter(ch);
     ch->reserved = 0;
-    close_inside(ch, &list);
-    sley__mpsc_leave(ch, home);
-    sley__mpsc_complete_all(&list);
+    close_inside(ch, &served);
+    sley__mpsc_leave_and_complete(ch, home, &served);
     while (ch->len > 0) {
         void *elem = sley__mpsc_slot(ch, ch->head);
         ch->head = sley__mpsc_after(ch, ch->head);
@@ -95,13 +89,12 @@ int sley_mpsc_sender_drop(struct sley_mpsc *ch)
     if (!ch) {
         return -EINVAL;
     }
-    struct sley__mpsc_served list = {0};
+    struct sley__waiters served = {0};
     const bool home = sley__mpsc_enter(ch);
     const int rc = ch->sender_count > 0 ? 0 : -EINVAL;
     if (rc == 0 && --ch->sender_count == 0) {
-        close_inside(ch, &list);
+        close_inside(ch, &served);
     }
-    sley__mpsc_leave(ch, home);
-    sley__mpsc_complete_all(&list);
+    sley__mpsc_leave_and_complete(ch, home, &served);
     return rc;
 }

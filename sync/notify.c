@@ -1,69 +1,35 @@
 /* Notify: the list of waiters behind the word of notify_state.h. Nodes are completed when the list is unlocked again. */
 #include "lock.h"
 #include "notify_state.h"
+#include "waiters.h"
 
-/* Who has been taken off the list and waits to be completed, in order. */
-struct woken {
-    struct sley_notify_op *head;
-    struct sley_notify_op **tail;
+/* What a waiter owes that has been woken. */
+enum {
+    OWES_ONE,    /* by a set: what it does not use goes to the next */
+    OWES_NOTHING /* by set_all, or it has been forwarded */
 };
 
-static void list_remove(struct sley_notify *n, struct sley_notify_op *op)
-{
-    if (op->prev) {
-        op->prev->next = op->next;
-    } else {
-        n->head = op->next;
-    }
-    if (op->next) {
-        op->next->prev = op->prev;
-    } else {
-        n->tail = op->prev;
-    }
-    op->queued = 0;
-}
-
-static void list_put(struct sley_notify *n, struct sley_notify_op *op)
-{
-    op->next = NULL;
-    op->prev = n->tail;
-    if (n->tail) {
-        n->tail->next = op;
-    } else {
-        n->head = op;
-    }
-    n->tail = op;
-    op->queued = 1;
-}
-
 /** Takes the oldest waiter off the list. */
-static void wake_first(struct sley_notify *n, bool by_all, struct woken *woken)
+static void wake_first(struct sley_notify *n, uint8_t owes, struct sley__waiters *woken)
 {
-    struct sley_notify_op *op = n->head;
-    list_remove(n, op);
-    op->by_all = by_all;
-    op->next = NULL;
-    if (woken->head) {
-        *woken->tail = op;
-    } else {
-        woken->head = op;
-    }
-    woken->tail = &op->next;
+    struct sley__waiter *w = n->waiters.head;
+    w->kind = owes;
+    sley__waiters_serve(&n->waiters, w, 0, woken);
 }
 
 /** Serves sets in the order in which they came: some, then perhaps set_all, then perhaps one more. */
-static void serve(struct sley_notify *n, uint32_t pending, bool *permit, struct woken *woken)
+static void serve(struct sley_notify *n, uint32_t pending, bool *permit, struct sley__waiters *woken)
 {
     uint32_t sets = pending / SLEY__NOTIFY_SET_ONE;
-    for (; sets > 0 && n->head; sets--) {
-        wake_first(n, false, woken);
+    for (; sets > 0 && n->waiters.head; sets--) {
+        wake_first(n, OWES_ONE, woken);
     }
     if (sets > 0) {
         *permit = true;
     }
     if (pending & SLEY__NOTIFY_ALL) {
-        while (n->head) {
-            wake_first(n, true, woken);
+        while (n->waiters.head) {
+            wake_first(n, OWES_NOTHING, woken);
         }
     }
     if (pending & SLEY__NOTIFY_LATER) {
@@ -72,22 +38,18 @@ static void serve(struct sley_notify *n, uint32_t pending, bool *permit, struct 
 }
 
 /** Leaves the list, serving what came meanwhile, and completes who was woken: always by the way that handlers may take. */
-static void unlock(struct sley_notify *n, bool permit, struct woken *woken)
+static void unlock(struct sley_notify *n, bool permit, struct sley__waiters *woken)
 {
     uint32_t pending;
-    while (sley__notify_unlock(n, n->head != NULL, permit, &pending) == SLEY__NOTIFY_SERVE) {
+    while (sley__notify_unlock(n, n->waiters.head != NULL, permit, &pending) == SLEY__NOTIFY_SERVE) {
         serve(n, pending, &permit, woken);
     }
-    for (struct sley_notify_op *op = woken->head; op;) {
-        struct sley_notify_op *next = op->next; /* once completed, the op is gone */
-        sley_wait_complete_signal(&op->wait, 0);
-        op = next;
-    }
+    sley__waiters_complete(woken, sley_wait_complete_signal);
 }
 
 void sley__notify_leave(struct sley_notify *n, bool permit)
 {
-    struct woken woken = {0};
+    struct sley__waiters woken = {0};
     unlock(n, permit, &woken);
 }
 
@@ -95,7 +57,7 @@ void sley_notify_set(struct sley_notify *n)
 {
     bool permit;
     if (n && sley__notify_take(n, sley__notify_next_set, &permit) == SLEY__NOTIFY_HOLD) {
-        struct woken woken = {0};
+        struct sley__waiters woken = {0};
         serve(n, SLEY__NOTIFY_SET_ONE, &permit, &woken);
         unlock(n, permit, &woken);
     }
@@ -105,7 +67,7 @@ void sley_notify_set_all(struct sley_notify *n)
 {
     bool permit;
     if (n && sley__notify_take(n, sley__notify_next_set_all, &permit) == SLEY__NOTIFY_HOLD) {
-        struct woken woken = {0};
+        struct sley__waiters woken = {0};
         serve(n, SLEY__NOTIFY_ALL, &permit, &woken);
         unlock(n, permit, &woken);
     }
@@ -126,9 +88,9 @@ static void cancel(struct sley_wait *w)
     struct sley_notify *n = op->notify;
     bool permit;
     lock(n, &permit);
-    const bool mine = op->queued;
+    const bool mine = op->waiter.queued;
     if (mine) {
-        list_remove(n, op);
+        sley__waiters_remove(&n->waiters, &op->waiter);
     }
     sley__notify_leave(n, permit);
     if (mine) {
@@ -140,7 +102,7 @@ static const struct sley_wait_ops wait_ops = {.version = SLEY_WAIT_VERSION, .nam
 
 void sley_notify_wait_start(struct sley_notify_op *op, struct sley_notify *n)
 {
-    op->by_all = 0;
+    op->waiter.kind = OWES_ONE;
     op->notify = n;
     if (!sley_wait_begin(&op->wait, &wait_ops)) {
         return;
@@ -160,7 +122,7 @@ void sley_notify_wait_start(struct sley_notify_op *op, struct sley_notify *n)
         return;
     }
     sley_wait_arm(&op->wait);
-    list_put(n, op);
+    sley__waiters_put(&n->waiters, &op->waiter);
     sley__notify_leave(n, false);
 }
 
@@ -179,8 +141,8 @@ int sley_notify_wait(struct sley_notify *n)
 
 void sley_notify_forward(struct sley_notify_op *op)
 {
-    if (op && sley_wait_done(&op->wait) && op->wait.result == 0 && !op->by_all) {
-        op->by_all = 1; /* once is enough */
+    if (op && sley_wait_done(&op->wait) && op->wait.result == 0 && op->waiter.kind == OWES_ONE) {
+        op->waiter.kind = OWES_NOTHING; /* once is enough */
         sley_notify_set(op->notify);
     }
 }
@@ -188,8 +150,7 @@ void sley_notify_forward(struct sley_notify_op *op)
 void sley_notify_init(struct sley_notify *n)
 {
     if (n) {
-        n->head = NULL;
-        n->tail = NULL;
+        n->waiters = (struct sley__waiters){0};
         /* relaxed: whoever hands the object to another thread publishes it */
         atomic_store_explicit(&n->word, 0, memory_order_relaxed);
     }
@@ -200,12 +161,8 @@ void sley_notify_fini(struct sley_notify *n)
     if (!n) {
         return;
     }
-    struct sley_notify_op *op = n->head;
+    struct sley__waiters left = {0};
+    sley__waiters_serve_all(&n->waiters, -EPIPE, &left);
     sley_notify_init(n);
-    while (op) {
-        struct sley_notify_op *next = op->next;
-        op->queued = 0;
-        sley_wait_complete(&op->wait, -EPIPE);
-        op = next;
-    }
+    sley__waiters_complete(&left, sley_wait_complete);
 }

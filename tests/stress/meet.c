@@ -145,7 +145,7 @@ bool bell_over(struct bell *b)
 void bell_unref(struct bell *b)
 {
     if (last(&b->refs)) {
-        EXPECT(!b->n.head);
+        EXPECT(!b->n.waiters.head);
         sley_notify_fini(&b->n);
         gone(b);
     }

@@ -22,22 +22,13 @@ struct sley_mpsc;
 
 /** A send, receive or reserve in progress: the caller's until it is done. */
 struct sley_mpsc_op {
-    struct sley_wait wait;
+    union {
+        struct sley_wait wait;
+        struct sley__waiter waiter; /* private */
+    };
     /* private */
     struct sley_mpsc *channel;
-    struct sley_mpsc_op *next;
-    struct sley_mpsc_op *prev;
     void *elem; /* whence or whither; borrowed while armed */
-    uint32_t want;
-    uint8_t kind;
-    uint8_t queued; /* in a list of the channel, under its lock */
-    int16_t verdict;
-};
-
-/* private: a queue of ops, oldest first */
-struct sley__mpsc_queue {
-    struct sley_mpsc_op *head;
-    struct sley_mpsc_op *tail;
 };
 
 /**
@@ -61,8 +52,8 @@ struct sley_mpsc {
     uint8_t blocked;
     unsigned char *slots;
     size_t elem_bytes;
-    struct sley__mpsc_queue receivers;
-    struct sley__mpsc_queue senders; /* reserves too */
+    struct sley__waiters receivers;
+    struct sley__waiters senders; /* reserves too */
     uint32_t sender_count;
 };
 #ifdef __LP64__

@@ -3,7 +3,7 @@
 #ifndef SLEY_NOTIFY_H
 #define SLEY_NOTIFY_H
 
-#include <sley/task_impl.h>
+#include <sley/sync_impl.h>
 
 SLEY_EXTERN_C_BEGIN
 
@@ -20,13 +20,11 @@ struct sley_notify;
 
 /** A wait in progress: the caller's until it is done. */
 struct sley_notify_op {
-    struct sley_wait wait;
-    /* private */
-    struct sley_notify *notify;
-    struct sley_notify_op *next;
-    struct sley_notify_op *prev;
-    uint8_t queued; /* in the list, under its lock */
-    uint8_t by_all; /* woken by set_all */
+    union {
+        struct sley_wait wait;
+        struct sley__waiter waiter; /* private */
+    };
+    struct sley_notify *notify; /* private */
 };
 
 /**
@@ -37,8 +35,7 @@ struct sley_notify_op {
  */
 struct sley_notify {
     SLEY_ATOMIC(uint32_t) word;
-    struct sley_notify_op *head;
-    struct sley_notify_op *tail;
+    struct sley__waiters waiters;
 };
 #ifdef __LP64__
 SLEY_STATIC_ASSERT(sizeof(struct sley_notify_op) <= 64, "a notify op's budget");

@@ -1,4 +1,5 @@
-/* The lock inside channels, as far as inline code needs it. Private to sync/: for users there is nothing here. */
+/* What is inside channels and signals, as far as their sizes and inline code need it: the lock, and who waits. Private to sync/: for
+ * users there is nothing here. */
 #ifndef SLEY_SYNC_IMPL_H
 #define SLEY_SYNC_IMPL_H
 
@@ -39,6 +40,22 @@ struct sley__lock {
 };
 
 enum { SLEY__LOCK_NOBODY = 1, SLEY__LOCK_SHARED = 2 }; /* no sched has such an address */
+
+/* Who waits: what every op begins with that queues at an object (sync/waiters.h). */
+struct sley__waiter {
+    struct sley_wait wait;
+    struct sley__waiter *next;
+    struct sley__waiter *prev;
+    uint32_t want;   /* the object's own: how much it waits for */
+    uint8_t kind;    /* the object's own */
+    uint8_t queued;  /* in the object's queue, under its lock */
+    int16_t verdict; /* once it is served */
+};
+
+struct sley__waiters {
+    struct sley__waiter *head;
+    struct sley__waiter *tail;
+};
 
 #ifndef __cplusplus
 
