@@ -36,6 +36,17 @@ static void complete(struct sley_oneshot_op *op, int result)
     }
 }
 
+static void cancel(struct sley_wait *w)
+{
+    struct sley_oneshot_op *op = sley_container_of(w, struct sley_oneshot_op, wait);
+    struct sley_oneshot *o = op->oneshot;
+    const bool home = sley__lock(&o->lock);
+    struct sley_oneshot_op **place = o->receiver == op ? &o->receiver : &o->watcher;
+    struct sley_oneshot_op *mine = *place == op ? take_out(place) : NULL;
+    sley__unlock(&o->lock, home);
+    complete(mine, -ECANCELED);
+}
+
 /* ---- sending --------------------------------------------------------------------------------------------------- */
 
 int sley_oneshot_send(struct sley_oneshot *o, const void *elem)
@@ -79,17 +90,7 @@ void sley_oneshot_close_send(struct sley_oneshot *o)
 
 /* ---- receiving ------------------------------------------------------------------------------------------------- */
 
-static void cancel_recv(struct sley_wait *w)
-{
-    struct sley_oneshot_op *op = sley_container_of(w, struct sley_oneshot_op, wait);
-    struct sley_oneshot *o = op->oneshot;
-    const bool home = sley__lock(&o->lock);
-    struct sley_oneshot_op *mine = o->receiver == op ? take_out(&o->receiver) : NULL;
-    sley__unlock(&o->lock, home);
-    complete(mine, -ECANCELED);
-}
-
-static const struct sley_wait_ops recv_ops = {.version = SLEY_WAIT_VERSION, .name = "oneshot.recv", .cancel = cancel_recv};
+static const struct sley_wait_ops recv_ops = {.version = SLEY_WAIT_VERSION, .name = "oneshot.recv", .cancel = cancel};
 
 /** What can be answered at once: 1, 0, -EBUSY, or -EAGAIN. `*ret_watcher` is to be completed after the lock. */
 static int recv_now(struct sley_oneshot *o, void *ret_elem, struct sley_oneshot_op **ret_watcher)
@@ -176,17 +177,7 @@ void sley_oneshot_close_recv(struct sley_oneshot *o)
 
 /* ---- the sender's wait ----------------------------------------------------------------------------------------- */
 
-static void cancel_closed(struct sley_wait *w)
-{
-    struct sley_oneshot_op *op = sley_container_of(w, struct sley_oneshot_op, wait);
-    struct sley_oneshot *o = op->oneshot;
-    const bool home = sley__lock(&o->lock);
-    struct sley_oneshot_op *mine = o->watcher == op ? take_out(&o->watcher) : NULL;
-    sley__unlock(&o->lock, home);
-    complete(mine, -ECANCELED);
-}
-
-static const struct sley_wait_ops closed_ops = {.version = SLEY_WAIT_VERSION, .name = "oneshot.closed", .cancel = cancel_closed};
+static const struct sley_wait_ops closed_ops = {.version = SLEY_WAIT_VERSION, .name = "oneshot.closed", .cancel = cancel};
 
 void sley_oneshot_closed_start(struct sley_oneshot_op *op, struct sley_oneshot *o)
 {
