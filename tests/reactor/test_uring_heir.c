@@ -25,29 +25,6 @@ static void spawn(void (*fn)(void))
     CHECK_RC(the_bed.ex.base.ops->spawn(&the_bed.ex.base, &bed_fiber__type, &(struct bed_args){fn}, NULL), 0);
 }
 
-static void run_one(void (*fn)(void))
-{
-    struct sley_executor *ex = &the_bed.ex.base;
-    struct sley_task *t;
-    CHECK_RC(ex->ops->spawn(ex, &bed_fiber__type, &(struct bed_args){fn}, &t), 0);
-    CHECK_RC(ex->ops->run(ex, t), 0);
-    sley_task_unref(t);
-}
-
-static void *short_life(void *fn)
-{
-    run_one(*(void (**)(void))fn);
-    return NULL;
-}
-
-/** Runs @p fn on a thread that ends then, whoever else waits. */
-static void run_and_end(void (*fn)(void))
-{
-    pthread_t t;
-    CHECK_INT(pthread_create(&t, NULL, short_life, &fn), ==, 0);
-    CHECK_INT(pthread_join(t, NULL), ==, 0);
-}
-
 /** What was started before is the kernel's when this is through. */
 static void hand_over(void)
 {
@@ -113,8 +90,8 @@ SLEY_TEST(ops_of_a_thread_that_has_ended_are_gone_on_with_by_the_next, "URING-12
         spawn(receive);
         spawn(wait_for_readiness);
         spawn(send_much);
-        run_and_end(hand_over);
-        run_and_end(hand_over); /* and once more */
+        ring_run_and_end(&the_bed, hand_over);
+        ring_run_and_end(&the_bed, hand_over); /* and once more */
         CHECK_INT(told, ==, 0);
         put(peers[0], "x");
         put(peers[1], "x");
@@ -136,7 +113,7 @@ SLEY_TEST(what_came_after_the_thread_had_ended_is_not_lost, "URING-12")
         open_on(kernels[i]);
         told = 0;
         spawn(receive);
-        run_and_end(hand_over);
+        ring_run_and_end(&the_bed, hand_over);
         put(peers[0], "x");
         CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
         CHECK_INT(told, ==, 1);
@@ -213,12 +190,12 @@ SLEY_TEST(what_stood_for_a_thread_that_has_ended_stands_for_the_next, "URING-12"
         open_on(kernels[i]);
         told = 0;
         spawn(serve);
-        run_and_end(dial_three);
+        ring_run_and_end(&the_bed, dial_three);
         spawn(read_lent);
-        run_and_end(send_three);
+        ring_run_and_end(&the_bed, send_three);
         (void)close(tcp_dial(&addr));
         put(peers[0], "abc");
-        run_one(until_four);
+        ring_run_one(&the_bed, until_four);
         (void)close(tcp_dial(&addr));
         put(peers[0], "abc");
         CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
@@ -247,9 +224,9 @@ SLEY_TEST(connection_under_way_when_its_thread_ended_comes_about, "URING-12")
         open_on(kernels[i]);
         told = 0;
         spawn(connect_slowly);
-        run_and_end(hand_over);
+        ring_run_and_end(&the_bed, hand_over);
         CHECK_INT(told, ==, 0);
-        run_one(hand_over);
+        ring_run_one(&the_bed, hand_over);
         (void)close(accept(full, NULL, NULL));
         CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
         CHECK_INT(told, ==, 1);
@@ -273,7 +250,7 @@ SLEY_TEST(stop_and_end_after_the_thread_has_ended_do_end, "SHUT-03 URING-12")
     for (size_t i = 0; i < KERNELS; i++) {
         open_on(kernels[i]);
         spawn(wait_for_good);
-        run_and_end(hand_over);
+        ring_run_and_end(&the_bed, hand_over);
         CHECK_RC(the_bed.ex.base.ops->stop(&the_bed.ex.base, SLEY_NEVER), 0);
         CHECK_RC(told, -ECANCELED);
         bed_end(&the_bed);
@@ -315,7 +292,7 @@ SLEY_TEST(end_after_the_thread_has_ended_tells_guests_and_is_not_refused, "SHUT-
         /* relaxed: nobody else is there */
         atomic_store_explicit(&guest_may_come, 0, memory_order_relaxed);
         CHECK_INT(pthread_create(&guest, NULL, guest_main, NULL), ==, 0);
-        run_and_end(have_a_guest);
+        ring_run_and_end(&the_bed, have_a_guest);
         CHECK_RC(the_bed.ex.base.ops->fini(&the_bed.ex.base), 0);
         CHECK_INT(pthread_join(guest, NULL), ==, 0);
         CHECK(guest_rc == -ECANCELED || guest_rc == -ENODEV);
@@ -376,9 +353,9 @@ SLEY_TEST(direct_connections_end_with_the_thread_and_their_numbers_stay_theirs, 
             continue;
         }
         spawn(hold_direct);
-        run_and_end(hand_over);
-        run_one(hand_over);
-        run_one(go_on_without);
+        ring_run_and_end(&the_bed, hand_over);
+        ring_run_one(&the_bed, hand_over);
+        ring_run_one(&the_bed, go_on_without);
         CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
         bed_end(&the_bed);
         (void)close(peers[0]);
@@ -439,7 +416,7 @@ SLEY_TEST(file_op_that_nobody_heard_the_end_of_says_that_its_owner_is_dead, "URI
 {
     open_deaf();
     spawn(sync_file);
-    run_and_end(hold_and_hand_over);
+    ring_run_and_end(&the_bed, hold_and_hand_over);
     CHECK_INT(told, ==, 0);
     held = 0;
     CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
@@ -453,7 +430,7 @@ SLEY_TEST(stop_ends_beside_file_ops_and_sends_of_a_thread_that_has_ended, "SHUT-
     open_deaf();
     spawn(sync_file);
     spawn(zero_copy);
-    run_and_end(hold_and_hand_over);
+    ring_run_and_end(&the_bed, hold_and_hand_over);
     held = 0;
     CHECK_RC(the_bed.ex.base.ops->stop(&the_bed.ex.base, SLEY_NEVER), 0);
     CHECK_INT(told, ==, 2);
@@ -472,18 +449,18 @@ static void read_direct_and_file(void)
 SLEY_TEST(witness_and_direct_connections_share_a_table, "URING-12")
 {
     open_on("");
-    run_one(sync_file);
+    ring_run_one(&the_bed, sync_file);
     CHECK_RC(synced, 0);
     spawn(read_direct_and_file);
-    run_one(hand_over);
+    ring_run_one(&the_bed, hand_over);
     struct sley__uring *r = sley_container_of(the_bed.ex.base.ops->sched(&the_bed.ex.base)->reactor, struct sley__uring, base);
     CHECK(!sley__uring_has(r, SLEY__URING_DEFER) || r->witness >= 0);
-    run_one(sync_file);
+    ring_run_one(&the_bed, sync_file);
     CHECK_RC(synced, 0);
     put(peers[0], "x");
     CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
     CHECK_INT(told, ==, 1);
-    run_one(nothing);
+    ring_run_one(&the_bed, nothing);
     bed_end(&the_bed);
     (void)close(peers[0]);
     (void)close(peers[1]);
@@ -526,8 +503,8 @@ SLEY_TEST(op_that_finds_a_full_queue_of_a_thread_that_has_ended_is_submitted_onc
         ring_start(&the_bed, (struct sley__uring_opts){.entry_count = 4, .without = uring_without(kernels[i])});
         told = 0;
         spawn(receive);
-        run_and_end(hand_over);
-        run_one(start_more_than_fit);
+        ring_run_and_end(&the_bed, hand_over);
+        ring_run_one(&the_bed, start_more_than_fit);
         put(peers[0], "x");
         CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
         CHECK_INT(told, ==, 1);
@@ -556,7 +533,7 @@ SLEY_TEST(lent_receive_of_a_thread_that_has_ended_is_gone_on_with_by_the_next, "
         open_on(without[i]);
         told = 0;
         spawn(read_lent_once);
-        run_and_end(hand_over);
+        ring_run_and_end(&the_bed, hand_over);
         CHECK_INT(told, ==, 0);
         put(peers[0], "abc");
         CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
@@ -634,9 +611,9 @@ SLEY_TEST(open_that_a_thread_has_taken_with_it_is_done_by_the_next_where_the_rin
     open_on("defer_taskrun");
     told = 0;
     spawn(open_fifo);
-    run_and_end(hand_over_a_call);
+    ring_run_and_end(&the_bed, hand_over_a_call);
     CHECK_INT(told, ==, 0);
-    run_one(hand_over);
+    ring_run_one(&the_bed, hand_over);
     CHECK_INT(told, ==, 0);
     const int both = open(fifo_path, O_RDWR | O_CLOEXEC); /* its writer, who waits for nobody */
     CHECK_INT(both, >=, 0);
@@ -723,9 +700,9 @@ SLEY_TEST(bytes_that_a_thread_has_not_heard_of_in_time_are_not_missing_without_a
         ring_start(&the_bed, (struct sley__uring_opts){.entry_count = 2, .result_count = 2, .without = uring_without(kernels[i])});
         told = 0;
         spawn(receive_or_lose);
-        run_and_end(stand_and_hear_half);
-        run_one(nothing);
-        run_one(receive_or_be_told);
+        ring_run_and_end(&the_bed, stand_and_hear_half);
+        ring_run_one(&the_bed, nothing);
+        ring_run_one(&the_bed, receive_or_be_told);
         put(peers[0], "x");
         CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
         CHECK_INT(told, ==, 1);

@@ -1,13 +1,9 @@
 /* Wakes as messages to a ring: taken instead of the bell where they can be, never lost when the ring changes hands or refuses them. */
 #include "uring_bed.h"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 
 static const struct sley__uring_opts messages = {.messages = true};
 
@@ -91,27 +87,11 @@ SLEY_TEST(ring_that_nobody_has_driven_yet_is_woken_by_its_bell, "REACT-11")
     r->ops->destroy(r);
 }
 
-/** From now on this thread's messages are refused. */
-static void forbid_messages(void)
-{
-    struct sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_register, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SLEY__URING_REGISTER_SEND_MSG_RING, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
-    CHECK_INT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
-    CHECK_INT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), ==, 0);
-}
-
 static void refused_later(void)
 {
     CHECK_INT(look(0), ==, 0);
     (void)rings(ring());
-    forbid_messages();
+    ring_forbid_register(SLEY__URING_REGISTER_SEND_MSG_RING);
     reactor()->ops->wake(reactor());
     CHECK_INT(look(SLEY_NEVER), ==, 0);
     CHECK_UINT(rings(ring()), ==, 1);
@@ -136,7 +116,7 @@ SLEY_TEST(kernel_that_takes_no_messages_is_seen_at_the_start, "URING-14")
     if (missing) {
         SKIP("%s", missing);
     }
-    forbid_messages();
+    ring_forbid_register(SLEY__URING_REGISTER_SEND_MSG_RING);
     in_ring(messages, refused_from_the_start);
 }
 

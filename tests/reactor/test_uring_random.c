@@ -3,11 +3,6 @@
 
 #include "random_model.h"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define OLD                                                                                                  \
@@ -56,21 +51,6 @@ SLEY_TEST_SECONDS(small_ring_that_ends_amid_random_ops_completes_each_with_the_t
 
 static struct bed the_bed;
 
-static void run_one(void (*fn)(void))
-{
-    struct sley_executor *ex = &the_bed.ex.base;
-    struct sley_task *t;
-    CHECK_RC(ex->ops->spawn(ex, &bed_fiber__type, &(struct bed_args){fn}, &t), 0);
-    CHECK_RC(ex->ops->run(ex, t), 0);
-    sley_task_unref(t);
-}
-
-static void *short_life(void *fn)
-{
-    run_one(*(void (**)(void))fn);
-    return NULL;
-}
-
 static void some_steps(void)
 {
     for (uint64_t left = harness_rand_below(80); left > 0; left--) {
@@ -84,36 +64,17 @@ SLEY_TEST_SECONDS(random_ops_that_threads_leave_to_the_next_agree_with_the_model
         const uint32_t entries = 1U << harness_rand_below(6);
         const char *without = kernels[harness_rand_below(sizeof kernels / sizeof kernels[0])];
         const struct sley__uring_opts opts = {.entry_count = entries, .result_count = 256, .without = uring_without(without)};
-        void (*fn)(void) = some_steps;
         ring_start(&the_bed, opts);
-        run_one(begin_model);
+        ring_run_one(&the_bed, begin_model);
         for (uint64_t threads = harness_rand_below(6); threads > 0; threads--) {
-            pthread_t t;
-            CHECK_INT(pthread_create(&t, NULL, short_life, &fn), ==, 0);
-            CHECK_INT(pthread_join(t, NULL), ==, 0);
+            ring_run_and_end(&the_bed, some_steps);
         }
-        run_one(end_model);
+        ring_run_one(&the_bed, end_model);
         bed_end(&the_bed);
     }
 }
 
 /* ---- filters of system calls ------------------------------------------------------------------------------------------------ */
-
-/** From now on this call of the ring's says EPERM. */
-static void forbid_register(unsigned what)
-{
-    struct sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_register, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, what, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
-    CHECK_INT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
-    CHECK_INT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), ==, 0);
-}
 
 SLEY_TEST_SECONDS(random_ops_where_a_filter_forbids_one_kind_of_registration_agree_with_the_model, "URING-14", 120)
 {
@@ -122,7 +83,7 @@ SLEY_TEST_SECONDS(random_ops_where_a_filter_forbids_one_kind_of_registration_agr
         int status = 0;
         const pid_t child = what == IORING_REGISTER_ENABLE_RINGS ? 0 : fork();
         if (child == 0 && what != IORING_REGISTER_ENABLE_RINGS) {
-            forbid_register(what);
+            ring_forbid_register(what);
             in_ring((struct sley__uring_opts){.messages = what % 2}, run_model);
             _exit(0);
         }

@@ -323,16 +323,6 @@ static int wait_at_gate(struct bed_args *unused)
 }
 SLEY_FIBER(wait_at_gate, struct bed_args)
 
-/** Runs until @p fn is through, whoever waits. */
-static void run_beside_gate(void (*fn)(void))
-{
-    struct sley_executor *ex = &the_bed.ex.base;
-    struct sley_task *t;
-    CHECK_RC(ex->ops->spawn(ex, &bed_fiber__type, &(struct bed_args){fn}, &t), 0);
-    CHECK_RC(ex->ops->run(ex, t), 0);
-    sley_task_unref(t);
-}
-
 static void close_afar(void)
 {
     CHECK_RC(sley_fd_close(&conn), -EXDEV);
@@ -340,7 +330,7 @@ static void close_afar(void)
 
 static void drive_afar(void)
 {
-    run_beside_gate(close_afar);
+    ring_run_one(&the_bed, close_afar);
 }
 
 static void close_here(void)
@@ -358,7 +348,7 @@ SLEY_TEST(close_on_a_thread_that_is_not_the_rings_is_told_so, "URING-12")
     }
     open_on(0);
     CHECK_RC(the_bed.ex.base.ops->spawn(&the_bed.ex.base, &wait_at_gate__type, &(struct bed_args){NULL}, NULL), 0);
-    run_beside_gate(read_in_a_loop);
+    ring_run_one(&the_bed, read_in_a_loop);
     driver_do(drive_afar);
     bed_run(&the_bed, close_here);
     end_bed();

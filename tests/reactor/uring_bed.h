@@ -5,6 +5,11 @@
 #include "bed.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 static struct sley__uring_opts ring_opts;
 
@@ -39,6 +44,56 @@ static inline void in_ring(struct sley__uring_opts opts, void (*fn)(void))
 static inline struct sley__uring *ring(void)
 {
     return sley_container_of(reactor(), struct sley__uring, base);
+}
+
+/* ---- who drives it ------------------------------------------------------------------------------------------------------ */
+
+/** Runs until @p fn is through, whoever else waits. */
+static inline void ring_run_one(struct bed *b, void (*fn)(void))
+{
+    struct sley_executor *ex = &b->ex.base;
+    struct sley_task *t;
+    CHECK_RC(ex->ops->spawn(ex, &bed_fiber__type, &(struct bed_args){fn}, &t), 0);
+    CHECK_RC(ex->ops->run(ex, t), 0);
+    sley_task_unref(t);
+}
+
+struct ring_life {
+    struct bed *bed;
+    void (*fn)(void);
+};
+
+static inline void *ring_short_life(void *arg)
+{
+    const struct ring_life *life = arg;
+    ring_run_one(life->bed, life->fn);
+    return NULL;
+}
+
+/** The same on a thread that ends then. */
+static inline void ring_run_and_end(struct bed *b, void (*fn)(void))
+{
+    pthread_t t;
+    CHECK_INT(pthread_create(&t, NULL, ring_short_life, &(struct ring_life){b, fn}), ==, 0);
+    CHECK_INT(pthread_join(t, NULL), ==, 0);
+}
+
+/* ---- the kernel's moods ------------------------------------------------------------------------------------------------- */
+
+/** From now on the kernel refuses this kind of registration to this thread (EPERM). */
+static inline void ring_forbid_register(unsigned what)
+{
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_register, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, what, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
+    CHECK_INT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
+    CHECK_INT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), ==, 0);
 }
 
 static unsigned submitted; /* to the kernel, by `counted` */

@@ -6,25 +6,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include <sley/fiber.h>
 #include <sley/frame.h>
 #include <sley/local.h>
 #include <sley/reactor_poll.h>
 #include <sley/runtime.h>
 
+#include "forty_two.h"
 #include "harness.h"
-
-struct none {
-    char none;
-};
-
-static int forty_two(struct none *a)
-{
-    (void)a;
-    const int rc = sley_sleep(SLEY_US);
-    return rc < 0 ? rc : 42;
-}
-SLEY_FIBER(forty_two, struct none)
 
 struct framed {
     struct sley_frame frame;

@@ -11,22 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <sley/fiber.h>
 #include <sley/runtime.h>
 
+#include "forty_two.h"
 #include "harness.h"
-
-struct none {
-    char none;
-};
-
-static int forty_two(struct none *a)
-{
-    (void)a;
-    const int rc = sley_sleep(SLEY_US);
-    return rc < 0 ? rc : 42;
-}
-SLEY_FIBER(forty_two, struct none)
 
 static const char *const executors[] = {"local", "cores", "stealing", "shares"};
 static const char *const reactors[] = {"auto", "epoll", "poll", "uring", "uv"};

@@ -10,21 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <sley/fiber.h>
 #include <sley/reactor_poll.h>
 #include <sley/reactor_uring.h>
 #include <sley/runtime.h>
 #include <sley/tcp.h>
 
+#include "forty_two.h"
 #include "harness.h"
-
-static int forty_two(void *unused)
-{
-    (void)unused;
-    const int rc = sley_sleep(SLEY_US);
-    return rc < 0 ? rc : 42;
-}
-SLEY_FIBER(forty_two, void)
 
 static void skip_without_uring(void)
 {

@@ -17,14 +17,6 @@ static int child(struct child *a)
 }
 SLEY_FIBER(child, struct child)
 
-#define RUN_FIBER(fn, arg)                               \
-    do {                                                 \
-        struct bed b;                                    \
-        bed_start(&b);                                   \
-        CHECK_INT(bed_run(&b, &fn##__type, arg), ==, 0); \
-        bed_end(&b);                                     \
-    } while (0)
-
 /* ---- waiting ---------------------------------------------------------------------------------------------------------- */
 
 static int wait_for_children(struct none *a)
