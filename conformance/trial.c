@@ -1,7 +1,8 @@
 /* A clause's process: what it runs, and when it is given up. A clock says little on a busy machine, so the kernel is asked: who sleeps,
- * all threads of it, and does not run at all for 40 looks in a row, waits for what does not come; who is not through after so much
- * time of a processor's goes on for ever. Who waits for a processor is late, no more; but there is an end to that, too, for one that
- * yields for ever, or is stopped, looks the same: ten times as much of real time, of which counts what this process has seen of it. */
+ * all threads and children of it, and does not run at all for 40 looks in a row, waits for what does not come; who is not through
+ * after so much time of a processor's goes on for ever. Who waits for a processor is late, no more; but there is an end to that, too,
+ * for one that yields for ever, or is stopped, looks the same: ten times as much of real time, of which counts what this process has
+ * seen of it. */
 #include "trial.h"
 
 #include <dirent.h>
@@ -127,10 +128,30 @@ static bool thread_sleeps(pid_t pid, long tid, uint64_t *ret_switches)
         count += strlen("ctxt_switches:");
         *ret_switches += strtoull(count, NULL, 10);
     }
-    return state && state[7 + strspn(state + 7, " \t")] == 'S';
+    const char is = state ? state[7 + strspn(state + 7, " \t")] : 'R';
+    return is == 'S' || is == 'Z'; /* what has ended does nothing either */
 }
 
-/** Counts whether all of its threads sleep, and whether without having run since the last time. Processes that it starts are short. */
+/** As above, for the processes that this thread has started: who waits for a late one of them is not asleep for good. */
+static bool children_sleep(pid_t pid, long tid, uint64_t *ret_switches)
+{
+    char text[1024];
+    (void)snprintf(text, sizeof text, "/proc/%ld/task/%ld/children", (long)pid, tid);
+    const int number = open(text, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = number >= 0 ? read(number, text, sizeof text - 1) : -1; /* a kernel may have no such file */
+    if (number >= 0) {
+        (void)close(number);
+    }
+    text[n > 0 ? n : 0] = '\0';
+    bool sleep = true;
+    char *at = text;
+    for (long child; sleep && (child = strtol(at, &at, 10)) > 0;) {
+        sleep = thread_sleeps((pid_t)child, child, ret_switches);
+    }
+    return sleep;
+}
+
+/** Counts whether all of its threads and children sleep, and whether without having run since the last time. */
 static void look_at_sleep(struct sley__kit_trial *t)
 {
     char path[64];
@@ -144,7 +165,7 @@ static void look_at_sleep(struct sley__kit_trial *t)
     for (const struct dirent *entry; sleeps && (entry = readdir(dir));) {
         const long tid = strtol(entry->d_name, NULL, 10);
         if (tid > 0 && !is_bystander(t->report, tid)) {
-            sleeps = thread_sleeps(t->pid, tid, &switches);
+            sleeps = thread_sleeps(t->pid, tid, &switches) && children_sleep(t->pid, tid, &switches);
         }
     }
     (void)closedir(dir);
