@@ -146,6 +146,7 @@ SLEY_INLINE int sley__scope_admits(const struct sley_scope *scope, uint32_t *sta
 
 /* sched.c */
 void sley__orphans_gone(struct sley_sched *s, uint32_t count); /* handles of a finished sched; the last takes the memory along */
+uint32_t sley__each_task(const struct sley_sched *s, bool still, void (*fn)(struct sley_sched *s, struct sley_task *t, bool still));
 
 /* lane.c */
 int sley__spawn_lane(const struct sley_sched *s, const struct sley_spawn_opts *o, uint32_t *state);
@@ -199,11 +200,14 @@ void sley__misuse_told(const struct sley_sched *s, const struct sley_task *t, co
 /* The same where going on would corrupt memory: ends the process after the report. */
 void sley__misuse_fatal(const struct sley_task *t, const char *site, const char *what, const char *remedy);
 void sley__misuse_frame_armed(struct sley_sched *s, struct sley_task *t);
+/* A worker with a home is about to sleep (its inbox says so already): nothing may be ready, nobody may wait for what is done. */
+void sley__audit(struct sley_sched *s);
 #else
 #define sley__misuse(t, site, what, remedy) ((void)(t), (void)(site))
 #define sley__misuse_to(s, site, what, remedy) ((void)(s), (void)(site))
 #define sley__misuse_fatal(t, site, what, remedy) ((void)(t), (void)(site))
 #define sley__misuse_frame_armed(s, t) ((void)(s), (void)(t))
+#define sley__audit(s) ((void)(s))
 #endif
 
 #endif

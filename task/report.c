@@ -97,6 +97,8 @@ void sley__report_overflow(struct sley_sched *s, const struct sley_task *t)
 }
 
 #ifdef SLEY_DEBUG
+enum { AUDIT_RESUMES = 64 }; /* at least, from one look at all tasks to the next */
+
 void sley__misuse_told(const struct sley_sched *s, const struct sley_task *t, const char *site, const char *what, const char *remedy)
 {
     s = s ? s : t ? t->sched : sley_sched_current();
@@ -129,6 +131,33 @@ void sley__misuse_frame_armed(struct sley_sched *s, struct sley_task *t)
             sley__misuse_fatal(t, w->at.site, "a frame has ended with a wait node armed",
                                "SLEY_AWAIT it, or cancel and await it, before SLEY_RETURN");
         }
+    }
+}
+
+/** @p t stands still: who completes its node wakes it, and has posted that before the node is done if he is another thread. */
+static void audit_task(struct sley_sched *s, struct sley_task *t, bool still)
+{
+    (void)still;
+    const struct sley_wait *w = sley__task_run(t) == SLEY__TASK_IDLE ? t->link.awaited : NULL;
+    /* relaxed: behind the acquire that has seen the node done */
+    if (w && sley_wait_done(w) && atomic_load_explicit(&s->inbox, memory_order_relaxed) == SLEY__INBOX_PARKED) {
+        sley__misuse(t, w->at.site, "a task sleeps though what it waits for is done", "complete nodes by sley_wait_complete alone");
+    }
+}
+
+void sley__audit(struct sley_sched *s)
+{
+    bool ready = sley_sched_ready(s) || s->ready.head;
+    for (uint32_t i = 1; s->lanes && i < s->lane_count; i++) {
+        ready = ready || s->lanes[i].head;
+    }
+    if (ready) {
+        sley__misuse_to(s, NULL, "a worker goes to sleep beside a task that is ready", "before sley_sched_park ask sley_sched_ready");
+    }
+    /* relaxed: this thread writes it */
+    const uint32_t now = atomic_load_explicit(&s->resume_count, memory_order_relaxed);
+    if (!ready && !sley__group(s) && (int32_t)(now - s->audit_next) >= 0) { /* so seldom that each resume pays for one task */
+        s->audit_next = now + AUDIT_RESUMES + sley__each_task(s, true, audit_task);
     }
 }
 #endif

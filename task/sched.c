@@ -259,8 +259,12 @@ bool sley_sched_park(struct sley_sched *s)
 {
     uintptr_t expected = SLEY__INBOX_EMPTY;
     /* relaxed: a poster either comes before (the CAS fails) or sees PARKED and rings; no data travels with it */
-    return atomic_compare_exchange_strong_explicit(&s->inbox, &expected, (uintptr_t)SLEY__INBOX_PARKED, memory_order_relaxed,
-                                                   memory_order_relaxed);
+    const bool parked = atomic_compare_exchange_strong_explicit(&s->inbox, &expected, (uintptr_t)SLEY__INBOX_PARKED,
+                                                                memory_order_relaxed, memory_order_relaxed);
+    if (parked) {
+        sley__audit(s);
+    }
+    return parked;
 }
 
 bool sley_sched_unpark(struct sley_sched *s)
@@ -324,22 +328,22 @@ static uint32_t each_below(struct sley_scope *sc, bool still, void (*fn)(struct 
     return n;
 }
 
-static uint32_t each_task(struct sley_scope *sc, bool still, void (*fn)(struct sley_sched *s, struct sley_task *t, bool still))
+uint32_t sley__each_task(const struct sley_sched *s, bool still, void (*fn)(struct sley_sched *s, struct sley_task *t, bool still))
 {
-    sley__scope_lock(sc);
-    const uint32_t n = each_below(sc, still, fn);
-    sley__scope_unlock(sc);
+    sley__scope_lock(s->root);
+    const uint32_t n = each_below(s->root, still, fn);
+    sley__scope_unlock(s->root);
     return n;
 }
 
 uint32_t sley_sched_live(const struct sley_sched *s)
 {
-    return each_task(s->root, true, NULL);
+    return sley__each_task(s, true, NULL);
 }
 
 void sley_sched_report_left(struct sley_sched *s, bool still)
 {
-    (void)each_task(s->root, still, sley__report_left);
+    (void)sley__each_task(s, still, sley__report_left);
 }
 
 static bool started(const struct sley_sched *s)

@@ -286,16 +286,13 @@ int sley_shares_queue_init(struct sley_shares *ex, struct sley_shares_queue *q, 
 static bool is_used(const struct sley_shares_queue *q)
 {
     struct sley_sched *s = q->base.sched;
-    bool quiet = true;
-    if (sley_sched_current() == s) { /* perhaps in a task: nothing may be delivered now */
-        quiet = sley_sched_park(s);
-        sley_sched_unpark(s);
-    } else {
+    const bool inside = sley_sched_current() == s; /* perhaps in a task: nothing may be delivered now */
+    if (!inside) {
         struct sley_sched *outer = sley_sched_enter(s);
         (void)sley_sched_drain(s);
         (void)sley_sched_enter(outer);
     }
-    return !quiet || sley_sched_lane_live(s, q->base.lane) > 0;
+    return (inside && sley_sched_posted(s)) || sley_sched_lane_live(s, q->base.lane) > 0;
 }
 
 int sley_shares_queue_fini(struct sley_shares_queue *q)

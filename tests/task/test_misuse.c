@@ -219,6 +219,73 @@ SLEY_TEST(misuse_node_awaited_that_was_never_started, "")
     CHECK_RC(sley_await(&g.wait), -EINVAL);
 }
 
+/* ---- what an executor, or another part, does: looked for when a worker goes to sleep ------------------------------------ */
+
+static struct gate *slept_over;
+static const char slept_over_site[] = __FILE__ ":" LINE_TEXT;
+
+static int sleep_over(struct none *a)
+{
+    (void)a;
+    struct gate g = {0};
+    slept_over = &g;
+    g.wait.at.site = slept_over_site;
+    return gate_wait(&g, GATE_PLAIN);
+}
+SLEY_FIBER(sleep_over, struct none)
+static const char sleep_over_line[] = SLEY__STR(__LINE__);
+
+/** The node is made done, and nobody woken, for as long as the worker sleeps; then things are put right. */
+static int complete_badly(struct none *a)
+{
+    (void)a;
+    const uintptr_t word = atomic_load_explicit(&slept_over->wait.word, memory_order_relaxed);
+    atomic_store_explicit(&slept_over->wait.word, (uintptr_t)SLEY__WAIT_DONE, memory_order_relaxed);
+    CHECK_RC(sley_sleep(SLEY_MS), 0);
+    atomic_store_explicit(&slept_over->wait.word, word, memory_order_relaxed);
+    sley_wait_complete(&slept_over->wait, 3);
+    return 0;
+}
+SLEY_FIBER(complete_badly, struct none)
+
+SLEY_TEST(misuse_task_that_sleeps_over_what_is_done, "")
+{
+    struct bed b;
+    int result;
+    bed_start(&b);
+    struct sley_task *t = bed_spawn(&b, &sleep_over__type, NULL);
+    CHECK_INT(bed_run(&b, &complete_badly__type, NULL), ==, 0);
+    bed_run_until(&b, t);
+    CHECK_RC(sley_task_join(t, &result), 0);
+    CHECK_INT(result, ==, 3);
+    sley_task_unref(t);
+    check_report(&b, text_of("a task sleeps though what it waits for is done", "sleep_over", sleep_over_line, slept_over_site,
+                             "complete nodes by sley_wait_complete alone"));
+    bed_end(&b);
+}
+
+static int nothing(struct none *a)
+{
+    (void)a;
+    return 0;
+}
+SLEY_FIBER(nothing, struct none)
+
+SLEY_TEST(misuse_worker_that_sleeps_beside_a_ready_task, "")
+{
+    struct bed b;
+    bed_start(&b);
+    bed_settle(&b); /* it stays parked between turns */
+    (void)sley_sched_unpark(b.sched);
+    struct sley_task *t = bed_spawn_home(&b, &nothing__type, NULL);
+    CHECK(sley_sched_park(b.sched));
+    check_report(&b, text_of("a worker goes to sleep beside a task that is ready", NULL, NULL, NULL,
+                             "before sley_sched_park ask sley_sched_ready"));
+    bed_run_until(&b, t);
+    sley_task_unref(t);
+    bed_end(&b);
+}
+
 /* ---- what ends the process after the report --------------------------------------------------------------------------- */
 
 #ifdef SLEY_DEBUG

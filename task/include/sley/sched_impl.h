@@ -112,6 +112,7 @@ struct sley_sched {
     void *watched; /* sley_watch_add's */
     uint8_t grace; /* SLEY_GRACE_*, written by pools; the other two are sley_executor_grace's */
     uint8_t grace_credit, grace_probe;
+    uint32_t audit_next; /* debug builds: the resume_count from which on all tasks are looked at again */
     /* from here on other threads write */
     SLEY_ATOMIC(uintptr_t) inbox __attribute__((aligned(64)));
     SLEY_ATOMIC(uint32_t) inside;  /* posters between their first and last access */
@@ -186,7 +187,10 @@ SLEY_INLINE void sley_lane_init(struct sley_lane *lane)
 }
 /** Delivers what other threads have posted. Returns whether there was anything. Thread: owner, entered. */
 SLEY_API bool sley_sched_drain(struct sley_sched *s);
-/** Announces that the owner is about to park: true = nothing posted, ring() will be called from now on. Then: sley_sched_unpark. */
+/**
+ * Announces that the owner is about to park: true = nothing posted, ring() will be called from now on. Then: sley_sched_unpark.
+ * Nothing may be ready; debug builds report that, and now and then look for tasks that have missed their wake. Thread: owner.
+ */
 SLEY_API bool sley_sched_park(struct sley_sched *s);
 /** Returns: whether it was parked still; false: somebody has posted, or nudged it. */
 SLEY_API bool sley_sched_unpark(struct sley_sched *s);
