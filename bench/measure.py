@@ -173,14 +173,18 @@ def size(programs, argv):
         return {"stripped_bytes": float(stripped.stat().st_size)}
 
 
+_given_ports = set()
+
+
 def free_port():
-    """A port nobody listens on, below the range the load generator's own ports come from."""
+    """A port nobody listens on, another one each time, below the range the load generator's own ports come from."""
     while True:
-        port = random.randrange(15000, 30000)
+        port = random.choice([p for p in range(15000, 30000) if p not in _given_ports])
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
+                _given_ports.add(port)
                 return port
             except OSError:
                 continue

@@ -23,12 +23,12 @@ struct sley_core;
 static _Thread_local bool dawdles;
 static SLEY_ATOMIC(bool) at_last_step;
 
-/** Gives the others all the time they need to end what this thread is yet to touch. */
+/** Gives the others the time they need to end what this thread is yet to touch: less on a busy machine, where a yield costs a slice. */
 static void dawdle(void)
 {
     if (dawdles) {
         atomic_store_explicit(&at_last_step, true, memory_order_release); /* release: pairs with wait_for_last_step */
-        for (int i = 0; i < 3000; i++) {
+        for (unsigned i = 0; harness_another(i, 3000); i++) {
             (void)sched_yield();
             CHECK_UINT(harness_alloc_live(), >, 0); /* it has not gone under us */
         }

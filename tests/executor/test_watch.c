@@ -476,7 +476,6 @@ SLEY_TEST(stall_in_the_child_of_a_fork_is_named_with_its_stack, "")
     rig_end(&r);
     const pid_t pid = fork();
     if (pid == 0) {
-        (void)alarm(20);
         rig_start(&r);
         rig_run(&r, &stall_fiber__type, &l);
         rig_end(&r);
