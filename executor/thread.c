@@ -1,7 +1,6 @@
 /* Threads of executors. */
 #include <sley/thread_impl.h>
 
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -30,11 +29,4 @@ int sley_executor_start_thread(pthread_t *ret_thread, const struct sley_thread_o
         (void)pthread_setname_np(*ret_thread, numbered);
     }
     return -rc;
-}
-
-uint32_t sley_executor_processors(void)
-{
-    cpu_set_t set;
-    const int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return n > 0 ? (uint32_t)n : 1;
 }

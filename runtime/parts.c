@@ -7,8 +7,6 @@
 #include <sley/shares.h>
 #include <sley/stealing.h>
 
-#include <stdio.h>
-
 #ifdef SLEY__WITH_URING
 #include <sley/reactor_uring.h>
 static const struct sley_reactor_factory *const uring[] = {&sley_reactor_uring, NULL};
@@ -34,42 +32,25 @@ const struct sley__named_reactor sley__reactors[] = {
 
 /* A new executor: its header above, a line here, a line in the table. */
 #define READY_local(ex) sley_local_init(ex)
+#define READY_cores(ex) sley_cores_init(ex, workers)
 #define READY_shares(ex) (void)sley_shares_init(ex, NULL)
-#define READY_stealing(ex) sley_stealing_init(ex)
-#define EXECUTOR(kind)                                                                                         \
-    static struct sley_executor *kind(struct sley__executor_memory *memory, const struct sley_runtime_opts *o) \
-    {                                                                                                          \
-        struct sley_##kind *ex = (void *)memory->words;                                                        \
-        SLEY_STATIC_ASSERT(sizeof *ex <= sizeof memory->words, "it fits into a runtime");                      \
-        SLEY_STATIC_ASSERT(_Alignof(struct sley_##kind) <= _Alignof(void *), "it may stand there");            \
-        (void)o;                                                                                               \
-        READY_##kind(ex);                                                                                      \
-        return &ex->base;                                                                                      \
+#define READY_stealing(ex) sley_stealing_init(ex, workers)
+#define EXECUTOR(kind)                                                                                               \
+    static struct sley_executor *kind(struct sley__executor_memory *memory, const struct sley_workers_opts *workers) \
+    {                                                                                                                \
+        struct sley_##kind *ex = (void *)memory->words;                                                              \
+        SLEY_STATIC_ASSERT(sizeof *ex <= sizeof memory->words, "it fits into a runtime");                            \
+        SLEY_STATIC_ASSERT(_Alignof(struct sley_##kind) <= _Alignof(void *), "it may stand there");                  \
+        (void)workers;                                                                                               \
+        READY_##kind(ex);                                                                                            \
+        return &ex->base;                                                                                            \
     }
 EXECUTOR(local)
+EXECUTOR(cores)
 EXECUTOR(shares)
 EXECUTOR(stealing)
 
-static struct sley_executor *cores(struct sley__executor_memory *memory, const struct sley_runtime_opts *o)
-{
-    struct sley_cores *ex = (void *)memory->words;
-    struct sley_cores_opts opts = {.placement = SLEY_PLACEMENT_UNBOUND};
-    SLEY_STATIC_ASSERT(sizeof *ex <= sizeof memory->words, "it fits into a runtime");
-    const char *placement = sley__choose(o->placement, "SLEY_PLACEMENT", "unbound");
-    if (sley_cores_place(&opts, placement) < 0) {
-        if (o->ret_error && o->error_bytes) {
-            (void)snprintf(
-                o->ret_error, o->error_bytes,
-                "no placement \"%s\"; there is: unbound, spread, pack, a list of CPUs, and spread:LIST, pack:LIST, fenced:LIST",
-                placement);
-        }
-        return NULL;
-    }
-    sley_cores_init(ex, &opts);
-    return &ex->base;
-}
-
 const struct sley__named_executor sley__executors[] = {
-    {"local", true, false, local},        {"cores", false, true, cores}, {"shares", true, false, shares},
-    {"stealing", false, false, stealing}, {NULL, false, false, NULL},
+    {"local", true, false, local},       {"cores", false, true, cores}, {"shares", true, false, shares},
+    {"stealing", false, true, stealing}, {NULL, false, false, NULL},
 };

@@ -2,6 +2,7 @@
 #ifndef SLEY_RUNTIME_PARTS_H
 #define SLEY_RUNTIME_PARTS_H
 
+#include <sley/placement.h>
 #include <sley/runtime.h>
 
 struct sley__named_reactor {
@@ -13,8 +14,8 @@ struct sley__named_executor {
     const char *name;
     bool is_single; /* one worker, no more */
     bool is_placed; /* its workers run where the option `placement` says */
-    /** Readies one in the runtime's memory; what it needs more it allocates when it starts. NULL: the reason is in the error text. */
-    struct sley_executor *(*init)(struct sley__executor_memory *memory, const struct sley_runtime_opts *o);
+    /** Readies one in the runtime's memory; what it needs more it allocates when it starts. */
+    struct sley_executor *(*init)(struct sley__executor_memory *memory, const struct sley_workers_opts *workers);
 };
 
 extern const struct sley__named_reactor sley__reactors[];   /* ends with a NULL name; the first is the default */
@@ -30,8 +31,5 @@ void sley__attach_start(struct sley_runtime *rt, const struct sley_attach *attac
 int sley__attach_may_run(const struct sley_runtime *rt);
 /** It has been driven by hand, or something was spawned. */
 void sley__attach_again(const struct sley_runtime *rt);
-
-/** The option, else the environment, else @p fallback. */
-const char *sley__choose(const char *option, const char *variable, const char *fallback);
 
 #endif

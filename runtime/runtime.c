@@ -18,7 +18,7 @@ static void fail(const struct sley_runtime_opts *o, const char *what, const char
     }
 }
 
-const char *sley__choose(const char *option, const char *variable, const char *fallback)
+static const char *choose(const char *option, const char *variable, const char *fallback)
 {
     const char *env = option ? NULL : getenv(variable);
     return option ? option : env && *env ? env : fallback;
@@ -27,7 +27,7 @@ const char *sley__choose(const char *option, const char *variable, const char *f
 static const struct sley__named_reactor *find_reactor(const struct sley_runtime_opts *o)
 {
     char all[128] = "";
-    const char *name = sley__choose(o->reactor_name, "SLEY_REACTOR", sley__reactors[0].name);
+    const char *name = choose(o->reactor_name, "SLEY_REACTOR", sley__reactors[0].name);
     for (const struct sley__named_reactor *r = sley__reactors; r->name; r++) {
         if (r->factories && !r->factories[0]) {
             continue;
@@ -45,7 +45,7 @@ static const struct sley__named_reactor *find_reactor(const struct sley_runtime_
 static const struct sley__named_executor *find_executor(const struct sley_runtime_opts *o)
 {
     char all[128] = "";
-    const char *name = sley__choose(o->executor_name, "SLEY_EXECUTOR", sley__executors[0].name);
+    const char *name = choose(o->executor_name, "SLEY_EXECUTOR", sley__executors[0].name);
     for (const struct sley__named_executor *e = sley__executors; e->name; e++) {
         if (strcmp(e->name, name) == 0) {
             return e;
@@ -121,7 +121,18 @@ static struct sley_executor *choose_executor(struct sley_runtime *rt, const stru
         }
         return NULL;
     }
-    return named ? named->init(&rt->memory, o) : NULL;
+    struct sley_workers_opts opts = {.placement = SLEY_PLACEMENT_UNBOUND};
+    const char *placement = named && named->is_placed ? choose(o->placement, "SLEY_PLACEMENT", "unbound") : "unbound";
+    if (sley_workers_place(&opts, placement) < 0) {
+        if (o->ret_error && o->error_bytes) {
+            (void)snprintf(
+                o->ret_error, o->error_bytes,
+                "no placement \"%s\"; there is: unbound, spread, pack, a list of CPUs, and spread:LIST, pack:LIST, fenced:LIST",
+                placement);
+        }
+        return NULL;
+    }
+    return named ? named->init(&rt->memory, &opts) : NULL;
 }
 
 /** A start has failed: says so, unless the executor has said more, or nobody is to be told. No pool is left behind. */

@@ -228,7 +228,7 @@ static void usage(FILE *to)
           "  --executor NAME   default: SLEY_EXECUTOR, else the runtime's\n"
           "  --reactor NAME    default: SLEY_REACTOR, else the runtime's\n"
           "  --workers N       default: SLEY_WORKERS, else the executor's; cross_* need 2 of `cores`\n"
-          "  --placement NAME  default: SLEY_PLACEMENT, else the runtime's; for `cores`\n"
+          "  --placement NAME  default: SLEY_PLACEMENT, else the runtime's; for `cores` and `stealing`\n"
           "  --style STYLE     frame (default) or fiber\n"
           "  --scale S         factor on the number of operations, default 1\n",
           to);

@@ -27,7 +27,7 @@
 NAMED(local, sley_local_init(ex))
 NAMED(cores, sley_cores_init(ex, NULL))
 NAMED(shares, (void)sley_shares_init(ex, NULL))
-NAMED(stealing, sley_stealing_init(ex))
+NAMED(stealing, sley_stealing_init(ex, NULL))
 
 const struct sley_conformance_executor named_executors[] = {
     {.name = "local", .create = local_create, .destroy = local_destroy},

@@ -1,6 +1,8 @@
 /* A worker: its thread, and what it does when it is asked. */
 #include "core.h"
 
+#include <stdio.h>
+
 /** The core that this thread is; nothing else is kept per thread. */
 static SLEY__TLS struct sley_core *here;
 
@@ -152,18 +154,9 @@ static void report(void *arg, enum sley_report_kind kind, const char *text)
 
 static int pin(const struct sley_core *c)
 {
-    const struct sley__plan *plan = &c->all->plan;
-    struct sley__cpus set = {{0}};
-    if (!plan->cpus && !plan->is_fenced) {
-        return 0;
-    }
-    if (c->cpu >= 0) {
-        sley__cpus_add(&set, (uint32_t)c->cpu);
-    }
-    const int rc = sley__cores_pin(c->cpu >= 0 ? &set : &plan->fence);
+    const int rc = sley_plan_pin(&c->all->plan, c->index);
     if (rc < 0) {
-        sley__why_say(&(struct sley__why){c->all->why, sizeof c->all->why}, "its thread cannot be pinned to CPU %d (errno %d)", c->cpu,
-                      -rc);
+        (void)snprintf(c->all->why, sizeof c->all->why, "its thread cannot be pinned to CPU %d (errno %d)", c->cpu, -rc);
     }
     return rc;
 }

@@ -14,8 +14,8 @@
 
 #include <sley/cores.h>
 #include <sley/local_impl.h>
+#include <sley/placement_impl.h>
 
-#include "placement.h"
 #include "sys.h"
 
 enum sley__ask {
@@ -58,7 +58,7 @@ struct sley_cores_state {
     struct sley_alloc *alloc;
     struct sley_alloc libc;
     struct sley_executor_config config; /* the user's */
-    struct sley__plan plan;
+    struct sley_plan plan;
     uint32_t round; /* the driver's */
     char why[256];  /* what a core that did not start has said */
     SLEY_ATOMIC(uint32_t) gate __attribute__((aligned(64)));

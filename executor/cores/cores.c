@@ -3,12 +3,23 @@
 
 #include "core.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char sysfs[] = "/sys/devices/system";
-
 /* ---- start and end ------------------------------------------------------------------------------------------------------------ */
+
+/** What a start that fails has to say. */
+static void say(const struct sley_executor_config *config, const char *format, ...) SLEY_PRINTF(2, 3);
+static void say(const struct sley_executor_config *config, const char *format, ...)
+{
+    if (config->ret_error && config->error_bytes > 0) {
+        va_list args;
+        va_start(args, format);
+        (void)vsnprintf(config->ret_error, config->error_bytes, format, args);
+        va_end(args);
+    }
+}
 
 static size_t state_bytes(uint32_t count)
 {
@@ -28,11 +39,11 @@ static int start_core(struct sley_cores_state *st, uint32_t i)
     struct sley_core *c = &st->cores[i];
     c->all = st;
     c->index = i;
-    c->cpu = st->plan.cpus ? (int32_t)st->plan.cpus[i] : -1;
+    c->cpu = st->plan.seats ? (int32_t)st->plan.seats[i].cpu : -1;
     const struct sley_thread_opts o = {sley__core_main, c, "sley-core-", i, st->ex->opts.stack_bytes};
     int rc = sley_executor_start_thread(&c->thread, &o);
     if (rc < 0) {
-        sley__why_say(&(struct sley__why){st->why, sizeof st->why}, "there is no thread for it (errno %d)", -rc);
+        (void)snprintf(st->why, sizeof st->why, "there is no thread for it (errno %d)", -rc);
         return rc;
     }
     for (;;) {
@@ -55,12 +66,12 @@ static void state_destroy(struct sley_cores_state *st)
     struct sley_alloc libc = st->libc;
     struct sley_alloc *a = st->alloc == &st->libc ? &libc : st->alloc;
     const size_t bytes = state_bytes(st->plan.count);
-    sley__plan_fini(&st->plan, a);
+    sley_plan_fini(&st->plan, a);
     sley_alloc_put(a, st, bytes);
 }
 
 /** All, one after the other, up to the gate; or none. */
-static int start_all(struct sley_cores_state *st, const struct sley__why *why)
+static int start_all(struct sley_cores_state *st)
 {
     uint32_t n = 0;
     int rc = 0;
@@ -72,9 +83,9 @@ static int start_all(struct sley_cores_state *st, const struct sley__why *why)
         return 0;
     }
     if (st->why[0]) {
-        sley__why_say(why, "core %u: %s", n, st->why);
+        say(&st->config, "core %u: %s", n, st->why);
     } else {
-        sley__why_say(why, "core %u did not start (errno %d)", n, -rc);
+        say(&st->config, "core %u did not start (errno %d)", n, -rc);
     }
     open_gate(st, SLEY__GATE_ABORT);
     while (n > 0) {
@@ -86,27 +97,24 @@ static int start_all(struct sley_cores_state *st, const struct sley__why *why)
 static int cores_start(struct sley_executor *base, const struct sley_executor_config *config)
 {
     struct sley_cores *ex = sley__cores_of(base);
-    const struct sley__why why = {config->ret_error, config->error_bytes};
     struct sley_alloc libc = {0};
-    struct sley__plan plan;
-    struct sley__cpus allowed;
+    struct sley_plan plan;
     int rc = config->alloc ? 0 : sley_alloc_libc_init(&libc);
     struct sley_alloc *a = config->alloc ? config->alloc : &libc;
     if (ex->state || rc < 0) {
         return rc < 0 ? rc : -EINVAL;
     }
     if (!(a->ops->caps & SLEY_ALLOC_CAP_THREADS)) {
-        sley__why_say(&why, "cores share an allocator, and this one is for one thread at a time");
+        say(config, "cores share an allocator, and this one is for one thread at a time");
         return -EINVAL;
     }
-    rc = sley__cores_allowed(&allowed);
-    rc = rc < 0 ? rc : sley__plan_init(&plan, &ex->opts, config->worker_count, sysfs, &allowed, a, &why);
+    rc = sley_plan_init(&plan, &ex->opts, config->worker_count, a, config->ret_error, config->error_bytes);
     if (rc < 0) {
         return rc;
     }
     struct sley_cores_state *st = sley_alloc_get(a, state_bytes(plan.count), _Alignof(struct sley_cores_state));
     if (!st) {
-        sley__plan_fini(&plan, a);
+        sley_plan_fini(&plan, a);
         return -ENOMEM;
     }
     memset(st, 0, state_bytes(plan.count));
@@ -115,7 +123,7 @@ static int cores_start(struct sley_executor *base, const struct sley_executor_co
     st->alloc = config->alloc ? config->alloc : &st->libc;
     st->config = *config;
     st->plan = plan;
-    rc = start_all(st, &why);
+    rc = start_all(st);
     if (rc < 0) {
         state_destroy(st);
         return rc;
@@ -255,7 +263,7 @@ const struct sley_executor_ops sley_cores_ops = {
     .spawn_on = cores_spawn_on,
 };
 
-void sley_cores_init(struct sley_cores *ex, const struct sley_cores_opts *o)
+void sley_cores_init(struct sley_cores *ex, const struct sley_workers_opts *o)
 {
     *ex = (struct sley_cores){.base = {.ops = &sley_cores_ops}};
     if (o) {

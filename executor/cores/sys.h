@@ -1,10 +1,10 @@
-/* What the cores need of the system: CPUs of threads, waiting. One file per platform (sys_linux.c). */
+/* What the cores need of the system: waiting. One file per platform (sys_linux.c). */
 #ifndef SLEY_CORES_SYS_H
 #define SLEY_CORES_SYS_H
 
 #include <pthread.h>
 
-#include "topology.h"
+#include <sley/base.h>
 
 uint64_t sley__cores_now_ns(void);
 
@@ -12,10 +12,5 @@ uint64_t sley__cores_now_ns(void);
 void sley__cores_wait(SLEY_ATOMIC(uint32_t) * word, uint32_t value, uint64_t until_ns);
 /** Ends the waits on a word. Thread: any, signal. */
 void sley__cores_wake(SLEY_ATOMIC(uint32_t) * word);
-
-/** The CPUs that the calling thread may run on. Returns: 0; a negative errno. */
-int sley__cores_allowed(struct sley__cpus *ret_set);
-/** Where the calling thread runs from now on. Returns: 0; a negative errno. */
-int sley__cores_pin(const struct sley__cpus *set);
 
 #endif

@@ -1,4 +1,4 @@
-/* Affinity and futex. */
+/* Futex. */
 #include "sys.h"
 
 #include <linux/futex.h>
@@ -24,17 +24,4 @@ void sley__cores_wait(SLEY_ATOMIC(uint32_t) * word, uint32_t value, uint64_t unt
 void sley__cores_wake(SLEY_ATOMIC(uint32_t) * word)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1 << 30, NULL, NULL, 0);
-}
-
-int sley__cores_allowed(struct sley__cpus *ret_set)
-{
-    *ret_set = (struct sley__cpus){{0}};
-    /* the system call itself: it says how much it has written, and takes sets larger than libc's type */
-    const long n = syscall(SYS_sched_getaffinity, 0, sizeof *ret_set, ret_set);
-    return n < 0 ? -errno : 0;
-}
-
-int sley__cores_pin(const struct sley__cpus *set)
-{
-    return syscall(SYS_sched_setaffinity, 0, sizeof *set, set) < 0 ? -errno : 0;
 }

@@ -1,12 +1,12 @@
 /* Who sleeps, who searches, who is woken. At most half of the workers search at a time, and one is woken at a time: the one that
  * finds work wakes the next.
  *
- *   idle     searching (low half) and awake (high half) workers
+ *   idle     how many search (low half) and sleep (high half): 0 when all are awake and busy
  *   waking   WAKING while somebody looks for a sleeper, and until the one found searches; AGAIN: more work has come meanwhile
  *   inbox    of a worker's sched: PARKED from before it looks a last time until somebody takes it out of there
  *
  * Nothing is lost: who queues a task pushes it, then (fence) looks whether anybody sleeps that should not. Who goes to sleep says
- * so (PARKED, fewer awake, fewer searching), then (fence) looks whether anything was pushed. One of the two sees the other.
+ * so (PARKED, one more asleep, fewer searching), then (fence) looks whether anything was pushed. One of the two sees the other.
  * The same holds between a woken worker, which clears `waking` and then looks, and who leaves the waking to it; and when nobody
  * is found asleep, somebody may have gone to sleep behind the look: whoever has left work to it says AGAIN, and it looks again.
  * Source: tokio's idle module; here the sleeper's own inbox is the list of sleepers.
@@ -23,18 +23,12 @@
  * while something lies anywhere, there is always somebody who will look in a while. With nothing anywhere nobody guards. */
 #include "worker.h"
 
-enum { SEARCHING = 1, AWAKE = 1 << 16, SEARCHING_MASK = AWAKE - 1 };
+enum { SEARCHING = 1, ASLEEP = 1 << 16, SEARCHING_MASK = ASLEEP - 1 };
 enum { WAKING = 1, AGAIN = 2 };
 enum {
     LASTS_NS = 4000000
 };                          /* what has lain for so long, look by look, is no burst: tasks that yield to each other have work for two */
 enum { GUARD_NS = 500000 }; /* ten times what a wake costs, which keeps the cost low; nobody waits much longer for a wrong guess */
-
-void sley__idle_init(struct sley_stealing_pool *p)
-{
-    /* relaxed: before the threads start */
-    atomic_store_explicit(&p->idle, p->count * (uint32_t)AWAKE, memory_order_relaxed);
-}
 
 /** One wakes at a time: false: another does, and looks after what this thread has pushed. */
 static bool become_waker(struct sley_stealing_pool *p)
@@ -57,7 +51,7 @@ void sley__idle_notify(struct sley_stealing_pool *p, enum work work)
     atomic_thread_fence(memory_order_seq_cst);
     /* relaxed: ordered by the fence */
     const uint32_t idle = atomic_load_explicit(&p->idle, memory_order_relaxed);
-    if (work == WORK_NONE || (idle & SEARCHING_MASK) != 0 || idle / AWAKE == p->count) {
+    if (work == WORK_NONE || (idle & SEARCHING_MASK) != 0 || idle < ASLEEP) {
         return; /* whoever searches looks at every queue once more before he sleeps */
     }
     /* relaxed: ordered by the fence */
@@ -66,7 +60,7 @@ void sley__idle_notify(struct sley_stealing_pool *p, enum work work)
     }
     uint32_t mine;
     do {
-        for (uint32_t i = 0; i < p->count; i++) {
+        for (uint32_t i = 0; i < p->plan.count; i++) {
             if (sley_sched_nudge(&p->workers[i].sched)) {
                 return; /* that worker clears `waking` */
             }
@@ -88,7 +82,7 @@ bool sley__idle_search(struct worker *w)
         return true;
     }
     /* relaxed: a bound that may be missed by a little */
-    if (2 * (atomic_load_explicit(&p->idle, memory_order_relaxed) & SEARCHING_MASK) >= p->count) {
+    if (2 * (atomic_load_explicit(&p->idle, memory_order_relaxed) & SEARCHING_MASK) >= p->plan.count) {
         return false;
     }
     /* seq_cst: counted before it looks; pairs with sley__idle_notify, which leaves the work to us */
@@ -101,7 +95,7 @@ bool sley__idle_search(struct worker *w)
 static enum work any_work(const struct sley_stealing_pool *p)
 {
     enum work most = sley__inject_empty(&p->inject) ? WORK_NONE : WORK_WORTH;
-    for (uint32_t i = 0; i < p->count && most < WORK_WORTH; i++) {
+    for (uint32_t i = 0; i < p->plan.count && most < WORK_WORTH; i++) {
         const enum work left = sley__worker_left(&p->workers[i]);
         most = left > most ? left : most;
     }
@@ -150,7 +144,7 @@ static void reckon(struct sley_stealing_pool *p, bool first)
 {
     const uint64_t now = sley__pool_now_ns(p), since = now - p->looked_ns;
     const uint64_t passed = first && since > 2 * GUARD_NS ? 0 : since; /* else the one before has only just stopped */
-    for (struct worker *w = p->workers; w < p->workers + p->count; w++) {
+    for (struct worker *w = p->workers; w < p->workers + p->plan.count; w++) {
         /* relaxed: a hint, and an estimate */
         const uint32_t moved = atomic_load_explicit(&w->sched.resume_count, memory_order_relaxed) - w->seen;
         /* relaxed: as above */
@@ -200,7 +194,7 @@ void sley__idle_park(struct worker *w)
         return; /* something was posted */
     }
     /* seq_cst: see the top */
-    (void)atomic_fetch_sub_explicit(&p->idle, AWAKE + (w->searching ? SEARCHING : 0), memory_order_seq_cst);
+    (void)atomic_fetch_add_explicit(&p->idle, ASLEEP - (w->searching ? SEARCHING : 0), memory_order_seq_cst);
     w->searching = false;
     /* seq_cst: that it sleeps, against the look at what was pushed; pairs with sley__idle_notify */
     atomic_thread_fence(memory_order_seq_cst);
@@ -220,7 +214,7 @@ void sley__idle_park(struct worker *w)
         sley__worker_look_outside(w); /* it comes here in place of a look */
     }
     /* seq_cst: as above */
-    (void)atomic_fetch_add_explicit(&p->idle, AWAKE, memory_order_seq_cst);
+    (void)atomic_fetch_sub_explicit(&p->idle, ASLEEP, memory_order_seq_cst);
     if (!sley_sched_unpark(s)) {
         /* somebody has taken it out of there: a poster, or who wakes. Cleared for both: at worst one more is woken.
          * seq_cst: before it searches; pairs with sley__idle_notify, which leaves the work to the one that is woken */

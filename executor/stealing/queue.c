@@ -111,14 +111,14 @@ static struct sley_task *counted(struct worker *w, struct sley_task *t, bool sto
 static struct sley_task *take_share(struct worker *w, struct sley__inject *from)
 {
     const bool injected = from == &w->pool->inject;
-    return counted(w, take(w, from, injected ? SHARE / w->pool->count + 1 : SHARE), !injected && from != &w->backlog);
+    return counted(w, take(w, from, injected ? SHARE / w->pool->plan.count + 1 : SHARE), !injected && from != &w->backlog);
 }
 
 /** Whose backlog to take from: its own, unless another's is so much longer that its tasks would wait for rounds of this one. */
 static struct sley__inject *longest(struct worker *w)
 {
     struct sley__inject *q = &w->backlog;
-    for (struct worker *o = w->pool->workers; o < w->pool->workers + w->pool->count; o++) {
+    for (struct worker *o = w->pool->workers; o < w->pool->workers + w->pool->plan.count; o++) {
         q = sley__inject_count(&o->backlog) > 2 * (sley__inject_count(q) + SHARE) ? &o->backlog : q;
     }
     return q;
@@ -216,9 +216,10 @@ struct sley_task *sley__worker_steal(struct worker *w)
 {
     struct sley_stealing_pool *p = w->pool;
     struct sley_task *t = take_share(w, &p->inject);
-    for (uint32_t i = 0; i < p->count && !t; i++) {
-        struct worker *victim = &p->workers[(w->tick - w->left + i) % p->count];
-        if (victim != w && sley__worker_left(victim) == WORK_WORTH) {
+    struct sley_victims order = sley_victims_of(&p->plan, w->index, w->tick - w->left);
+    for (uint32_t i; !t && sley_victims_next(&order, &i);) {
+        struct worker *victim = &p->workers[i];
+        if (sley__worker_left(victim) == WORK_WORTH) {
             t = counted(w, sley__steal_ring_steal(&victim->ring, &w->ring), true);
             t = t ? t : take_share(w, &victim->backlog);
             t = t ? t : counted(w, sley__lifo_rob(&victim->lifo), true); /* it would wait for who is resumed now to end */

@@ -19,7 +19,7 @@ static void say_stuck(struct worker *w)
         /* release: the flag before the count; pairs with sley__rescue */
         atomic_fetch_add_explicit(&w->pool->stuck_count, 1, memory_order_release);
     } else { /* whoever was woken for it has not come: he waits for a processor, and another one may get there sooner */
-        for (uint32_t i = 0; i < w->pool->count && !sley_sched_nudge(w->pool->scheds[i]); i++) {
+        for (uint32_t i = 0; i < w->pool->plan.count && !sley_sched_nudge(w->pool->scheds[i]); i++) {
         }
     }
     sley__idle_notify(w->pool, WORK_WORTH);
@@ -47,7 +47,7 @@ static void help(struct worker *w, struct worker *victim)
 void sley__rescue(struct worker *w)
 {
     struct sley_stealing_pool *p = w->pool;
-    for (struct worker *victim = p->workers; victim < p->workers + p->count; victim++) {
+    for (struct worker *victim = p->workers; victim < p->workers + p->plan.count; victim++) {
         /* acq_rel: one rescuer at a time; what led to the flag is seen. Who looks here is not stuck himself any more */
         if (atomic_exchange_explicit(&victim->stuck, 0, memory_order_acq_rel)) {
             /* relaxed: only says whether it is worth to look */
@@ -62,7 +62,7 @@ void sley__rescue(struct worker *w)
 int sley__rescue_watch(struct sley_stealing_pool *p, const struct sley_executor_config *config)
 {
     const uint64_t stuck_ns = config->stuck_ns ? config->stuck_ns : STUCK_NS_DEFAULT;
-    const bool rescues = p->count > 1 && stuck_ns != SLEY_NEVER;
+    const bool rescues = p->plan.count > 1 && stuck_ns != SLEY_NEVER;
     const struct sley_watch_opts o = {.alloc = p->alloc,
                                       .stall_ns = config->report ? sley_watch_stall_ns(config->stall_ns) : SLEY_NEVER,
                                       .stuck_ns = stuck_ns,
@@ -71,7 +71,7 @@ int sley__rescue_watch(struct sley_stealing_pool *p, const struct sley_executor_
                                       .report = config->report,
                                       .report_arg = config->report_arg};
     int rc = rescues || o.stall_ns != SLEY_NEVER ? sley_watch_create(&o, &p->watch) : 0;
-    for (uint32_t i = 0; i < p->count && p->watch && rc == 0; i++) {
+    for (uint32_t i = 0; i < p->plan.count && p->watch && rc == 0; i++) {
         rc = sley_watch_add(p->watch, &p->workers[i].watched, p->scheds[i], i);
     }
     return rc == -ENOTSUP ? 0 : rc; /* a machine without threads has no second worker */
@@ -79,7 +79,7 @@ int sley__rescue_watch(struct sley_stealing_pool *p, const struct sley_executor_
 
 void sley__rescue_unwatch(struct sley_stealing_pool *p)
 {
-    for (uint32_t i = 0; i < p->count; i++) {
+    for (uint32_t i = 0; i < p->plan.count; i++) {
         sley_watch_remove(&p->workers[i].watched);
     }
     sley_watch_destroy(p->watch);
@@ -92,7 +92,7 @@ int sley_block_in_place(int (*fn)(void *arg), void *arg, int *ret_result)
     if (!fn) {
         return -EINVAL;
     }
-    if (s && s->current && s->ops == &sley__worker_ops && worker_of(s)->pool->count > 1) {
+    if (s && s->current && s->ops == &sley__worker_ops && worker_of(s)->pool->plan.count > 1) {
         struct worker *w = worker_of(s);
         struct sley_task *t = sley__lifo_take(&w->lifo);
         if (t) {

@@ -14,7 +14,7 @@ static void set_phase(struct sley_stealing_pool *p, uint32_t phase)
     atomic_store_explicit(&p->phase, phase, memory_order_seq_cst);
     /* seq_cst: a store is not ordered before the relaxed loads in nudge (aarch64: stlr, then cas); pairs with the fence in park */
     atomic_thread_fence(memory_order_seq_cst);
-    for (uint32_t i = 0; i < p->count; i++) {
+    for (uint32_t i = 0; i < p->plan.count; i++) {
         sley_thread_ring(&p->workers[i].bell);
         (void)sley_sched_nudge(&p->workers[i].sched);
     }
@@ -43,7 +43,7 @@ static bool pause_all(struct sley_stealing_pool *p, uint64_t deadline_ns)
 {
     set_phase(p, PHASE_PAUSED);
     /* acquire: pairs with rest */
-    while (atomic_load_explicit(&p->resting, memory_order_acquire) != p->count) {
+    while (atomic_load_explicit(&p->resting, memory_order_acquire) != p->plan.count) {
         if (sley_thread_now_ns() >= deadline_ns) {
             return false;
         }
@@ -62,7 +62,7 @@ static void news(struct sley_wait_hook *hook, struct sley_wait *w)
 static bool roots_empty(struct sley_stealing_pool *p)
 {
     bool empty = true;
-    for (uint32_t i = 0; i < p->count; i++) {
+    for (uint32_t i = 0; i < p->plan.count; i++) {
         struct worker *w = &p->workers[i];
         /* a wait that has ended is begun anew: its root may have tasks again */
         if (!w->drained.wait.ops || sley_wait_done(&w->drained.wait)) {
@@ -78,9 +78,8 @@ static bool roots_empty(struct sley_stealing_pool *p)
 
 static void unwatch_roots(struct sley_stealing_pool *p)
 {
-    for (uint32_t i = 0; i < p->count; i++) {
+    for (uint32_t i = 0; i < p->plan.count; i++) {
         (void)sley_wait_fini(&p->workers[i].drained.wait);
-        memset(&p->workers[i].drained, 0, sizeof p->workers[i].drained);
     }
 }
 
@@ -144,12 +143,12 @@ static int stealing_spawn(struct sley_executor *ex, const struct sley_task_type 
     }
     /* relaxed: any will do */
     const uint32_t turn = atomic_fetch_add_explicit(&p->spawn_index, 1, memory_order_relaxed);
-    return sley_sched_spawn(p->scheds[turn % p->count], type, args, ret_task);
+    return sley_sched_spawn(p->scheds[turn % p->plan.count], type, args, ret_task);
 }
 
 static uint32_t stealing_worker_count(struct sley_executor *ex)
 {
-    return pool_of(ex) ? pool_of(ex)->count : 0;
+    return pool_of(ex) ? pool_of(ex)->plan.count : 0;
 }
 
 static int stealing_spawn_on(struct sley_executor *ex, uint32_t worker, const struct sley_task_type *type, const void *args,
@@ -159,7 +158,7 @@ static int stealing_spawn_on(struct sley_executor *ex, uint32_t worker, const st
     if (!p) {
         return -ESHUTDOWN;
     }
-    return worker < p->count ? sley_sched_spawn_pinned(p->scheds[worker], type, args, ret_task) : -EINVAL;
+    return worker < p->plan.count ? sley_sched_spawn_pinned(p->scheds[worker], type, args, ret_task) : -EINVAL;
 }
 
 static int stealing_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
@@ -169,14 +168,14 @@ static int stealing_stop(struct sley_executor *ex, uint64_t drain_deadline_ns)
     if (rc < 0) {
         return rc;
     }
-    for (uint32_t i = 0; i < p->count; i++) {
+    for (uint32_t i = 0; i < p->plan.count; i++) {
         sley_sched_stop(p->scheds[i]);
     }
     const uint64_t now = sley__pool_now_ns(p), left = drain_deadline_ns > now ? drain_deadline_ns - now : 0;
     rc = wait_for(p, NULL, drain_deadline_ns == SLEY_NEVER ? SLEY_NEVER : sley_after_ns(left), false); /* in the system's time */
     if (rc < 0) {
         const bool still = pause_all(p, sley_thread_now_ns() + 100 * SLEY_MS); /* false: one is stuck, or has no processor */
-        for (uint32_t i = 0; i < p->count; i++) {
+        for (uint32_t i = 0; i < p->plan.count; i++) {
             sley_sched_report_left(p->scheds[i], still);
         }
         set_phase(p, PHASE_RUNNING);
@@ -191,9 +190,8 @@ static void pool_free(struct sley_stealing_pool *p)
 {
     struct sley_alloc libc = p->libc;
     struct sley_alloc *a = p->alloc == &p->libc ? &libc : p->alloc;
-    if (p->workers) {
-        sley_alloc_put(a, p->workers, p->count * (sizeof *p->workers + sizeof *p->scheds));
-    }
+    sley_alloc_put(a, p->workers, p->plan.count * (sizeof *p->workers + sizeof *p->scheds));
+    sley_plan_fini(&p->plan, a);
     sley_alloc_put(a, p, sizeof *p);
 }
 
@@ -228,10 +226,11 @@ static void destroy_reactors(struct sley_stealing_pool *p, uint32_t started)
     }
 }
 
-static int start_thread(struct worker *w)
+static int start_thread(struct worker *w, size_t stack_bytes)
 {
     struct sley_stealing_pool *p = w->pool;
-    const int rc = sley_executor_start_thread(&w->thread, &(struct sley_thread_opts){sley__worker_main, w, "sley-", w->index, 0});
+    const struct sley_thread_opts o = {sley__worker_main, w, "sley-", w->index, stack_bytes};
+    const int rc = sley_executor_start_thread(&w->thread, &o);
     /* acquire: pairs with rest; the worker's start_rc is seen */
     while (rc == 0 && atomic_load_explicit(&p->resting, memory_order_acquire) != w->index + 1) {
         sley_thread_wait(&p->news, SLEY_NEVER);
@@ -263,22 +262,21 @@ static int init_worker(struct sley_stealing_pool *p, const struct sley_executor_
     return rc;
 }
 
-static int pool_start(struct sley_stealing_pool *p, const struct sley_executor_config *config)
+static int pool_start(struct sley_stealing_pool *p, const struct sley_executor_config *config, size_t stack_bytes)
 {
     uint32_t ready = 0, started = 0;
     int rc = 0;
-    p->scheds = (struct sley_sched **)(void *)(p->workers + p->count); /* behind them */
-    while (rc == 0 && ready < p->count) {
+    p->scheds = (struct sley_sched **)(void *)(p->workers + p->plan.count); /* behind them */
+    while (rc == 0 && ready < p->plan.count) {
         rc = init_worker(p, config, ready);
         ready += rc == 0;
     }
     if (rc == 0) {
-        sley_group_init(&p->group, p->scheds, p->count, group_release);
-        sley__idle_init(p);
+        sley_group_init(&p->group, p->scheds, p->plan.count, group_release);
         p->config = config;
         rc = sley__rescue_watch(p, config);
-        while (rc == 0 && started < p->count) {
-            rc = start_thread(&p->workers[started]);
+        while (rc == 0 && started < p->plan.count) {
+            rc = start_thread(&p->workers[started], stack_bytes);
             started += p->workers[started].thread != 0;
         }
         p->config = NULL;
@@ -301,14 +299,10 @@ static int stealing_start(struct sley_executor *ex, const struct sley_executor_c
 {
     struct sley_stealing *stealing = sley_container_of(ex, struct sley_stealing, base);
     struct sley_alloc libc = {0};
-    const int has_libc = sley_alloc_libc_init(&libc);
+    int rc = config->alloc ? 0 : sley_alloc_libc_init(&libc);
     struct sley_alloc *alloc = config->alloc ? config->alloc : &libc;
-    const uint32_t count = config->worker_count ? config->worker_count : sley_executor_processors();
-    if (stealing->pool || count > SLEY_STEALING_WORKERS_MAX) {
-        return -EINVAL;
-    }
-    if (!config->alloc && has_libc < 0) {
-        return has_libc;
+    if (stealing->pool || rc < 0) {
+        return rc < 0 ? rc : -EINVAL;
     }
     if (!(alloc->ops->caps & SLEY_ALLOC_CAP_THREADS)) {
         return -ENOTSUP;
@@ -317,12 +311,15 @@ static int stealing_start(struct sley_executor *ex, const struct sley_executor_c
     if (!p) {
         return -ENOMEM;
     }
-    *p = (struct sley_stealing_pool){.libc = libc, .clock = config->clock, .count = count};
-    p->before_park = config->before_park;
-    p->hook_arg = config->hook_arg;
+    *p = (struct sley_stealing_pool){
+        .libc = libc, .clock = config->clock, .before_park = config->before_park, .hook_arg = config->hook_arg};
     p->alloc = config->alloc ? config->alloc : &p->libc;
-    p->workers = sley_alloc_get(p->alloc, count * (sizeof *p->workers + sizeof *p->scheds), _Alignof(struct worker));
-    const int rc = p->workers ? pool_start(p, config) : -ENOMEM;
+    rc = sley_plan_init(&p->plan, &stealing->opts, config->worker_count, p->alloc, config->ret_error, config->error_bytes);
+    rc = p->plan.count > SLEY_STEALING_WORKERS_MAX ? -EINVAL : rc;
+    if (rc == 0) {
+        p->workers = sley_alloc_get(p->alloc, p->plan.count * (sizeof *p->workers + sizeof *p->scheds), _Alignof(struct worker));
+        rc = p->workers ? pool_start(p, config, stealing->opts.stack_bytes) : -ENOMEM;
+    }
     if (rc < 0) {
         pool_free(p);
         return rc;
@@ -343,20 +340,20 @@ static int stealing_fini(struct sley_executor *ex)
     if (rc < 0) {
         return rc;
     }
-    for (uint32_t i = 0; i < p->count; i++) {
+    for (uint32_t i = 0; i < p->plan.count; i++) {
         sley_sched_refuse(p->scheds[i], true);
     }
     if (wait_for(p, NULL, 0, false) < 0) { /* a task is left: all of them have run, or are about to */
-        for (uint32_t i = 0; i < p->count; i++) {
+        for (uint32_t i = 0; i < p->plan.count; i++) {
             sley_sched_refuse(p->scheds[i], false);
         }
         undrive(p);
         return -EBUSY;
     }
-    join_all(p, p->count);
+    join_all(p, p->plan.count);
     sley__rescue_unwatch(p);
     sley_group_close(&p->group);
-    destroy_reactors(p, p->count);
+    destroy_reactors(p, p->plan.count);
     stealing->pool = NULL;
     if (sley_group_fini(&p->group)) {
         group_release(&p->group);
@@ -378,7 +375,7 @@ static struct sley_sched *stealing_sched(struct sley_executor *ex)
 int sley_stealing_stats(const struct sley_stealing *ex, uint32_t index, struct sley_stealing_stats *ret_stats)
 {
     const struct sley_stealing_pool *p = ex->pool;
-    if (!p || index >= p->count) {
+    if (!p || index >= p->plan.count) {
         return -EINVAL;
     }
     const struct worker *w = &p->workers[index];
@@ -408,7 +405,10 @@ const struct sley_executor_ops sley_stealing_ops = {
     .spawn_on = stealing_spawn_on,
 };
 
-void sley_stealing_init(struct sley_stealing *ex)
+void sley_stealing_init(struct sley_stealing *ex, const struct sley_workers_opts *o)
 {
     *ex = (struct sley_stealing){.base = {.ops = &sley_stealing_ops}};
+    if (o) {
+        ex->opts = *o;
+    }
 }

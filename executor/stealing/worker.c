@@ -177,11 +177,14 @@ void *sley__worker_main(void *arg)
 {
     struct worker *w = arg;
     struct sley_stealing_pool *p = w->pool;
+    w->start_rc = sley_plan_pin(&p->plan, w->index); /* first: memory comes from where it is first touched */
     (void)sley_sched_enter(&w->sched);
     sley_sched_adopt(&w->sched);
     sley_watch_enter(&w->watched);
-    w->start_rc = p->count > 1 ? sley_executor_make_shared_reactor(p->config, p->alloc, &w->reactor)
-                               : sley_executor_make_reactor(p->config, p->alloc, &w->reactor);
+    if (w->start_rc == 0) {
+        w->start_rc = p->plan.count > 1 ? sley_executor_make_shared_reactor(p->config, p->alloc, &w->reactor)
+                                        : sley_executor_make_reactor(p->config, p->alloc, &w->reactor);
+    }
     if (w->reactor) {
         w->reactor->shared = (w->reactor->ops->caps & SLEY_REACTOR_CAP_SHARED) != 0;
         w->reactor->sched = w->reactor->shared ? NULL : &w->sched; /* one worker shares with nobody */

@@ -2,6 +2,7 @@
 #ifndef SLEY_STEALING_WORKER_H
 #define SLEY_STEALING_WORKER_H
 
+#include <sley/placement_impl.h>
 #include <sley/stealing.h>
 #include <sley/thread_impl.h>
 #include <sley/watch.h>
@@ -64,11 +65,11 @@ struct sley_stealing_pool {
     struct sley_alloc *alloc;
     struct sley_alloc libc;
     const struct sley_executor_config *config; /* while starting */
+    struct sley_plan plan;                     /* where workers run, and who is near whom */
     struct sley_clock *clock;
     void (*before_park)(void *arg);
     void *hook_arg;
     struct sley_watch *watch;
-    uint32_t count;
     struct worker *workers;
     struct sley_sched **scheds;
     SLEY_ATOMIC(uint32_t) idle __attribute__((aligned(64))); /* idle.c */
@@ -103,7 +104,6 @@ struct sley_task *sley__worker_steal(struct worker *w);
 enum work sley__worker_left(const struct worker *w); /* what lies there for others to take */
 
 /* idle.c: who sleeps and who is woken */
-void sley__idle_init(struct sley_stealing_pool *p);
 void sley__idle_notify(struct sley_stealing_pool *p, enum work work); /* so much was pushed */
 void sley__idle_tell(struct sley_stealing_pool *p);                   /* there may be more than was told of */
 bool sley__idle_search(struct worker *w);                             /* may it search? */

@@ -100,7 +100,7 @@ SLEY_TEST(each_allocation_of_a_start_refused, "SHUT-01")
     {
         struct sley_cores cores;
         char why[128] = "";
-        sley_cores_init(&cores, &(struct sley_cores_opts){.placement = SLEY_PLACEMENT_FENCED, .cpus = "0-1023"});
+        sley_cores_init(&cores, &(struct sley_workers_opts){.placement = SLEY_PLACEMENT_FENCED, .cpus = "0-1023"});
         const struct sley_executor_config config = {
             .alloc = harness_alloc(), .reactors = bed_epolls, .worker_count = 3, .ret_error = why, .error_bytes = sizeof why};
         const int rc = cores.base.ops->start(&cores.base, &config);
@@ -119,10 +119,10 @@ SLEY_TEST(broken_configuration_is_refused_with_a_sentence, "SHUT-01")
     struct sley_alloc_pool pool;
     static _Alignas(64) char memory[4096];
     char why[128] = "";
-    sley_cores_init(&cores, &(struct sley_cores_opts){.stack_bytes = 1});
+    sley_cores_init(&cores, &(struct sley_workers_opts){.stack_bytes = 1});
     check_start_fails(&cores, (struct sley_executor_config){.worker_count = 2}, -EINVAL,
                       "core 0: there is no thread for it (errno 22)"); /* no such stack */
-    sley_cores_init(&cores, &(struct sley_cores_opts){.placement = SLEY_PLACEMENT_PACK});
+    sley_cores_init(&cores, &(struct sley_workers_opts){.placement = SLEY_PLACEMENT_PACK});
     struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 5000, .ret_error = why, .error_bytes = sizeof why};
     CHECK_RC(cores.base.ops->start(&cores.base, &config), -EINVAL);
     CHECK_PTR(strstr(why, "5000 workers do not fit on "), ==, why);
@@ -139,7 +139,7 @@ SLEY_TEST(broken_configuration_is_refused_with_a_sentence, "SHUT-01")
 SLEY_TEST(start_without_an_error_text_fails_as_well, "")
 {
     struct sley_cores cores;
-    sley_cores_init(&cores, &(struct sley_cores_opts){.placement = SLEY_PLACEMENT_CUSTOM});
+    sley_cores_init(&cores, &(struct sley_workers_opts){.placement = SLEY_PLACEMENT_CUSTOM});
     CHECK_RC(cores.base.ops->start(&cores.base, &(struct sley_executor_config){.worker_count = 2}), -EINVAL);
     sley_cores_init(&cores, NULL);
     reactors_left = 1;
@@ -243,7 +243,7 @@ SLEY_TEST(threads_are_named_pinned_and_block_signals, "")
         struct sley_cores cores;
         struct sley_task *t;
         const struct sley_executor_config config = {.alloc = harness_alloc()};
-        sley_cores_init(&cores, &(struct sley_cores_opts){.placement = kinds[i]});
+        sley_cores_init(&cores, &(struct sley_workers_opts){.placement = kinds[i]});
         CHECK_RC(cores.base.ops->start(&cores.base, &config), 0);
         CHECK_UINT(sley_cores_count(&cores), ==, (unsigned)CPU_COUNT(&mine)); /* one for each */
         for (uint32_t core = 0; core < sley_cores_count(&cores); core++) {

@@ -5,7 +5,7 @@
 #include "suite_shutdown.h"
 
 SUITE_CREATE(create, cores, sley_cores_init(ex, NULL))
-SUITE_CREATE(create_pinned, cores, sley_cores_init(ex, &(struct sley_cores_opts){.placement = SLEY_PLACEMENT_SPREAD}))
+SUITE_CREATE(create_pinned, cores, sley_cores_init(ex, &(struct sley_workers_opts){.placement = SLEY_PLACEMENT_SPREAD}))
 SUITE_DESTROY(cores)
 
 static const struct suite_executor none = {"cores+none", create, destroy, NULL, false, 3};

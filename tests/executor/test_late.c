@@ -85,7 +85,7 @@ static struct sley_executor *start(union memory *m, enum kind kind)
     } else if (kind == CORES) {
         sley_cores_init(&m->cores, NULL);
     } else {
-        sley_stealing_init(&m->stealing);
+        sley_stealing_init(&m->stealing, NULL);
     }
     CHECK_RC(all[kind]->ops->start(all[kind], &config), 0);
     return all[kind];

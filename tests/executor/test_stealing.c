@@ -202,7 +202,7 @@ struct pool {
 
 static void pool_start(struct pool *p, uint32_t workers, uint64_t stuck_ns)
 {
-    sley_stealing_init(&p->stealing);
+    sley_stealing_init(&p->stealing, NULL);
     p->ex = &p->stealing.base;
     const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = workers, .stuck_ns = stuck_ns};
     CHECK_RC(p->ex->ops->start(p->ex, &config), 0);
@@ -407,7 +407,7 @@ SLEY_TEST(descriptor_of_a_stuck_worker_is_served, "")
 {
     static const struct sley_reactor_factory *const epolls[] = {&sley_reactor_epoll, NULL};
     struct pool p;
-    sley_stealing_init(&p.stealing);
+    sley_stealing_init(&p.stealing, NULL);
     p.ex = &p.stealing.base;
     const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2, .stuck_ns = SLEY_MS, .reactors = epolls};
     CHECK_RC(p.ex->ops->start(p.ex, &config), 0);
@@ -469,7 +469,7 @@ SLEY_TEST(regress_helper_that_does_not_come_is_not_waited_for, "")
     r->ops->destroy(r);
     freezing_ops = *epoll_ops;
     freezing_ops.poll = poll_and_freeze;
-    sley_stealing_init(&p.stealing);
+    sley_stealing_init(&p.stealing, NULL);
     p.ex = &p.stealing.base;
     const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 3, .stuck_ns = SLEY_MS, .reactors = factories};
     CHECK_RC(p.ex->ops->start(p.ex, &config), 0);
@@ -663,7 +663,7 @@ SLEY_TEST(statistics_count_resumes_steals_overflows_and_parks, "")
 SLEY_TEST(start_refuses_what_it_cannot_be, "")
 {
     struct sley_stealing ex;
-    sley_stealing_init(&ex);
+    sley_stealing_init(&ex, NULL);
     const struct sley_executor_config many = {.worker_count = SLEY_STEALING_WORKERS_MAX + 1};
     CHECK_RC(ex.base.ops->start(&ex.base, &many), -EINVAL);
     CHECK_RC(ex.base.ops->fini(&ex.base), 0);

@@ -54,7 +54,7 @@ static void begin(void)
     asleep = NULL;
     pool.workers = workers;
     pool.scheds = scheds;
-    pool.count = WORKERS;
+    pool.plan.count = WORKERS;
     for (uint32_t i = 0; i < WORKERS; i++) {
         struct worker *w = &workers[i];
         w->pool = &pool;
@@ -69,7 +69,6 @@ static void begin(void)
         CHECK_RC(sley_wheel_init(&w->wheel, NULL, w->wheel_slots, SLEY_WHEEL_SLOT_COUNT_DEFAULT, 1), 0);
     }
     sley_group_init(&pool.group, scheds, WORKERS, release);
-    sley__idle_init(&pool);
     pool.phase = PHASE_RUNNING;
 }
 
@@ -83,7 +82,7 @@ static void end(void)
 static void check_counts(uint32_t awake, uint32_t searching)
 {
     const uint32_t idle = pool.idle;
-    CHECK_UINT(idle >> 16, ==, awake);
+    CHECK_UINT(WORKERS - (idle >> 16), ==, awake);
     CHECK_UINT(idle & 0xffff, ==, searching);
 }
 

@@ -17,7 +17,7 @@ struct pool {
 
 static void pool_start(struct pool *p, uint32_t workers)
 {
-    sley_stealing_init(&p->stealing);
+    sley_stealing_init(&p->stealing, NULL);
     p->ex = &p->stealing.base;
     const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = workers, .stall_ns = SLEY_NEVER};
     CHECK_RC(p->ex->ops->start(p->ex, &config), 0);

@@ -22,7 +22,7 @@ static struct sley_executor *const ex = &stealing.base;
 
 static void start(struct sley_executor_config config)
 {
-    sley_stealing_init(&stealing);
+    sley_stealing_init(&stealing, NULL);
     config.alloc = harness_alloc();
     config.stall_ns = SLEY_NEVER;
     CHECK_RC(ex->ops->start(ex, &config), 0);

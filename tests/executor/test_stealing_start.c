@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,7 +80,7 @@ SLEY_TEST(worker_hears_its_own_faults_and_what_is_sent_to_its_thread_and_leaves_
     struct sley_task *t;
     int result = 0;
     const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2};
-    sley_stealing_init(&s);
+    sley_stealing_init(&s, NULL);
     CHECK_RC(s.base.ops->start(&s.base, &config), 0);
     CHECK_RC(s.base.ops->spawn(&s.base, &check_mask__type, NULL, &t), 0);
     CHECK_RC(s.base.ops->run(&s.base, t), 0);
@@ -96,7 +97,7 @@ SLEY_TEST(reactor_that_fails_on_any_worker_leaves_nothing, "SHUT-01")
     struct sley_stealing s;
     const struct sley_executor_config config = {
         .alloc = harness_alloc(), .reactors = scarces, .worker_count = WORKERS, .ret_error = why, .error_bytes = sizeof why};
-    sley_stealing_init(&s);
+    sley_stealing_init(&s, NULL);
     for (int k = 0; k < WORKERS; k++) {
         reactors_left = k;
         CHECK_RC(s.base.ops->start(&s.base, &config), -EMFILE);
@@ -115,7 +116,7 @@ SLEY_TEST(thread_that_is_not_there_leaves_nothing, "SHUT-01")
     int failed = 0;
     struct sley_stealing s;
     const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = epolls, .worker_count = WORKERS};
-    sley_stealing_init(&s);
+    sley_stealing_init(&s, NULL);
     for (int k = 0;; k++, failed++) {
         threads_left = k;
         const int rc = s.base.ops->start(&s.base, &config);
@@ -136,7 +137,7 @@ SLEY_TEST(reactor_that_cannot_be_shared_is_passed_over, "")
     struct sley_stealing s;
     const struct sley_executor_config config = {
         .alloc = harness_alloc(), .reactors = polls_first, .worker_count = 2, .ret_error = why, .error_bytes = sizeof why};
-    sley_stealing_init(&s);
+    sley_stealing_init(&s, NULL);
     CHECK_RC(s.base.ops->start(&s.base, &config), 0);
     CHECK_STR(s.base.ops->sched(&s.base)->reactor->ops->name, "epoll");
     CHECK_STR(why, "");
@@ -186,7 +187,7 @@ SLEY_TEST_SECONDS(what_waiting_tasks_own_is_freed_once, "STEAL-12", 120)
 {
     enum { ROUNDS = 1000 };
     struct sley_stealing s;
-    sley_stealing_init(&s);
+    sley_stealing_init(&s, NULL);
     for (int i = 0; i < ROUNDS; i++) {
         const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2, .stuck_ns = SLEY_NEVER};
         atomic_store_explicit(&freed, 0, memory_order_relaxed);
@@ -242,7 +243,7 @@ SLEY_TEST(what_stands_in_any_queue_ends_once, "STEAL-13")
 {
     struct sley_stealing s;
     const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 1, .stall_ns = SLEY_NEVER};
-    sley_stealing_init(&s);
+    sley_stealing_init(&s, NULL);
     CHECK_RC(s.base.ops->start(&s.base, &config), 0);
     CHECK_RC(s.base.ops->spawn(&s.base, &holds_the_worker__type, NULL, NULL), 0);
     while (!atomic_load_explicit(&holds, memory_order_acquire)) { /* acquire: as above */
@@ -286,7 +287,7 @@ SLEY_TEST(regress_refused_fini_leaves_it_stopping, "SHUT-02 SHUT-09")
     struct sley_stealing s;
     struct sley_executor *ex = &s.base;
     const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2, .stall_ns = SLEY_NEVER};
-    sley_stealing_init(&s);
+    sley_stealing_init(&s, NULL);
     CHECK_RC(ex->ops->start(ex, &config), 0);
     CHECK_RC(ex->ops->spawn(ex, &spawns_at_the_end__type, &ex, NULL), 0);
     while (!atomic_load_explicit(&holds, memory_order_acquire)) { /* acquire: as above */
@@ -326,7 +327,7 @@ SLEY_TEST(stop_waits_by_a_deadline_of_a_clock_of_its_own, "SHUT-03")
     struct sley_executor *ex = &s.base;
     struct sley_clock clock = {.now_ns = stands};
     const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2, .clock = &clock, .stall_ns = SLEY_NEVER};
-    sley_stealing_init(&s);
+    sley_stealing_init(&s, NULL);
     CHECK_RC(ex->ops->start(ex, &config), 0);
     for (int i = 0; i < 4; i++) {
         CHECK_RC(ex->ops->spawn(ex, &ends_late__type, NULL, NULL), 0);
@@ -354,7 +355,7 @@ SLEY_TEST(timers_of_a_clock_that_goes_ahead_fire_in_time, "")
     struct sley_stealing s;
     struct sley_executor *ex = &s.base;
     struct sley_clock clock = {.now_ns = an_hour_ahead};
-    sley_stealing_init(&s);
+    sley_stealing_init(&s, NULL);
     CHECK_RC(ex->ops->start(ex, &(struct sley_executor_config){.alloc = harness_alloc(), .worker_count = 2, .clock = &clock}), 0);
     for (int i = 0; i < 4; i++) {
         CHECK_RC(ex->ops->spawn(ex, &sleep_a_little__type, NULL, NULL), 0);
@@ -362,6 +363,102 @@ SLEY_TEST(timers_of_a_clock_that_goes_ahead_fire_in_time, "")
     CHECK_RC(ex->ops->run(ex, NULL), 0);
     CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
     CHECK_RC(ex->ops->fini(ex), 0);
+}
+
+/* ---- placement: this machine's CPUs; trees of others are in test_placement.c -------------------------------------------------- */
+
+static cpu_set_t my_cpus(void)
+{
+    cpu_set_t set;
+    CHECK_INT(sched_getaffinity(0, sizeof set, &set), ==, 0);
+    return set;
+}
+
+struct seen {
+    cpu_set_t *set;
+};
+
+static int look_where(struct seen *s)
+{
+    *s->set = my_cpus();
+    return 0;
+}
+SLEY_FIBER(look_where, struct seen)
+
+/** Starts workers as placed, has each look where it may run, and ends. Returns how many there are. */
+static uint32_t where_workers_run(const struct sley_workers_opts *o, uint32_t wanted, cpu_set_t *ret_sets)
+{
+    struct sley_stealing s;
+    struct sley_executor *ex = &s.base;
+    sley_stealing_init(&s, o);
+    CHECK_RC(ex->ops->start(ex, &(struct sley_executor_config){.alloc = harness_alloc(), .reactors = epolls, .worker_count = wanted}),
+             0);
+    const uint32_t n = ex->ops->worker_count(ex);
+    for (uint32_t i = 0; i < n; i++) {
+        CHECK_RC(ex->ops->spawn_on(ex, i, &look_where__type, &(struct seen){&ret_sets[i]}, NULL), 0);
+    }
+    CHECK_RC(ex->ops->run(ex, NULL), 0);
+    CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
+    CHECK_RC(ex->ops->fini(ex), 0);
+    return n;
+}
+
+SLEY_TEST(workers_that_are_placed_have_a_cpu_each, "")
+{
+    static cpu_set_t sets[SLEY_STEALING_WORKERS_MAX];
+    const cpu_set_t before = my_cpus();
+    static const enum sley_placement kinds[] = {SLEY_PLACEMENT_SPREAD, SLEY_PLACEMENT_PACK};
+    for (int k = 0; k < 2; k++) {
+        cpu_set_t left = before;
+        const uint32_t n = where_workers_run(&(struct sley_workers_opts){.placement = kinds[k], .stack_bytes = 1 << 20}, 0, sets);
+        CHECK_UINT(n, ==, (unsigned)CPU_COUNT(&before));
+        for (uint32_t i = 0; i < n; i++) {
+            CHECK_INT(CPU_COUNT(&sets[i]), ==, 1);
+            CPU_AND(&sets[i], &sets[i], &left);
+            CHECK_INT(CPU_COUNT(&sets[i]), ==, 1); /* nobody else's */
+            CPU_XOR(&left, &left, &sets[i]);
+        }
+        const cpu_set_t after = my_cpus(); /* of who starts it nothing changes */
+        CHECK(CPU_EQUAL(&after, &before));
+    }
+}
+
+SLEY_TEST(workers_that_are_not_placed_run_where_the_starter_may, "")
+{
+    static cpu_set_t sets[SLEY_STEALING_WORKERS_MAX];
+    const cpu_set_t before = my_cpus();
+    char list[16];
+    int cpu = 0;
+    CHECK_UINT(where_workers_run(NULL, 3, sets), ==, 3);
+    for (int i = 0; i < 3; i++) {
+        CHECK(CPU_EQUAL(&sets[i], &before));
+    }
+    while (!CPU_ISSET((size_t)cpu, &before)) {
+        cpu++;
+    }
+    (void)snprintf(list, sizeof list, "%d", cpu);
+    CHECK_UINT(where_workers_run(&(struct sley_workers_opts){.placement = SLEY_PLACEMENT_FENCED, .cpus = list}, 2, sets), ==, 2);
+    for (int i = 0; i < 2; i++) {
+        CHECK(CPU_COUNT(&sets[i]) == 1 && CPU_ISSET((size_t)cpu, &sets[i]));
+    }
+}
+
+/** Its sentence comes from the plan; nothing is left. */
+SLEY_TEST(placement_that_cannot_be_is_refused, "")
+{
+    struct sley_stealing s;
+    struct sley_executor *ex = &s.base;
+    char why[128] = "";
+    sley_stealing_init(&s, &(struct sley_workers_opts){.placement = SLEY_PLACEMENT_PACK, .cpus = "0-"});
+    const struct sley_executor_config config = {
+        .alloc = harness_alloc(), .worker_count = 2, .ret_error = why, .error_bytes = sizeof why};
+    CHECK_RC(ex->ops->start(ex, &config), -EINVAL);
+    CHECK_STR(why, "\"0-\" is no list of CPUs such as \"0,4-7\"");
+    CHECK_UINT(harness_alloc_live(), ==, 0);
+    CHECK_RC(ex->ops->start(ex, &(struct sley_executor_config){.worker_count = SLEY_STEALING_WORKERS_MAX + 1}), -EINVAL);
+    sley_stealing_init(&s, &(struct sley_workers_opts){.stack_bytes = 1});
+    CHECK_RC(ex->ops->start(ex, &config), -EINVAL);
+    CHECK_UINT(harness_alloc_live(), ==, 0);
 }
 
 /* ---- a report beside a worker that does not come to rest: it is in a task, or has no processor ----------------------------- */
@@ -413,7 +510,7 @@ SLEY_TEST(regress_left_are_named_beside_a_worker_that_does_not_rest, "SHUT-05")
     struct sley_executor *ex = &s.base;
     const struct sley_executor_config config = {
         .alloc = harness_alloc(), .worker_count = 2, .stall_ns = SLEY_NEVER, .report = count_left};
-    sley_stealing_init(&s);
+    sley_stealing_init(&s, NULL);
     CHECK_RC(ex->ops->start(ex, &config), 0);
     for (unsigned i = 0; i < 8; i++) {
         CHECK_RC(ex->ops->spawn(ex, &wait_below__type, &(struct numbered){i}, NULL), 0);

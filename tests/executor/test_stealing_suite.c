@@ -4,7 +4,7 @@
 #include "suite.h"
 #include "suite_shutdown.h"
 
-SUITE_CREATE(create, stealing, sley_stealing_init(ex))
+SUITE_CREATE(create, stealing, sley_stealing_init(ex, NULL))
 SUITE_DESTROY(stealing)
 
 static const struct suite_executor none1 = {"stealing+none, one worker", create, destroy, NULL, false, 1};

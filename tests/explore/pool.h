@@ -39,7 +39,7 @@ static void pool_setup(uint32_t n, const struct sley_sched_ops *ops, void (*rele
     explore_thread_local(&sley__self, sizeof(struct sley_sched *));
     pool.workers = workers;
     pool.scheds = scheds;
-    pool.count = n;
+    pool.plan.count = n;
     for (uint32_t i = 0; i < n; i++) {
         struct worker *w = &workers[i];
         w->pool = &pool;
@@ -51,7 +51,6 @@ static void pool_setup(uint32_t n, const struct sley_sched_ops *ops, void (*rele
         EXPLORE_CHECK(sley_sched_init(&w->sched, ops, &(struct sley_sched_opts){.alloc = explore_alloc()}) == 0);
     }
     sley_group_init(&pool.group, scheds, n, release);
-    sley__idle_init(&pool);
 }
 
 #endif

@@ -4,7 +4,7 @@
 #include "pool.h"
 
 enum { TASKS = 3 };
-enum { SEARCHING_MASK = 0xffff, AWAKE_SHIFT = 16 }; /* of pool.idle, as in idle.c */
+enum { SEARCHING_MASK = 0xffff, ASLEEP_SHIFT = 16 }; /* of pool.idle, as in idle.c */
 
 static struct sley_task tasks[TASKS];
 static void (*bodies[TASKS])(void);
@@ -103,8 +103,8 @@ static void setup_of(uint32_t n, uint32_t count)
 
 static void counts_hold(void)
 {
-    const uint32_t idle = peek(&pool.idle), searching = idle & SEARCHING_MASK, awake = idle >> AWAKE_SHIFT;
-    EXPLORE_CHECK(awake <= pool.count && searching <= awake);
+    const uint32_t idle = peek(&pool.idle), searching = idle & SEARCHING_MASK, asleep = idle >> ASLEEP_SHIFT;
+    EXPLORE_CHECK(asleep <= pool.plan.count && searching <= pool.plan.count - asleep);
 }
 
 static void end(void)
@@ -112,12 +112,12 @@ static void end(void)
     uint32_t searching = 0;
     counts_hold();
     EXPLORE_CHECK(peek(&left) == 0 && sley__inject_empty(&pool.inject));
-    for (uint32_t i = 0; i < pool.count; i++) {
+    for (uint32_t i = 0; i < pool.plan.count; i++) {
         EXPLORE_CHECK(sley__steal_ring_count(&workers[i].ring) == 0 && !sley__lifo_full(&workers[i].lifo));
         EXPLORE_CHECK(sley__inject_empty(&workers[i].backlog) && sley__inject_empty(&workers[i].pinned));
         searching += workers[i].searching;
     }
-    EXPLORE_CHECK(peek(&pool.idle) >> AWAKE_SHIFT == pool.count && (peek(&pool.idle) & SEARCHING_MASK) == searching);
+    EXPLORE_CHECK(peek(&pool.idle) >> ASLEEP_SHIFT == 0 && (peek(&pool.idle) & SEARCHING_MASK) == searching);
     if (sley_group_fini(&pool.group)) {
         release_pool(&pool.group);
     }
@@ -134,7 +134,7 @@ static void run(struct sley_task *t)
     }
     if (atomic_fetch_sub_explicit(&left, 1, memory_order_acq_rel) == 1) { /* as set_phase in stealing.c */
         atomic_store_explicit(&pool.phase, PHASE_ENDED, memory_order_seq_cst);
-        for (uint32_t i = 0; i < pool.count; i++) {
+        for (uint32_t i = 0; i < pool.plan.count; i++) {
             (void)sley_sched_nudge(&workers[i].sched);
         }
     }
@@ -342,7 +342,7 @@ EXPLORE_CASE(idle_push_meets_a_worker_between_its_last_look_and_its_sleep, "STEA
 static bool any_left(const struct worker *w)
 {
     bool any = !sley__inject_empty(&pool.inject) || sley__lifo_full(&w->lifo);
-    for (uint32_t i = 0; i < pool.count; i++) {
+    for (uint32_t i = 0; i < pool.plan.count; i++) {
         any |= sley__steal_ring_count(&workers[i].ring) != 0;
     }
     return any;
@@ -355,9 +355,9 @@ static void park_wrongly(struct worker *w, bool looks_first)
     if (!sley_sched_park(&w->sched)) {
         return;
     }
-    const uint32_t awake = 1u << AWAKE_SHIFT, searching = w->searching;
+    const uint32_t asleep = 1u << ASLEEP_SHIFT, searching = w->searching;
     bool any = looks_first && any_left(w);
-    atomic_fetch_sub_explicit(&pool.idle, awake + (looks_first ? searching : 0), memory_order_seq_cst);
+    atomic_fetch_add_explicit(&pool.idle, asleep - (looks_first ? searching : 0), memory_order_seq_cst);
     atomic_thread_fence(memory_order_seq_cst);
     if (!looks_first) {
         any = any_left(w);
@@ -367,7 +367,7 @@ static void park_wrongly(struct worker *w, bool looks_first)
     if (!any && atomic_load_explicit(&pool.phase, memory_order_relaxed) == PHASE_RUNNING) {
         sley__worker_wait(w, SLEY_NEVER);
     }
-    atomic_fetch_add_explicit(&pool.idle, awake, memory_order_seq_cst);
+    atomic_fetch_sub_explicit(&pool.idle, asleep, memory_order_seq_cst);
     if (!sley_sched_unpark(&w->sched)) {
         atomic_store_explicit(&pool.waking, 0, memory_order_seq_cst);
         (void)sley__idle_search(w);

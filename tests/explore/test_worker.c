@@ -20,6 +20,12 @@ int sley_executor_make_shared_reactor(const struct sley_executor_config *config,
     return sley_executor_make_reactor(config, alloc, ret_reactor);
 }
 
+int sley_plan_pin(const struct sley_plan *p, uint32_t index)
+{
+    (void)p, (void)index;
+    return 0;
+}
+
 void sley__rescue(struct worker *w)
 {
     (void)w;

@@ -80,7 +80,7 @@ static inline struct sley_executor *chosen_executor(union chosen_memory *m)
         return &m->cores.base;
     }
     if (chosen_is("SLEY_EXECUTOR", "stealing")) {
-        sley_stealing_init(&m->stealing);
+        sley_stealing_init(&m->stealing, NULL);
         return &m->stealing.base;
     }
     return chosen_driven(m);

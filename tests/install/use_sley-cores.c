@@ -25,8 +25,8 @@ SLEY_FIBER(call_other, struct caller)
 int main(void)
 {
     struct sley_cores ex;
-    struct sley_cores_opts opts = {.stack_bytes = 0};
-    int good = sley_cores_place(&opts, "unbound") == 0;
+    struct sley_workers_opts opts = {.stack_bytes = 0};
+    int good = sley_workers_place(&opts, "unbound") == 0;
     sley_cores_init(&ex, &opts);
     const struct sley_executor_ops *ops = ex.base.ops;
     if (!good || ops->start(&ex.base, &(struct sley_executor_config){.worker_count = 2}) != 0) {

@@ -14,7 +14,7 @@ SLEY_FIBER(answer, void)
 int main(void)
 {
     struct sley_stealing ex;
-    sley_stealing_init(&ex);
+    sley_stealing_init(&ex, NULL);
     const struct sley_executor_config config = {.worker_count = 2};
     struct sley_task *t;
     int result = 0;

@@ -14,7 +14,7 @@ static inline void run_on(uint32_t workers, const struct sley_task_type *type)
     struct sley_stealing ex;
     struct sley_task *t = NULL;
     int result = -EIO;
-    sley_stealing_init(&ex);
+    sley_stealing_init(&ex, NULL);
     CHECK_RC(sley_stealing_ops.start(&ex.base, &config), 0);
     CHECK_RC(sley_stealing_ops.spawn(&ex.base, type, NULL, &t), 0);
     CHECK_RC(sley_stealing_ops.run(&ex.base, t), 0);

@@ -38,7 +38,7 @@ static void run_in(const struct place *p, const struct sley_task_type *type)
     struct sley_task *t = NULL;
     int result = -EIO;
     sley_local_init(&local);
-    sley_stealing_init(&stealing);
+    sley_stealing_init(&stealing, NULL);
     if (p->pool) {
         CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.thread_max = 4}, &pool), 0);
         sley_offload_blocking_init(&offload, pool);

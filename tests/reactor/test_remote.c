@@ -99,7 +99,7 @@ static void on_shared_workers(void (*fn)(void))
     static const struct sley_reactor_factory *const reactors[] = {&REACTOR, NULL};
     const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = reactors, .worker_count = 2};
     struct sley_stealing ex;
-    sley_stealing_init(&ex);
+    sley_stealing_init(&ex, NULL);
     CHECK_RC(sley_stealing_ops.start(&ex.base, &config), 0);
     CHECK_RC(sley_stealing_ops.spawn(&ex.base, &bed_fiber__type, &(struct bed_args){fn}, NULL), 0);
     CHECK_RC(sley_stealing_ops.run(&ex.base, NULL), 0);

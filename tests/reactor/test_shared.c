@@ -16,7 +16,7 @@ static void run_on(uint32_t workers, void (*fn)(void))
     if (missing) {
         SKIP("%s", missing);
     }
-    sley_stealing_init(&ex);
+    sley_stealing_init(&ex, NULL);
     CHECK_RC(sley_stealing_ops.start(&ex.base, &config), 0);
     CHECK_RC(sley_stealing_ops.spawn(&ex.base, &bed_fiber__type, &(struct bed_args){fn}, NULL), 0);
     CHECK_RC(sley_stealing_ops.run(&ex.base, NULL), 0);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <sley/frame.h>
 #include <sley/local.h>
@@ -168,6 +169,28 @@ SLEY_TEST(stall_time_of_the_environment_is_a_number_of_milliseconds, "")
         check_usual(NULL, "local");
     }
     clear_environment();
+}
+
+/* Workers that share tasks are placed by the same option and variable. */
+SLEY_TEST(stealing_is_placed_by_name, "")
+{
+    struct sley_runtime rt;
+    clear_environment();
+    (void)unsetenv("SLEY_PLACEMENT");
+    const struct sley_runtime_opts pack = {.executor_name = "stealing", .worker_count = 1, .placement = "pack"};
+    CHECK_PTR(strstr(describe(&pack), "executor stealing"), !=, NULL);
+    check_refused(&(struct sley_runtime_opts){.executor_name = "stealing", .placement = "far"}, "no placement \"far\"; there is: ");
+    check_refused(&(struct sley_runtime_opts){.executor_name = "shares", .placement = "pack"},
+                  "the shares executor takes no placement");
+    CHECK_INT(setenv("SLEY_PLACEMENT", "spread", 1), ==, 0);
+    const struct sley_runtime_opts many = {.executor_name = "stealing", .worker_count = 1024};
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 1024) {
+        check_refused(&many, "1024 workers do not fit on ");
+    }
+    CHECK_RC(sley_runtime_init(&rt, &(struct sley_runtime_opts){.executor_name = "stealing"}), 0);
+    CHECK_RC(sley_runtime_run_all(&rt), 0);
+    CHECK_RC(sley_runtime_fini(&rt), 0);
+    (void)unsetenv("SLEY_PLACEMENT");
 }
 
 /* The cores by name: as many as asked for, placed as asked for; a task on each. */

@@ -48,7 +48,7 @@ static void run(const struct sley_task_type *type)
     static struct sley_stealing stealing;
     struct sley_task *t;
     sley_local_init(&local);
-    sley_stealing_init(&stealing);
+    sley_stealing_init(&stealing, NULL);
     struct sley_executor *ex = shared ? &stealing.base : &local.base;
     if (ex->ops->start(ex, &(struct sley_executor_config){.report = report, .worker_count = shared ? 2 : 1}) == 0 &&
         ex->ops->spawn(ex, type, NULL, &t) == 0) {

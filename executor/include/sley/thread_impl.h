@@ -25,8 +25,5 @@ struct sley_thread_opts {
  */
 SLEY_API int sley_executor_start_thread(pthread_t *ret_thread, const struct sley_thread_opts *o);
 
-/** How many processors this process may use; 1 when nobody knows. Thread: any. Cost: a system call. */
-SLEY_API uint32_t sley_executor_processors(void);
-
 SLEY_EXTERN_C_END
 #endif

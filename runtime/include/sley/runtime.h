@@ -21,7 +21,8 @@ struct sley_runtime_opts {
      */
     const char *reactor_name;
     uint32_t worker_count; /**< at most 1024; 0: SLEY_WORKERS, else the executor's default */
-    const char *placement; /**< "cores" only: where workers run, as for sley_cores_place; default "unbound". Borrowed until fini */
+    const char *placement; /**< "cores" and "stealing": where workers run, as for sley_workers_place; default "unbound". Borrowed
+                                until fini */
     struct sley_executor *executor;                     /**< initialised by its own init; the caller's memory, must not move */
     const struct sley_reactor_factory *const *reactors; /**< NULL-terminated; the first that starts */
     struct sley_blocking_pool *blocking; /**< must outlive the runtime; NULL: a pool of its own, without threads while it has no jobs */

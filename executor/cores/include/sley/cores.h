@@ -4,42 +4,25 @@
 #define SLEY_CORES_H
 
 #include <sley/executor.h>
+#include <sley/placement.h>
 
 SLEY_EXTERN_C_BEGIN
 
 struct sley_core; /**< one core: a worker thread with its executor, reactor, wheel. From start to fini of its `struct sley_cores` */
 struct sley_cores_state;
 
-/** Where the workers' threads may run. Only CPUs count that are online and allowed to the thread which starts the executor. */
-enum sley_placement {
-    SLEY_PLACEMENT_UNBOUND, /**< anywhere, as the kernel decides; `cpus` is ignored */
-    SLEY_PLACEMENT_FENCED,  /**< each worker on any of `cpus` */
-    SLEY_PLACEMENT_SPREAD,  /**< one CPU per worker, farthest apart first: nodes, packages, shared caches, cores, at last siblings */
-    SLEY_PLACEMENT_PACK,    /**< one CPU per worker, nearest first: the siblings of a core, then its cache, package and node */
-    SLEY_PLACEMENT_CUSTOM,  /**< one CPU per worker: those of `cpus`, in the order given */
-};
-
-/** How to place. Zeroed: unbound. */
-struct sley_cores_opts {
-    enum sley_placement placement;
-    const char *cpus;   /**< as "0,4-7": narrows SPREAD and PACK (NULL: all); required for CUSTOM and FENCED. Borrowed until fini */
-    size_t stack_bytes; /**< of each worker's thread, on which frames and called functions run; 0: the system's default */
-};
-
 /** In the caller's memory. Must not move from init until fini has returned 0. All fields are private. */
 struct sley_cores {
     struct sley_executor base;
     struct sley_cores_state *state;
-    struct sley_cores_opts opts;
+    struct sley_workers_opts opts;
 };
 
 /**
  * Initialises @p ex; @p o may be NULL. It starts when a runtime is assembled with it, or by `ex->base.ops->start`, with as many
- * workers as its configuration says (0: one for each CPU that the placement may use). Either all of them start, or none: then start
- * returns the first error, and the text in `ret_error` names the core. In addition to the table's contract:
- * - Start: -EINVAL when more workers are asked for than there are CPUs under SPREAD, PACK and CUSTOM, when `cpus` is no list,
- *   or names none that may be used (CUSTOM: each must be), and for an allocator without SLEY_ALLOC_CAP_THREADS; -EAGAIN when
- *   there is no thread to be had.
+ * workers as its configuration says (0: one for each CPU that the placement may use; <sley/placement.h>). Either all of them start,
+ * or none: then start returns the first error, and the text in `ret_error` names the core. In addition to the table's contract:
+ * - Start: -EINVAL also for an allocator without SLEY_ALLOC_CAP_THREADS; -EAGAIN when there is no thread to be had.
  * - Workers are named "sley-core-N" and block every signal but those that a thread raises itself, SIGPROF, and SIGURG (<sley/watch.h>).
  * - Spawn takes the cores in turn; sley_spawn in a task stays on that task's core.
  * - Run blocks the calling thread. Halt ends that wait; the workers go on.
@@ -48,16 +31,10 @@ struct sley_cores {
  * - The configuration's report function and before_park are called on workers, several at a time.
  * Thread: any.
  */
-SLEY_API void sley_cores_init(struct sley_cores *ex, const struct sley_cores_opts *o);
+SLEY_API void sley_cores_init(struct sley_cores *ex, const struct sley_workers_opts *o);
 
 /** Its table, for those who wire by name. */
 SLEY_API extern const struct sley_executor_ops sley_cores_ops;
-
-/**
- * Placement from a text: "unbound", "spread", "pack", or one of "spread:0-7", "pack:0-7", "fenced:0-3", "custom:0,2,4"; a bare
- * list is custom. @p o->cpus points into @p text. Returns: 0; -EINVAL, @p o untouched (NULL, unknown word, no list). Thread: any.
- */
-SLEY_API int sley_cores_place(struct sley_cores_opts *o, const char *text);
 
 /** The number of cores it runs on; 0 before start and after fini. Thread: any, from start to fini. */
 SLEY_API uint32_t sley_cores_count(const struct sley_cores *ex);

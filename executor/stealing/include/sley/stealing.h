@@ -4,14 +4,15 @@
 #define SLEY_STEALING_H
 
 #include <sley/executor.h>
+#include <sley/placement.h>
 
 SLEY_EXTERN_C_BEGIN
 
 struct sley_stealing_pool;
 
 /**
- * A work-stealing executor in the caller's memory. `worker_count` of the configuration: 0 means one per processor that this
- * process may use; at most SLEY_STEALING_WORKERS_MAX. It has threads of its own: run only waits, tasks go on without it, and
+ * A work-stealing executor in the caller's memory. `worker_count` of the configuration: 0 means one per CPU that the placement may
+ * use (<sley/placement.h>); at most SLEY_STEALING_WORKERS_MAX. It has threads of its own: run only waits, tasks go on without it, and
  * turn is -ENOTSUP. Allocators must have SLEY_ALLOC_CAP_THREADS (else its start is -ENOTSUP); reactors with SLEY_REACTOR_CAP_SHARED
  * are preferred, others are each for their worker alone (sley_executor_make_shared_reactor). Start: also -EINVAL for more workers.
  *
@@ -23,12 +24,19 @@ struct sley_stealing_pool;
 struct sley_stealing {
     struct sley_executor base;
     struct sley_stealing_pool *pool;
+    struct sley_workers_opts opts;
 };
 
 enum { SLEY_STEALING_WORKERS_MAX = 1024 };
 
-/** Initialises @p ex; sley_executor_ops.start makes its threads. Thread: any. */
-SLEY_API void sley_stealing_init(struct sley_stealing *ex);
+/**
+ * Initialises @p ex; sley_executor_ops.start makes its threads. @p o may be NULL: unbound. Workers that are placed, each on a CPU
+ * (SPREAD, PACK, CUSTOM), look for work at those first who share the core, then the last-level cache, the NUMA node, the machine; among
+ * equals in an order of chance. Memory of tasks is the worker's who spawns: touched first there, and so on its node; it comes back to
+ * that worker wherever the task ends. The workers' own queues lie on the node of the thread that starts the executor.
+ * Thread: any.
+ */
+SLEY_API void sley_stealing_init(struct sley_stealing *ex, const struct sley_workers_opts *o);
 
 /** Its table, for those who wire by name. */
 SLEY_API extern const struct sley_executor_ops sley_stealing_ops;

@@ -23,7 +23,7 @@ static int read_number(const char **text, uint32_t *ret_number)
     }
     for (; is_digit(**text); (*text)++) {
         n = n * 10 + (uint32_t)(**text - '0');
-        if (n >= SLEY__CPU_LIMIT) {
+        if (n >= SLEY_CPU_LIMIT) {
             return -EINVAL;
         }
     }
@@ -63,10 +63,10 @@ int sley__cpu_list_next(struct sley__cpu_list *at, uint32_t *ret_cpu)
     return 1;
 }
 
-int sley__cpu_list_set(const char *text, struct sley__cpus *ret_set)
+int sley__cpu_list_set(const char *text, struct sley_cpus *ret_set)
 {
     struct sley__cpu_list at = {.text = text};
-    struct sley__cpus set = {{0}};
+    struct sley_cpus set = {{0}};
     uint32_t cpu;
     int rc;
     while ((rc = sley__cpu_list_next(&at, &cpu)) > 0) {
@@ -98,7 +98,7 @@ static int read_text(const char *path, char *ret_text)
 }
 
 /** A list in a file. Returns: 0; -ENOENT when there is none. */
-static int read_list(const char *path, struct sley__cpus *ret_set)
+static int read_list(const char *path, struct sley_cpus *ret_set)
 {
     char text[TEXT_BYTES];
     return read_text(path, text) < 0 || sley__cpu_list_set(text, ret_set) < 0 ? -ENOENT : 0;
@@ -119,9 +119,9 @@ static int read_value(const char *path, uint32_t *ret_value)
     return 0;
 }
 
-static uint32_t lowest(const struct sley__cpus *set, uint32_t fallback)
+static uint32_t lowest(const struct sley_cpus *set, uint32_t fallback)
 {
-    for (uint32_t i = 0; i < SLEY__CPU_LIMIT / 64; i++) {
+    for (uint32_t i = 0; i < SLEY_CPU_LIMIT / 64; i++) {
         if (set->words[i]) {
             return i * 64 + (uint32_t)__builtin_ctzll(set->words[i]);
         }
@@ -144,7 +144,7 @@ struct told {
 static bool group_by_list(const char *dir, const char *file, uint32_t number, uint32_t *ret_group)
 {
     char path[PATH_BYTES];
-    struct sley__cpus members;
+    struct sley_cpus members;
     (void)snprintf(path, sizeof path, "%s/%s", dir, file);
     if (read_list(path, &members) < 0 || !sley__cpus_has(&members, number)) {
         return false;
@@ -219,7 +219,7 @@ static void read_nodes(struct sley__topology *t, const char *root)
 {
     char path[PATH_BYTES], text[TEXT_BYTES];
     struct sley__cpu_list at = {.text = text};
-    struct sley__cpus members;
+    struct sley_cpus members;
     uint32_t node;
     (void)snprintf(path, sizeof path, "%s/node/online", root);
     if (read_text(path, text) < 0) {
@@ -238,17 +238,17 @@ static void read_nodes(struct sley__topology *t, const char *root)
     }
 }
 
-int sley__topology_read(struct sley__topology *t, const char *root, const struct sley__cpus *allowed, struct sley_alloc *a)
+int sley__topology_read(struct sley__topology *t, const char *root, const struct sley_cpus *allowed, struct sley_alloc *a)
 {
     char path[PATH_BYTES];
-    struct sley__cpus usable;
+    struct sley_cpus usable;
     uint32_t count = 0;
     *t = (struct sley__topology){.count = 0};
     (void)snprintf(path, sizeof path, "%s/cpu/online", root);
     if (read_list(path, &usable) < 0) {
         usable = *allowed;
     }
-    for (uint32_t i = 0; i < SLEY__CPU_LIMIT / 64; i++) {
+    for (uint32_t i = 0; i < SLEY_CPU_LIMIT / 64; i++) {
         usable.words[i] &= allowed->words[i];
         count += (uint32_t)__builtin_popcountll(usable.words[i]);
     }
@@ -263,7 +263,7 @@ int sley__topology_read(struct sley__topology *t, const char *root, const struct
     }
     *t = (struct sley__topology){.cpus = cpus, .count = count};
     memset(cpus, 0, count * sizeof *cpus);
-    for (uint32_t number = 0, n = 0; number < SLEY__CPU_LIMIT; number++) {
+    for (uint32_t number = 0, n = 0; number < SLEY_CPU_LIMIT; number++) {
         if (sley__cpus_has(&usable, number)) {
             cpus[n].number = number;
             read_cpu(t, n++, root, told);
@@ -286,7 +286,7 @@ void sley__topology_fini(struct sley__topology *t, struct sley_alloc *a)
 static bool is_better(const struct sley__cpu *x, const struct sley__cpu *y, bool spread, const uint16_t *uses)
 {
     for (uint32_t level = 0; level < SLEY__LEVEL_COUNT; level++) {
-        const uint16_t *used = uses + level * SLEY__CPU_LIMIT;
+        const uint16_t *used = uses + level * SLEY_CPU_LIMIT;
         const uint16_t a = used[x->group[level]], b = used[y->group[level]];
         if (a != b) {
             return spread ? a < b : a > b;
@@ -295,10 +295,10 @@ static bool is_better(const struct sley__cpu *x, const struct sley__cpu *y, bool
     return false; /* the lower number stays */
 }
 
-void sley__topology_place(const struct sley__topology *t, bool spread, uint32_t *ret_cpus, uint32_t n, uint16_t *uses)
+void sley__topology_place(const struct sley__topology *t, bool spread, uint32_t *ret_indices, uint32_t n, uint16_t *uses)
 {
-    struct sley__cpus taken = {{0}};
-    memset(uses, 0, (size_t)SLEY__LEVEL_COUNT * SLEY__CPU_LIMIT * sizeof *uses);
+    struct sley_cpus taken = {{0}};
+    memset(uses, 0, (size_t)SLEY__LEVEL_COUNT * SLEY_CPU_LIMIT * sizeof *uses);
     for (uint32_t i = 0; i < n && i < t->count; i++) {
         const struct sley__cpu *best = NULL;
         for (uint32_t k = 0; k < t->count; k++) {
@@ -309,8 +309,8 @@ void sley__topology_place(const struct sley__topology *t, bool spread, uint32_t 
         }
         sley__cpus_add(&taken, best->number);
         for (uint32_t level = 0; level < SLEY__LEVEL_COUNT; level++) {
-            uses[level * SLEY__CPU_LIMIT + best->group[level]]++;
+            uses[level * SLEY_CPU_LIMIT + best->group[level]]++;
         }
-        ret_cpus[i] = best->number;
+        ret_indices[i] = (uint32_t)(best - t->cpus);
     }
 }

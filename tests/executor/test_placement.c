@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "executor/cores/placement.h"
+#include "executor/placement/placement.h"
 #include "harness.h"
 
 /* ---- trees ---------------------------------------------------------------------------------------------------------- */
@@ -79,29 +79,29 @@ static void put_two_sockets(void)
     }
 }
 
-static const struct sley__cpus *every(void)
+static const struct sley_cpus *every(void)
 {
-    static struct sley__cpus set;
+    static struct sley_cpus set;
     memset(&set, 0xff, sizeof set);
     return &set;
 }
 
-static const struct sley__cpus *only(const char *list)
+static const struct sley_cpus *only(const char *list)
 {
-    static struct sley__cpus set;
+    static struct sley_cpus set;
     CHECK_RC(sley__cpu_list_set(list, &set), 0);
     return &set;
 }
 
 /** The CPUs of a plan as "0,8,1", or what the failure says. */
-static const char *plan(const char *placement, uint32_t wanted, const struct sley__cpus *allowed)
+static const char *plan(const char *placement, uint32_t wanted, const struct sley_cpus *allowed)
 {
     static char text[512];
     char why[256] = "";
-    struct sley__plan p;
-    struct sley_cores_opts o = {.cpus = NULL};
-    CHECK_RC(sley_cores_place(&o, placement), 0);
-    const int rc = sley__plan_init(&p, &o, wanted, root, allowed, harness_alloc(), &(struct sley__why){why, sizeof why});
+    struct sley_plan p;
+    struct sley_workers_opts o = {.cpus = NULL};
+    CHECK_RC(sley_workers_place(&o, placement), 0);
+    const int rc = sley__plan_make(&p, &o, wanted, root, allowed, harness_alloc(), &(struct sley__why){why, sizeof why});
     text[0] = '\0';
     if (rc < 0) {
         CHECK_RC(rc, -EINVAL);
@@ -112,10 +112,9 @@ static const char *plan(const char *placement, uint32_t wanted, const struct sle
     }
     for (uint32_t i = 0; i < p.count; i++) {
         const size_t len = strlen(text);
-        (void)snprintf(text + len, sizeof text - len, p.cpus ? "%s%u" : "%s*", i ? "," : "", p.cpus ? p.cpus[i] : 0);
+        (void)snprintf(text + len, sizeof text - len, p.seats ? "%s%u" : "%s*", i ? "," : "", p.seats ? p.seats[i].cpu : 0);
     }
-    CHECK_INT(p.is_fenced, ==, strncmp(placement, "fenced", 6) == 0);
-    sley__plan_fini(&p, harness_alloc());
+    sley_plan_fini(&p, harness_alloc());
     return text;
 }
 
@@ -127,7 +126,7 @@ SLEY_TEST(lists_are_read_number_by_number, "")
     static const unsigned counts[] = {0, 0, 1, 1, 4, 3, 5, 1, 1};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct sley__cpu_list at = {.text = good[i]};
-        struct sley__cpus set;
+        struct sley_cpus set;
         unsigned n = 0;
         uint32_t cpu, last = 0;
         int rc;
@@ -143,7 +142,7 @@ SLEY_TEST(lists_are_read_number_by_number, "")
     }
     static const char *const bad[] = {"x", "0,", ",0", "0-", "3-1", "-1", "0 1", "0;1", "8192", "0-8192", "99999999999", "0,,1", "0x1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct sley__cpus set = {{7}};
+        struct sley_cpus set = {{7}};
         CHECK_RC(sley__cpu_list_set(bad[i], &set), -EINVAL);
         CHECK_UINT(set.words[0], ==, 7); /* untouched */
     }
@@ -255,8 +254,8 @@ SLEY_TEST(placement_is_read_from_a_text, "")
                                                 SLEY_PLACEMENT_SPREAD,  SLEY_PLACEMENT_PACK,   SLEY_PLACEMENT_FENCED,
                                                 SLEY_PLACEMENT_CUSTOM,  SLEY_PLACEMENT_CUSTOM};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-        struct sley_cores_opts o = {.stack_bytes = 9};
-        CHECK_RC(sley_cores_place(&o, good[i]), 0);
+        struct sley_workers_opts o = {.stack_bytes = 9};
+        CHECK_RC(sley_workers_place(&o, good[i]), 0);
         CHECK_INT(o.placement, ==, kinds[i]);
         CHECK_INT(o.cpus != NULL, ==, i >= 3);
         CHECK_UINT(o.stack_bytes, ==, 9);
@@ -264,30 +263,30 @@ SLEY_TEST(placement_is_read_from_a_text, "")
     static const char *const bad[] = {
         "", "Spread", "spread:", "unbound:0", "fenced", "custom", "custom:", "far:0", "spread:x", "0-", "pack 0", ":0", "spreads"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct sley_cores_opts o = {.placement = SLEY_PLACEMENT_PACK};
-        CHECK_RC(sley_cores_place(&o, bad[i]), -EINVAL);
+        struct sley_workers_opts o = {.placement = SLEY_PLACEMENT_PACK};
+        CHECK_RC(sley_workers_place(&o, bad[i]), -EINVAL);
         CHECK_INT(o.placement, ==, SLEY_PLACEMENT_PACK);
     }
-    CHECK_RC(sley_cores_place(NULL, "pack"), -EINVAL);
-    CHECK_RC(sley_cores_place(&(struct sley_cores_opts){.cpus = NULL}, NULL), -EINVAL);
+    CHECK_RC(sley_workers_place(NULL, "pack"), -EINVAL);
+    CHECK_RC(sley_workers_place(&(struct sley_workers_opts){.cpus = NULL}, NULL), -EINVAL);
 }
 
 SLEY_TEST(options_without_their_list_are_refused, "")
 {
     char why[128];
-    struct sley__plan p;
+    struct sley_plan p;
     const struct sley__why say = {why, sizeof why};
-    struct sley_cores_opts o = {.placement = SLEY_PLACEMENT_CUSTOM};
-    CHECK_RC(sley__plan_init(&p, &o, 1, "/nowhere", every(), harness_alloc(), &say), -EINVAL);
+    struct sley_workers_opts o = {.placement = SLEY_PLACEMENT_CUSTOM};
+    CHECK_RC(sley__plan_make(&p, &o, 1, "/nowhere", every(), harness_alloc(), &say), -EINVAL);
     CHECK_STR(why, "placement custom needs a list of CPUs");
-    o = (struct sley_cores_opts){.placement = SLEY_PLACEMENT_FENCED};
-    CHECK_RC(sley__plan_init(&p, &o, 1, "/nowhere", every(), harness_alloc(), &say), -EINVAL);
+    o = (struct sley_workers_opts){.placement = SLEY_PLACEMENT_FENCED};
+    CHECK_RC(sley__plan_make(&p, &o, 1, "/nowhere", every(), harness_alloc(), &say), -EINVAL);
     CHECK_STR(why, "placement fenced needs a list of CPUs");
-    o = (struct sley_cores_opts){.placement = SLEY_PLACEMENT_PACK, .cpus = "0-"};
-    CHECK_RC(sley__plan_init(&p, &o, 1, "/nowhere", every(), harness_alloc(), &say), -EINVAL);
+    o = (struct sley_workers_opts){.placement = SLEY_PLACEMENT_PACK, .cpus = "0-"};
+    CHECK_RC(sley__plan_make(&p, &o, 1, "/nowhere", every(), harness_alloc(), &say), -EINVAL);
     CHECK_STR(why, "\"0-\" is no list of CPUs such as \"0,4-7\"");
-    o = (struct sley_cores_opts){.placement = (enum sley_placement)7};
-    CHECK_RC(sley__plan_init(&p, &o, 1, "/nowhere", every(), harness_alloc(), &say), -EINVAL);
+    o = (struct sley_workers_opts){.placement = (enum sley_placement)7};
+    CHECK_RC(sley__plan_make(&p, &o, 1, "/nowhere", every(), harness_alloc(), &say), -EINVAL);
     CHECK_STR(why, "no placement has the number 7");
 }
 
@@ -296,16 +295,135 @@ SLEY_TEST(each_allocation_of_a_plan_refused, "")
     put_two_sockets();
     HARNESS_SWEEP_ALLOC(points, 10)
     {
-        struct sley__plan p;
-        const struct sley_cores_opts o = {.placement = SLEY_PLACEMENT_SPREAD};
-        const int rc = sley__plan_init(&p, &o, 0, root, every(), harness_alloc(), &(struct sley__why){NULL, 0});
+        struct sley_plan p;
+        const struct sley_workers_opts o = {.placement = SLEY_PLACEMENT_SPREAD};
+        const int rc = sley__plan_make(&p, &o, 0, root, every(), harness_alloc(), &(struct sley__why){NULL, 0});
         CHECK_RC(rc, harness_alloc_refused() ? -ENOMEM : 0);
         if (rc == 0) {
             CHECK_UINT(p.count, ==, 16);
-            sley__plan_fini(&p, harness_alloc());
+            sley_plan_fini(&p, harness_alloc());
         }
     }
     CHECK_UINT(points, >=, 4);
+    remove_root();
+}
+
+/* ---- whom a thief looks at ---------------------------------------------------------------------------------------------- */
+
+enum { DICE = 4096 };
+
+static uint64_t bits(const char *list)
+{
+    return only(list)->words[0];
+}
+
+/**
+ * Whatever the dice say, the thief comes to the CPUs of each class, once, and to those of the next class after them; and each of a class
+ * is about as often the first of it as the others.
+ */
+static void check_order(const struct sley_plan *p, uint32_t thief, const uint64_t *classes, unsigned n)
+{
+    unsigned firsts[64] = {0};
+    for (uint32_t dice = 0; dice < DICE; dice++) {
+        struct sley_victims v = sley_victims_of(p, thief, dice), again = sley_victims_of(p, thief, dice);
+        for (unsigned c = 0; c < n; c++) {
+            for (uint64_t left = classes[c]; left;) {
+                uint32_t index = 99, same = 98;
+                CHECK(sley_victims_next(&v, &index) && sley_victims_next(&again, &same));
+                CHECK_UINT(index, ==, same);
+                const uint32_t who = p->seats ? p->seats[index].cpu : index;
+                CHECK(left >> who & 1);
+                firsts[who] += left == classes[c];
+                left &= ~(UINT64_C(1) << who);
+            }
+        }
+        CHECK(!sley_victims_next(&v, &(uint32_t){0}));
+        CHECK(!sley_victims_next(&v, &(uint32_t){0}));
+    }
+    for (unsigned c = 0; c < n; c++) {
+        const unsigned mean = DICE / (unsigned)__builtin_popcountll(classes[c]);
+        for (unsigned i = 0; i < 64; i++) {
+            CHECK(!(classes[c] >> i & 1) || (firsts[i] > mean * 3 / 4 && firsts[i] < mean * 5 / 4 + (mean == DICE)));
+        }
+    }
+}
+
+static struct sley_plan plan_of(const char *placement, uint32_t wanted)
+{
+    struct sley_plan p;
+    struct sley_workers_opts o = {.cpus = NULL};
+    CHECK_RC(sley_workers_place(&o, placement), 0);
+    CHECK_RC(sley__plan_make(&p, &o, wanted, root, every(), harness_alloc(), &(struct sley__why){NULL, 0}), 0);
+    return p;
+}
+
+SLEY_TEST(victims_come_sibling_cache_node_machine, "")
+{
+    make_root(); /* one package; two nodes of two caches, each of two cores with two threads: n and n + 8 */
+    put_file("0-15", "cpu/online");
+    put_file("0-1", "node/online");
+    put_file("0-3,8-11", "node/node0/cpulist");
+    put_file("4-7,12-15", "node/node1/cpulist");
+    static const char *const caches[] = {"0-1,8-9", "2-3,10-11", "4-5,12-13", "6-7,14-15"};
+    for (unsigned cpu = 0; cpu < 16; cpu++) {
+        char siblings[16];
+        (void)snprintf(siblings, sizeof siblings, "%u,%u", cpu % 8, cpu % 8 + 8);
+        put_cpu(cpu, 0, cpu % 8, siblings, caches[cpu % 8 / 2]);
+    }
+    struct sley_plan p = plan_of("pack", 0);
+    check_order(&p, 0, (const uint64_t[]){bits("8"), bits("1,9"), bits("2-3,10-11"), bits("4-7,12-15")}, 4); /* CPU 0 */
+    check_order(&p, 3, (const uint64_t[]){bits("1"), bits("0,8"), bits("2-3,10-11"), bits("4-7,12-15")}, 4); /* CPU 9 */
+    sley_plan_fini(&p, harness_alloc());
+    p = plan_of("spread", 8); /* a worker on each core: no sibling runs one */
+    CHECK_UINT(p.seats[1].cpu, ==, 4);
+    check_order(&p, 1, (const uint64_t[]){bits("5"), bits("6-7"), bits("0-3")}, 3);
+    sley_plan_fini(&p, harness_alloc());
+    p = plan_of("custom:14,1,15,14", 0); /* two on one CPU share the most */
+    for (uint32_t dice = 0; dice < 64; dice++) {
+        static const uint32_t order[] = {3, 2, 1};
+        struct sley_victims v = sley_victims_of(&p, 0, dice);
+        for (unsigned i = 0; i < 3; i++) {
+            uint32_t index = 99;
+            CHECK(sley_victims_next(&v, &index));
+            CHECK_UINT(index, ==, order[i]);
+        }
+    }
+    sley_plan_fini(&p, harness_alloc());
+    remove_root();
+}
+
+SLEY_TEST(victims_of_workers_that_are_not_placed_are_equals, "")
+{
+    make_root();
+    struct sley_plan p = plan_of("unbound", 6);
+    check_order(&p, 0, (const uint64_t[]){bits("1-5")}, 1);
+    check_order(&p, 4, (const uint64_t[]){bits("0-3,5")}, 1);
+    sley_plan_fini(&p, harness_alloc());
+    p = plan_of("fenced:0-3", 2);
+    check_order(&p, 1, (const uint64_t[]){bits("0")}, 1);
+    sley_plan_fini(&p, harness_alloc());
+    p = plan_of("unbound", 1);
+    check_order(&p, 0, NULL, 0);
+    sley_plan_fini(&p, harness_alloc());
+    remove_root();
+}
+
+/** Thieves that have the same count do not all begin with the same victim: of 16 equals each begins with at least four others. */
+SLEY_TEST(thieves_with_equal_dice_begin_with_different_victims, "")
+{
+    make_root();
+    struct sley_plan p = plan_of("unbound", 16);
+    for (uint32_t dice = 0; dice < 64; dice++) {
+        uint64_t firsts = 0;
+        for (uint32_t thief = 0; thief < 16; thief++) {
+            uint32_t first = 0;
+            struct sley_victims v = sley_victims_of(&p, thief, dice);
+            CHECK(sley_victims_next(&v, &first));
+            firsts |= UINT64_C(1) << first;
+        }
+        CHECK_INT(__builtin_popcountll(firsts), >=, 4);
+    }
+    sley_plan_fini(&p, harness_alloc());
     remove_root();
 }
 
@@ -314,7 +432,7 @@ SLEY_TEST(each_allocation_of_a_plan_refused, "")
 SLEY_TEST(random_machines_are_placed_evenly, "")
 {
     static struct sley__cpu cpus[64];
-    static uint16_t uses[SLEY__LEVEL_COUNT * SLEY__CPU_LIMIT];
+    static uint16_t uses[SLEY__LEVEL_COUNT * SLEY_CPU_LIMIT];
     static uint32_t chosen[64];
     for (int round = 0; round < 200; round++) {
         const uint32_t packages = 1 + (uint32_t)harness_rand_below(3), cores = 1 + (uint32_t)harness_rand_below(8),
