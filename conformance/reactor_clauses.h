@@ -32,7 +32,7 @@
     X(FIBER, accept_gives_nonblocking_close_on_exec, "What ACCEPT gives is non-blocking and close-on-exec.")                       \
     X(FIBER, each_of_several_accepts_gets_one, "Of several ACCEPTs on a listener each gets one connection, the oldest the first.") \
     X(FIBER, accept_without_descriptors_is_emfile, "ACCEPT with no descriptor left gives -EMFILE, and works again later.")         \
-    X(FIBER, poll_gives_the_set_that_is_ready, "POLL completes with what is ready of its set; ERR and HUP unasked.")               \
+    X(FIBER, poll_gives_the_set_that_is_ready, "POLL completes with what is ready of its set; ERR and HUP unasked, no more.")      \
     X(FIBER, poll_is_for_many, "Any number of POLLs may wait on a descriptor; all that it concerns complete.")                     \
     X(FIBER, poll_beside_a_recv_is_told, "A POLL that waits beside a RECV completes, too, with what the RECV takes.")              \
     X(FIBER, poll_for_errors_alone_waits_for_them, "POLL of the empty set is not completed by data, but by a hang-up.")            \

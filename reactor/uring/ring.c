@@ -65,7 +65,8 @@ static uint32_t unsubmitted_ops(const struct sley__uring *r)
     uint32_t n = 0;
     const struct io_uring_sq *sq = &r->ring.sq;
     for (unsigned at = *sq->khead; at != sq->sqe_tail; at++) {
-        n += sq->sqes[at & sq->ring_mask].user_data > SLEY__URING_MARK_LAST;
+        const uint64_t what = sq->sqes[at & sq->ring_mask].user_data;
+        n += what > SLEY__URING_MARK_LAST && sley__uring_tag_of(what) != SLEY__URING_ENDING;
     }
     return n;
 }

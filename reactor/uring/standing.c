@@ -64,7 +64,7 @@ void sley__uring_dismiss(struct sley__uring *r, struct sley__uring_slot *slot)
         return;
     }
     slot->standing |= SLEY__URING_DISMISSED;
-    if (!sley__uring_queue_end_of(r, sley__uring_standing_tag(slot))) {
+    if (!sley__uring_queue_end_of(r, slot, sley__uring_standing_tag(slot))) {
         slot->standing |= SLEY__URING_DISMISS_DUE;
         r->due |= SLEY__URING_AGAIN;
     }
@@ -74,6 +74,14 @@ void sley__uring_dismiss_if_due(struct sley__uring *r, struct sley__uring_slot *
 {
     if (slot->standing & SLEY__URING_DISMISS_DUE) {
         slot->standing &= (uint16_t) ~(SLEY__URING_DISMISS_DUE | SLEY__URING_DISMISSED);
+        sley__uring_dismiss(r, slot);
+    }
+}
+
+void sley__uring_dismiss_if_missed(struct sley__uring *r, struct sley__uring_slot *slot)
+{
+    if ((slot->standing & SLEY__URING_STANDS) && (slot->standing & SLEY__URING_DISMISSED) && !(slot->standing & SLEY__URING_FELL)) {
+        slot->standing &= (uint16_t)~SLEY__URING_DISMISSED;
         sley__uring_dismiss(r, slot);
     }
 }

@@ -67,6 +67,7 @@ static void describe_other(struct sley__uring *r, struct io_uring_sqe *sqe, stru
         break;
     default: /* ERR and HUP are reported in any case */
         io_uring_prep_poll_add(sqe, number, (unsigned)op->len & (SLEY_IO_IN | SLEY_IO_OUT));
+        sqe->len = op->out_number == SLEY__URING_POLL_STAYS ? IORING_POLL_ADD_MULTI : 0;
         break;
     }
 }
@@ -98,24 +99,24 @@ void sley__uring_queue(struct sley__uring *r, struct sley__uring_slot *slot, str
     }
 }
 
-/** Its own completion has the verdict; what the request itself says (found, not found, too late) is of no use. */
-bool sley__uring_queue_end_of(struct sley__uring *r, uint64_t tag)
+/** Its own completion has the verdict; of what the request itself says (found, not found, too late) only the second is of use. */
+bool sley__uring_queue_end_of(struct sley__uring *r, const struct sley__uring_slot *slot, uint64_t tag)
 {
     struct io_uring_sqe *sqe = sley__uring_place(r);
     if (SLEY_UNLIKELY(!sqe)) {
         return false;
     }
     io_uring_prep_cancel64(sqe, tag, 0);
-    io_uring_sqe_set_data64(sqe, SLEY__URING_NOTHING);
+    io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)slot | SLEY__URING_ENDING);
     if (sley__uring_has(r, SLEY__URING_CQE_SKIP)) {
         sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     }
     return true;
 }
 
-static void queue_cancel(struct sley__uring *r, struct sley_io_op *op)
+void sley__uring_queue_cancel(struct sley__uring *r, struct sley_io_op *op)
 {
-    if (SLEY_UNLIKELY(!sley__uring_queue_end_of(r, (uint64_t)(uintptr_t)op))) {
+    if (SLEY_UNLIKELY(!sley__uring_queue_end_of(r, sley__uring_slot_of(r, op), (uint64_t)(uintptr_t)op))) {
         op->stage |= SLEY__URING_CANCEL_DUE;
         r->due |= SLEY__URING_AGAIN;
     }
@@ -133,7 +134,7 @@ void sley__uring_ask(struct sley__uring *r, struct sley_io_op *op)
             sley__uring_take_out(r, op);
         }
         if (!(op->stage & SLEY__URING_DUE)) {
-            queue_cancel(r, op);
+            sley__uring_queue_cancel(r, op);
         }
     }
 }
@@ -145,10 +146,10 @@ static void queue_if_due(struct sley__uring *r, struct sley_io_op *op)
     if (stage & SLEY__URING_DUE) {
         sley__uring_queue(r, sley__uring_slot_of(r, op), op);
         if ((stage & SLEY__URING_CANCELLED) && !(op->stage & SLEY__URING_DUE)) {
-            queue_cancel(r, op);
+            sley__uring_queue_cancel(r, op);
         }
     } else if (stage & SLEY__URING_CANCEL_DUE) {
-        queue_cancel(r, op);
+        sley__uring_queue_cancel(r, op);
     }
 }
 
@@ -178,6 +179,9 @@ static int32_t try_here(struct sley__uring *r, struct sley_io_op *op)
 {
     struct sley__uring_slot *slot = sley__uring_find(r, op->fd->number);
     struct stat st;
+    if (op->code == SLEY_IO_POLL) {
+        op->out_number = SLEY__URING_POLL_ONCE;
+    }
     if (op->code == SLEY_IO_POLL && slot->kind != SLEY__URING_OTHER) {
         if (sley_fd_is_direct(op->fd)) {
             return -EPERM;

@@ -187,11 +187,20 @@ enum {
     SLEY__URING_INSTALLS = 128, /* an accept: the direct connection out_number is its own, and is being given a number of the process */
 };
 
+/* of a POLL, in op->out_number. The kernel says unasked that the peer has shut its side down, again and again to who asks again: a poll
+ * that has been told this alone stays there until what it was asked for comes, or another peer's end. Such polls and MULTI are of the same
+ * version (5.13): no feature to look for. */
+enum {
+    SLEY__URING_POLL_ONCE,
+    SLEY__URING_POLL_STAYS,
+    SLEY__URING_POLL_CAME, /* something has: it is asked to end, and then once more for what is so */
+};
+
 enum { SLEY__URING_CAPS = 0 }; /* of its table. Its ops' stage is its own: SLEY__IO_ENDED is one of those that workers share */
 SLEY_STATIC_ASSERT(!(SLEY__URING_CAPS & SLEY_REACTOR_CAP_SHARED) || !(SLEY__URING_INSTALLS & SLEY__IO_ENDED), "bits of op->stage");
 
-/* user_data of what is no op: ops are aligned; with STANDING, the last bits: a slot's request that stands */
-enum { SLEY__URING_STANDING = 7 };
+/* user_data of what is no op: ops are aligned. By the last bits a slot's request that stands, or one to end something of a slot's */
+enum { SLEY__URING_ENDING = 6, SLEY__URING_STANDING = 7, SLEY__URING_TAGS = 7 };
 enum { SLEY__URING_NOTHING = 1, SLEY__URING_BELL, SLEY__URING_LOAN, SLEY__URING_MESSAGE, SLEY__URING_WITNESS };
 enum { SLEY__URING_MARK_LAST = SLEY__URING_WITNESS };
 
@@ -268,6 +277,18 @@ SLEY_INLINE struct sley__uring_slot *sley__uring_slot_of(struct sley__uring *r, 
 SLEY_INLINE uint64_t sley__uring_standing_tag(const struct sley__uring_slot *slot)
 {
     return (uint64_t)(uintptr_t)slot | SLEY__URING_STANDING;
+}
+
+/** Whose tag is this? */
+SLEY_INLINE struct sley__uring_slot *sley__uring_slot_by(uint64_t user_data)
+{
+    return (struct sley__uring_slot *)(uintptr_t)(user_data & ~(uint64_t)SLEY__URING_TAGS);
+}
+
+/** What is @p user_data, of a submission or a completion? 0: an op, or one of those up to MARK_LAST, whose last bits mean nothing. */
+SLEY_INLINE unsigned sley__uring_tag_of(uint64_t user_data)
+{
+    return user_data > SLEY__URING_MARK_LAST ? (unsigned)(user_data & SLEY__URING_TAGS) : 0;
 }
 
 /** What has been put into the submission queue and the kernel has not taken. */
@@ -480,6 +501,8 @@ bool sley__uring_leave(struct sley__uring *r, struct sley_io_op *op);
 /** Asks what stands, if something does, to end. */
 void sley__uring_dismiss(struct sley__uring *r, struct sley__uring_slot *slot);
 void sley__uring_dismiss_if_due(struct sley__uring *r, struct sley__uring_slot *slot);
+/** The kernel has not found what was asked to end: if it stands still, it is asked again. */
+void sley__uring_dismiss_if_missed(struct sley__uring *r, struct sley__uring_slot *slot);
 /** A completion of what stands. */
 void sley__uring_stood(struct sley__uring *r, struct sley__uring_slot *slot, int32_t res, uint32_t flags);
 /** What stands at a listener has brought something: it is dismissed, unless somebody asks for the next one before the worker waits. */
@@ -555,10 +578,17 @@ void sley__uring_ring_bell(struct sley__uring *r);
 void sley__uring_queue(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
 /** Works off what did not fit, and what stands for nobody. @p waits: nothing else is ready. */
 void sley__uring_queue_due(struct sley__uring *r, bool waits);
-/** A request to end what has this tag. Returns false: there is no place for it. */
-bool sley__uring_queue_end_of(struct sley__uring *r, uint64_t tag);
+/** A request to end what has this tag, and is @p slot's. Returns false: there is no place for it. */
+bool sley__uring_queue_end_of(struct sley__uring *r, const struct sley__uring_slot *slot, uint64_t tag);
 /** Asks an armed op to end. */
 void sley__uring_ask(struct sley__uring *r, struct sley_io_op *op);
+/** Has the kernel been asked to end it? */
+SLEY_INLINE bool sley__uring_is_asked(const struct sley_io_op *op)
+{
+    return (op->stage & SLEY__URING_CANCELLED) || (op->code == SLEY_IO_POLL && op->out_number == SLEY__URING_POLL_CAME);
+}
+/** The request to do so, again if need be. */
+void sley__uring_queue_cancel(struct sley__uring *r, struct sley_io_op *op);
 
 /* close.c: how ops and descriptors end */
 

@@ -10,7 +10,6 @@
 
 /* How often whoever drives where another thread has ops in flight looks whether that one has ended. */
 enum { LOOK_NS = 100 * 1000 * 1000 };
-enum { POLL_RDHUP = 0x2000 }; /* POLLRDHUP of Linux */
 
 /* ---- the bell ---------------------------------------------------------------------------------------------------------- */
 
@@ -128,8 +127,6 @@ static int32_t verdict(struct sley__uring *r, struct sley_io_op *op, int32_t res
         case SLEY_IO_ACCEPT:
             op->out_number = res;
             return op->stage & SLEY__URING_PLACE ? sley__uring_direct_taken(r, op, res) : 0;
-        case SLEY_IO_POLL: /* the kernel says unasked, too, that the peer has shut its side down */
-            return res & (SLEY_IO_IN | SLEY_IO_OUT | SLEY_IO_ERR | SLEY_IO_HUP) ? res & ~POLL_RDHUP : res;
         default:
             return res;
         }
@@ -141,6 +138,25 @@ static int32_t verdict(struct sley__uring *r, struct sley_io_op *op, int32_t res
         return op->stage & SLEY__URING_CANCELLED ? -ECANCELED : res == -EINTR ? -EINPROGRESS : -EAGAIN;
     }
     return res;
+}
+
+/** Returns: as verdict, of what the kernel says; 0: it waits on. */
+static int32_t polled(struct sley__uring *r, struct sley_io_op *op, int32_t res, uint32_t flags)
+{
+    const int32_t told = res > 0 ? res & ~POLLRDHUP : 0;
+    if (flags & IORING_CQE_F_MORE) {
+        r->flying_count++;
+        if (told && !sley__uring_is_asked(op)) {
+            op->out_number = SLEY__URING_POLL_CAME;
+            sley__uring_queue_cancel(r, op);
+        }
+        return 0;
+    }
+    if (told) {
+        return told;
+    }
+    op->out_number = res > 0 ? SLEY__URING_POLL_STAYS : SLEY__URING_POLL_ONCE;
+    return verdict(r, op, res > 0 ? -EINTR : res);
 }
 
 static SLEY_NOINLINE void other_completed(struct sley__uring *r, struct sley_io_op *op, int32_t res, uint32_t flags)
@@ -156,7 +172,14 @@ static SLEY_NOINLINE void other_completed(struct sley__uring *r, struct sley_io_
     } else if (op->code == SLEY_IO_ACCEPT && sley__uring_accept_completed(r, slot, op, res, flags)) {
         return;
     }
-    res = verdict(r, op, res);
+    if (op->code == SLEY_IO_POLL) {
+        res = polled(r, op, res, flags);
+        if (res == 0) {
+            return;
+        }
+    } else {
+        res = verdict(r, op, res);
+    }
     if (SLEY_LIKELY(res != -EINPROGRESS && res != -EAGAIN)) {
         sley__uring_end(r, slot, op, res);
         return;
@@ -197,11 +220,6 @@ static void op_completed(struct sley__uring *r, struct sley_io_op *op, int32_t r
     }
 }
 
-static struct sley__uring_slot *standing_slot(uint64_t user_data)
-{
-    return (struct sley__uring_slot *)(uintptr_t)(user_data & ~(uint64_t)SLEY__URING_STANDING);
-}
-
 /** The op, or the slot, of a completion that is about to be handled: of many connections it is in no cache. */
 static void fetch(const struct io_uring_cqe *cqe)
 {
@@ -213,7 +231,7 @@ static void fetch(const struct io_uring_cqe *cqe)
 /** A request to end what is in flight was not taken, or has not found it. */
 static void ask_again(struct sley__uring *r, struct sley_io_op *op)
 {
-    if ((op->stage & SLEY__URING_CANCELLED) && !(op->stage & (SLEY__URING_DUE | SLEY__URING_BEHIND))) {
+    if (sley__uring_is_asked(op) && !(op->stage & (SLEY__URING_DUE | SLEY__URING_BEHIND))) {
         op->stage |= SLEY__URING_CANCEL_DUE;
         r->due |= SLEY__URING_AGAIN;
     }
@@ -224,10 +242,31 @@ static void ask_again(struct sley__uring *r, struct sley_io_op *op)
  * lists: a send to a peer that takes nothing and has shut its own side down is always so, for that counts as ready, until the kernel has
  * it wait on a thread of its own. What a disk or a card is at needs no second request.
  */
-static void ask_if_missed(struct sley__uring *r, struct sley_io_op *op)
+static void ask_if_missed(struct sley__uring *r, struct sley__uring_slot *slot)
 {
-    if (op->code < SLEY_IO_CLOSE && !(op->stage & SLEY__URING_LOST)) {
-        ask_again(r, op);
+    for (struct sley_io_op *op = slot->armed; op; op = op->next) {
+        const bool waits = op->stage & (SLEY__URING_DUE | SLEY__URING_BEHIND | SLEY__URING_LOST | SLEY__URING_CANCEL_DUE);
+        if (op->code < SLEY_IO_CLOSE && sley__uring_is_asked(op) && !waits) {
+            sley__uring_queue_cancel(r, op);
+        }
+    }
+    sley__uring_dismiss_if_missed(r, slot);
+}
+
+/** Among these completions, which have been handled, some say so: each slot is looked at once. */
+static SLEY_NOINLINE void ask_missed(struct sley__uring *r, unsigned head, unsigned count)
+{
+    struct io_uring_cq *cq = &r->ring.cq;
+    for (unsigned i = 0; i < count; i++) {
+        const struct io_uring_cqe *cqe = &cq->cqes[(head + i) & cq->ring_mask];
+        const uint64_t tag = cqe->user_data;
+        if (sley__uring_tag_of(tag) == SLEY__URING_ENDING && cqe->res == -ENOENT) {
+            for (unsigned k = i + 1; k < count; k++) {
+                struct io_uring_cqe *later = &cq->cqes[(head + k) & cq->ring_mask];
+                later->user_data = later->user_data == tag ? SLEY__URING_NOTHING : later->user_data;
+            }
+            ask_if_missed(r, sley__uring_slot_by(tag));
+        }
     }
 }
 
@@ -244,8 +283,11 @@ static int reap(struct sley__uring *r)
         if (i + SLEY__URING_SOON < there) {
             fetch(&cq->cqes[(head + i + SLEY__URING_SOON) & cq->ring_mask]);
         }
-        if (SLEY_LIKELY(cqe->user_data > SLEY__URING_MARK_LAST) && (cqe->user_data & SLEY__URING_STANDING)) {
-            struct sley__uring_slot *slot = standing_slot(cqe->user_data);
+        const unsigned tag = sley__uring_tag_of(cqe->user_data);
+        if (SLEY_UNLIKELY(tag == SLEY__URING_ENDING)) {
+            missed |= cqe->res == -ENOENT;
+        } else if (tag == SLEY__URING_STANDING) {
+            struct sley__uring_slot *slot = sley__uring_slot_by(cqe->user_data);
             cqe->user_data = SLEY__URING_NOTHING; /* who ends what stands in a hook of this very look is not to find it */
             sley__uring_stood(r, slot, cqe->res, cqe->flags);
             seen++;
@@ -264,14 +306,12 @@ static int reap(struct sley__uring *r)
             }
         } else if (cqe->user_data == SLEY__URING_WITNESS) {
             r->due |= SLEY__URING_LEFT;
-        } else {
-            missed |= cqe->res == -ENOENT;
         }
     }
-    io_uring_smp_store_release(cq->khead, head + count);
-    if (SLEY_UNLIKELY(missed) && r->base.armed_count > 0) {
-        sley__uring_each(r, ask_if_missed);
+    if (SLEY_UNLIKELY(missed)) {
+        ask_missed(r, head, count);
     }
+    io_uring_smp_store_release(cq->khead, head + count);
     r->base.more = there > count || (r->due & (SLEY__URING_AGAIN | SLEY__URING_LEFT)) || sley__uring_unsubmitted(r) > 0 ||
                    sley__uring_has_later(r) || !r->bell_armed;
     return seen;
@@ -287,12 +327,15 @@ uint32_t sley__uring_refuse(struct sley__uring *r, int32_t rc)
         const struct io_uring_sqe *sqe = &sq->sqes[sq->sqe_tail & sq->ring_mask];
         r->loan_late &= sqe->user_data != SLEY__URING_LOAN;
         r->bell_armed &= sqe->user_data != SLEY__URING_BELL;
-        asked |= sqe->opcode == IORING_OP_ASYNC_CANCEL;
-        if (sqe->opcode == IORING_OP_ASYNC_CANCEL && (sqe->addr & SLEY__URING_STANDING)) {
-            ended += sley__uring_dismissal_refused(r, standing_slot(sqe->addr));
-        } else if (sqe->user_data > SLEY__URING_MARK_LAST && (sqe->user_data & SLEY__URING_STANDING)) {
+        const unsigned tag = sley__uring_tag_of(sqe->user_data);
+        asked |= tag == SLEY__URING_ENDING;
+        if (tag == SLEY__URING_ENDING) {
+            if (sley__uring_tag_of(sqe->addr) == SLEY__URING_STANDING) {
+                ended += sley__uring_dismissal_refused(r, sley__uring_slot_by(sqe->addr));
+            }
+        } else if (tag == SLEY__URING_STANDING) {
             ended++;
-            sley__uring_stood(r, standing_slot(sqe->user_data), rc, 0);
+            sley__uring_stood(r, sley__uring_slot_by(sqe->user_data), rc, 0);
         } else if (sqe->user_data > SLEY__URING_MARK_LAST) {
             struct sley_io_op *op = (struct sley_io_op *)(uintptr_t)sqe->user_data;
             r->flying_count--;

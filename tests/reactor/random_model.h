@@ -256,8 +256,7 @@ static inline void poller_done(struct link *l, struct act *a)
     if (n <= 0) {
         check_failure(l, a, n);
     } else {
-        /* a ring that waits for room is woken, and says so, when the peer has shut its side down */
-        CHECK((IS_URING && n == 0x2000) || (n & ~(SLEY_IO_IN | SLEY_IO_OUT | SLEY_IO_ERR | SLEY_IO_HUP)) == 0);
+        CHECK_INT(n & ~((int32_t)a->op.len | SLEY_IO_ERR | SLEY_IO_HUP), ==, 0);
     }
 }
 
