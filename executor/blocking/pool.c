@@ -1,8 +1,10 @@
 /* Pools: threads that come and go, and how a pool ends. */
 #include "pool.h"
 
-#include <signal.h>
+#include <sley/thread_impl.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /** The pool whose thread this is. */
@@ -105,10 +107,12 @@ static void serve(struct sley_blocking_pool *p)
 static void *thread_main(void *arg)
 {
     struct sley_blocking_pool *p = arg;
-    char name[16];
-    (void)snprintf(name, sizeof name, "%s", p->opts.name);
-    (void)pthread_setname_np(pthread_self(), name);
+    (void)prctl(PR_SET_NAME, p->opts.name); /* cut behind 15 bytes */
     thread_pool = p;
+    (void)sley_plan_pin(&p->plan, 0); /* if it cannot, its CPUs have gone, and it runs where it may */
+    if (p->opts.nice > 0) {           /* of this thread alone: so Linux has it */
+        (void)setpriority(PRIO_PROCESS, 0, p->nice);
+    }
     serve(p);
     sley__queue_add_live(&p->queue, UINT32_MAX);
     const bool had = p->has_ended;
@@ -123,31 +127,14 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/** Starts a thread that may block in peace: only what a fault in a job raises is delivered to it. Returns: 0; an errno. */
-static int start_thread(struct sley_blocking_pool *p, pthread_attr_t *attr)
-{
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, 0};
-    sigset_t blocked, before;
-    pthread_t thread;
-    int rc = p->opts.stack_bytes > 0 ? pthread_attr_setstacksize(attr, p->opts.stack_bytes) : 0;
-    (void)sigfillset(&blocked);
-    for (const int *f = faults; *f; f++) {
-        (void)sigdelset(&blocked, *f);
-    }
-    (void)pthread_sigmask(SIG_BLOCK, &blocked, &before);
-    rc = rc == 0 ? pthread_create(&thread, attr, thread_main, p) : rc;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(attr);
-    return rc;
-}
-
 /** Makes a thread that is counted already and on its way to the queue. If that fails, jobs that nobody can run get -EAGAIN. */
 static int make_thread(struct sley_blocking_pool *p)
 {
     struct sley__blocking_queue *q = &p->queue;
     struct sley__blocking_link stranded;
-    pthread_attr_t attr;
-    if (pthread_attr_init(&attr) == 0 && start_thread(p, &attr) == 0) {
+    pthread_t thread;
+    const struct sley_thread_opts o = {.fn = thread_main, .arg = p, .stack_bytes = p->opts.stack_bytes, .undisturbed = true};
+    if (sley_executor_start_thread(&thread, &o) == 0) {
         return 0;
     }
     sley__queue_lock(q);
@@ -177,7 +164,8 @@ int sley_blocking_create(const struct sley_blocking_opts *o, struct sley_blockin
     static SLEY_ATOMIC(bool) watched;
     struct sley_alloc libc = {0};
     o = o ? o : &(const struct sley_blocking_opts){0};
-    if (!ret_pool || (o->stack_bytes != 0 && o->stack_bytes < (size_t)sysconf(_SC_THREAD_STACK_MIN)) ||
+    if (!ret_pool || o->nice < 0 || o->nice >= PRIO_MAX ||
+        (o->stack_bytes != 0 && o->stack_bytes < (size_t)sysconf(_SC_THREAD_STACK_MIN)) ||
         (o->alloc && !(o->alloc->ops->caps & SLEY_ALLOC_CAP_THREADS))) {
         return -EINVAL;
     }
@@ -196,7 +184,10 @@ int sley_blocking_create(const struct sley_blocking_opts *o, struct sley_blockin
     p->opts.idle_ns = o->idle_ns ? o->idle_ns : 10 * SLEY_S;
     p->opts.alloc = o->alloc ? o->alloc : &p->libc;
     sley__queue_init(&p->queue, o);
-    int rc = p->queue.thread_min > p->queue.thread_max ? -EINVAL : 0;
+    p->nice = getpriority(PRIO_PROCESS, 0) + o->nice;
+    const struct sley_workers_opts where = {o->cpus ? SLEY_PLACEMENT_FENCED : SLEY_PLACEMENT_UNBOUND, o->cpus, 0};
+    int rc = sley_plan_init(&p->plan, &where, 1, p->opts.alloc, NULL, 0);
+    rc = p->queue.thread_min > p->queue.thread_max ? -EINVAL : rc;
     for (uint32_t i = 0; i < o->thread_min && rc == 0; i++) {
         sley__queue_lock(&p->queue);
         sley__queue_add_live(&p->queue, 1);
@@ -257,7 +248,7 @@ static bool report_left(struct sley_blocking_pool *p)
         /* relaxed: set under the lock; cleared when the job has ended, which is told behind it */
         any |= report(&p->opts, atomic_load_explicit(runs, memory_order_relaxed), "runs and does not end");
     }
-    for (l = jobs->next; l != jobs; l = l->next) {
+    for (l = jobs->next; l != jobs; l = l->next) { /* `usual` has no name: it is none */
         any |= report(&p->opts, sley_container_of(l, struct sley__blocking_job, link)->name, "must run and has found no thread");
     }
     return any;
@@ -302,7 +293,7 @@ int sley_blocking_destroy(struct sley_blocking_pool *p)
 {
     const int rc = sley_blocking_stop(p, p && p->queue.stopping ? 0 : SLEY_NEVER);
     if (p && (rc == 0 || rc == -EOWNERDEAD)) {
-        struct sley_alloc libc = p->libc;
+        struct sley_alloc libc = p->libc; /* the plan, of one fence, holds no memory */
         sley_alloc_put(p->opts.alloc == &p->libc ? &libc : p->opts.alloc, p, sizeof *p);
     }
     return rc == -EOWNERDEAD ? 0 : rc;

@@ -4,13 +4,17 @@
 
 #include <pthread.h>
 
+#include <sley/placement_impl.h>
+
 #include "queue.h"
 
 struct sley_blocking_pool {
     struct sley__blocking_queue queue;
     struct sley_blocking_opts opts; /* defaults filled in */
     struct sley_alloc libc;
-    uint32_t forks; /* what this process had behind it when it was made */
+    struct sley_plan plan; /* where its threads run */
+    int nice;              /* theirs, if opts.nice says more than 0 */
+    uint32_t forks;        /* what this process had behind it when it was made */
     /* guarded by the queue's lock */
     pthread_t ended; /* the thread that ended last, if has_ended: the next one joins it */
     bool has_ended;

@@ -55,6 +55,7 @@ void sley__queue_unlock(struct sley__blocking_queue *q)
 void sley__queue_init(struct sley__blocking_queue *q, const struct sley_blocking_opts *o)
 {
     sley__link_init(&q->jobs);
+    sley__link_insert(&q->jobs, &q->usual.link);
     sley__link_init(&q->idle);
     sley__link_init(&q->awake);
     q->thread_min = o->thread_min;
@@ -73,7 +74,7 @@ static void add_count(struct sley__blocking_queue *q, uint32_t n)
 void sley__queue_put(struct sley__blocking_queue *q, struct sley__blocking_job *job)
 {
     job->queued = true;
-    sley__link_insert(&q->jobs, &job->link);
+    sley__link_insert(job->flags & SLEY_BLOCKING_URGENT ? &q->usual.link : &q->jobs, &job->link);
     add_count(q, 1);
 }
 
@@ -89,7 +90,8 @@ struct sley__blocking_job *sley__queue_take(struct sley__blocking_queue *q)
     if (sley__queue_count(q) == 0 || (sley__queue_live(q) > q->thread_max && !q->stopping)) {
         return NULL;
     }
-    struct sley__blocking_job *job = sley_container_of(q->jobs.next, struct sley__blocking_job, link);
+    struct sley__blocking_link *first = q->jobs.next == &q->usual.link ? q->usual.link.next : q->jobs.next;
+    struct sley__blocking_job *job = sley_container_of(first, struct sley__blocking_job, link);
     sley__queue_remove(q, job);
     return job;
 }
@@ -100,7 +102,7 @@ void sley__queue_drop(struct sley__blocking_queue *q, uint32_t keep, struct sley
     for (struct sley__blocking_link *l = q->jobs.next, *next; l != &q->jobs && keep != UINT32_MAX; l = next) {
         struct sley__blocking_job *job = sley_container_of(l, struct sley__blocking_job, link);
         next = l->next;
-        if (!(job->flags & keep)) {
+        if (job != &q->usual && !(job->flags & keep)) {
             sley__queue_remove(q, job);
             if (job->op) {          /* else it was abandoned in line */
                 job->op->at = NULL; /* as if it had ended: a cancel that comes before its node is completed leaves it alone */

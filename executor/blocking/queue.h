@@ -40,7 +40,8 @@ struct sley__blocking_queue {
     SLEY_ATOMIC(uint32_t) lock;                   /* 0 free, 1 held, 2 held and slept for */
     SLEY_ATOMIC(uint32_t) count;                  /* in line; written under the lock, spinners look without it */
     SLEY_ATOMIC(uint32_t) live;                   /* threads; written under the lock; a stop sleeps on it */
-    struct sley__blocking_link jobs, idle, awake; /* oldest first; latest first; in no order */
+    struct sley__blocking_link jobs, idle, awake; /* in line; latest first; in no order */
+    struct sley__blocking_job usual;              /* no job: in line between those that are urgent and the others, each oldest first */
     uint32_t idle_count;
     uint32_t thread_min, thread_max, queue_max;
     bool searching, stopping;
@@ -76,7 +77,7 @@ SLEY_INLINE void sley__link_remove(struct sley__blocking_link *n)
 
 void sley__queue_put(struct sley__blocking_queue *q, struct sley__blocking_job *job);
 void sley__queue_remove(struct sley__blocking_queue *q, struct sley__blocking_job *job);
-/** The oldest job, running from now on; NULL: none, or there are more threads than there may be. */
+/** The oldest job, an urgent one if there is any, running from now on; NULL: none, or there are more threads than there may be. */
 struct sley__blocking_job *sley__queue_take(struct sley__blocking_queue *q);
 /** Moves all jobs without any of the flags @p keep into a ring; UINT32_MAX: none. */
 void sley__queue_drop(struct sley__blocking_queue *q, uint32_t keep, struct sley__blocking_link *ret_dropped);

@@ -40,7 +40,7 @@ static int start_core(struct sley_cores_state *st, uint32_t i)
     c->all = st;
     c->index = i;
     c->cpu = st->plan.seats ? (int32_t)st->plan.seats[i].cpu : -1;
-    const struct sley_thread_opts o = {sley__core_main, c, "sley-core-", i, st->ex->opts.stack_bytes};
+    const struct sley_thread_opts o = {sley__core_main, c, "sley-core-", i, st->ex->opts.stack_bytes, false};
     int rc = sley_executor_start_thread(&c->thread, &o);
     if (rc < 0) {
         (void)snprintf(st->why, sizeof st->why, "there is no thread for it (errno %d)", -rc);

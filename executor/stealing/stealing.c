@@ -229,7 +229,7 @@ static void destroy_reactors(struct sley_stealing_pool *p, uint32_t started)
 static int start_thread(struct worker *w, size_t stack_bytes)
 {
     struct sley_stealing_pool *p = w->pool;
-    const struct sley_thread_opts o = {sley__worker_main, w, "sley-", w->index, stack_bytes};
+    const struct sley_thread_opts o = {sley__worker_main, w, "sley-", w->index, stack_bytes, false};
     const int rc = sley_executor_start_thread(&w->thread, &o);
     /* acquire: pairs with rest; the worker's start_rc is seen */
     while (rc == 0 && atomic_load_explicit(&p->resting, memory_order_acquire) != w->index + 1) {

@@ -142,7 +142,7 @@ static void start_thread(struct sley_watch *w)
 {
     int rc = sley__shot_install(w->opts.signo);
     if (rc == 0) {
-        rc = sley_executor_start_thread(&w->thread, &(struct sley_thread_opts){watchdog, w, "sley-watch", UINT32_MAX, 0});
+        rc = sley_executor_start_thread(&w->thread, &(struct sley_thread_opts){watchdog, w, "sley-watch", UINT32_MAX, 0, false});
         if (rc < 0) {
             sley__shot_uninstall(w->opts.signo);
         }

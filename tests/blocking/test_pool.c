@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "executor/blocking/pool.h"
 #include "rig.h"
@@ -24,8 +25,13 @@ SLEY_TEST(options_that_make_no_sense_are_refused, "")
     CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.thread_min = 513, .alloc = harness_alloc()}, &p), -EINVAL);
     CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.alloc = &fixed.base}, &p), -EINVAL);
     CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.stack_bytes = 1}, &p), -EINVAL);
+    CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.nice = -1}, &p), -EINVAL);
+    CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.nice = 20}, &p), -EINVAL);
+    CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.cpus = "0-", .alloc = harness_alloc()}, &p), -EINVAL);
+    CHECK_RC(sley_blocking_create(&(struct sley_blocking_opts){.cpus = "8191", .alloc = harness_alloc()}, &p), -EINVAL);
+    CHECK_UINT(harness_alloc_live(), ==, 0);
     CHECK_RC(sley_blocking_create(NULL, &p), 0);
-    CHECK_RC(sley_blocking_with(&(struct sley_blocking_how){.pool = p, .flags = 8}, seven, NULL, NULL), -EINVAL);
+    CHECK_RC(sley_blocking_with(&(struct sley_blocking_how){.pool = p, .flags = 16}, seven, NULL, NULL), -EINVAL);
     CHECK_RC(sley_blocking_with(&(struct sley_blocking_how){.pool = p, .arg_bytes = 1}, seven, memory, NULL), -EINVAL);
     CHECK_RC(sley_blocking_with(&(struct sley_blocking_how){.pool = p}, NULL, NULL, NULL), -EINVAL);
     CHECK_RC(sley_blocking_resize(p, 2, 1), -EINVAL);
@@ -33,6 +39,137 @@ SLEY_TEST(options_that_make_no_sense_are_refused, "")
     CHECK_RC(sley_blocking_destroy(p), 0);
     CHECK_RC(sley_blocking_destroy(NULL), 0);
     CHECK_RC(sley_blocking_stop(NULL, 0), 0);
+}
+
+/* ---- where threads run, and which job is next ------------------------------------------------------------------------------- */
+
+struct circumstances {
+    cpu_set_t set;
+    int nice;
+};
+
+static int look_around(void *arg)
+{
+    struct circumstances *c = arg;
+    c->nice = getpriority(PRIO_PROCESS, 0);
+    return sched_getaffinity(0, sizeof c->set, &c->set);
+}
+
+static void circumstances_of(const struct sley_blocking_opts *o, struct circumstances *ret)
+{
+    struct sley_blocking_pool *p;
+    CHECK_RC(sley_blocking_create(o, &p), 0);
+    CHECK_RC(sley_blocking_with(&(struct sley_blocking_how){.pool = p}, look_around, ret, NULL), 0);
+    CHECK_RC(sley_blocking_destroy(p), 0);
+}
+
+SLEY_TEST(threads_have_the_cpus_and_the_nice_value_of_their_pool, "")
+{
+    struct circumstances mine, got;
+    char last[16];
+    int cpu = CPU_SETSIZE - 1;
+    CHECK_INT(look_around(&mine), ==, 0);
+    while (!CPU_ISSET((size_t)cpu, &mine.set)) {
+        cpu--;
+    }
+    (void)snprintf(last, sizeof last, "%d", cpu);
+    circumstances_of(&(struct sley_blocking_opts){.cpus = last}, &got);
+    CHECK(CPU_COUNT(&got.set) == 1 && CPU_ISSET((size_t)cpu, &got.set));
+    CHECK_INT(got.nice, ==, mine.nice);
+    circumstances_of(&(struct sley_blocking_opts){.nice = 19}, &got);
+    CHECK(CPU_EQUAL(&got.set, &mine.set));
+    CHECK_INT(got.nice, ==, mine.nice > 0 ? 19 : mine.nice + 19);
+    struct circumstances after;
+    CHECK_INT(look_around(&after), ==, 0); /* of who makes the pool nothing changes */
+    CHECK(CPU_EQUAL(&after.set, &mine.set) && after.nice == mine.nice);
+}
+
+/* A worker that is pinned hands the first job in, and its thread makes the pool's. */
+SLEY_TEST(regress_threads_do_not_inherit_the_cpu_of_who_hands_in, "")
+{
+    struct circumstances mine, got;
+    struct sley_blocking_pool *p = rig_pool(0, 1, 0, 0);
+    cpu_set_t one;
+    int cpu = 0;
+    CHECK_INT(look_around(&mine), ==, 0);
+    while (!CPU_ISSET((size_t)cpu, &mine.set)) {
+        cpu++;
+    }
+    CPU_ZERO(&one);
+    CPU_SET((size_t)cpu, &one);
+    CHECK_INT(sched_setaffinity(0, sizeof one, &one), ==, 0);
+    CHECK_RC(sley_blocking_with(&(struct sley_blocking_how){.pool = p}, look_around, &got, NULL), 0);
+    CHECK(CPU_EQUAL(&got.set, &mine.set));
+    CHECK_RC(sley_blocking_destroy(p), 0);
+}
+
+static unsigned order[8];
+static SLEY_ATOMIC(unsigned) order_count;
+
+static int note(void *arg)
+{
+    order[atomic_fetch_add_explicit(&order_count, 1, memory_order_relaxed)] = *(const unsigned *)arg;
+    return 0;
+}
+
+/* While the only thread is held: urgent ones come first, each line in its order; what is cancelled, or refused, does not come. */
+SLEY_TEST(urgent_jobs_come_before_the_others_in_line, "")
+{
+    static const unsigned numbers[] = {0, 1, 2, 3, 4, 5, 6, 7};
+    static const bool urgent[] = {false, true, false, true, true, false, true, false};
+    static const unsigned wanted[] = {1, 3, 6, 0, 2, 7};
+    struct sley_blocking_pool *p = rig_pool(1, 1, 8, 0);
+    struct gate g;
+    struct sley_blocking_op first = {.wait = {0}}, ops[8] = {{.wait = {0}}};
+    gate_init(&g);
+    sley_blocking_with_start(&first, &(struct sley_blocking_how){.pool = p}, gate_job, &g, NULL);
+    gate_wait(&g, 1);
+    for (int i = 0; i < 8; i++) {
+        const struct sley_blocking_how how = {.pool = p, .flags = urgent[i] ? SLEY_BLOCKING_URGENT : 0};
+        sley_blocking_with_start(&ops[i], &how, note, (void *)(uintptr_t)&numbers[i], NULL);
+    }
+    const struct sley_blocking_how more = {.pool = p, .flags = SLEY_BLOCKING_URGENT | SLEY_BLOCKING_TRY};
+    CHECK_RC(sley_blocking_with(&more, seven, NULL, NULL), -EAGAIN); /* the bound is one for both lines */
+    CHECK_RC(sley_wait_fini(&ops[4].wait), -ECANCELED);
+    CHECK_RC(sley_wait_fini(&ops[5].wait), -ECANCELED);
+    gate_open(&g, 1);
+    CHECK_RC(sley_await(&first.wait), 0);
+    for (int i = 0; i < 8; i++) {
+        CHECK_RC(sley_await(&ops[i].wait), i == 4 || i == 5 ? -ECANCELED : 0);
+    }
+    CHECK_UINT(atomic_load_explicit(&order_count, memory_order_relaxed), ==, 6);
+    for (unsigned i = 0; i < 6; i++) {
+        CHECK_UINT(order[i], ==, wanted[i]);
+    }
+    CHECK_RC(sley_blocking_destroy(p), 0);
+}
+
+/* A stop looks at both lines: it drops of each what need not run, and names what must. */
+SLEY_TEST(stop_looks_at_urgent_jobs_and_at_the_others, "")
+{
+    static const uint32_t flags[] = {0, SLEY_BLOCKING_URGENT, SLEY_BLOCKING_MUST_RUN, SLEY_BLOCKING_URGENT | SLEY_BLOCKING_MUST_RUN};
+    struct reports got = {.count = 0};
+    struct sley_blocking_pool *p;
+    struct gate g;
+    struct sley_blocking_op first = {.wait = {0}}, ops[4] = {{.wait = {0}}};
+    const struct sley_blocking_opts o = {.thread_max = 1, .alloc = harness_alloc(), .report = reports_take, .report_arg = &got};
+    CHECK_RC(sley_blocking_create(&o, &p), 0);
+    gate_init(&g);
+    sley_blocking_with_start(&first, &(struct sley_blocking_how){.pool = p}, gate_job, &g, NULL);
+    gate_wait(&g, 1);
+    for (int i = 0; i < 4; i++) {
+        sley_blocking_with_start(&ops[i], &(struct sley_blocking_how){.pool = p, .flags = flags[i]}, seven, NULL, NULL);
+    }
+    CHECK_RC(sley_blocking_stop(p, 0), -ETIMEDOUT);
+    CHECK_UINT(got.count, ==, 3); /* who runs, and the two that must */
+    CHECK_RC(sley_await(&ops[0].wait), -ECANCELED);
+    CHECK_RC(sley_await(&ops[1].wait), -ECANCELED);
+    gate_open(&g, 1);
+    CHECK_RC(sley_await(&first.wait), 0);
+    CHECK_RC(sley_await(&ops[2].wait), 0);
+    CHECK_RC(sley_await(&ops[3].wait), 0);
+    CHECK_RC(sley_blocking_stop(p, SLEY_NEVER), 0);
+    CHECK_RC(sley_blocking_destroy(p), 0);
 }
 
 SLEY_TEST(minimum_is_made_at_once_and_stays, "")

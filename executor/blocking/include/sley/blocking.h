@@ -24,7 +24,8 @@ enum {
      */
     SLEY_BLOCKING_ABANDON = 2,
     SLEY_BLOCKING_TRY = 4,    /**< -EAGAIN when the queue is full; without this flag the job waits for room, in its op's memory */
-    SLEY__BLOCKING_KNOWN = 7, /* private: all of these */
+    SLEY_BLOCKING_URGENT = 8, /**< before all jobs without it that wait in line, however long they do; those with it keep their order */
+    SLEY__BLOCKING_KNOWN = 15, /* private: all of these */
 };
 
 /** How to run a job; NULL means all zero. Not needed once the start has returned. */
@@ -113,6 +114,10 @@ struct sley_blocking_opts {
     uint32_t thread_max;      /**< 0: 512 */
     uint32_t queue_max;       /**< how many jobs may wait for a thread before TRY is refused; 0: 65536 */
     size_t stack_bytes;       /**< 0: the system's default */
+    const char *cpus;         /**< where its threads run, as "0,4-7", of what the creator may use (NULL: all of that), whoever hands a
+                                   job in. Not needed once it is created */
+    int nice;                 /**< 0 to 19: its threads yield so much to others, as nice(2), from the creator's on; for work that
+                                   computes. Linux takes none back: a thread that a niced one makes for another pool keeps it */
     uint64_t idle_ns;         /**< a thread beyond the minimum ends after so long without a job; 0: 10 s */
     struct sley_alloc *alloc; /**< CAP_THREADS; outlives the pool. NULL: libc's */
     sley_report_fn report;    /**< told each job that is left when a stop times out; NULL: silent */
@@ -120,10 +125,11 @@ struct sley_blocking_opts {
 };
 
 /**
- * Makes a pool. Shape: one FIFO under a lock, idle threads in a stack, so that the same few work and the others may end. At most
- * one thread is on its way to the queue at a time; it calls the next when it leaves something there.
- * Returns: 0; -ENOMEM; -EINVAL (minimum above the maximum; an allocator for one thread); -EAGAIN when the minimum of threads
- * cannot be made (nothing is left then). Owns: the caller, who gives it back with sley_blocking_destroy. Thread: any. The child of a
+ * Makes a pool. Shape: one FIFO, urgent jobs before the others, under a lock, idle threads in a stack, so that the same few work and
+ * the others may end. At most one thread is on its way to the queue at a time; it calls the next when it leaves something there.
+ * Returns: 0; -ENOMEM; -EINVAL (minimum above the maximum; an allocator for one thread; `nice`; `cpus` is no list, or names none
+ * that may be used); -EAGAIN when the minimum of threads cannot be made (nothing is left then). Owns: the caller, who gives it back
+ * with sley_blocking_destroy. Thread: any. The child of a
  * fork inherits it without its threads: there every call says -EOWNERDEAD, so does a cancel of what was in flight, and destroy gives
  * the pool's memory back (copies that jobs of the parent had stay). A job that forks ends in the child when it returns, and its thread
  * with it.
