@@ -305,7 +305,8 @@ SLEY_TEST(waiter_that_registers_twice_is_woken_once, "WAKE-11")
 /* ---- several threads ------------------------------------------------------------------------------------------------- */
 
 enum { NOTIFIERS = 3 };
-static unsigned rounds;
+static unsigned rounds; /* at most; in the end: so many there were */
+static SLEY_ATOMIC(bool) over;
 static struct gate stress[NOTIFIERS];
 static SLEY_ATOMIC(struct gate *) mailbox[NOTIFIERS];
 static SLEY_ATOMIC(unsigned) counter;
@@ -313,9 +314,12 @@ static SLEY_ATOMIC(unsigned) counter;
 static void *notifier(void *arg)
 {
     const size_t me = (size_t)(uintptr_t)arg;
-    for (unsigned i = 0; i < rounds; i++) {
+    for (unsigned i = 0;; i++) {
         struct gate *g;
         while (!(g = atomic_exchange_explicit(&mailbox[me], NULL, memory_order_acquire))) {
+            if (atomic_load_explicit(&over, memory_order_acquire)) {
+                return NULL;
+            }
             (void)sched_yield();
         }
         for (uint64_t spin = harness_rand_below(64); spin > 0; spin--) {
@@ -324,13 +328,13 @@ static void *notifier(void *arg)
         atomic_fetch_add_explicit(&counter, 1, memory_order_relaxed);
         sley_wait_complete(&g->wait, (int)i);
     }
-    return NULL;
 }
 
 static int await_notifiers(struct waiter *a)
 {
+    unsigned i = 0;
     (void)a;
-    for (unsigned i = 0; i < rounds; i++) {
+    for (; harness_another(i, rounds); i++) {
         struct sley_wait *waits[NOTIFIERS];
         for (size_t k = 0; k < NOTIFIERS; k++) {
             gate_start(&stress[k], GATE_SLOW);
@@ -342,6 +346,8 @@ static int await_notifiers(struct waiter *a)
             CHECK_INT(sley_await(waits[k]), ==, (int)i);
         }
     }
+    rounds = i;
+    atomic_store_explicit(&over, true, memory_order_release);
     return 0;
 }
 SLEY_FIBER(await_notifiers, struct waiter)
