@@ -298,8 +298,7 @@ SLEY_TEST(run_of_all_waits_for_tasks_on_their_way_between_cores, "")
 {
     struct bed b;
     bed_start(&b, 3);
-    const unsigned n = 100 / harness_slowness();
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; harness_another(i, 100 / harness_slowness()); i++) {
         hops = 0;
         CHECK_RC(b.ex->ops->spawn(b.ex, &hop__type, &(struct hopper){&b, 50}, NULL), 0);
         CHECK_RC(b.ex->ops->spawn(b.ex, &hop__type, &(struct hopper){&b, 50}, NULL), 0);
@@ -320,8 +319,7 @@ SLEY_TEST(run_again_after_a_halt_watches_anew, "")
 {
     struct bed b;
     bed_start(&b, 2);
-    const unsigned n = 1000 / harness_slowness();
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; harness_another(i, 1000 / harness_slowness()); i++) {
         struct sley_task *t = bed_spawn(&b, i % 2, &park__type, NULL), *u = bed_spawn(&b, i / 2 % 2, &set_ran__type, NULL);
         b.ex->ops->halt(b.ex);
         const int rc = b.ex->ops->run(b.ex, u);
