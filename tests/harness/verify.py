@@ -21,8 +21,8 @@ EXPECTED_TEXT = {
     'must_fail_timeout': 'did not end within',
     'must_fail_status': 'ended with status 3',
     'must_fail_status_77_without_skip': 'ended with status 77',
-    'must_fail_fd_leak': 'descriptors:',
-    'must_fail_thread_leak': 'threads:',
+    'must_fail_fd_leak': 'descriptors open',
+    'must_fail_thread_leak': 'threads alive',
     'must_fail_process_leak': 'left processes running',
     'must_fail_alloc_leak': '1 blocks of harness_alloc',
     'must_fail_double_free': '',  # the address sanitizer may be the one that sees it
