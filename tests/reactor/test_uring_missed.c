@@ -93,15 +93,21 @@ SLEY_TEST(close_waits_for_no_accept_that_stands_and_was_missed, "")
 
 /* ---- polls ---------------------------------------------------------------------------------------------------------------- */
 
-/** A full socket whose peer has shut its side down. Returns: the peer. */
-static int full_pair(struct sley_fd *fd)
+/** Sends until not one byte more is taken. */
+static void fill(const struct sley_fd *fd)
 {
-    const int peer = unix_pair(fd);
     static const char block[4096];
     while (send(fd->number, block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
     }
     while (send(fd->number, block, 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
     }
+}
+
+/** A full socket whose peer has shut its side down. Returns: the peer. */
+static int full_pair(struct sley_fd *fd)
+{
+    const int peer = unix_pair(fd);
+    fill(fd);
     CHECK_INT(shutdown(peer, SHUT_WR), ==, 0);
     return peer;
 }
@@ -134,11 +140,7 @@ static void wait_for_room(void)
         } else if (i == 1) { /* something has come, and it has been asked to end */
             empty(peer);
             CHECK_RC(until_done(&op.wait), SLEY_IO_OUT);
-            static const char block[4096];
-            while (send(fd.number, block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
-            }
-            while (send(fd.number, block, 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
-            }
+            fill(&fd);
         } else { /* more than one, and the other's end */
             io_start(&other, &fd, SLEY_IO_POLL, NULL, SLEY_IO_OUT);
             CHECK_INT(look(0), >=, 0);
@@ -162,7 +164,6 @@ static void room_that_goes(void)
 {
     struct sley_fd fd;
     struct sley_io_op op = {0};
-    static const char block[4096];
     const int peer = full_pair(&fd);
     io_start(&op, &fd, SLEY_IO_POLL, NULL, SLEY_IO_OUT);
     for (int k = 0; k < 4; k++) {
@@ -174,10 +175,7 @@ static void room_that_goes(void)
         CHECK_INT(look(0), >=, 0);
     }
     CHECK_INT(op.out_number, ==, SLEY__URING_POLL_CAME);
-    while (send(fd.number, block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
-    }
-    while (send(fd.number, block, 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
-    }
+    fill(&fd);
     for (int k = 0; k < 16; k++) {
         CHECK_INT(look(0), >=, 0);
     }
