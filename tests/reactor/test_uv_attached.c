@@ -78,6 +78,13 @@ static void on_named_timer(uv_timer_t *t)
     tell(t->data);
 }
 
+static void start_named(struct bed *b, uv_timer_t *t, char *name, uint64_t ms)
+{
+    CHECK_INT(uv_timer_init(&b->loop, t), ==, 0);
+    t->data = name;
+    CHECK_INT(uv_timer_start(t, on_named_timer, ms, 0), ==, 0);
+}
+
 /* ---- alive ---------------------------------------------------------------------------------------------------------- */
 
 SLEY_TEST(loop_without_tasks_ends_at_once_and_leaves_nothing, "")
@@ -195,9 +202,7 @@ SLEY_TEST(idle_loop_with_a_waiting_task_is_silent, "")
         CHECK_INT(uv_run(&b.loop, UV_RUN_NOWAIT), !=, 0);
     }
     CHECK_INT(uv_backend_timeout(&b.loop), ==, -1); /* it would wait for ever */
-    CHECK_INT(uv_timer_init(&b.loop, &end), ==, 0);
-    end.data = "timer";
-    CHECK_INT(uv_timer_start(&end, on_named_timer, 20, 0), ==, 0);
+    start_named(&b, &end, "timer", 20);
     CHECK_INT(uv_run(&b.loop, UV_RUN_ONCE), !=, 0);
     CHECK_STR(story, "timer"); /* one iteration: nothing else has ended the wait */
     uv_close((uv_handle_t *)&end, NULL);
@@ -215,13 +220,9 @@ SLEY_TEST(uv_timers_and_sleeps_come_in_the_order_of_their_deadlines, "")
     bed_init(&b);
     const uint64_t start = sley_now_ns();
     uv_update_time(&b.loop); /* the loop counts from when it last looked, which may be long ago */
-    CHECK_INT(uv_timer_init(&b.loop, &first), ==, 0);
-    CHECK_INT(uv_timer_init(&b.loop, &last), ==, 0);
-    first.data = "uv-10";
-    last.data = "uv-50";
-    CHECK_INT(uv_timer_start(&last, on_named_timer, 50, 0), ==, 0);
+    start_named(&b, &last, "uv-50", 50);
     spawn_sleeper(&b, 30 * SLEY_MS, "sley-30");
-    CHECK_INT(uv_timer_start(&first, on_named_timer, 10, 0), ==, 0);
+    start_named(&b, &first, "uv-10", 10);
     CHECK_INT(uv_run(&b.loop, UV_RUN_DEFAULT), ==, 0);
     if (slept_until_ns - start < 48 * SLEY_MS) { /* else the machine has stood still from one deadline to the next */
         CHECK_STR(story, "uv-10 sley-30 uv-50");
@@ -308,9 +309,7 @@ SLEY_TEST(run_by_hand_turns_the_loop_with_all_that_is_in_it, "")
     uv_timer_t t;
     int result = -1;
     bed_init(&b);
-    CHECK_INT(uv_timer_init(&b.loop, &t), ==, 0);
-    t.data = "uv";
-    CHECK_INT(uv_timer_start(&t, on_named_timer, 1, 0), ==, 0);
+    start_named(&b, &t, "uv", 1);
     pair_init(&p);
     spawn_reader(&b, &p);
     CHECK_RC(sley_runtime_run(&b.rt, &sleeper__type, &(struct sleeper){6 * SLEY_MS, "mine"}, &result), 0);
@@ -625,11 +624,9 @@ SLEY_TEST(stop_turns_the_loop_while_a_task_takes_its_time, "")
     struct bed b;
     uv_timer_t t;
     bed_init(&b);
-    CHECK_INT(uv_timer_init(&b.loop, &t), ==, 0);
-    t.data = "uv";
     CHECK_RC(sley_runtime_spawn(&b.rt, &shielded_until__type, &(const char *){"uv"}, NULL), 0);
     CHECK_INT(uv_run(&b.loop, UV_RUN_NOWAIT), !=, 0);
-    CHECK_INT(uv_timer_start(&t, on_named_timer, 1, 0), ==, 0);
+    start_named(&b, &t, "uv", 1);
     CHECK_RC(sley_runtime_stop(&b.rt, SLEY_NEVER), 0);
     CHECK_STR(story, "uv shielded");
     uv_close((uv_handle_t *)&t, NULL);
