@@ -15,9 +15,11 @@ struct sley__slab_chunk {
 
 enum {
     HEADER = sizeof(struct sley__slab_chunk),
-    MALLOC_SLACK = 64,  /* for the sley_alloc's own header, so that chunk and header together still fill whole pages */
-    FIRST_BYTES = 4096, /* a program of a few tasks touches and holds one page */
-    MOST_BYTES = 65536, /* below the size from which malloc maps each block by itself */
+    MALLOC_SLACK = 64,          /* for the sley_alloc's own header, so that chunk and header together still fill whole pages */
+    FIRST_BYTES = 4096,         /* a program of a few tasks touches and holds one page */
+    MOST_BYTES = 65536,         /* below the size from which malloc maps each block by itself */
+    HUGE_BYTES = 2 << 20,       /* a huge page: who holds much fills the next one soon, and has a fault for 512 */
+    HUGE_FROM_BYTES = 25 << 20, /* so that the next one is no more than 8 % of what is held */
     SCARCE_FIRST_BYTES = 512,
     SCARCE_MOST_BYTES = 2048,
 };
@@ -74,16 +76,18 @@ static struct sley__slab_chunk *take_chunk(struct sley__slab *s, size_t bytes)
     while (want < most && want < s->held_bytes) {
         want *= 2;
     }
+    bool huge = !scarce && s->held_bytes >= HUGE_FROM_BYTES;
+    want = huge ? HUGE_BYTES : want;
     want -= scarce ? 0 : MALLOC_SLACK;
     size_t least = HEADER + bytes;
-    for (;; want /= 2) {
+    for (;; want = huge ? MOST_BYTES - MALLOC_SLACK : want / 2, huge = false) {
         size_t ask = want < least ? least : want & ~(size_t)(SLEY__SLAB_STEP - 1);
-        struct sley__slab_chunk *c = sley_alloc_get(s->alloc, ask, SLEY__SLAB_STEP);
+        struct sley__slab_chunk *c = sley_alloc_get(s->alloc, ask, huge ? HUGE_BYTES : SLEY__SLAB_STEP);
         if (c != NULL) {
-            *c = (struct sley__slab_chunk){.bytes = (uint32_t)(ask - HEADER)};
             if (want >= MOST_BYTES - MALLOC_SLACK) {
-                sley__pages_wanted(body(c), c->bytes); /* who has had so many tasks will fill this, too */
+                sley__pages_wanted(c, ask); /* who has had so many tasks will fill this, too; untouched as yet: else no page is huge */
             }
+            *c = (struct sley__slab_chunk){.bytes = (uint32_t)(ask - HEADER)};
             s->held_bytes += ask;
             sley__annotate_free(body(c), c->bytes);
             return c;

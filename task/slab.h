@@ -1,4 +1,5 @@
-/* Task memory of one worker: size classes in steps of 8 bytes over a sley_alloc, at most 2 % overhead, one thread.
+/* Task memory of one worker: size classes in steps of 8 bytes over a sley_alloc, at most 2 % overhead beside the newest
+ * chunk's rest (a page for a small program, 64 KiB for a large one, a huge page for one that holds 25 MiB), one thread.
  * For what is allocated per task; anything else goes to the sley_alloc itself.
  *
  * Shape: chunks from the sley_alloc, all classes side by side in each; one intrusive free list per class; new blocks are

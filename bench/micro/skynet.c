@@ -1,68 +1,61 @@
 /* skynet: a 10-ary tree of tasks whose leaves' numbers are summed up, each parent joining its ten children. */
-#include <stdlib.h>
-
 #include "micro.h"
 
 enum { FANOUT = 10 };
 
-/* Only inner nodes need these, so that a leaf's task stays small; the peers keep a vector of handles there, too. */
-struct children {
-    struct sley_task *tasks[FANOUT];
-    uint64_t sums[FANOUT]; /* a task's result is an int, the sum of a million leaves is not */
-    struct micro_join join;
-};
-
 /* ---- frames ----------------------------------------------------------------------------------------------------- */
 
+struct leaf {
+    struct sley_frame frame;
+    uint64_t number;
+    uint64_t *ret_sum; /* a task's result is an int, the sum of a million leaves is not */
+};
+static enum sley_step leaf_frame(struct leaf *f)
+{
+    SLEY_BEGIN(f);
+    *f->ret_sum = f->number;
+    SLEY_END(f);
+}
+SLEY_FRAME(leaf_frame, struct leaf)
+
+/* A type of its own, so that a leaf's task stays small; what the peers keep in vectors of handles and boxes is in here. */
 struct node {
     struct sley_frame frame;
-    union {
-        uint64_t first;            /* until its children are spawned */
-        struct children *children; /* from then on, of an inner node */
-    };
-    uint64_t size;
+    uint64_t first, size;
     uint64_t *ret_sum;
+    int failed;
+    struct sley_task *tasks[FANOUT];
+    uint64_t sums[FANOUT];
+    struct micro_join join;
 };
-static int node_frame_spawn(const struct node *f, struct children *to, uint32_t i);
+static int node_frame_spawn(struct node *f, uint32_t i);
 static enum sley_step node_frame(struct node *f)
 {
     int rc;
     SLEY_BEGIN(f);
-    if (f->size == 1) {
-        *f->ret_sum = f->first;
-        SLEY_RETURN(f, 0);
+    rc = 0;
+    while (f->join.count < FANOUT && (rc = node_frame_spawn(f, f->join.count)) == 0) {
+        f->join.count++;
     }
-    struct children *children = malloc(sizeof *children);
-    if (!children) {
-        SLEY_RETURN(f, -ENOMEM);
-    }
-    for (uint32_t i = 0; i < FANOUT; i++) {
-        rc = node_frame_spawn(f, children, i);
-        if (rc < 0) {
-            SLEY_RETURN(f, rc); /* its children still point into the record: it is left to them */
-        }
-    }
-    f->children = children;
-    f->children->join.op.wait.word = 0;
-    f->children->join.tasks = f->children->tasks;
-    f->children->join.count = FANOUT;
-    SLEY_RUN(f, rc, micro_join_frame, &f->children->join);
-    if (rc < 0) {
-        SLEY_RETURN(f, rc);
+    f->failed = rc;
+    f->join.tasks = f->tasks;
+    SLEY_RUN(f, rc, micro_join_frame, &f->join); /* in any case: they write to this frame */
+    if (f->failed < 0 || rc < 0) {
+        SLEY_RETURN(f, f->failed < 0 ? f->failed : rc);
     }
     uint64_t sum = 0;
     for (uint32_t i = 0; i < FANOUT; i++) {
-        sum += f->children->sums[i];
+        sum += f->sums[i];
     }
     *f->ret_sum = sum;
-    free(f->children);
     SLEY_END(f);
 }
 SLEY_FRAME(node_frame, struct node)
-static int node_frame_spawn(const struct node *f, struct children *to, uint32_t i)
+static int node_frame_spawn(struct node *f, uint32_t i)
 {
-    const uint64_t size = f->size / FANOUT;
-    return SLEY_SPAWN_TASK(&to->tasks[i], NULL, node_frame, .first = f->first + i * size, .size = size, .ret_sum = &to->sums[i]);
+    const uint64_t size = f->size / FANOUT, first = f->first + i * size;
+    return size == 1 ? SLEY_SPAWN_TASK(&f->tasks[i], NULL, leaf_frame, .number = first, .ret_sum = &f->sums[i])
+                     : SLEY_SPAWN_TASK(&f->tasks[i], NULL, node_frame, .first = first, .size = size, .ret_sum = &f->sums[i]);
 }
 
 /* ---- fibers ----------------------------------------------------------------------------------------------------- */
