@@ -34,7 +34,7 @@ static bool admit(void)
 static void *counted_alloc(struct sley_alloc *self, size_t bytes, size_t align)
 {
     (void)self;
-    if (bytes == 0 || align == 0 || (align & (align - 1)) != 0 || align > 65536) {
+    if (bytes == 0 || align == 0 || (align & (align - 1)) != 0 || align > 2 << 20) {
         FAIL("alloc asked for %zu bytes aligned to %zu", bytes, align);
     }
     if (!admit()) {

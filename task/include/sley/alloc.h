@@ -22,7 +22,8 @@ struct sley_alloc_ops {
     uint32_t version; /**< SLEY_ALLOC_VERSION */
     uint32_t caps;    /**< SLEY_ALLOC_CAP_* */
     /**
-     * Required. At least @p bytes (> 0) aligned to @p align (a power of two, at most 65536), or NULL; never aborts.
+     * Required. At least @p bytes (> 0) aligned to @p align (a power of two, at most 2 MiB), or NULL; never aborts.
+     * Alignments over 64 KiB are wishes: who refuses them is asked again for less.
      * The contents are undefined. Must not call back into sley. Thread: any with CAP_THREADS.
      */
     void *(*alloc)(struct sley_alloc *self, size_t bytes, size_t align);
@@ -44,7 +45,7 @@ struct sley_alloc {
     void *heap; /* private: the implementation's */
 };
 
-/** At least @p bytes (> 0) aligned to @p align (a power of two, at most 65536), or NULL. Thread: as the table's alloc. */
+/** At least @p bytes (> 0) aligned to @p align (a power of two, at most 2 MiB), or NULL. Thread: as the table's alloc. */
 static inline SLEY_MUST_USE void *sley_alloc_get(struct sley_alloc *a, size_t bytes, size_t align)
 {
     return a->ops->alloc(a, bytes, align);
