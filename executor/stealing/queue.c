@@ -224,6 +224,7 @@ struct sley_task *sley__worker_steal(struct worker *w)
             t = t ? t : take_share(w, &victim->backlog);
             t = t ? t : counted(w, sley__lifo_rob(&victim->lifo), true); /* it would wait for who is resumed now to end */
         }
+        add(&w->spared, sley__lifo_full(&victim->lifo));
     }
     w->round_left = sley__steal_ring_count(&w->ring);
     return t;

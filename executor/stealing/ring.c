@@ -39,26 +39,22 @@ uint32_t sley__steal_ring_chain(struct sley__steal_ring *q, uint32_t n, struct s
 /** Claims half of what is there. Returns how many; they begin at `*ret_first`. */
 static uint32_t claim(struct sley__steal_ring *q, uint32_t *ret_first)
 {
-    /* acquire: pairs with what the owner and thieves before have done to head */
-    uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
     for (;;) {
+        /* acquire: pairs with what the owner and thieves before have done to head */
+        uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
         const uint32_t taken = sley__ring_taken(head);
         /* acquire: observes the slots up to it; pairs with push */
         const uint32_t count = atomic_load_explicit(&q->tail, memory_order_acquire) - taken;
         const uint32_t n = count - count / 2;
-        /* a head that was read long before this tail gives nonsense, and a CAS that fails */
         if (sley__ring_stolen(head) != taken || n == 0) {
             return 0;
         }
-        /* acq_rel: nobody overwrites the slots until done; observes who claimed before */
+        /* a head that was read long before this tail gives nonsense, and a CAS that fails.
+         * acq_rel: nobody overwrites the slots until done; observes who claimed before. relaxed: it is loaded again */
         if (n <= q->capacity && atomic_compare_exchange_strong_explicit(&q->head, &head, sley__ring_pack(taken, taken + n),
-                                                                        memory_order_acq_rel, memory_order_acquire)) {
+                                                                        memory_order_acq_rel, memory_order_relaxed)) {
             *ret_first = taken;
             return n;
-        }
-        if (n > q->capacity) {
-            /* acquire: as above */
-            head = atomic_load_explicit(&q->head, memory_order_acquire);
         }
     }
 }

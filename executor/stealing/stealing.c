@@ -383,6 +383,7 @@ int sley_stealing_stats(const struct sley_stealing *ex, uint32_t index, struct s
         /* relaxed: statistics */
         .resumes = atomic_load_explicit(&w->sched.resume_count, memory_order_relaxed),
         .steals = atomic_load_explicit(&w->steals, memory_order_relaxed),       /* relaxed: as above */
+        .spared = atomic_load_explicit(&w->spared, memory_order_relaxed),       /* relaxed: as above */
         .overflows = atomic_load_explicit(&w->overflows, memory_order_relaxed), /* relaxed: as above */
         .parks = atomic_load_explicit(&w->parks, memory_order_relaxed),         /* relaxed: as above */
     };

@@ -46,7 +46,7 @@ struct worker {
     struct sley__steal_ring ring;
     struct sley__inject backlog; /* what the ring has no room for */
     SLEY_ATOMIC(struct sley_task *) slots[RING_CAPACITY];
-    SLEY_ATOMIC(uint64_t) steals, overflows, parks;
+    SLEY_ATOMIC(uint64_t) steals, spared, overflows, parks;
     SLEY_ATOMIC(uint64_t) resume_ns, late_ns; /* how long a resume takes: moving average; as who guards has found it (0: no more) */
     uint32_t seen;                            /* the count of resumes when that one has looked last; its own */
     uint64_t queued_ns;                       /* for how long its queue was not found empty; the same one's */

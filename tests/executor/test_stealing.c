@@ -660,6 +660,57 @@ SLEY_TEST(statistics_count_resumes_steals_overflows_and_parks, "")
     pool_end(&p);
 }
 
+static uint64_t spared(const struct sley_stealing *ex)
+{
+    struct sley_stealing_stats a, b;
+    CHECK_RC(sley_stealing_stats(ex, 0, &a), 0);
+    CHECK_RC(sley_stealing_stats(ex, 1, &b), 0);
+    return a.spared + b.spared;
+}
+
+struct feeder {
+    const struct sley_stealing *ex;
+};
+
+static int tell(struct meeting *m)
+{
+    atomic_fetch_add_explicit(m->here, 1, memory_order_release); /* release: pairs with feed */
+    return 0;
+}
+SLEY_FIBER(tell, struct meeting)
+
+/* Never waits, so that the other worker takes both: first the one in the ring, beside one in the slot. */
+static int feed(struct feeder *f)
+{
+    int rc = 0;
+    for (int round = 0; rc == 0 && round < 1000 && spared(f->ex) == 0; round++) {
+        SLEY_ATOMIC(uint32_t) here = 0;
+        struct sley_scope sc;
+        CHECK_RC(sley_scope_init(&sc, NULL), 0);
+        CHECK_RC(SLEY_SPAWN(&sc, tell, .here = &here), 0);
+        CHECK_RC(SLEY_SPAWN(&sc, tell, .here = &here), 0);
+        while (atomic_load_explicit(&here, memory_order_acquire) < 2) { /* acquire: pairs with tell */
+            (void)sched_yield();
+        }
+        rc = sley_scope_fini(&sc);
+    }
+    return rc;
+}
+SLEY_FIBER(feed, struct feeder)
+
+SLEY_TEST(statistics_count_what_thieves_leave_in_a_slot, "")
+{
+    struct pool p;
+    pool_start(&p, 2, SLEY_NEVER);
+    for (int i = 0; i < 50; i++) { /* from outside, and waking nobody: no slot is used */
+        CHECK_RC(pool_run(&p, &leaf__type, NULL), 1);
+    }
+    CHECK_UINT(spared(&p.stealing), ==, 0);
+    CHECK_RC(pool_run(&p, &feed__type, &(struct feeder){&p.stealing}), 0);
+    CHECK_UINT(spared(&p.stealing), >, 0);
+    pool_end(&p);
+}
+
 SLEY_TEST(start_refuses_what_it_cannot_be, "")
 {
     struct sley_stealing ex;

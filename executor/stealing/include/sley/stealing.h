@@ -53,6 +53,8 @@ SLEY_API int sley_block_in_place(int (*fn)(void *arg), void *arg, int *ret_resul
 struct sley_stealing_stats {
     uint64_t resumes;   /**< tasks resumed */
     uint64_t steals;    /**< times it has taken from another worker */
+    uint64_t spared;    /**< times it has looked at another worker and left a task in that one's LIFO slot: there was other work, or the
+                             owner is soon through with what it has */
     uint64_t overflows; /**< times its queue was full and half of it went to its backlog */
     uint64_t parks;     /**< times it has slept */
 };
