@@ -73,8 +73,9 @@ static inline void *ring_short_life(void *arg)
 /** The same on a thread that ends then. */
 static inline void ring_run_and_end(struct bed *b, void (*fn)(void))
 {
+    struct ring_life life = {b, fn}; /* not in the check below, whose block ends before the thread does */
     pthread_t t;
-    CHECK_INT(pthread_create(&t, NULL, ring_short_life, &(struct ring_life){b, fn}), ==, 0);
+    CHECK_INT(pthread_create(&t, NULL, ring_short_life, &life), ==, 0);
     CHECK_INT(pthread_join(t, NULL), ==, 0);
 }
 
