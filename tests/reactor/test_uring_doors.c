@@ -3,6 +3,10 @@
 
 #include "doors_rounds.h"
 
+#define OLD                                                                                                  \
+    "submit_all coop_taskrun single_issuer defer_taskrun no_sqarray ring_fd cqe_skip poll_multi poll_first " \
+    "buffer_ring accept_multi recv_multi msg_ring min_wait direct fd_install"
+
 static const char *const kernels[] = {
     "",
     "accept_multi",
@@ -14,8 +18,7 @@ static const char *const kernels[] = {
     "defer_taskrun",
     "defer_taskrun coop_taskrun single_issuer",
     "poll_multi cqe_skip",
-    "submit_all coop_taskrun single_issuer defer_taskrun no_sqarray ring_fd cqe_skip poll_multi poll_first "
-    "buffer_ring accept_multi recv_multi msg_ring min_wait direct fd_install",
+    OLD,
 };
 
 static struct sley__uring_opts some_opts(void)
