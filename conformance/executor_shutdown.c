@@ -13,7 +13,7 @@
 #include "suite.h"
 
 static pthread_mutex_t text_lock = PTHREAD_MUTEX_INITIALIZER;
-static char text[4096];
+static char text[65536];
 static SLEY_ATOMIC(unsigned) left_count;
 static SLEY_ATOMIC(bool) release;     /* tasks that ignore their cancel end by this */
 static SLEY_ATOMIC(unsigned) arrived; /* tasks that are where the test wants them */

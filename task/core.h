@@ -190,6 +190,9 @@ void sley__interval_fired(struct sley_timer *t);
 
 /* report.c */
 void sley__report_left(struct sley_sched *s, struct sley_task *t, bool still);
+/* switch_trace*.c: before a report, and one line of it; where a fiber that @p stands still is added for the first few */
+void sley__trace_begin(bool still);
+void sley__trace_left(const struct sley_sched *s, struct sley_task *t, bool stands, const char *what);
 void sley__report_overflow(struct sley_sched *s, const struct sley_task *t); /* async-signal-safe */
 #ifdef SLEY_DEBUG
 /* A programming error, told to the report function of @p s (NULL: the task's, the thread's): what, where, remedy. The caller goes on

@@ -82,7 +82,9 @@ void sley__report_left(struct sley_sched *s, struct sley_task *t, bool still)
         put_wait(&x, w, site);
         put_task(&x, ", held by ", still && w->ops && w->ops->holder ? w->ops->holder(w) : NULL);
     }
-    s->report(s->report_arg, SLEY_REPORT_LEFT, x.buf);
+    /* in a group RUNNING may be ready: when all stand still it is. What has not been resumed yet has nothing on its stack */
+    const bool stands = still && (sley__task_state(t) & SLEY__TASK_STARTED) && (run != SLEY__TASK_RUNNING || sley__group(s));
+    sley__trace_left(s, t, stands, x.buf);
 }
 
 void sley__report_overflow(struct sley_sched *s, const struct sley_task *t)

@@ -343,6 +343,7 @@ uint32_t sley_sched_live(const struct sley_sched *s)
 
 void sley_sched_report_left(struct sley_sched *s, bool still)
 {
+    sley__trace_begin(still && s->report);
     (void)sley__each_task(s, still, sley__report_left);
 }
 

@@ -30,6 +30,12 @@ void sley__context_switch(struct sley__context *from, struct sley__context *to);
 void sley__context_exit(struct sley__context *from, struct sley__context *to) __attribute__((noreturn));
 /** Releases what the sanitizers hold for a context that has ended (or never ran); not for a thread's. NULL is fine. */
 void sley__context_fini(struct sley__context *c);
+/**
+ * Calls fn(arg) so that a backtrace made there goes on, behind the frame that lies in this function, where the suspended context
+ * @p c stands. Runs on the caller's stack: the context's is read by whoever walks it, and nothing else. Its owner must not resume
+ * it meanwhile. Returns: 1; 0 where the switch is not in assembly: fn was not called.
+ */
+int sley__context_walk(const struct sley__context *c, void (*fn)(void *arg), void *arg);
 /** Fills @p c in for the thread itself (the context that fibers switch back to). */
 void sley__context_adopt_thread(struct sley__context *c);
 

@@ -150,6 +150,56 @@ sley__context_frame:
         .cfi_endproc
         .size   sley__context_frame, . - sley__context_frame
 
+/* int sley__context_walk(const struct sley__context *c: x0, void (*fn)(void *): x1, void *arg: x2)
+ * fn runs on this stack, while the unwind table says that its caller is the suspended switch of c: the same description
+ * as above, with what was sp there in x19. */
+        .globl  sley__context_walk
+        .hidden sley__context_walk
+        .type   sley__context_walk, %function
+        .p2align 4
+sley__context_walk:
+        .cfi_startproc
+        hint    #34                     /* bti c */
+        stp     x19, x30, [sp, #-16]!
+        .cfi_def_cfa_offset 16
+        .cfi_offset 19, -16
+        .cfi_offset 30, -8
+        ldr     x19, [x0]
+        mov     x0, x2
+        .cfi_remember_state
+        .cfi_def_cfa 19, FRAME_BYTES
+        .cfi_offset 72, 16 - FRAME_BYTES
+        .cfi_offset 73, 24 - FRAME_BYTES
+        .cfi_offset 74, 32 - FRAME_BYTES
+        .cfi_offset 75, 40 - FRAME_BYTES
+        .cfi_offset 76, 48 - FRAME_BYTES
+        .cfi_offset 77, 56 - FRAME_BYTES
+        .cfi_offset 78, 64 - FRAME_BYTES
+        .cfi_offset 79, 72 - FRAME_BYTES
+        .cfi_offset 19, 80 - FRAME_BYTES
+        .cfi_offset 20, 88 - FRAME_BYTES
+        .cfi_offset 21, 96 - FRAME_BYTES
+        .cfi_offset 22, 104 - FRAME_BYTES
+        .cfi_offset 23, 112 - FRAME_BYTES
+        .cfi_offset 24, 120 - FRAME_BYTES
+        .cfi_offset 25, 128 - FRAME_BYTES
+        .cfi_offset 26, 136 - FRAME_BYTES
+        .cfi_offset 27, 144 - FRAME_BYTES
+        .cfi_offset 28, 152 - FRAME_BYTES
+        .cfi_offset 29, 160 - FRAME_BYTES
+        .cfi_offset 30, 168 - FRAME_BYTES
+        blr     x1
+        nop                             /* where the call returns to is described so, too */
+        .cfi_restore_state
+        mov     w0, #1
+        ldp     x19, x30, [sp], #16
+        .cfi_def_cfa_offset 0
+        .cfi_restore 19
+        .cfi_restore 30
+        ret
+        .cfi_endproc
+        .size   sley__context_walk, . - sley__context_walk
+
         .section .note.gnu.property, "a"
         .p2align 3
         .long   4, 16, 5                /* name size, description size, NT_GNU_PROPERTY_TYPE_0 */

@@ -144,6 +144,40 @@ sley__context_frame:
         .cfi_endproc
         .size   sley__context_frame, . - sley__context_frame
 
+/* int sley__context_walk(const struct sley__context *c: rdi, void (*fn)(void *): rsi, void *arg: rdx)
+ * fn runs on this stack, while the unwind table says that its caller is the suspended switch of c: the same description
+ * as above, with what was rsp there in rbx. */
+        .globl  sley__context_walk
+        .hidden sley__context_walk
+        .type   sley__context_walk, @function
+        .p2align 4
+sley__context_walk:
+        .cfi_startproc
+        endbr64
+        pushq   %rbx
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset rbx, 0
+        movq    (%rdi), %rbx
+        movq    %rdx, %rdi
+        .cfi_remember_state
+        .cfi_def_cfa rbx, 64
+        .cfi_offset rbp, -16
+        .cfi_offset rbx, -24
+        .cfi_offset r12, -32
+        .cfi_offset r13, -40
+        .cfi_offset r14, -48
+        .cfi_offset r15, -56
+        call    *%rsi
+        nop                             /* where the call returns to is described so, too */
+        .cfi_restore_state
+        movl    $1, %eax
+        popq    %rbx
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore rbx
+        ret
+        .cfi_endproc
+        .size   sley__context_walk, . - sley__context_walk
+
         .section .note.gnu.property, "a"
         .p2align 3
         .long   4, 16, 5                /* name size, description size, NT_GNU_PROPERTY_TYPE_0 */

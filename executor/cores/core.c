@@ -2,6 +2,7 @@
 #include "core.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /** The core that this thread is; nothing else is kept per thread. */
 static SLEY__TLS struct sley_core *here;
@@ -129,12 +130,11 @@ static bool go_on(void *arg)
 
 /* ---- the thread --------------------------------------------------------------------------------------------------------- */
 
-/** Puts "core N: " before a text; may run in a signal handler (a stack has overflowed). */
-static void report(void *arg, enum sley_report_kind kind, const char *text)
+static void report_in(const struct sley_core *c, enum sley_report_kind kind, const char *text, char *line, size_t bytes)
 {
-    const struct sley_core *c = arg;
-    char line[600] = "core ", digits[11];
+    char digits[11];
     size_t len = 5, i = sizeof digits;
+    memcpy(line, "core ", len);
     uint32_t n = c->index;
     do {
         digits[--i] = (char)('0' + n % 10);
@@ -145,11 +145,28 @@ static void report(void *arg, enum sley_report_kind kind, const char *text)
     }
     line[len++] = ':';
     line[len++] = ' ';
-    while (*text && len + 1 < sizeof line) {
+    while (*text && len + 1 < bytes) {
         line[len++] = *text++;
     }
     line[len] = '\0';
     c->all->config.report(c->all->config.report_arg, kind, line);
+}
+
+static SLEY_NOINLINE void report_long(const struct sley_core *c, enum sley_report_kind kind, const char *text)
+{
+    char line[6144]; /* with a backtrace; from threads that have room for it */
+    report_in(c, kind, text, line, sizeof line);
+}
+
+/** Puts "core N: " before a text; may run in a signal handler (a stack has overflowed), or on a fiber's stack. */
+static void report(void *arg, enum sley_report_kind kind, const char *text)
+{
+    char line[600];
+    if (strlen(text) + sizeof "core 4294967295: " > sizeof line) {
+        report_long(arg, kind, text);
+    } else {
+        report_in(arg, kind, text, line, sizeof line);
+    }
 }
 
 static int pin(const struct sley_core *c)

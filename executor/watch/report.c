@@ -1,10 +1,8 @@
 /* The text of a stall: who, how long, where. On the watchdog's thread, which may take its time. */
 #include "watch.h"
 
-#include <dlfcn.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 struct text {
     size_t len;
@@ -26,25 +24,6 @@ static void put(struct text *x, const char *fmt, ...)
 static unsigned long long ms(uint64_t ns)
 {
     return (unsigned long long)(ns / SLEY_MS);
-}
-
-static void put_frame(struct text *x, const void *pc, bool is_first)
-{
-    /* all but the first are where a call returns to: what called is just before */
-    const char *at = (const char *)pc - (is_first ? 0 : 1);
-    Dl_info info;
-    memset(&info, 0, sizeof info);
-    if (dladdr(at, &info) == 0 || !info.dli_fname) {
-        put(x, "\n  %p", pc);
-        return;
-    }
-    const char *slash = strrchr(info.dli_fname, '/');
-    const char *module = slash ? slash + 1 : info.dli_fname;
-    if (info.dli_sname) {
-        put(x, "\n  %p %s+0x%zx (%s)", pc, info.dli_sname, (size_t)((const char *)pc - (const char *)info.dli_saddr), module);
-    } else { /* what addr2line takes */
-        put(x, "\n  %p (%s+0x%zx)", pc, module, (size_t)((const char *)pc - (const char *)info.dli_fbase));
-    }
 }
 
 static void put_who(struct text *x, const struct sley__watch_entry *e)
@@ -77,8 +56,6 @@ void sley__watch_report_stall(struct sley__watch_entry *e, uint64_t stalled_ns, 
     if (!e->has_shot) {
         put(&x, "; its thread did not take the signal that asks for its stack");
     }
-    for (uint32_t i = 0; e->has_shot && i < e->shot.frame_count; i++) {
-        put_frame(&x, e->shot.frames[i], i == 0);
-    }
+    x.len = sley__trace_text(x.buf, x.len, sizeof x.buf, e->shot.frames, e->has_shot ? e->shot.frame_count : 0, true);
     o->report(o->report_arg, SLEY_REPORT_STALL, x.buf);
 }

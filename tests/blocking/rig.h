@@ -43,7 +43,7 @@ int ask_wait(struct sley_runtime *rt, struct ask *a);
 
 struct reports {
     unsigned count;
-    char text[2048];
+    char text[16384];
 };
 void reports_take(void *arg, enum sley_report_kind kind, const char *text);
 

@@ -24,7 +24,7 @@ struct bed {
     struct sley_cores cores;
     struct sley_executor *ex;
     pthread_mutex_t lock;
-    char reports[4096];
+    char reports[65536];
 };
 
 static inline void bed_report(void *arg, enum sley_report_kind kind, const char *text)

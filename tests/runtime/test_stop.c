@@ -27,7 +27,7 @@ static SLEY_ATOMIC(unsigned) arrived, cancelled, ended; /* tasks that are where 
 static SLEY_ATOMIC(bool) release;                       /* who ignores his cancel ends by this */
 
 static pthread_mutex_t left_lock = PTHREAD_MUTEX_INITIALIZER;
-static char left[8192];
+static char left[65536];
 static unsigned left_count;
 
 static void keep_left(void *arg, enum sley_report_kind kind, const char *line)

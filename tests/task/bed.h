@@ -28,7 +28,7 @@ struct bed {
     uint64_t now_ns;
     unsigned idle_count;
     unsigned report_count;
-    char reports[4096];
+    char reports[65536];
 };
 
 static inline uint64_t bed_now(struct sley_clock *c)

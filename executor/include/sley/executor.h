@@ -78,7 +78,8 @@ struct sley_executor_ops {
     void (*halt)(struct sley_executor *self);
     /**
      * Required. Refuses further spawns, cancels every task, and runs until all have ended or @p drain_deadline_ns has passed; then
-     * reports each task that is left. Returns: 0; -ETIMEDOUT (tasks are left: call again, or leak them); -EDEADLK; -EBUSY. Thread: as run.
+     * reports each task that is left (sley_sched_report_left). Returns: 0; -ETIMEDOUT (tasks are left: call again, or leak them);
+     * -EDEADLK; -EBUSY. Thread: as run.
      */
     int (*stop)(struct sley_executor *self, uint64_t drain_deadline_ns);
     /**

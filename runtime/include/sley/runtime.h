@@ -120,7 +120,8 @@ SLEY_API int sley_runtime_fd(struct sley_runtime *rt);
 /**
  * Refuses further spawns, cancels every task, and drives the runtime until all tasks have ended or @p drain_deadline_ns (absolute)
  * has passed. Then stops the runtime's own blocking pool by the same deadline (sley_blocking_stop).
- * Returns: 0; -ETIMEDOUT: tasks or jobs are left, and a report has named each of them, and what it waits for; stop may be called again;
+ * Returns: 0; -ETIMEDOUT: tasks or jobs are left, and a report has named each of them, and what it waits for, the first suspended fibers
+ * (16 of each worker) with a backtrace, where there is one (sley_sched_report_left); stop may be called again;
  * -EDEADLK inside a runtime, or in a job of its own pool; -EBUSY while another thread drives or stops it. Thread: as run.
  */
 SLEY_API int sley_runtime_stop(struct sley_runtime *rt, uint64_t drain_deadline_ns);

@@ -62,7 +62,7 @@ enum { SLEY_LANE_COUNT_MAX = 256 };
 enum sley_report_kind {
     SLEY_REPORT_MISUSE,   /**< a programming error, in debug builds: task, call site, remedy */
     SLEY_REPORT_OVERFLOW, /**< a fiber's stack overflowed; the process ends after this */
-    SLEY_REPORT_LEFT,     /**< shutdown: a task that is still there, and what it waits for */
+    SLEY_REPORT_LEFT,     /**< shutdown: a task that is still there, what it waits for, and where: sley_sched_report_left */
     SLEY_REPORT_START,    /**< why a part could not start */
     SLEY_REPORT_STALL,    /**< a task has kept its worker for too long: its name, how long, a backtrace; once more when it is over */
 };
@@ -202,9 +202,17 @@ SLEY_API void sley_sched_stop(struct sley_sched *s);
 SLEY_API uint32_t sley_sched_live(const struct sley_sched *s);
 /**
  * Reports (SLEY_REPORT_LEFT) each task that is left and what it waits for. Thread: owner; of a group any, while no worker begins a
- * resume. @p still: none is in one either. Else one that is resumed now is named, without what is below it.
+ * resume. @p still: none is in one either. Else one that is resumed now is named, without what is below it. Where the switch is in
+ * assembly (x86-64, aarch64) and libc has backtrace, and they stand @p still, the first 16 suspended fibers come with a backtrace, in
+ * lines as a stall's: their stacks are read, nothing runs there. A frame has no stack: its name and the place of its wait are all.
  */
 SLEY_API void sley_sched_report_left(struct sley_sched *s, bool still);
+/**
+ * Adds a line for each of @p count addresses to @p text of @p bytes, @p at of which hold text: function and module, or what addr2line
+ * takes. They are where calls return to; the first one, if @p exact, is where something is. Returns the new @p at. Only where libc has
+ * backtrace. Thread: any, not signal.
+ */
+SLEY_API size_t sley__trace_text(char *text, size_t at, size_t bytes, void *const *pcs, size_t count, bool exact);
 /**
  * Ends what never ran: tasks that were not resumed yet have their arguments dropped and end with -ECANCELED; no more are taken.
  * When a task is left that has run, nothing happens but that the number of all that are left is returned; else 0.
