@@ -70,11 +70,21 @@ SLEY_INLINE void describe_move(struct sley__uring *r, struct io_uring_sqe *sqe, 
     }
 }
 
+/**
+ * Might open(2) wait for somebody else? Before it lets a thread of its own make the call, the kernel tries it as if O_NONBLOCK had been
+ * asked for, and that is the end of it: of a FIFO an end without another, or -ENXIO.
+ */
+static bool may_wait(const struct sley_file_op *op)
+{
+    return !(op->how & (O_NONBLOCK | O_DIRECTORY | O_PATH));
+}
+
 static void describe_path(struct io_uring_sqe *sqe, const struct sley_file_op *op)
 {
     switch (op->io.code) {
     case SLEY_IO_OPEN:
         io_uring_prep_openat(sqe, op->dir, op->a.path, (int)op->how | O_CLOEXEC, (mode_t)op->mode);
+        sqe->flags |= may_wait(op) ? IOSQE_ASYNC : 0;
         if (op->io.stage & SLEY__URING_PLACE) {
             sqe->open_flags = op->how & ~(uint32_t)O_CLOEXEC;
             sqe->file_index = IORING_FILE_INDEX_ALLOC;

@@ -48,6 +48,10 @@ struct sley_offload_job {
  * READ to SPLICE never raise SIGPIPE. EINTR is retried. A cancel is a request: a call that has begun is waited for, and the result is
  * its true one (an OPEN that has succeeded has made a descriptor that is to be closed), so that nothing is lost or leaked. Any number
  * of reads and writes with an offset may be in flight. A close cancels the ops that can be cancelled, and waits for the others.
+ *
+ * An OPEN of a FIFO without O_NONBLOCK waits for the other end, as open(2) does. A cancel, and the end of the reactor, take such a
+ * wait back on uring (-ECANCELED); elsewhere it is a call, waited for until the other end comes. O_NONBLOCK, which means nothing to a
+ * regular file, saves uring a thread of the kernel's for an OPEN without O_CREAT and O_TRUNC: about half of its time.
  */
 struct sley_file_op {
     union {
