@@ -54,11 +54,9 @@ SLEY_INLINE struct sley_tcp *sley__tcp_of_op(const struct sley_io_op *op)
 }
 
 /** Is the descriptor at home in the reactor of this very worker? */
-SLEY_INLINE bool sley__fd_here(const struct sley_fd *fd)
+SLEY_INLINE bool sley__fd_here(struct sley_fd *fd)
 {
-    const struct sley_sched *s = sley__self;
-    const struct sley_reactor *home = sley__fd_home(fd);
-    return s && home && home == s->reactor;
+    return sley__self && sley__fd_home(fd) && !sley_fd_away(fd);
 }
 
 #endif

@@ -161,7 +161,7 @@ static void start_unheard(struct sley__courier *c)
 
 static void arrived(struct sley_post *post)
 {
-    struct sley__courier *c = sley_container_of(post, struct sley__courier, post);
+    struct sley__courier *c = sley_container_of(post, struct sley__courier, mail.post);
     const bool close = c->inner.io.code == SLEY_IO_CLOSE;
     sley_spin_lock(&lock);
     const bool over = c->begun; /* whoever ended before it has done it */
@@ -187,40 +187,35 @@ static void arrived(struct sley_post *post)
 
 static void cancel_arrived(struct sley_post *post)
 {
-    struct sley__courier *c = sley_container_of(post, struct sley__courier, cancel);
+    struct sley__courier *c = sley_container_of(post, struct sley__courier, cancel.post);
     if (c->begun) {
         sley_wait_cancel(&c->inner.wait); /* nothing if it is done */
     }
     sley__courier_unref(c);
 }
 
-/* ---- from elsewhere ---------------------------------------------------------------------------------------------- */
-
-/** Has it called on the home's thread, in no task: by the inbox, or, if this is that thread, at once. Returns false: too late. */
-static bool deliver(struct sley_sched *worker, struct sley_post *post)
+static void refused(struct sley_post *post)
 {
-    if (worker != sley__self || sley_sched_posted(worker)) { /* nothing overtakes what was sent before */
-        return sley_sched_post(worker, post);
-    }
-    struct sley_task *current = worker->current;
-    worker->current = NULL;
-    post->fn(post);
-    worker->current = current;
-    return true;
+    refuse(sley_container_of(post, struct sley__courier, mail.post), -ENODEV);
 }
+
+static void cancel_refused(struct sley_post *post)
+{
+    sley__courier_unref(sley_container_of(post, struct sley__courier, cancel.post));
+}
+
+/* ---- from elsewhere ---------------------------------------------------------------------------------------------- */
 
 void sley__courier_ask(struct sley__courier *c)
 {
     /* relaxed: see arrived */
     const bool first = atomic_exchange_explicit(&c->asked, 1, memory_order_relaxed) == 0;
     struct sley_sched *worker = first ? sley__home_hold(c->home) : NULL;
-    bool on_its_way = false;
     if (worker) {
-        c->cancel.fn = cancel_arrived;
-        on_its_way = deliver(worker, &c->cancel);
+        c->cancel = (struct sley__mail){.post.fn = cancel_arrived, .refused = cancel_refused};
+        sley__mail_deliver(c->home, worker, &c->cancel);
         sley_sched_unhold(worker);
-    }
-    if (!on_its_way) {
+    } else {
         sley__courier_unref(c); /* a home that is about to end ends all of them */
     }
 }
@@ -276,7 +271,7 @@ int sley__courier_make(struct sley_reactor *home, struct sley__courier **ret_cou
     }
     c->home = home;
     c->count = 1;
-    c->post.fn = arrived;
+    c->mail = (struct sley__mail){.post.fn = arrived, .refused = refused};
     *ret_courier = c;
     *ret_worker = worker;
     return 0;
@@ -312,9 +307,7 @@ bool sley__courier_send(struct sley__courier *c, struct sley_io_op *op, struct s
         op->next = (void *)c;
     }
     sley_spin_unlock(&lock);
-    if (!deliver(worker, &c->post)) {
-        refuse(c, -ENODEV);
-    }
+    sley__mail_deliver(c->home, worker, &c->mail);
     sley_sched_unhold(worker);
     return true;
 }

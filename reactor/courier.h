@@ -12,13 +12,14 @@
 
 #include "file.h"
 #include "home.h"
+#include "served.h"
 
 #include <sley/group_impl.h>
 
 struct sley__courier {
     struct sley_file_op inner; /* the home's; inner.io for ops of sockets */
-    struct sley_post post;     /* to the home */
-    struct sley_post cancel;   /* the same, behind it */
+    struct sley__mail mail;    /* to the home */
+    struct sley__mail cancel;  /* the same, behind it */
     struct sley_wait_hook hook;
     struct sley_io_op *op; /* who waits for it; NULL: nobody */
     bool heard;            /* somebody has, from the start */

@@ -17,7 +17,7 @@ int sley_fd_borrow(const struct sley_fd *fd)
 {
     const struct sley_sched *s = sley__self;
     struct sley_reactor *home = sley__fd_home(fd);
-    const bool here = s && s->reactor == home;
+    const bool here = s && home && sley__here(s) == home;
     if (fd->number < 0) {
         return -EBADF;
     }
@@ -30,7 +30,13 @@ int sley_fd_borrow(const struct sley_fd *fd)
     if (!here) {
         return -EXDEV;
     }
-    return home->ops->lend_number ? home->ops->lend_number(home, fd) : -ENOTSUP;
+    if (!home->ops->lend_number) {
+        return -ENOTSUP;
+    }
+    const bool owned = sley__door_own(home);
+    const int number = home->ops->lend_number(home, fd);
+    sley__door_disown(home, owned);
+    return number;
 }
 
 void sley_fd_give_back(const struct sley_fd *fd, int number)

@@ -171,7 +171,7 @@ static struct sley_reactor *enter_own(const struct sley_sched *s)
 static struct sley_reactor *enter_home(struct sley_sched *s, struct sley_file_op *op)
 {
     if (!s || !s->group || sley__apart(s)) {
-        return s ? s->reactor : NULL;
+        return s ? sley__here(s) : NULL;
     }
     struct sley_reactor *r = op->io.fd ? sley__fd_enter(s, op->io.fd) : enter_own(s);
     struct sley_fd *to = r ? sley__file_to(op) : NULL;
@@ -226,8 +226,8 @@ static SLEY_NOINLINE void submit_slowly(struct sley_file_op *op)
         return;
     }
     struct sley_sched *s = sley__self;
-    if (io->fd ? sley_fd_away(io->fd) : sley__apart(s) && s->current) {
-        sley__remote_submit(io, io->fd ? sley__fd_home(io->fd) : s->reactor);
+    if (io->fd ? sley_fd_away(io->fd) : sley__apart(s) && (s->current || !sley__inside(sley__here(s)))) {
+        sley__remote_submit(io, io->fd ? sley__fd_home(io->fd) : sley__here(s));
         return;
     }
     struct sley_reactor *r = enter_home(s, op);

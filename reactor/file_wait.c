@@ -184,13 +184,14 @@ static void came_back(struct sley_reactor *r, struct sley_file_op *op)
 
 static void posted(struct sley_post *post)
 {
-    struct sley_file_op *op = sley_container_of(post, struct sley_file_op, at.call.post);
+    struct sley_file_op *op = sley_container_of(post, struct sley_file_op, at.call.mail.post);
     came_back(op->home, op);
 }
 
 /** The home takes no more posts: it is about to end its reactor, which looks here. */
-static void strand(struct sley_reactor *r, struct sley_post *post)
+static void strand(struct sley_post *post)
 {
+    struct sley_reactor *r = sley_container_of(post, struct sley_file_op, at.call.mail.post)->home;
     /* relaxed: the exchange looks again */
     struct sley_post *first = atomic_load_explicit(&r->files.stranded, memory_order_relaxed);
     do {
@@ -213,14 +214,12 @@ static void call_done(struct sley_offload_job *job, int rc)
         sley__reactor_enter(r);
         came_back(r, op);
         sley__reactor_leave(r);
-    } else if (s == sley__self) {
+    } else if (s == sley__self && sley__inside(r)) {
         sley_sched_unhold(s);
         came_back(r, op);
     } else {
-        op->at.call.post.fn = posted;
-        if (!sley_sched_post(s, &op->at.call.post)) {
-            strand(r, &op->at.call.post);
-        }
+        op->at.call.mail = (struct sley__mail){.post.fn = posted, .refused = strand};
+        sley__mail_send(r, s, &op->at.call.mail);
         sley_sched_unhold(s); /* the last access to home and reactor */
     }
 }

@@ -1,4 +1,6 @@
 /* Registered memory: known to the reactor of the thread that registers it, if that reactor can make use of it. */
+#include "served.h"
+
 #include <sley/file_impl.h>
 
 int sley_fixed_init(struct sley_fixed *f, void *base, size_t bytes)
@@ -10,9 +12,11 @@ int sley_fixed_init(struct sley_fixed *f, void *base, size_t bytes)
     }
     *f = (struct sley_fixed){.base = base, .bytes = bytes};
     if (r && r->ops->version >= 2 && r->ops->fixed_add) {
+        const bool owned = sley__door_own(r);
         sley_reactor_enter(r);
         f->home = r->ops->fixed_add(r, f) == 0 ? r : NULL;
         sley_reactor_leave(r);
+        sley__door_disown(r, owned);
     }
     return 0;
 }
@@ -25,11 +29,13 @@ int sley_fixed_fini(struct sley_fixed *f)
         if (!s || s->reactor != r) {
             return -EXDEV;
         }
+        const bool owned = sley__door_own(r);
         sley_reactor_enter(r);
         if (r->ops->fixed_remove) { /* not so of one that was inherited by fork */
             r->ops->fixed_remove(r, f);
         }
         sley_reactor_leave(r);
+        sley__door_disown(r, owned);
     }
     if (f) {
         *f = (struct sley_fixed){0};

@@ -1,4 +1,6 @@
 /* Lending: the pool of a reactor, and those that wait in line for a buffer. */
+#include "served.h"
+
 #include <sley/lend_impl.h>
 #include <sley/socket_impl.h>
 
@@ -73,7 +75,7 @@ int sley_lent_return(struct sley_lent *l)
     }
     struct sley_reactor *r = p->home;
     const struct sley_sched *s = sley__self;
-    if (r && !r->shared && (!s || s->reactor != r)) {
+    if (r && !r->shared && (!s || sley__here(s) != r)) {
         return -EXDEV;
     }
     if (!r) {
@@ -81,9 +83,11 @@ int sley_lent_return(struct sley_lent *l)
         lender_release(p);
         return 0;
     }
+    const bool owned = sley__door_own(r);
     sley_reactor_enter(r);
     sley__lender_give(p, l);
     sley_reactor_leave(r);
+    sley__door_disown(r, owned);
     return 0;
 }
 

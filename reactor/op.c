@@ -91,7 +91,7 @@ static void submit_close(struct sley_io_op *op)
     const uint32_t state = sley__fd_state(fd);
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         sley_io_finish(op, 0);
-    } else if (s && s->reactor && home == s->reactor && (!s->group || (state & SLEY_FD_KNOWN))) {
+    } else if (s && s->reactor && home == sley__here(s) && (!s->group || (state & SLEY_FD_KNOWN))) {
         sley__fd_set(fd, state | SLEY_FD_CLOSING);
         sley__home_lose(home, fd);
         sley__lend_close(home, fd);

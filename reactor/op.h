@@ -2,6 +2,8 @@
 #ifndef SLEY_REACTOR_OP_H
 #define SLEY_REACTOR_OP_H
 
+#include "served.h"
+
 #include <sley/remote_impl.h>
 
 /** Closes a descriptor on which nothing is in flight, without its home. */

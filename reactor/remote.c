@@ -112,7 +112,7 @@ bool sley__fd_away(const struct sley_sched *s, struct sley_fd *fd)
     }
     for (uint32_t i = 0; g && i < g->count; i++) {
         if (g->scheds[i]->reactor == home) {
-            return sley__apart(s) && (home != s->reactor || s->current);
+            return sley__apart(s) && (home != sley__here(s) || s->current || !sley__inside(home));
         }
     }
     return home != NULL;

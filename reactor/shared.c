@@ -135,7 +135,7 @@ static int admit(struct sley_reactor *r, const struct sley_io_op *op)
         r->fd_count++;
         r->near = r->near || (r->shared && fd->slot);
         sley__fd_set(fd, state | SLEY_FD_KNOWN | SLEY_FD_FAR); /* those of a home that is not shared are closed */
-        sley__home_known(r, sley__apart(sley__self) ? sley__self : sley__self->group->scheds[r->index]);
+        sley__home_known(r, r->sched ? r->sched : sley__self->group->scheds[r->index]);
     }
     return rc;
 }
@@ -182,15 +182,16 @@ static void wait_for_senders(struct sley_reactor *r, struct sley_fd *fd)
     }
 }
 
-/** No lock: the reactor is this worker's, which is in no task. */
+/** No lock: the reactor is this worker's, which is in no task and inside. */
 static void submit_apart(struct sley_sched *s, struct sley_io_op *op)
 {
-    const int rc = admit(s->reactor, op);
+    struct sley_reactor *r = sley__here(s);
+    const int rc = admit(r, op);
     sley_io_mark(op, NULL);
     if (rc < 0) {
         sley_io_finish(op, rc);
     } else {
-        s->reactor->ops->submit(s->reactor, op);
+        r->ops->submit(r, op);
     }
 }
 

@@ -39,9 +39,7 @@ static void help(struct worker *w, struct worker *victim)
         sley__idle_tell(w->pool); /* something else may run first */
     }
     (void)sley__worker_run_timers(victim);
-    if (victim->reactor && victim->reactor->ops->serve) {
-        (void)victim->reactor->ops->serve(victim->reactor);
-    }
+    sley_reactor_serve(victim->reactor);
 }
 
 void sley__rescue(struct worker *w)

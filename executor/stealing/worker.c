@@ -106,8 +106,8 @@ void sley__worker_look_inside(struct worker *w)
 
 void sley__worker_look_outside(struct worker *w)
 {
-    if (w->reactor && sley_reactor_armed(w->reactor)) {
-        (void)w->reactor->ops->poll(w->reactor, 0);
+    if (w->reactor) {
+        sley_reactor_look(w->reactor);
     }
 }
 
@@ -120,7 +120,7 @@ void sley__worker_wait(struct worker *w, uint64_t next_ns)
     const uint64_t now = next_ns == SLEY_NEVER ? 0 : sley__pool_now_ns(p);
     const uint64_t left = next_ns == SLEY_NEVER ? SLEY_NEVER : next_ns > now ? next_ns - now : 0;
     if (w->reactor) {
-        (void)w->reactor->ops->poll(w->reactor, left);
+        (void)sley_reactor_poll(w->reactor, left);
     } else { /* threads wait by the system's time, wherever the clock has begun */
         sley_thread_wait(&w->bell, p->clock && left < SLEY_NEVER / 2 ? sley_thread_now_ns() + left : next_ns);
     }
@@ -186,9 +186,7 @@ void *sley__worker_main(void *arg)
                                         : sley_executor_make_reactor(p->config, p->alloc, &w->reactor);
     }
     if (w->reactor) {
-        w->reactor->shared = (w->reactor->ops->caps & SLEY_REACTOR_CAP_SHARED) != 0;
-        w->reactor->sched = w->reactor->shared ? NULL : &w->sched; /* one worker shares with nobody */
-        w->sched.reactor = w->reactor;
+        sley_reactor_join(w->reactor, &w->sched);
     }
     for (;;) {
         /* acquire: pairs with set_phase */

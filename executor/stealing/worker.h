@@ -2,6 +2,7 @@
 #ifndef SLEY_STEALING_WORKER_H
 #define SLEY_STEALING_WORKER_H
 
+#include <sley/drive_impl.h>
 #include <sley/placement_impl.h>
 #include <sley/stealing.h>
 #include <sley/thread_impl.h>

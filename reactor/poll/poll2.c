@@ -379,6 +379,11 @@ static void port_ring(struct sley__poll *r)
     errno = saved;
 }
 
+static int serve(struct sley_reactor *self)
+{
+    return sley__poll_poll(self, 0);
+}
+
 static const struct sley__port port_poll = {
     .ops =
         {
@@ -391,6 +396,7 @@ static const struct sley__port port_poll = {
             .cancel = sley__poll_cancel,
             .poll = sley__poll_poll,
             .wake = sley__poll_wake,
+            .serve = serve,
             .destroy = sley__poll_destroy,
         },
     .bytes = sizeof(struct port_poll),

@@ -42,8 +42,8 @@ static int make_table(struct sley__uring *r)
 
 int32_t sley__uring_direct_reserve(struct sley__uring *r, struct sley_io_op *op)
 {
-    if (!sley__uring_has(r, SLEY__URING_DIRECT)) {
-        return 0;
+    if (!sley__uring_has(r, SLEY__URING_DIRECT) || (r->direct_size == 0 && r->base.box.served)) {
+        return 0; /* the table is the ring's thread's to make */
     }
     if (r->direct_size == 0 && make_table(r) < 0) {
         r->features &= ~(1u << SLEY__URING_DIRECT); /* and what needs it is never asked */
@@ -98,13 +98,18 @@ bool sley__uring_direct_close(struct sley__uring *r, struct sley_fd *fd, struct 
         fd->number = -1; /* it has ended with another thread's ring */
         return false;
     }
-    struct io_uring_sqe *sqe = op ? sley__uring_place(r) : NULL;
+    struct io_uring_sqe *sqe = op || r->base.box.served ? sley__uring_place(r) : NULL;
     r->direct_count--; /* whoever takes a place from now on is submitted behind the close */
     if (sqe) {
         io_uring_prep_close_direct(sqe, place);
         io_uring_sqe_set_data(sqe, op);
-        r->flying_count++;
-        return true;
+        r->flying_count += op != NULL;
+        if (op) {
+            return true;
+        }
+        io_uring_sqe_set_data64(sqe, SLEY__URING_NOTHING);
+        fd->number = -1;
+        return false;
     }
     fd->number = -1;
     if (empty(r, place) < 0) {
@@ -142,6 +147,6 @@ int sley__uring_lend_number(struct sley_reactor *self, const struct sley_fd *fd)
     sqe->flags = IOSQE_FIXED_FILE;
     io_uring_sqe_set_data64(sqe, SLEY__URING_LOAN);
     const int rc = sley__uring_submit_now(r);
-    r->loan_late = !take_loan(r, &number);
+    r->loan_late = !take_loan(r, &number) && !(r->base.box.served && sley__uring_call_for(r, take_loan, &number));
     return !r->loan_late ? number : rc < 0 ? rc : -EAGAIN; /* one that comes later is closed then, and is nobody else's */
 }

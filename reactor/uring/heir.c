@@ -102,7 +102,7 @@ void sley__uring_call_witness(struct sley__uring *r)
 {
     int ends_of_pipe[2];
     r->has_files = true;
-    if (r->witness != NO_WITNESS || !sley__uring_has(r, SLEY__URING_DEFER)) {
+    if (r->witness != NO_WITNESS || !sley__uring_has(r, SLEY__URING_DEFER) || r->base.box.served) {
         return;
     }
     r->witness = NONE_TO_BE_HAD;

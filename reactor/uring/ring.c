@@ -144,6 +144,9 @@ static int take(struct sley__uring *r)
         sley__uring_call_witness(r);
     }
     sley__uring_open_door(r);
+    if (r->base.box.door.plain) {
+        sley__uring_answer(r);
+    }
     return 0;
 }
 
@@ -215,6 +218,10 @@ static int enter(struct sley__uring *r, uint64_t timeout_ns, unsigned flags)
     struct sley__uring_wait arg = {.limit = (uint64_t)(uintptr_t)&ts, .moment_us = moment_us(r, timeout_ns)};
     int rc = 0;
     if (SLEY_UNLIKELY(r->thread != this_thread())) {
+        if (r->base.box.served) {
+            (void)publish(r); /* its own thread is called to enter, see served.c */
+            return 0;
+        }
         rc = take(r);
         if (rc < 0) {
             return rc;
@@ -276,6 +283,7 @@ void sley__uring_close(struct sley__uring *r)
     exit_ring(&last);
     sley__uring_dismiss_witness(r);
     sley__uring_thread_unref(r->driver);
+    sley__uring_answer_no_more(r);
     (void)close(r->bell);
     const int tell = sley__uring_tell(r);
     if (tell >= 0) {

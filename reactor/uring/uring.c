@@ -369,6 +369,7 @@ const struct sley_reactor_ops sley__uring_ops = {
     .cancel = cancel,
     .poll = sley__uring_poll,
     .wake = wake,
+    .serve = sley__uring_serve,
     .pollable_fd = sley__uring_pollable_fd,
     .destroy = destroy,
     .submit_file = sley__uring_submit_file,

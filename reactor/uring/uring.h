@@ -160,8 +160,9 @@ struct sley__uring {
     bool deaf;                         /* results of the ring before were never seen */
     struct sley__uring_stock stock;
     struct sley__uring_later later;
-    uint32_t seen;  /* completions of ops in the last look */
-    uint32_t crowd; /* in the busiest look lately: fades by an eighth in each */
+    uint32_t worker_tid; /* of the thread whose ring it is, where another may serve it; 0: nobody does */
+    uint32_t seen;       /* completions of ops in the last look */
+    uint32_t crowd;      /* in the busiest look lately: fades by an eighth in each */
 };
 
 /* in r->due */
@@ -436,6 +437,17 @@ SLEY_INLINE int sley__uring_tell(const struct sley__uring *r)
 int sley__uring_tell_again(struct sley__uring *r);
 /** The kernel refuses what is in the submission queue: its ops end with @p rc; the rest is to be done again. Returns: how many ended. */
 uint32_t sley__uring_refuse(struct sley__uring *r, int32_t rc);
+
+/* served.c: while another thread looks in the place of the ring's own */
+
+/** As a table's. */
+int sley__uring_serve(struct sley_reactor *self);
+/** Served: calls its thread, and gives it a moment to bring what @p take looks for. Returns: whether that has found it. */
+bool sley__uring_call_for(struct sley__uring *r, bool (*take)(struct sley__uring *r, int32_t *ret_result), int32_t *ret_result);
+/** The ring is this thread's, which answers calls from now on. */
+void sley__uring_answer(struct sley__uring *r);
+/** Its thread has ended, or never answered. */
+void sley__uring_answer_no_more(struct sley__uring *r);
 
 /* message.c: wakes by MSG_RING */
 

@@ -169,6 +169,12 @@ static int pollable_fd(struct sley_reactor *self)
     return uv_backend_fd(sley_container_of(self, struct sley__uv, core.base)->loop);
 }
 
+/** A loop is no thread's. */
+static int serve(struct sley_reactor *self)
+{
+    return sley__poll_poll(self, 0);
+}
+
 const struct sley__port sley__uv_port_own = {
     .ops =
         {
@@ -181,6 +187,7 @@ const struct sley__port sley__uv_port_own = {
             .cancel = sley__poll_cancel,
             .poll = sley__poll_poll,
             .wake = sley__poll_wake,
+            .serve = serve,
             .pollable_fd = pollable_fd,
             .destroy = sley__poll_destroy,
         },

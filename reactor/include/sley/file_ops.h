@@ -25,6 +25,12 @@ struct sley_offload_job {
     void *words[20];  /**< the pool's, from submit to done; zeroed before the first submit only */
 };
 
+/* private: what is sent to a reactor's worker, to be called there in no task; `refused`, on any thread: it takes no more */
+struct sley__mail {
+    struct sley_post post;
+    void (*refused)(struct sley_post *post);
+};
+
 /**
  * An op with more arguments than fit into a struct sley_io_op: its code is one of those behind SLEY_IO_CLOSE. Zero it before its
  * first start. Submit it by sley_io_submit(&op->io) or sley_io_run(&op->io), with io.flags 0. Until it is done the op, and every buffer,
@@ -90,7 +96,7 @@ struct sley_file_op {
         } ready;
         struct {
             struct sley_offload_job job;
-            struct sley_post post; /* from the job's thread to the home */
+            struct sley__mail mail; /* from the job's thread to the home */
         } call;
         void *native[8]; /**< the reactor's own */
     } at;

@@ -4,7 +4,7 @@
 
 #include <sley/file_ops.h>
 #include <sley/lend.h>
-#include <sley/task_impl.h>
+#include <sley/served_impl.h>
 
 SLEY_EXTERN_C_BEGIN
 
@@ -57,9 +57,8 @@ struct sley_reactor_ops {
      */
     void (*send_on)(struct sley_reactor *self, struct sley_io_op *op, int32_t n);
     /**
-     * Required with CAP_SHARED. For a reactor whose owner does not look, being in a task for long: completes what is ready, without
-     * waiting; nothing while the owner waits in poll. A wake stays the owner's. Returns: as poll. Thread: any worker that shares it.
-     */
+     * Required with CAP_SHARED; else optional, see <sley/served_impl.h>. In place of an owner that is in a task for long: completes what is
+     * ready, without waiting; nothing while he waits in poll. A wake stays his. Returns: as poll. Thread: any worker that shares it. */
     int (*serve)(struct sley_reactor *self);
     /* since version 2 */
     /**
@@ -101,7 +100,7 @@ struct sley_reactor {
     bool near;                /* private; shared: its descriptors have short ways, for it has given one a slot */
     uint32_t armed_count;     /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
     /* private; of a shared one: */
-    SLEY_ATOMIC(uint32_t) armed_seen; /* armed_count when the lock was last free */
+    SLEY_ATOMIC(uint32_t) armed_seen; /* armed_count when the lock, or the box, was last free */
     SLEY_ATOMIC(uint32_t) lock;
     SLEY_ATOMIC(const void *) holder; /* of the lock, which is recursive */
     uint32_t depth, index;            /* of the recursion; of the owner in its group */
@@ -112,6 +111,7 @@ struct sley_reactor {
     void (*leave)(struct sley_reactor *r); /* of one with ops from or at other executors: before its end, see home.c */
     bool listed;                           /* it can be reached from elsewhere */
     uint32_t fd_count;                     /* descriptors that are at home here, about: some are forgotten, or closed elsewhere */
+    struct sley__box box;                  /* of one that is served without being shared */
     struct sley__lend lend;
 };
 

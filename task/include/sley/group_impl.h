@@ -70,6 +70,26 @@ SLEY_API void sley_group_close(struct sley_group *g);
  */
 SLEY_API bool sley_group_fini(struct sley_group *g);
 
+/**
+ * A lock between an owner, who comes often and without a locked instruction, and others, who come seldom, one at a time. Sections
+ * are short and call nobody.
+ *
+ *   held     1 while the owner is inside, or looks whether it may be; written by the owner alone
+ *   seized   1 while one of the others is inside: the owner then does by locked instructions, as the other does, what it comes for
+ *
+ *     owner: (a) held = 1                     other: (1) seized = 1 (an exchange: one at a time)
+ *            (b) compiler barrier                    (2) membarrier: a full barrier on each running thread of the process
+ *            (c) seized still 0? -> inside           (3) wait until held == 0 -> inside
+ *
+ * The proof is that of the lock that leans (sley/sync_impl.h), but for the end: the other one gives the door back (seized = 0,
+ * release). Where membarrier is not to be had (not `plain`) it is seized for good: it keeps nobody apart, and everybody goes by locked
+ * instructions.
+ */
+struct sley_door {
+    SLEY_ATOMIC(uint32_t) held, seized;
+    bool plain; /**< constant */
+};
+
 #ifndef __cplusplus
 
 /**
@@ -96,26 +116,6 @@ SLEY_INLINE void sley_spin_unlock(SLEY_ATOMIC(uint32_t) * lock)
     /* release: publishes what was done inside to the next holder; the last access */
     atomic_store_explicit(lock, 0, memory_order_release);
 }
-
-/**
- * A lock between an owner, who comes often and without a locked instruction, and others, who come seldom, one at a time. Sections
- * are short and call nobody.
- *
- *   held     1 while the owner is inside, or looks whether it may be; written by the owner alone
- *   seized   1 while one of the others is inside: the owner then does by locked instructions, as the other does, what it comes for
- *
- *     owner: (a) held = 1                     other: (1) seized = 1 (an exchange: one at a time)
- *            (b) compiler barrier                    (2) membarrier: a full barrier on each running thread of the process
- *            (c) seized still 0? -> inside           (3) wait until held == 0 -> inside
- *
- * The proof is that of the lock that leans (sley/sync_impl.h), but for the end: the other one gives the door back (seized = 0,
- * release). Where membarrier is not to be had (not `plain`) it is seized for good: it keeps nobody apart, and everybody goes by locked
- * instructions.
- */
-struct sley_door {
-    SLEY_ATOMIC(uint32_t) held, seized;
-    bool plain; /**< constant */
-};
 
 /** @p plain: the scheds have SLEY__SCHED_BIAS. Thread: owner, before others know it. */
 SLEY_INLINE void sley_door_init(struct sley_door *d, bool plain)
