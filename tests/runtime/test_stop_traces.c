@@ -289,14 +289,15 @@ SLEY_TEST(stack_with_hardly_any_room_is_read_and_not_run_on, "")
     CHECK_PTR(low, <, sp);
     CHECK_UINT((size_t)(sp - low), <, ROOM + STEP);
     char before[ROOM + STEP];
-    memcpy(before, low, (size_t)(sp - low));
+    const size_t unused = harness_under_valgrind() ? 0 : (size_t)(sp - low); /* which lets nobody read there */
+    memcpy(before, low, unused);
     left[0] = '\0';
     trace_count = 0;
     sley_sched_report_left(rt.executor->ops->sched(rt.executor), true); /* nobody drives it: this thread may */
     CHECK_UINT(trace_count, ==, 1);
     CHECK_PTR(strstr(left, "traced_waits+0x"), !=, NULL);
     CHECK_PTR(deep_fiber->context.sp, ==, sp);
-    CHECK_INT(memcmp(before, low, (size_t)(sp - low)), ==, 0);
+    CHECK_INT(memcmp(before, low, unused), ==, 0);
     sley_wait_complete(&stone, 5);
     end();
 }
@@ -336,9 +337,7 @@ SLEY_FIBER(computes, struct none)
 
 SLEY_TEST(stacks_are_not_looked_at_beside_a_worker_that_does_not_rest, "")
 {
-    if (begin("stealing", 2) < 0) {
-        SKIP("no stealing here");
-    }
+    CHECK_RC(begin("stealing", 2), 0);
     CHECK_RC(sley_runtime_spawn(&rt, &waits_below__type, NULL, NULL), 0);
     CHECK_RC(sley_runtime_spawn(&rt, &computes__type, NULL, NULL), 0);
     until(2);
