@@ -1,7 +1,7 @@
 /* A worker of `stealing` is held by a task that computes for seconds: how late are the timers and connections that were its own?
  *
  * usage: held [--workers N] [--seconds N] [--stuck-ms N] [--in-place yes] [--load N]
- *        (--stuck-ms 0: nobody helps; in place: the task says so; load: so many threads compute beside it)
+ *        (SLEY_REACTOR: default epoll; --stuck-ms 0: nobody helps; in place: the task says so; load: so many threads compute beside it)
  *
  * Tasks sleep until times a millisecond apart, and tasks echo on connections; each notes on which worker it has armed its timer,
  * or read first. Then one task keeps its worker. Judged are the timers and connections of that worker, in that time. The lines
@@ -351,7 +351,7 @@ int main(int argc, char **argv)
     }
     const struct sley_runtime_opts o = {
         .executor_name = "stealing",
-        .reactor_name = "epoll",
+        .reactor_name = getenv("SLEY_REACTOR") ? getenv("SLEY_REACTOR") : "epoll",
         .worker_count = options.workers,
         .stuck_ns = options.stuck_ms ? options.stuck_ms * SLEY_MS : SLEY_NEVER,
         .stall_ns = SLEY_NEVER,
