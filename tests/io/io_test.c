@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <sley/group_impl.h>
-
 #include "chosen.h"
 
 #ifdef IO_URING
@@ -143,9 +141,6 @@ void io_settle(void)
     /* an executor looks at I/O and its inbox after every 64 resumes or so */
     for (int i = 0; i < 400; i++) {
         (void)sley_yield();
-    }
-    if (sley_sched_current()->group) { /* other workers are not made to run by that: they are given the time, beside load, too */
-        CHECK_RC(sley_sleep((harness_slowness() > 1 ? 60 : 20) * SLEY_MS), 0);
     }
 }
 
