@@ -167,6 +167,7 @@ void sley_reactor_join(struct sley_reactor *r, struct sley_sched *worker)
     worker->reactor = r;
     if (!r->shared && worker->group->count > 1 && r->ops->serve) {
         r->box.mail_post.fn = mail_arrived;
+        r->box.own = sley__door_own;
         sley_door_init(&r->box.door, true);
     }
 }

@@ -71,8 +71,8 @@ SLEY_INLINE int sley__reactor_may_end(struct sley_reactor *r)
  */
 SLEY_INLINE int sley_reactor_end(struct sley_reactor *r)
 {
-    if (r && r->box.door.plain) {
-        (void)sley__door_own(r); /* for good */
+    if (r && r->box.own) {
+        (void)r->box.own(r); /* for good */
     }
     const int rc = r ? sley__reactor_may_end(r) : 0;
     if (rc < 0) {

@@ -15,8 +15,9 @@ SLEY_EXTERN_C_BEGIN
 struct sley__box {
     struct sley_door door; /* its worker's; others are those that serve */
     SLEY_ATOMIC(struct sley_post *) mail;
-    SLEY_ATOMIC(bool) mail_sent; /* mail_post is on its way to the worker */
-    bool served, was_served;     /* by another worker: just now; since its own has polled last */
+    SLEY_ATOMIC(bool) mail_sent;         /* mail_post is on its way to the worker */
+    bool served, was_served;             /* by another worker: just now; since its own has polled last */
+    bool (*own)(struct sley_reactor *r); /* sley__door_own, for who ends it; NULL: there is no door */
     struct sley_post mail_post;
 };
 
