@@ -19,7 +19,6 @@ def main():
     files = set()
     for test in introspect(build, '--tests'):
         if suites & {s.split(':')[-1] for s in test['suite']}:
-            files |= {word for word in test['cmd'] if os.path.isabs(word)}
             files |= {name for target in test['depends'] for name in made[target]}
     inside = [os.path.relpath(f, build) for f in files if f.startswith(build + os.sep)]
     print('\n'.join(sorted(inside)))

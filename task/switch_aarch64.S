@@ -19,6 +19,30 @@
 
 #define FRAME_BYTES 176
 
+/* Where a suspended context has its caller's registers, from the end of its frame. */
+        .macro  describe_frame
+        .cfi_offset 72, 16 - FRAME_BYTES
+        .cfi_offset 73, 24 - FRAME_BYTES
+        .cfi_offset 74, 32 - FRAME_BYTES
+        .cfi_offset 75, 40 - FRAME_BYTES
+        .cfi_offset 76, 48 - FRAME_BYTES
+        .cfi_offset 77, 56 - FRAME_BYTES
+        .cfi_offset 78, 64 - FRAME_BYTES
+        .cfi_offset 79, 72 - FRAME_BYTES
+        .cfi_offset 19, 80 - FRAME_BYTES
+        .cfi_offset 20, 88 - FRAME_BYTES
+        .cfi_offset 21, 96 - FRAME_BYTES
+        .cfi_offset 22, 104 - FRAME_BYTES
+        .cfi_offset 23, 112 - FRAME_BYTES
+        .cfi_offset 24, 120 - FRAME_BYTES
+        .cfi_offset 25, 128 - FRAME_BYTES
+        .cfi_offset 26, 136 - FRAME_BYTES
+        .cfi_offset 27, 144 - FRAME_BYTES
+        .cfi_offset 28, 152 - FRAME_BYTES
+        .cfi_offset 29, 160 - FRAME_BYTES
+        .cfi_offset 30, 168 - FRAME_BYTES
+        .endm
+
         .text
 
 /* void SLEY__SWAP(struct sley__context *from: x0, struct sley__context *to: x1) */
@@ -41,26 +65,7 @@ SLEY__SWAP:
         stp     x25, x26, [sp, #128]
         stp     x27, x28, [sp, #144]
         stp     x29, x30, [sp, #160]
-        .cfi_offset 72, 16 - FRAME_BYTES
-        .cfi_offset 73, 24 - FRAME_BYTES
-        .cfi_offset 74, 32 - FRAME_BYTES
-        .cfi_offset 75, 40 - FRAME_BYTES
-        .cfi_offset 76, 48 - FRAME_BYTES
-        .cfi_offset 77, 56 - FRAME_BYTES
-        .cfi_offset 78, 64 - FRAME_BYTES
-        .cfi_offset 79, 72 - FRAME_BYTES
-        .cfi_offset 19, 80 - FRAME_BYTES
-        .cfi_offset 20, 88 - FRAME_BYTES
-        .cfi_offset 21, 96 - FRAME_BYTES
-        .cfi_offset 22, 104 - FRAME_BYTES
-        .cfi_offset 23, 112 - FRAME_BYTES
-        .cfi_offset 24, 120 - FRAME_BYTES
-        .cfi_offset 25, 128 - FRAME_BYTES
-        .cfi_offset 26, 136 - FRAME_BYTES
-        .cfi_offset 27, 144 - FRAME_BYTES
-        .cfi_offset 28, 152 - FRAME_BYTES
-        .cfi_offset 29, 160 - FRAME_BYTES
-        .cfi_offset 30, 168 - FRAME_BYTES
+        describe_frame
         mrs     x2, fpcr
         str     x2, [sp]
         mov     x3, sp
@@ -168,26 +173,7 @@ sley__context_walk:
         mov     x0, x2
         .cfi_remember_state
         .cfi_def_cfa 19, FRAME_BYTES
-        .cfi_offset 72, 16 - FRAME_BYTES
-        .cfi_offset 73, 24 - FRAME_BYTES
-        .cfi_offset 74, 32 - FRAME_BYTES
-        .cfi_offset 75, 40 - FRAME_BYTES
-        .cfi_offset 76, 48 - FRAME_BYTES
-        .cfi_offset 77, 56 - FRAME_BYTES
-        .cfi_offset 78, 64 - FRAME_BYTES
-        .cfi_offset 79, 72 - FRAME_BYTES
-        .cfi_offset 19, 80 - FRAME_BYTES
-        .cfi_offset 20, 88 - FRAME_BYTES
-        .cfi_offset 21, 96 - FRAME_BYTES
-        .cfi_offset 22, 104 - FRAME_BYTES
-        .cfi_offset 23, 112 - FRAME_BYTES
-        .cfi_offset 24, 120 - FRAME_BYTES
-        .cfi_offset 25, 128 - FRAME_BYTES
-        .cfi_offset 26, 136 - FRAME_BYTES
-        .cfi_offset 27, 144 - FRAME_BYTES
-        .cfi_offset 28, 152 - FRAME_BYTES
-        .cfi_offset 29, 160 - FRAME_BYTES
-        .cfi_offset 30, 168 - FRAME_BYTES
+        describe_frame
         blr     x1
         nop                             /* where the call returns to is described so, too */
         .cfi_restore_state

@@ -1,54 +1,16 @@
 /* A worker that is stuck in a task, and whose reactor no other worker shares: others look there in its place. What a task waits for that
  * holds the worker comes by that alone: without it a case does not end. */
-#include "bed.h"
+#include "workers_bed.h"
 
-#include <sley/group_impl.h>
 #include <sley/scope.h>
-#include <sley/stealing.h>
 
 #include <sched.h>
 
 static const struct sley_reactor_factory *factory = &REACTOR;
 
-static void start(struct sley_stealing *ex, uint32_t workers)
-{
-    const struct sley_reactor_factory *const reactors[] = {factory, NULL};
-    const struct sley_executor_config config = {
-        .alloc = harness_alloc(), .reactors = reactors, .worker_count = workers, .stuck_ns = SLEY_MS};
-    const char *missing = MISSING();
-    if (missing) {
-        SKIP("%s", missing);
-    }
-    sley_stealing_init(ex, NULL);
-    CHECK_RC(sley_stealing_ops.start(&ex->base, &config), 0);
-}
-
 static void run_on(uint32_t workers, void (*fn)(void))
 {
-    struct sley_stealing ex;
-    start(&ex, workers);
-    CHECK_RC(sley_stealing_ops.spawn(&ex.base, &bed_fiber__type, &(struct bed_args){fn}, NULL), 0);
-    CHECK_RC(sley_stealing_ops.run(&ex.base, NULL), 0);
-    CHECK_RC(sley_stealing_ops.stop(&ex.base, SLEY_NEVER), 0);
-    CHECK_RC(sley_stealing_ops.fini(&ex.base), 0);
-}
-
-static bool said(const uint32_t *word)
-{
-    return __atomic_load_n(word, __ATOMIC_ACQUIRE) != 0;
-}
-
-static void say(uint32_t *word)
-{
-    __atomic_store_n(word, 1, __ATOMIC_RELEASE);
-}
-
-static int join(struct sley_task *t)
-{
-    int result = -EIO;
-    CHECK_RC(sley_task_join(t, &result), 0);
-    sley_task_unref(t);
-    return result;
+    workers_run(factory, workers, SLEY_MS, fn);
 }
 
 /* ---- who holds a worker -------------------------------------------------------------------------------------------------- */
@@ -283,7 +245,7 @@ SLEY_TEST(stop_while_a_worker_is_stuck_ends_its_ops, "")
     struct sley_stealing ex;
     struct sley_task *t;
     int rc;
-    start(&ex, 2);
+    workers_start(&ex, factory, 2, SLEY_MS);
     const int peer = unix_pair(&left_fd);
     CHECK_RC(sley_stealing_ops.spawn(&ex.base, &bed_fiber__type, &(struct bed_args){leave_some}, &t), 0);
     CHECK_RC(sley_stealing_ops.run(&ex.base, t), 0);

@@ -1,45 +1,12 @@
 /* A reactor that several workers share: served by others, waited on by its owner, used from everywhere, refused elsewhere. */
-#include "bed.h"
-
-#include <sley/group_impl.h>
-#include <sley/stealing.h>
+#include "workers_bed.h"
 
 #include <sched.h>
 #include <sys/eventfd.h>
 
 static void run_on(uint32_t workers, void (*fn)(void))
 {
-    static const struct sley_reactor_factory *const reactors[] = {&REACTOR, NULL};
-    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = reactors, .worker_count = workers};
-    struct sley_stealing ex;
-    const char *missing = MISSING();
-    if (missing) {
-        SKIP("%s", missing);
-    }
-    sley_stealing_init(&ex, NULL);
-    CHECK_RC(sley_stealing_ops.start(&ex.base, &config), 0);
-    CHECK_RC(sley_stealing_ops.spawn(&ex.base, &bed_fiber__type, &(struct bed_args){fn}, NULL), 0);
-    CHECK_RC(sley_stealing_ops.run(&ex.base, NULL), 0);
-    CHECK_RC(sley_stealing_ops.stop(&ex.base, SLEY_NEVER), 0);
-    CHECK_RC(sley_stealing_ops.fini(&ex.base), 0);
-}
-
-static bool said(const uint32_t *word)
-{
-    return __atomic_load_n(word, __ATOMIC_ACQUIRE) != 0;
-}
-
-static void say(uint32_t *word)
-{
-    __atomic_store_n(word, 1, __ATOMIC_RELEASE);
-}
-
-static int join(struct sley_task *t)
-{
-    int result = -EIO;
-    CHECK_RC(sley_task_join(t, &result), 0);
-    sley_task_unref(t);
-    return result;
+    workers_run(&REACTOR, workers, 0, fn);
 }
 
 #ifndef APART /* each worker has its reactor for itself */
