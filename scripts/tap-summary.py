@@ -77,7 +77,7 @@ class Summary:
                 before.append(line)
         errors = test.get('stderr', '').splitlines()[-60:]
         if planned is None or planned != seen:
-            self.fail(name, [f'{seen} cases reported, {planned} planned', *before, *errors])
+            self.fail(name, [f"{seen} cases reported, {planned} planned; meson says {test['result']}", *before, *errors])
         elif test.get('returncode', 0) != 0 and not failed:
             self.fail(name, [f"ended with {test['returncode']}", *before, *errors])
         elif test['result'] not in ('OK', 'SKIP', 'FAIL', 'ERROR') and not failed:
