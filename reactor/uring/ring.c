@@ -292,6 +292,7 @@ void sley__uring_close(struct sley__uring *r)
     sley__uring_fixed_free(r);
     sley__uring_stock_free(r);
     sley__uring_later_free(r);
+    sley__uring_untold_free(r);
     sley__uring_free_slots(r);
     sley_alloc_put(r->alloc, r, sizeof *r);
 }

@@ -19,6 +19,8 @@
  *     then a wait, or |                        | BEHIND; alone for a while     |
  *     who was told has|                        |                               |
  *     had a turn      |                        |                               |
+ *   nothing has come  |                        | if the socket has come to an  | nothing
+ *     for a moment    |                        | end: dismisses (untold.c)     |
  *   the thread stops  |                        | if nothing is armed at all:   | the same
  *     to drive (rest) |                        | dismisses, hears the end      |
  *   a close comes     | closes, drops KEPT     | dismisses, waits for the end  | waits for the end
@@ -177,6 +179,9 @@ void sley__uring_wait_behind(struct sley__uring *r, struct sley__uring_slot *slo
     op->stage = SLEY__URING_BEHIND;
     sley_io_arm(&r->base, op);
     sley__uring_push(slot, op);
+    if (slot->is_dry && !(slot->standing & SLEY__URING_UNTOLD)) {
+        sley__uring_note_untold(r, slot);
+    }
 }
 
 bool sley__uring_leave(struct sley__uring *r, struct sley_io_op *op)
@@ -204,7 +209,8 @@ void sley__uring_drop_ahead(struct sley__uring *r, struct sley__uring_slot *slot
             sley__uring_drop_bytes(r, slot);
         }
     }
-    slot->standing &= SLEY__URING_STANDS | SLEY__URING_DISMISSED | SLEY__URING_DISMISS_DUE | SLEY__URING_ACCEPTS | SLEY__URING_TO_TABLE;
+    slot->standing &= SLEY__URING_STANDS | SLEY__URING_DISMISSED | SLEY__URING_DISMISS_DUE | SLEY__URING_ACCEPTS |
+                      SLEY__URING_TO_TABLE | SLEY__URING_UNTOLD;
 }
 
 /** Works off what has come of it, wherever it stands in the queue of completions. */

@@ -87,6 +87,7 @@ enum {
     SLEY__URING_SHY = 256,       /* may not: it was asked for otherwise, or not soon enough */
     SLEY__URING_FELL = 512,      /* STANDS, in a ring that is gone: see heir.c */
     SLEY__URING_ROBBED = 1024,   /* of wakes for accepts, perhaps: by a ring that is gone */
+    SLEY__URING_UNTOLD = 2048,   /* is noted: see untold.c */
     SLEY__URING_SOMETHING = SLEY__URING_STANDS | SLEY__URING_KEPT | SLEY__URING_FAILED,
 };
 
@@ -114,6 +115,13 @@ struct sley__uring_later {
     uint32_t size;          /* a power of two, or 0 */
     uint32_t head, tail;    /* numbers: of the oldest, of the next one */
     bool flows;             /* the look before has brought so much that the next ones wait for their turn */
+};
+
+/* Slots at which an end may have come that was not told: see untold.c. */
+struct sley__uring_untold {
+    struct sley__uring_slot **at;
+    uint32_t size, count;
+    uint32_t looks; /* since they were asked */
 };
 
 enum { SLEY__URING_SLOT_BITS = 7, SLEY__URING_SLOT_CHUNK = 1 << SLEY__URING_SLOT_BITS };
@@ -160,6 +168,7 @@ struct sley__uring {
     bool deaf;                         /* results of the ring before were never seen */
     struct sley__uring_stock stock;
     struct sley__uring_later later;
+    struct sley__uring_untold untold;
     uint32_t worker_tid; /* of the thread whose ring it is, where another may serve it; 0: nobody does */
     uint32_t seen;       /* completions of ops in the last look */
     uint32_t crowd;      /* in the busiest look lately: fades by an eighth in each */
@@ -557,6 +566,17 @@ void sley__uring_receive_anew(struct sley__uring *r, struct sley__uring_slot *sl
 bool sley__uring_receive_stands(struct sley__uring *r, struct sley__uring_slot *slot, struct sley_io_op *op);
 void sley__uring_received(struct sley__uring *r, struct sley__uring_slot *slot, int32_t res, uint32_t flags);
 void sley__uring_drop_bytes(struct sley__uring *r, struct sley__uring_slot *slot);
+
+/* untold.c: ends that the kernel has not told */
+
+enum { SLEY__URING_MOMENT_NS = 10 * SLEY_MS }; /* without anything new: then they are asked for */
+/** Somebody waits behind what stands there, which has emptied the socket. */
+void sley__uring_note_untold(struct sley__uring *r, struct sley__uring_slot *slot);
+/** Asks all that are noted. */
+void sley__uring_ask_untold(struct sley__uring *r);
+/** Some are noted, and another look comes, which @p waits or not: has it been long? */
+bool sley__uring_is_long_untold(struct sley__uring *r, bool waits);
+void sley__uring_untold_free(struct sley__uring *r);
 
 /* stock.c */
 

@@ -382,6 +382,23 @@ static int look_at_anothers(struct sley__uring *r, uint64_t timeout_ns)
     return seen;
 }
 
+/** As sley__uring_enter, but for a moment only where an end may have come that was not told. */
+static int enter(struct sley__uring *r, uint64_t timeout_ns)
+{
+    if (r->untold.count == 0) {
+        return sley__uring_enter(r, timeout_ns);
+    }
+    if (SLEY_UNLIKELY(sley__uring_is_long_untold(r, timeout_ns > 0)) || SLEY_UNLIKELY(sley__uring_tell(r) >= 0)) {
+        sley__uring_ask_untold(r); /* a foreign loop waits by itself, for as long as it likes */
+        return sley__uring_enter(r, timeout_ns);
+    }
+    const int rc = sley__uring_enter(r, timeout_ns < SLEY__URING_MOMENT_NS ? timeout_ns : SLEY__URING_MOMENT_NS);
+    if (rc == 0 && timeout_ns > 0 && sley__uring_results(r) == 0) {
+        sley__uring_ask_untold(r); /* the next look waits for what comes of it, or on */
+    }
+    return rc;
+}
+
 int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
 {
     struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
@@ -400,7 +417,7 @@ int sley__uring_poll(struct sley_reactor *self, uint64_t timeout_ns)
     const bool more = sley__uring_has_later(r) && sley__uring_hand_over(r);
     const bool wait =
         timeout_ns > 0 && !more && sley__uring_results(r) == 0 && !r->due && r->bell_armed; /* what is missing comes first */
-    const int rc = sley__uring_enter(r, wait ? timeout_ns : 0);
+    const int rc = enter(r, wait ? timeout_ns : 0);
     if (SLEY_UNLIKELY(rc == -EEXIST)) {
         r->later.flows = false;
         return look_at_anothers(r, wait ? timeout_ns : 0);

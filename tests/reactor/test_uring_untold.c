@@ -1,0 +1,199 @@
+/* Ends that the kernel does not tell a receive that stands (untold.c): bytes and a reset behind them are there before it does. */
+#include "uring_lent_bed.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+/** It is asked for in a loop from now on, and its socket is empty. */
+static void converse(struct sley_fd *fd, int peer)
+{
+    struct receive x = {0};
+    put(peer, "hello");
+    start(&x, fd);
+    expect(&x, "hello");
+}
+
+/** Last words. They lie there, and the reset behind them, when this returns. */
+static void leave(int peer, const struct sley_fd *fd)
+{
+    struct pollfd at = {.fd = fd->number};
+    put(peer, "bye");
+    CHECK_INT(setsockopt(peer, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger)), ==, 0);
+    (void)close(peer);
+    if (!sley_fd_is_direct(fd)) {
+        CHECK_INT(poll(&at, 1, -1), ==, 1);
+    }
+}
+
+static void expect_reset(struct receive *x)
+{
+    CHECK_RC(until_done(&x->op.wait), -ECONNRESET);
+    CHECK(x->lent == NULL);
+}
+
+static void reset_behind_bytes(struct sley_fd *fd, int peer)
+{
+    struct receive x = {0};
+    converse(fd, peer);
+    leave(peer, fd);
+    start(&x, fd);
+    expect(&x, "bye");
+    start(&x, fd);
+    expect_reset(&x);
+    CHECK_RC(sley_fd_close(fd), 0);
+}
+
+static void one(void)
+{
+    struct sley_fd fd;
+    const int peer = tcp_pair(&fd);
+    reset_behind_bytes(&fd, peer);
+    CHECK_UINT(ring()->untold.count, ==, 0);
+}
+
+SLEY_TEST(reset_that_came_with_the_last_bytes_is_told, "TCP-13")
+{
+    in_ring((struct sley__uring_opts){0}, one);
+}
+
+static void direct(void)
+{
+    struct sockaddr_in at;
+    struct sley_fd listener, fd;
+    sley_fd_init(&listener, tcp_listener(&at, 1));
+    const int peer = tcp_dial(&at);
+    struct sley_io_op op = {.fd = &listener, .code = SLEY_IO_ACCEPT, .flags = SLEY_IO_DIRECT};
+    sley_io_submit(&op);
+    CHECK_RC(until_done(&op.wait), 0);
+    sley_fd_init_from(&fd, &op);
+    sley_fd_set_stream(&fd);
+    CHECK_RC(sley_fd_close(&listener), 0);
+    reset_behind_bytes(&fd, peer);
+}
+
+SLEY_TEST(the_same_of_a_direct_connection, "")
+{
+    in_ring((struct sley__uring_opts){.direct_count = 4}, direct);
+}
+
+static void busy(void)
+{
+    struct sley_fd fd;
+    struct receive x = {0};
+    const int peer = tcp_pair(&fd);
+    converse(&fd, peer);
+    leave(peer, &fd);
+    start(&x, &fd);
+    expect(&x, "bye");
+    start(&x, &fd);
+    for (int i = 0; i < 1000 && !sley_wait_done(&x.op.wait); i++) { /* never a moment in which nothing happens */
+        CHECK_INT(look(0), >=, 0);
+    }
+    CHECK(sley_wait_done(&x.op.wait));
+    expect_reset(&x);
+    CHECK_RC(sley_fd_close(&fd), 0);
+}
+
+SLEY_TEST(it_is_told_to_who_never_waits, "")
+{
+    in_ring((struct sley__uring_opts){0}, busy);
+}
+
+/** As a foreign loop does: sleeps on the descriptor, and looks. */
+static void foreign(void)
+{
+    struct sley_fd fd;
+    struct receive x = {0};
+    const int peer = tcp_pair(&fd);
+    struct pollfd at = {.fd = reactor()->ops->pollable_fd(reactor()), .events = POLLIN};
+    if (sley__uring_tell(ring()) < 0) {
+        SKIP("it is the ring's own descriptor here");
+    }
+    converse(&fd, peer);
+    leave(peer, &fd);
+    start(&x, &fd);
+    expect(&x, "bye");
+    start(&x, &fd);
+    do {
+        CHECK_INT(look(0), >=, 0);
+    } while (reactor()->more);
+    while (!sley_wait_done(&x.op.wait)) {
+        CHECK_INT(poll(&at, 1, -1), ==, 1);
+        CHECK_INT(look(0), >=, 0);
+    }
+    expect_reset(&x);
+    CHECK_RC(sley_fd_close(&fd), 0);
+}
+
+SLEY_TEST(it_is_told_in_a_foreign_loop, "")
+{
+    in_ring((struct sley__uring_opts){0}, foreign);
+}
+
+enum { CROWD = 150 };
+
+/** All of them are noted when the first one is asked for its end. */
+static void crowd(void)
+{
+    static struct sley_fd fds[CROWD];
+    static struct receive x[CROWD];
+    int peers[CROWD];
+    memset(x, 0, sizeof x);
+    for (int i = 0; i < CROWD; i++) {
+        peers[i] = tcp_pair(&fds[i]);
+        converse(&fds[i], peers[i]);
+    }
+    for (int i = 0; i < CROWD; i++) {
+        if (i % 3 > 0) {
+            leave(peers[i], &fds[i]);
+        } else {
+            put(peers[i], "bye");
+        }
+        start(&x[i], &fds[i]);
+    }
+    for (int i = 0; i < CROWD; i++) {
+        expect(&x[i], "bye");
+        start(&x[i], &fds[i]);
+    }
+    for (int i = 0; i < CROWD; i++) {
+        if (i % 3 > 0) {
+            expect_reset(&x[i]);
+        }
+    }
+    for (int i = 0; i < CROWD; i++) { /* those that are well stay so */
+        if (i % 3 == 0) {
+            CHECK(!sley_wait_done(&x[i].op.wait));
+            put(peers[i], "more");
+            expect(&x[i], "more");
+            (void)close(peers[i]);
+        }
+        CHECK_RC(sley_fd_close(&fds[i]), 0);
+    }
+}
+
+SLEY_TEST(many_are_told_and_others_are_left_alone, "")
+{
+    in_ring((struct sley__uring_opts){0}, crowd);
+}
+
+static void refused(void)
+{
+    struct sley_fd fd;
+    struct receive x = {0};
+    const int peer = tcp_pair(&fd);
+    converse(&fd, peer);
+    leave(peer, &fd);
+    start(&x, &fd);
+    expect(&x, "bye");
+    harness_fail_at(1);
+    start(&x, &fd);
+    CHECK(harness_alloc_refused());
+    expect_reset(&x);
+    CHECK_RC(sley_fd_close(&fd), 0);
+}
+
+SLEY_TEST(memory_that_is_refused_loses_no_end, "")
+{
+    in_ring((struct sley__uring_opts){0}, refused);
+}
