@@ -1,6 +1,6 @@
-/* Ends that the kernel has not told. A receive that stands is woken by what comes, takes what is there, and waits for the next wake; when it
- * has taken the last bytes, the end behind them may have come already, and its wake with it. TCP's end of file is looked for then; a reset is
- * not, when the receive begins to stand behind it, or when it is reached after many turns (seen on 6.18); kernels without "io_uring/poll:
+/* Ends that the kernel has not told. A receive that stands is woken by what comes, takes what is there, and waits for the next wake; when
+ * it has taken the last bytes, the end behind them may have come already, and its wake with it. TCP's end of file is looked for then; a
+ * reset is not, when the receive begins to stand behind it, or reaches it after many turns (seen on 6.18); kernels without "io_uring/poll:
  * fix multishot recv missing EOF on wakeup race" miss whatever comes at once behind bytes. Nothing else would ever come of such a socket.
  *
  * So who waits behind a receive that has emptied its socket is noted, and the socket asked (poll(2)) when nothing has come for a moment, or
