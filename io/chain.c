@@ -1,6 +1,8 @@
 /* What drives a chain of ops: whoever ends the one that it waits for, but never in the middle of somebody's task. */
 #include "chain.h"
 
+#include <sley/remote_impl.h>
+
 /* Rounds without waiting before others get their turn: of a copy 128 KiB, about what a task's budget lets it move. */
 enum { ROUNDS = 32 };
 
@@ -75,11 +77,18 @@ static bool at_home(const struct sley__chain *c, const struct sley_sched *s)
     return s && (s == c->home || (s->group && s->group == c->home->group));
 }
 
+static void posted(struct sley_post *post)
+{
+    struct sley__chain *c = sley_container_of(post, struct sley__chain, mail.post);
+    sley__chain_run(c, c->step(c));
+}
+
 /** Goes on later, out of whatever this thread is in the middle of. */
 static void put_off(struct sley__chain *c)
 {
     struct sley_sched *s = sley_sched_current();
-    (void)sley_sched_post(at_home(c, s) ? s : c->home, &c->post); /* never refused while the chain's own task is there */
+    c->mail.post.fn = posted;
+    (void)sley_sched_post(at_home(c, s) ? s : c->home, &c->mail.post); /* never refused while the chain's own task is there */
 }
 
 void sley__chain_run(struct sley__chain *c, struct sley_wait *w)
@@ -89,6 +98,7 @@ void sley__chain_run(struct sley__chain *c, struct sley_wait *w)
             arm(c);
             c->told = false;
             c->waits_for = w;
+            c->inside = sley_reactor_inside();
             sley_wait_hook(w, &c->hook);
             if (!hand_over(c, w)) {
                 return;
@@ -104,17 +114,34 @@ void sley__chain_run(struct sley__chain *c, struct sley_wait *w)
     }
 }
 
-static void posted(struct sley_post *post)
+/** Inside, as its driver. */
+static void asked(struct sley_post *post)
 {
-    struct sley__chain *c = sley_container_of(post, struct sley__chain, post);
-    sley__chain_run(c, c->step(c));
+    struct sley__chain *c = sley_container_of(post, struct sley__chain, mail.post);
+    if (hand_over(c, c->waits_for)) {
+        put_off(c);
+    }
+}
+
+/** The reactor ends, and what the chain waits for with it: nobody is to be told. */
+static void ask_refused(struct sley_post *post)
+{
+    struct sley__chain *c = sley_container_of(post, struct sley__chain, mail.post);
+    c->told = true;
+    asked(post);
 }
 
 void sley__chain_cancel(struct sley_wait *w)
 {
     struct sley__chain *c = sley_container_of(w, struct sley__chain, wait);
-    if (leave_word(c, ASKED) && hand_over(c, c->waits_for)) {
-        put_off(c);
+    if (!leave_word(c, ASKED)) {
+        return;
+    }
+    c->mail = (struct sley__mail){.post.fn = asked, .refused = ask_refused};
+    if (!c->inside || c->inside == sley_reactor_inside()) {
+        asked(&c->mail.post);
+    } else if (!sley_reactor_mail(c->inside, &c->mail)) {
+        ask_refused(&c->mail.post);
     }
 }
 
@@ -142,9 +169,9 @@ bool sley__chain_begin(struct sley__chain *c, const struct sley_wait_ops *ops, s
         return false;
     }
     c->hook.fn = hook_fired;
-    c->post.fn = posted;
     c->step = step;
     c->home = sley_sched_current();
+    c->inside = NULL;
     c->armed = c->told = false;
     c->weight = 1;
     /* relaxed: nobody else knows the chain yet */

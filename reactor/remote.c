@@ -118,6 +118,23 @@ bool sley__fd_away(const struct sley_sched *s, struct sley_fd *fd)
     return home != NULL;
 }
 
+struct sley_reactor *sley__inside_of(const struct sley_sched *s)
+{
+    struct sley_reactor *here = sley__here(s);
+    return sley__apart(s) && !s->current && sley__inside(here) ? here : NULL;
+}
+
+bool sley_reactor_mail(struct sley_reactor *r, struct sley__mail *m)
+{
+    struct sley_sched *worker = sley__home_hold(r);
+    if (!worker) {
+        return false;
+    }
+    sley__mail_deliver(r, worker, m);
+    sley_sched_unhold(worker);
+    return true;
+}
+
 bool sley_fd_rests(const struct sley_fd *fd)
 {
     return !(sley__fd_state(fd) & SLEY_FD_HOLD_MASK) && !sley__home_runs(sley__fd_home(fd));

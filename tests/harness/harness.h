@@ -110,6 +110,8 @@ struct harness_before {
 void harness_leaks_start(struct harness_before *b);
 /** Fails with @p when where there are more descriptors, threads or blocks of harness_alloc() than before. */
 void harness_leaks_check(const struct harness_before *b, const char *when);
+/** Do all other threads of this process sleep? One that only has no processor does not. */
+bool harness_others_sleep(void);
 
 /* ---- allocations (alloc.c) -------------------------------------------------------------------- */
 

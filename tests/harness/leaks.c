@@ -38,24 +38,48 @@ static void list_fds(void)
     }
 }
 
-/** Is it on its way out? pthread_join returns in the middle of it, and the rest takes as long as the kernel is kept from it. */
-static bool ends(const char *tid)
+enum { EXITING = 0x4 }; /* PF_EXITING */
+
+/** What /proc says of a thread. False: it has gone. */
+static bool stat_thread(const char *tid, char *ret_state, unsigned *ret_flags)
 {
-    enum { EXITING = 0x4 }; /* PF_EXITING */
     char path[300], text[512] = "";
-    unsigned flags = EXITING; /* of what has gone meanwhile */
     snprintf(path, sizeof path, "/proc/self/task/%s/stat", tid);
     FILE *f = fopen(path, "re");
+    *ret_state = 'R';
+    *ret_flags = 0;
     if (f == NULL) {
-        return errno == ENOENT;
+        return errno != ENOENT;
     }
     text[fread(text, 1, sizeof text - 1, f)] = '\0';
     fclose(f);
-    const char *name_end = strrchr(text, ')'); /* state and five numbers come before them */
-    if (name_end != NULL) {
-        sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %u", &flags);
+    const char *name_end = strrchr(text, ')'); /* state and five numbers come before the flags */
+    return name_end != NULL && sscanf(name_end + 1, " %c %*d %*d %*d %*d %*d %u", ret_state, ret_flags) == 2;
+}
+
+/** Is it on its way out? pthread_join returns in the middle of it, and the rest takes as long as the kernel is kept from it. */
+static bool ends(const char *tid)
+{
+    char state;
+    unsigned flags;
+    return !stat_thread(tid, &state, &flags) || (flags & EXITING);
+}
+
+bool harness_others_sleep(void)
+{
+    const pid_t self = gettid();
+    DIR *dir = opendir("/proc/self/task");
+    bool sleep = dir != NULL;
+    for (const struct dirent *entry; sleep && (entry = readdir(dir)) != NULL;) {
+        char state;
+        unsigned flags;
+        const long tid = strtol(entry->d_name, NULL, 10);
+        sleep = tid == 0 || tid == self || !stat_thread(entry->d_name, &state, &flags) || state == 'S' || (flags & EXITING);
     }
-    return flags & EXITING;
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return sleep;
 }
 
 static unsigned count_threads(void)

@@ -138,8 +138,8 @@ uint64_t io_file_of(int number)
 
 void io_settle(void)
 {
-    /* an executor looks at I/O and its inbox after every 64 resumes or so */
-    for (int i = 0; i < 400; i++) {
+    /* an executor looks at I/O and its inbox after every 64 resumes or so; other workers do so when they get a processor */
+    for (int i = 0; i < 400 || (i < 100000 && !harness_others_sleep()); i++) {
         (void)sley_yield();
     }
 }

@@ -1,4 +1,5 @@
-/* What the tests of streams among workers that share their tasks have in common: a case as a fiber on two and on four workers. */
+/* What the tests of streams among workers that share their tasks have in common: a case as a fiber on two and on four workers over a
+ * reactor that they share, and on two that have each a reactor for itself. */
 #ifndef SLEY_IO_SHARED_BED_H
 #define SLEY_IO_SHARED_BED_H
 
@@ -6,16 +7,27 @@
 
 #include <sley/stealing.h>
 
-/** Runs the task on a work-stealing executor with epoll until it ends with 0; then everything is released. */
-static inline void run_on(uint32_t workers, const struct sley_task_type *type)
+#include <string.h>
+
+static struct sley_stealing *shared_executor; /* the case's */
+
+/** Runs the task on a work-stealing executor until it ends with 0; then everything is released. */
+static inline void run_on(uint32_t workers, const struct sley_reactor_factory *reactor, const struct sley_task_type *type)
 {
-    static const struct sley_reactor_factory *const reactors[] = {&sley_reactor_epoll, NULL};
-    const struct sley_executor_config config = {.alloc = harness_alloc(), .reactors = reactors, .worker_count = workers};
+    const struct sley_reactor_factory *const reactors[] = {reactor, NULL};
+    char why[256];
+    const struct sley_executor_config config = {
+        .alloc = harness_alloc(), .reactors = reactors, .worker_count = workers, .ret_error = why, .error_bytes = sizeof why};
     struct sley_stealing ex;
     struct sley_task *t = NULL;
     int result = -EIO;
     sley_stealing_init(&ex, NULL);
-    CHECK_RC(sley_stealing_ops.start(&ex.base, &config), 0);
+    shared_executor = &ex;
+    const int rc = sley_stealing_ops.start(&ex.base, &config);
+    if (rc < 0 && strcmp(reactor->name, "uring") == 0) {
+        SKIP("%s", why);
+    }
+    CHECK_RC(rc, 0);
     CHECK_RC(sley_stealing_ops.spawn(&ex.base, type, NULL, &t), 0);
     CHECK_RC(sley_stealing_ops.run(&ex.base, t), 0);
     CHECK_RC(sley_task_result(t, &result), 0);
@@ -25,18 +37,33 @@ static inline void run_on(uint32_t workers, const struct sley_task_type *type)
     CHECK_RC(sley_stealing_ops.fini(&ex.base), 0);
 }
 
-/** A case whose body is a fiber, on two and on four workers. */
+#ifdef IO_URING
+#define SHARED_TEST_ON_RINGS(name, ids)                \
+    SLEY_TEST_SECONDS(name##_on_two_rings, ids, 60)    \
+    {                                                  \
+        run_on(2, &sley_reactor_uring, &name##__type); \
+    }
+#else
+#define SHARED_TEST_ON_RINGS(name, ids)
+#endif
+
+/** A case whose body is a fiber. */
 #define SHARED_TEST(name, ids)                         \
     static int name(void *unused);                     \
     SLEY_FIBER(name, void)                             \
     SLEY_TEST_SECONDS(name##_on_two_workers, ids, 60)  \
     {                                                  \
-        run_on(2, &name##__type);                      \
+        run_on(2, &sley_reactor_epoll, &name##__type); \
     }                                                  \
     SLEY_TEST_SECONDS(name##_on_four_workers, ids, 60) \
     {                                                  \
-        run_on(4, &name##__type);                      \
+        run_on(4, &sley_reactor_epoll, &name##__type); \
     }                                                  \
+    SLEY_TEST_SECONDS(name##_on_two_apart, ids, 60)    \
+    {                                                  \
+        run_on(2, &sley_reactor_poll2, &name##__type); \
+    }                                                  \
+    SHARED_TEST_ON_RINGS(name, ids)                    \
     static int name(void *unused __attribute__((unused)))
 
 static inline unsigned rounds(unsigned n)

@@ -484,5 +484,5 @@ SLEY_FIBER(write_on, void)
 /** Short sends draw on the task's budget, as all that is done at once. */
 SLEY_TEST(tcp_short_sends_without_end_let_others_run, "")
 {
-    run_on(1, &write_on__type);
+    run_on(1, &sley_reactor_epoll, &write_on__type);
 }

@@ -18,10 +18,11 @@ struct sley_stream_ops;
 struct sley__chain {
     struct sley_wait wait;
     struct sley_wait_hook hook;
-    struct sley_post post;
+    struct sley__mail mail; /* its driver's: to go on later, or to be inside */
     struct sley_wait *(*step)(struct sley__chain *c);
     struct sley_wait *waits_for;
-    struct sley_sched *home; /* where it was started */
+    struct sley_sched *home;     /* where it was started */
+    struct sley_reactor *inside; /* where what it waits for was: see sley_reactor_inside */
     SLEY_ATOMIC(uint32_t) news;
     bool told;      /* what it waits for has been asked to end early */
     bool armed;     /* it has had to wait */

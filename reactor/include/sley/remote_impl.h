@@ -2,6 +2,7 @@
 #ifndef SLEY_REMOTE_IMPL_H
 #define SLEY_REMOTE_IMPL_H
 
+#include <sley/file_ops.h>
 #include <sley/reactor_impl.h>
 
 SLEY_EXTERN_C_BEGIN
@@ -32,6 +33,21 @@ SLEY_API bool sley_fd_rests(const struct sley_fd *fd);
  */
 SLEY_API int sley_io_call_home(struct sley_io_op *op, struct sley_fd *fd, const struct sley_io_op *like,
                                void (*start)(struct sley_io_op *inner));
+
+SLEY_API struct sley_reactor *sley__inside_of(const struct sley_sched *s);
+
+/**
+ * Where workers share tasks, and each has a reactor for itself: the one inside which this thread is, in no task; else NULL. What is started
+ * then is this reactor's at once, and is cancelled inside, too: from elsewhere by sley_reactor_mail.
+ */
+SLEY_INLINE struct sley_reactor *sley_reactor_inside(void)
+{
+    const struct sley_sched *s = sley__self;
+    return SLEY_LIKELY(!s || !s->group) ? NULL : sley__inside_of(s);
+}
+
+/** Has @p m called inside @p r, in no task; now, if it can be. Returns false: @p r ends, or has, and with it all that it was doing. */
+SLEY_API bool sley_reactor_mail(struct sley_reactor *r, struct sley__mail *m);
 
 #endif /* !__cplusplus */
 
