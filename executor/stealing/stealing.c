@@ -14,7 +14,7 @@ static void set_phase(struct sley_stealing_pool *p, uint32_t phase)
     atomic_store_explicit(&p->phase, phase, memory_order_seq_cst);
     /* seq_cst: a store is not ordered before the relaxed loads in nudge (aarch64: stlr, then cas); pairs with the fence in park */
     atomic_thread_fence(memory_order_seq_cst);
-    for (uint32_t i = 0; i < p->plan.count; i++) {
+    for (uint32_t i = 0; i < p->group.count; i++) { /* a start that has failed early has made some workers, and no group */
         sley_thread_ring(&p->workers[i].bell);
         (void)sley_sched_nudge(&p->workers[i].sched);
     }

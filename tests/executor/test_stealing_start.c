@@ -131,6 +131,43 @@ SLEY_TEST(thread_that_is_not_there_leaves_nothing, "SHUT-01")
     CHECK_INT(failed, >=, WORKERS); /* the watchdog's thread is one, too */
 }
 
+/* Memory that was used before may hold anything: here in each word what says that a worker is parked. */
+static void *alloc_used(struct sley_alloc *self, size_t bytes, size_t align)
+{
+    enum { PARKED = 3 };
+    uintptr_t *block = sley_alloc_get(harness_alloc(), bytes, align);
+    (void)self;
+    for (size_t i = 0; block && i < bytes / sizeof *block; i++) {
+        block[i] = PARKED;
+    }
+    return block;
+}
+
+static void free_used(struct sley_alloc *self, void *block, size_t bytes)
+{
+    (void)self;
+    sley_alloc_put(harness_alloc(), block, bytes);
+}
+
+SLEY_TEST(regress_start_without_memory_calls_no_worker_that_was_not_made, "")
+{
+    static const struct sley_alloc_ops ops = {
+        .version = SLEY_ALLOC_VERSION, .caps = SLEY_ALLOC_CAP_THREADS, .alloc = alloc_used, .free = free_used};
+    struct sley_alloc used = {.ops = &ops};
+    struct sley_stealing s;
+    const struct sley_executor_config config = {.alloc = &used, .worker_count = 3, .stuck_ns = SLEY_NEVER, .stall_ns = SLEY_NEVER};
+    sley_stealing_init(&s, NULL);
+    HARNESS_SWEEP_ALLOC(points, 100)
+    {
+        const int rc = s.base.ops->start(&s.base, &config);
+        CHECK_RC(rc, harness_alloc_refused() ? -ENOMEM : 0);
+        if (rc == 0) {
+            check_works(&s.base);
+        }
+    }
+    CHECK_UINT(points, >=, 4); /* the pool, its workers, what each of them has */
+}
+
 SLEY_TEST(reactor_that_cannot_be_shared_is_passed_over, "")
 {
     char why[128] = "";
