@@ -188,15 +188,15 @@ static void detach(struct sley_sched *s, struct sley_task *t)
         sley_spin_unlock(&outermost->lock);
     }
     sley_spin_lock(&from->lock);
+    sley_spin_lock(&s->root->lock); /* both, from the inside out: whoever finds it here no longer finds it there */
     sley__scope_remove(from, t);
     struct sley_wait *ended = sley__scope_take_ops(from);
-    sley_spin_unlock(&from->lock);
-    sley_spin_lock(&s->root->lock);
     sley__scope_add(s->root, t);
     if (outermost) {
         sley__task_set_scope(t, inner);
     }
     sley_spin_unlock(&s->root->lock);
+    sley_spin_unlock(&from->lock);
     sley__scope_complete_ops(ended);
 }
 

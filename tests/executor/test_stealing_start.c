@@ -8,6 +8,7 @@
 
 #include <sley/fiber.h>
 #include <sley/frame.h>
+#include <sley/group_impl.h>
 #include <sley/reactor_poll.h>
 #include <sley/stealing.h>
 
@@ -399,6 +400,65 @@ SLEY_TEST(timers_of_a_clock_that_goes_ahead_fire_in_time, "")
     }
     CHECK_RC(ex->ops->run(ex, NULL), 0);
     CHECK_RC(ex->ops->stop(ex, SLEY_NEVER), 0);
+    CHECK_RC(ex->ops->fini(ex), 0);
+}
+
+/* A task that detaches itself is in one scope or the other. */
+static struct sley_scope *left_behind;
+static SLEY_ATOMIC(struct sley_task *) leaver;
+
+static int leaves(struct none *unused)
+{
+    (void)unused;
+    while (!atomic_load_explicit(&goes, memory_order_acquire)) { /* acquire: as above */
+        (void)sched_yield();
+    }
+    return sley_yield();
+}
+SLEY_FIBER(leaves, struct none)
+
+static int is_left(struct none *unused)
+{
+    (void)unused;
+    struct sley_scope sc;
+    struct sley_task *t;
+    CHECK_RC(sley_scope_init(&sc, NULL), 0);
+    CHECK_RC(SLEY_SPAWN_TASK(&t, &sc, leaves), 0);
+    CHECK_RC(sley_task_detach(t), 0); /* which it hears of when it yields */
+    left_behind = &sc;
+    atomic_store_explicit(&leaver, t, memory_order_release); /* release: pairs with the test */
+    return sley_scope_fini(&sc);
+}
+SLEY_FIBER(is_left, struct none)
+
+SLEY_TEST(regress_detached_task_is_in_a_scope_all_the_time, "")
+{
+    struct sley_stealing s;
+    struct sley_executor *ex = &s.base;
+    struct sley_task *t;
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2, .stall_ns = SLEY_NEVER};
+    sley_stealing_init(&s, NULL);
+    CHECK_RC(ex->ops->start(ex, &config), 0);
+    CHECK_RC(ex->ops->spawn(ex, &is_left__type, NULL, NULL), 0);
+    while ((t = atomic_load_explicit(&leaver, memory_order_acquire)) == NULL) { /* acquire: pairs with is_left */
+        (void)sched_yield();
+    }
+    struct sley_sched *const *scheds = ex->ops->sched(ex)->group->scheds;
+    sley_spin_lock(&scheds[0]->root->lock); /* it comes into neither */
+    sley_spin_lock(&scheds[1]->root->lock);
+    atomic_store_explicit(&goes, true, memory_order_release); /* release: as above */
+    for (int i = 0; i < 50; i++) {
+        (void)sley_sleep(SLEY_MS);
+        if (sley_spin_try(&left_behind->lock)) { /* else it is held by who moves the task, and the scope does not end before */
+            const uint32_t live = left_behind->live_count;
+            sley_spin_unlock(&left_behind->lock);
+            CHECK_UINT(live, ==, 1);
+        }
+    }
+    sley_spin_unlock(&scheds[0]->root->lock);
+    sley_spin_unlock(&scheds[1]->root->lock);
+    CHECK_RC(ex->ops->run(ex, NULL), 0);
+    sley_task_unref(t);
     CHECK_RC(ex->ops->fini(ex), 0);
 }
 
