@@ -158,6 +158,19 @@ bool sley_sched_nudge(struct sley_sched *s)
     return parked;
 }
 
+bool sley_group_empty(const struct sley_group *g)
+{
+    bool empty = true;
+    for (uint32_t i = 0; i < g->count; i++) { /* whoever holds one of them waits for no other */
+        sley_spin_lock(&g->scheds[i]->root->lock);
+    }
+    for (uint32_t i = 0; i < g->count; i++) {
+        empty = empty && g->scheds[i]->root->live_count == 0;
+        sley_spin_unlock(&g->scheds[i]->root->lock);
+    }
+    return empty;
+}
+
 void sley_group_close(struct sley_group *g)
 {
     for (uint32_t i = 0; i < g->count; i++) {

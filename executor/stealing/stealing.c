@@ -58,7 +58,7 @@ static void news(struct sley_wait_hook *hook, struct sley_wait *w)
     sley_thread_ring(&sley_container_of(hook, struct worker, drained_hook)->pool->news);
 }
 
-/** Watches the roots: `news` comes when one is empty. Returns whether all are, now. */
+/** Watches the roots: `news` comes when one is empty. Returns whether all are, at one moment. */
 static bool roots_empty(struct sley_stealing_pool *p)
 {
     bool empty = true;
@@ -73,7 +73,8 @@ static bool roots_empty(struct sley_stealing_pool *p)
             sley_wait_hook(&w->drained.wait, &w->drained_hook);
         }
     }
-    return empty;
+    /* one after the other tells nothing: a task may spawn one where has been looked, and end. Then the next look finds what to wait for */
+    return empty && (sley_group_empty(&p->group) || roots_empty(p));
 }
 
 static void unwatch_roots(struct sley_stealing_pool *p)
@@ -96,8 +97,7 @@ static int wait_for(struct sley_stealing_pool *p, const struct sley_task *until,
             rc = -ECANCELED;
             break;
         }
-        /* an empty root may have got a task while the others were looked at: twice in a row is all at once */
-        if (until ? sley_task_done(until) : roots_empty(p) && roots_empty(p)) {
+        if (until ? sley_task_done(until) : roots_empty(p)) {
             break;
         }
         if (deadline_ns != SLEY_NEVER && sley_thread_now_ns() >= deadline_ns) {

@@ -403,6 +403,73 @@ SLEY_TEST(timers_of_a_clock_that_goes_ahead_fire_in_time, "")
     CHECK_RC(ex->ops->fini(ex), 0);
 }
 
+/* ---- when no task is left (linked with --wrap) ------------------------------------------------------------------------------ */
+
+/* One task is there at any moment, each time on the other worker, in that one's root: wherever who waits has just looked. */
+enum { FIRST = 1, LAST = 4 };
+static struct sley_sched *const *chased;
+static SLEY_ATOMIC(unsigned) standing, may_go;
+static SLEY_ATOMIC(bool) last_has_ended;
+
+struct hop {
+    struct sley_executor *ex;
+    unsigned number;
+};
+
+static int hops(struct hop *h);
+SLEY_FIBER(hops, struct hop)
+
+static int hops(struct hop *h)
+{
+    atomic_store_explicit(&standing, h->number, memory_order_release); /* release: pairs with the look of who waits */
+    if (h->number == LAST) {
+        (void)sley_sleep(20 * SLEY_MS);
+        atomic_store_explicit(&last_has_ended, true, memory_order_relaxed);
+        return 0;
+    }
+    while (atomic_load_explicit(&may_go, memory_order_relaxed) < h->number) {
+        (void)sched_yield();
+    }
+    const struct hop next = {h->ex, h->number + 1};
+    CHECK_RC(h->ex->ops->spawn_on(h->ex, next.number % 2, &hops__type, &next, NULL), 0);
+    return 0;
+}
+
+void __real_sley_scope_wait_start(struct sley_scope_op *op, struct sley_scope *sc);
+void __wrap_sley_scope_wait_start(struct sley_scope_op *op, struct sley_scope *sc);
+
+void __wrap_sley_scope_wait_start(struct sley_scope_op *op, struct sley_scope *sc)
+{
+    __real_sley_scope_wait_start(op, sc);
+    const unsigned now = atomic_load_explicit(&standing, memory_order_acquire); /* acquire: pairs with hops */
+    if (!chased || sley_sched_current() || sc != chased[(now + 1) % 2]->root || now == LAST) {
+        return;
+    }
+    atomic_store_explicit(&may_go, now, memory_order_relaxed);
+    while (atomic_load_explicit(&standing, memory_order_acquire) == now ||
+           sley_sched_live(chased[now % 2]) > 0) { /* acquire: as above */
+        (void)sched_yield();
+    }
+}
+
+SLEY_TEST(regress_run_ends_when_at_one_moment_no_task_is_left, "")
+{
+    struct sley_stealing s;
+    struct sley_executor *ex = &s.base;
+    const struct sley_executor_config config = {.alloc = harness_alloc(), .worker_count = 2, .stuck_ns = SLEY_NEVER};
+    sley_stealing_init(&s, NULL);
+    CHECK_RC(ex->ops->start(ex, &config), 0);
+    CHECK_RC(ex->ops->spawn_on(ex, FIRST, &hops__type, &(struct hop){ex, FIRST}, NULL), 0);
+    while (atomic_load_explicit(&standing, memory_order_acquire) != FIRST) { /* acquire: pairs with hops */
+        (void)sched_yield();
+    }
+    chased = ex->ops->sched(ex)->group->scheds;
+    CHECK_RC(ex->ops->run(ex, NULL), 0);
+    CHECK(last_has_ended);
+    chased = NULL;
+    CHECK_RC(ex->ops->fini(ex), 0);
+}
+
 /* A task that detaches itself is in one scope or the other. */
 static struct sley_scope *left_behind;
 static SLEY_ATOMIC(struct sley_task *) leaver;

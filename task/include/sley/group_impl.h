@@ -57,6 +57,8 @@ SLEY_API bool sley_sched_nudge(struct sley_sched *s);
 SLEY_API bool sley_timer_is_deadline(const struct sley_timer *t);
 /** Refuses tasks in a worker's root scope, or takes them again, without stopping those that are there. Thread: any. */
 SLEY_API void sley_sched_refuse(struct sley_sched *s, bool refuse);
+/** Is no task left in any worker's root scope, at one moment? Looking at one after the other cannot tell. Thread: any. */
+SLEY_API bool sley_group_empty(const struct sley_group *g);
 /** Gives a finished sched's memory back: the last step of `release`. */
 SLEY_API void sley_sched_destroy(struct sley_sched *s);
 /**
