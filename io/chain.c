@@ -1,6 +1,7 @@
 /* What drives a chain of ops: whoever ends the one that it waits for, but never in the middle of somebody's task. */
 #include "chain.h"
 
+#include <sley/group_impl.h>
 #include <sley/remote_impl.h>
 
 /* Rounds without waiting before others get their turn: of a copy 128 KiB, about what a task's budget lets it move. */
@@ -88,7 +89,8 @@ static void put_off(struct sley__chain *c)
 {
     struct sley_sched *s = sley_sched_current();
     c->mail.post.fn = posted;
-    (void)sley_sched_post(at_home(c, s) ? s : c->home, &c->mail.post); /* never refused while the chain's own task is there */
+    /* never refused while the chain's own task is there. Of workers that share tasks this one may stay in its own for long */
+    (void)sley_sched_post_any(at_home(c, s) ? s : c->home, &c->mail.post);
 }
 
 void sley__chain_run(struct sley__chain *c, struct sley_wait *w)

@@ -201,7 +201,7 @@ void sley__idle_park(struct worker *w)
     /* relaxed: ordered by the fence; who changes the phase nudges */
     const bool rests = atomic_load_explicit(&p->phase, memory_order_relaxed) != PHASE_RUNNING;
     /* relaxed: ordered by the fence */
-    const bool helps = atomic_load_explicit(&p->stuck_count, memory_order_relaxed) != 0;
+    const bool helps = atomic_load_explicit(&p->stuck_count, memory_order_relaxed) != 0 || sley_group_posted(&p->group);
     const uint64_t next_ns = sley__worker_run_timers(w), tidy_ns = sley_sched_tidy(s); /* what is due makes work */
     if (look(w) != WORK_WORTH && !rests && !helps) {
         const uint64_t guard_ns = w->guards ? p->looked_ns + GUARD_NS : SLEY_NEVER;

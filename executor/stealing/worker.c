@@ -97,6 +97,7 @@ void sley__worker_look_inside(struct worker *w)
 {
     sley_sched_collect(&w->sched);
     (void)sley_sched_drain(&w->sched);
+    sley_group_drain(&w->pool->group);
     (void)sley__worker_run_timers(w);
     /* relaxed: a hint; who says it wakes somebody, too */
     if (SLEY_UNLIKELY(atomic_load_explicit(&w->pool->stuck_count, memory_order_relaxed) != 0)) {

@@ -11,6 +11,7 @@
 #include <sley/notify.h>
 #include <sley/reactor_poll.h>
 #include <sley/stealing.h>
+#include <sley/stream_pair.h>
 
 #include "executor/stealing/inject.h"
 #include "executor/stealing/ring.h"
@@ -413,6 +414,67 @@ SLEY_TEST(descriptor_of_a_stuck_worker_is_served, "")
     CHECK_RC(p.ex->ops->start(p.ex, &config), 0);
     for (int i = 0; i < 20; i++) {
         CHECK_RC(pool_run(&p, &makes_it_ready_and_stays__type, NULL), 0);
+    }
+    pool_end(&p);
+}
+
+/* A copy, in no task, that goes on because of what a task has written: not only when that one ends. */
+static struct sley_stream_pair from, to;
+
+static int copies(struct none *unused)
+{
+    (void)unused;
+    return sley_stream_copy(&to.a.stream, &from.b.stream, NULL);
+}
+SLEY_FIBER(copies, struct none)
+
+struct reader {
+    SLEY_ATOMIC(uint32_t) * seen;
+};
+
+static int reads(struct reader *r)
+{
+    char byte = 0;
+    CHECK_RC(sley_stream_read(&to.b.stream, &byte, 1), 1);
+    atomic_store_explicit(r->seen, 1, memory_order_release); /* release: pairs with writes_and_stays */
+    return 0;
+}
+SLEY_FIBER(reads, struct reader)
+
+static int writes_and_stays(struct none *unused)
+{
+    (void)unused;
+    SLEY_ATOMIC(uint32_t) seen = 0;
+    struct sley_scope sc;
+    CHECK_RC(sley_scope_init(&sc, NULL), 0);
+    CHECK_RC(SLEY_SPAWN(&sc, copies, .none = 0), 0);
+    CHECK_RC(SLEY_SPAWN(&sc, reads, .seen = &seen), 0);
+    CHECK_RC(sley_sleep(2 * SLEY_MS), 0); /* both wait */
+    CHECK_RC(sley_stream_write(&from.a.stream, "x", 1), 1);
+    const uint64_t until = sley_after_ns(5 * SLEY_S);
+    while (!atomic_load_explicit(&seen, memory_order_acquire)) { /* acquire: as above */
+        CHECK(sley_now_ns() < until);
+        (void)sched_yield();
+    }
+    CHECK_RC(sley_stream_close(&from.a.stream), 0);
+    return sley_scope_fini(&sc);
+}
+SLEY_FIBER(writes_and_stays, struct none)
+
+SLEY_TEST(regress_copy_that_a_stuck_worker_has_put_off_goes_on, "")
+{
+    static char buffers[4][64];
+    struct pool p;
+    pool_start(&p, 2, SLEY_MS);
+    for (int i = 0; i < 5; i++) {
+        CHECK_RC(sley_stream_pair_init(&from, buffers[0], 64), 0);
+        CHECK_RC(sley_stream_pair_init(&to, buffers[2], 64), 0);
+        CHECK_RC(pool_run(&p, &writes_and_stays__type, NULL), 0);
+        CHECK_RC(sley_stream_close(&from.b.stream), 0);
+        CHECK_RC(sley_stream_close(&to.a.stream), 0);
+        CHECK_RC(sley_stream_close(&to.b.stream), 0);
+        CHECK_RC(sley_stream_pair_fini(&from), 0);
+        CHECK_RC(sley_stream_pair_fini(&to), 0);
     }
     pool_end(&p);
 }

@@ -125,6 +125,16 @@ static void end(void)
 
 /* ---- workers and tasks -------------------------------------------------------------------------------------------------- */
 
+static void one_less(void)
+{
+    if (atomic_fetch_sub_explicit(&left, 1, memory_order_acq_rel) == 1) { /* as set_phase in stealing.c */
+        atomic_store_explicit(&pool.phase, PHASE_ENDED, memory_order_seq_cst);
+        for (uint32_t i = 0; i < pool.plan.count; i++) {
+            (void)sley_sched_nudge(&workers[i].sched);
+        }
+    }
+}
+
 static void run(struct sley_task *t)
 {
     EXPLORE_CHECK(t >= tasks && t < tasks + TASKS);
@@ -132,12 +142,7 @@ static void run(struct sley_task *t)
     if (bodies[t - tasks]) {
         bodies[t - tasks]();
     }
-    if (atomic_fetch_sub_explicit(&left, 1, memory_order_acq_rel) == 1) { /* as set_phase in stealing.c */
-        atomic_store_explicit(&pool.phase, PHASE_ENDED, memory_order_seq_cst);
-        for (uint32_t i = 0; i < pool.plan.count; i++) {
-            (void)sley_sched_nudge(&workers[i].sched);
-        }
-    }
+    one_less();
 }
 
 /** As work() of worker.c, but that it looks once less before it parks. */
@@ -239,6 +244,40 @@ EXPLORE_CASE(idle_injected_task_meets_a_worker_that_goes_to_sleep, "STEAL-10")
     s.threads[1] = push_first;
     s.threads[2] = push_second;
     explore_exhaust("one worker, two outside: the second says AGAIN", &s);
+}
+
+/* ---- what is posted for any of them --------------------------------------------------------------------------------------- */
+
+static struct sley_post post;
+
+static void posted(struct sley_post *p)
+{
+    EXPLORE_CHECK(p == &post);
+    one_less();
+}
+
+static void post_for_any(void)
+{
+    post.fn = posted;
+    (void)sley_sched_post_any(&workers[0].sched, &post);
+}
+
+/** As serve, where there is never a task. */
+static void serve_posts(void)
+{
+    struct worker *w = &workers[explore_thread()];
+    (void)sley_sched_enter(&w->sched);
+    while (atomic_load_explicit(&pool.phase, memory_order_acquire) == PHASE_RUNNING) {
+        sley_group_drain(&pool.group);
+        park(w);
+    }
+    (void)sley_sched_enter(NULL);
+}
+
+EXPLORE_CASE(idle_post_for_any_meets_a_worker_that_goes_to_sleep, "")
+{
+    struct explore_scenario s = {.setup = setup_one_injected, .threads = {serve_posts, post_for_any}, .check = end, .tso = true};
+    explore_exhaust("one worker, one posted from outside", &s);
 }
 
 /* One is woken for it, and wakes one more when it has found it: there may be more. */

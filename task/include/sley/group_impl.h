@@ -14,6 +14,7 @@ struct sley_group {
     struct sley_sched *const *scheds; /* borrowed */
     uint32_t count;
     void (*release)(struct sley_group *self); /* the last handle of a finished group has gone: its memory may go. Thread: any */
+    SLEY_ATOMIC(struct sley_post *) posts;    /* for whichever worker looks first; newest first */
     /* from here on every thread writes */
     SLEY_ATOMIC(int64_t) handles __attribute__((aligned(64))); /* given out and not yet back, those of workers aside, while alive */
     SLEY_ATOMIC(uint32_t) inside;                              /* other threads between their first and last access */
@@ -53,6 +54,14 @@ SLEY_API void sley_sched_collect(struct sley_sched *s);
  * Thread: any, signal.
  */
 SLEY_API bool sley_sched_nudge(struct sley_sched *s);
+/**
+ * As sley_sched_post, but whichever worker of the group of @p s looks first runs it, so that it does not wait for one that is in a task
+ * for long; @p s is called for it if it is parked. Without a group it is sley_sched_post. The caller knows of a task of the group that
+ * does not end before. Thread: any, signal.
+ */
+SLEY_API bool sley_sched_post_any(struct sley_sched *s, struct sley_post *p);
+/** Runs what was posted so. Thread: one of its workers, entered, in no task. Cost: a load when there is nothing. */
+SLEY_API void sley_group_drain(struct sley_group *g);
 /** Is it a scope's deadline? Such a timer is to be fired under the lock that `timer_disarm` takes. */
 SLEY_API bool sley_timer_is_deadline(const struct sley_timer *t);
 /** Refuses tasks in a worker's root scope, or takes them again, without stopping those that are there. Thread: any. */
@@ -155,6 +164,13 @@ SLEY_INLINE void sley_door_yield(struct sley_door *d)
         /* release: the owner, which acquires, and the next of the others find things as they are now */
         atomic_store_explicit(&d->seized, 0, memory_order_release);
     }
+}
+
+/** Is there something for sley_group_drain? Thread: any. */
+SLEY_INLINE bool sley_group_posted(const struct sley_group *g)
+{
+    /* relaxed: a hint; before parking a fence comes first, which pairs with the one in sley_sched_post_any */
+    return atomic_load_explicit(&g->posts, memory_order_relaxed) != NULL;
 }
 
 /** Is it for its own sched alone? Thread: whoever queues it. */
