@@ -80,9 +80,10 @@ SLEY_INLINE struct sley_task *sley__steal_ring_pop(struct sley__steal_ring *q)
         const uint32_t taken = sley__ring_taken(head), stolen = sley__ring_stolen(head);
         const uint64_t next = sley__ring_pack(stolen == taken ? taken + 1 : stolen, taken + 1);
         if (SLEY_LIKELY(alone)) {
-            atomic_store_explicit(&q->head, next, memory_order_relaxed); /* relaxed: published by the door */
-            /* relaxed: the slot was read or written by this thread alone; only who gets it is decided here */
-        } else if (!atomic_compare_exchange_weak_explicit(&q->head, &head, next, memory_order_relaxed, memory_order_relaxed)) {
+            /* release: what was pushed before is counted by who sees this one gone; pairs with count. Thieves: published by the door */
+            atomic_store_explicit(&q->head, next, memory_order_release);
+            /* release: as above. The slot was read or written by this thread alone; only who gets it is decided here */
+        } else if (!atomic_compare_exchange_weak_explicit(&q->head, &head, next, memory_order_release, memory_order_relaxed)) {
             continue;
         }
         /* relaxed: this thread has written it */
