@@ -145,6 +145,8 @@ static void rest(struct worker *w)
     sley_watch_unpark(&w->watched);
     /* acq_rel: as above */
     atomic_fetch_sub_explicit(&p->resting, 1, memory_order_acq_rel);
+    /* seq_cst: not counted any more before it looks at the phase (an ldapr may pass the release); pairs with the one in set_phase */
+    atomic_thread_fence(memory_order_seq_cst);
     sley__worker_batch(w, sley__pool_now_ns(p)); /* it has rested, and begins to measure */
 }
 
