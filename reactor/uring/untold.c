@@ -54,13 +54,12 @@ static bool is_waited_for(const struct sley__uring_slot *slot)
     return (slot->standing & (SLEY__URING_STANDS | not_so)) == SLEY__URING_STANDS && slot->armed;
 }
 
+/** Where nothing may be asked (EINVAL: RLIMIT_NOFILE has been lowered) all are dismissed on suspicion. */
 static void ask(struct sley__uring *r, struct sley__uring_slot **slots, const struct pollfd *at, unsigned count)
 {
-    if (count == 0 || poll((struct pollfd *)(uintptr_t)at, count, 0) == 0) {
-        return;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        if (at[i].revents) {
+    const int n = count > 0 ? poll((struct pollfd *)(uintptr_t)at, count, 0) : 0;
+    for (unsigned i = 0; n != 0 && i < count; i++) {
+        if (n < 0 || at[i].revents) {
             sley__uring_dismiss(r, slots[i]);
         }
     }

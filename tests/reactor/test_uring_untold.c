@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 /** It is asked for in a loop from now on, and its socket is empty. */
@@ -196,4 +197,28 @@ static void refused(void)
 SLEY_TEST(memory_that_is_refused_loses_no_end, "")
 {
     in_ring((struct sley__uring_opts){0}, refused);
+}
+
+static void nobody_may_ask(void)
+{
+    struct sley_fd fd;
+    struct receive x = {0};
+    struct rlimit usual, none;
+    const int peer = tcp_pair(&fd);
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &usual), ==, 0);
+    none = (struct rlimit){0, usual.rlim_max};
+    converse(&fd, peer);
+    leave(peer, &fd);
+    start(&x, &fd);
+    expect(&x, "bye");
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), ==, 0); /* as sandboxes do; poll(2) is EINVAL then */
+    start(&x, &fd);
+    expect_reset(&x);
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &usual), ==, 0);
+    CHECK_RC(sley_fd_close(&fd), 0);
+}
+
+SLEY_TEST(it_is_told_where_sockets_cannot_be_asked, "")
+{
+    in_ring((struct sley__uring_opts){0}, nobody_may_ask);
 }
