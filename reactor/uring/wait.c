@@ -389,8 +389,8 @@ static int enter(struct sley__uring *r, uint64_t timeout_ns)
         return sley__uring_enter(r, timeout_ns);
     }
     if (SLEY_UNLIKELY(sley__uring_is_long_untold(r, timeout_ns > 0)) || SLEY_UNLIKELY(sley__uring_tell(r) >= 0)) {
-        sley__uring_ask_untold(r); /* a foreign loop waits by itself, for as long as it likes */
-        return sley__uring_enter(r, timeout_ns);
+        sley__uring_ask_untold(r);                            /* a foreign loop waits by itself, for as long as it likes */
+        return sley__uring_enter(r, r->due ? 0 : timeout_ns); /* what has found no place comes before a wait */
     }
     const int rc = sley__uring_enter(r, timeout_ns < SLEY__URING_MOMENT_NS ? timeout_ns : SLEY__URING_MOMENT_NS);
     if (rc == 0 && timeout_ns > 0 && sley__uring_results(r) == 0) {

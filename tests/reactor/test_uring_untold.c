@@ -222,3 +222,45 @@ SLEY_TEST(it_is_told_where_sockets_cannot_be_asked, "")
 {
     in_ring((struct sley__uring_opts){0}, nobody_may_ask);
 }
+
+static unsigned refusals; /* so many calls that only submit are refused */
+
+static int refuse_some(struct sley__uring *r, unsigned count, unsigned least, unsigned flags, void *arg, size_t size)
+{
+    if (refusals > 0 && count > 0 && least == 0) {
+        refusals--;
+        return -EAGAIN;
+    }
+    return counted(r, count, least, flags, arg, size);
+}
+
+/** The queue is full when it has been long, and the kernel takes nothing for a moment: the next call, which waits, comes too early. */
+static void no_place(void)
+{
+    struct sley_fd fd, other;
+    struct receive x = {0};
+    struct sley_io_op op = {0};
+    char byte;
+    const int peer = tcp_pair(&fd), quiet = unix_pair(&other);
+    converse(&fd, peer);
+    leave(peer, &fd);
+    start(&x, &fd);
+    expect(&x, "bye");
+    start(&x, &fd);
+    while (ring()->untold.looks < 250) {
+        CHECK_INT(look(0), ==, 0);
+    }
+    io_start(&op, &other, SLEY_IO_RECV, &byte, 1);
+    refusals = 1;
+    expect_reset(&x);
+    CHECK_UINT(refusals, ==, 0);
+    CHECK_RC(sley_wait_fini(&op.wait), -ECANCELED);
+    CHECK_RC(sley_fd_close(&fd), 0);
+    CHECK_RC(sley_fd_close(&other), 0);
+    (void)close(quiet);
+}
+
+SLEY_TEST(queue_that_is_full_loses_no_end, "")
+{
+    in_ring((struct sley__uring_opts){.entry_count = 1, .enter = refuse_some}, no_place);
+}
