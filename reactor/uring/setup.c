@@ -299,7 +299,7 @@ int sley__uring_create(const struct sley_reactor_opts *o, const struct sley__uri
     r->opts.entry_count = opts->entry_count ? opts->entry_count : ENTRY_COUNT;
     r->opts.result_count = opts->result_count ? opts->result_count : r->opts.entry_count * RESULTS_PER_ENTRY;
     /* relaxed: nobody else knows it yet */
-    atomic_store_explicit(&r->tell, -1, memory_order_relaxed);
+    atomic_store_explicit(&r->tell, SLEY__URING_TELLS_NOBODY, memory_order_relaxed);
     r->witness = r->awaited = -1;
     r->bell = eventfd(0, EFD_CLOEXEC); /* the ring waits on it, so that it must not be called non-blocking */
     int rc = r->bell < 0 ? failed(o, -errno) : sley__uring_open(r, o);

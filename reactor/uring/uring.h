@@ -145,7 +145,7 @@ struct sley__uring {
     SLEY_ATOMIC(int) door;             /* the ring's number, for messages to it; 0: they are not taken, or not now */
     SLEY_ATOMIC(uint32_t) waker_count; /* who may name it just now */
     bool shut;                         /* the door, for as long as another thread drives */
-    SLEY_ATOMIC(int) tell;             /* an eventfd for foreign loops, written to by the kernel and by wake; -1: none has asked */
+    SLEY_ATOMIC(int) tell;             /* an eventfd for foreign loops, written to by the kernel and by wake; or SLEY__URING_TELLS_* */
     uint64_t bell_count;               /* where it is read to, without POLL_MULTI */
     struct sley__chunks chunks[2];     /* of slots: by descriptor number, by place in the ring's table of files */
     struct sley__uring_slot loose;     /* of ops without a descriptor */
@@ -172,6 +172,12 @@ struct sley__uring {
     uint32_t worker_tid; /* of the thread whose ring it is, where another may serve it; 0: nobody does */
     uint32_t seen;       /* completions of ops in the last look */
     uint32_t crowd;      /* in the busiest look lately: fades by an eighth in each */
+};
+
+/* in r->tell */
+enum {
+    SLEY__URING_TELLS_NOBODY = -1, /* none has asked */
+    SLEY__URING_TELLS_ITSELF = -2, /* one has the ring's own descriptor, which is all that it needs */
 };
 
 /* in r->due */

@@ -60,10 +60,10 @@ int sley__uring_pollable_fd(struct sley_reactor *self)
 {
     struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
     int tell = sley__uring_tell(r);
-    if (tell < 0 && sley__uring_has(r, SLEY__URING_DEFER)) {
-        const int made = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* a look is due, which has the kernel write to it: see poll */
+    if (tell == SLEY__URING_TELLS_NOBODY) { /* of an eventfd a look is due, which has the kernel write to it: see poll */
+        const int made = sley__uring_has(r, SLEY__URING_DEFER) ? eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK) : SLEY__URING_TELLS_ITSELF;
         /* relaxed: a number, which stays until the end; a wake that comes before has rung the bell, and a look is due */
-        if (made >= 0 && atomic_compare_exchange_strong_explicit(&r->tell, &tell, made, memory_order_relaxed, memory_order_relaxed)) {
+        if (made != -1 && atomic_compare_exchange_strong_explicit(&r->tell, &tell, made, memory_order_relaxed, memory_order_relaxed)) {
             tell = made;
         } else if (made >= 0) {
             (void)close(made);
@@ -388,7 +388,7 @@ static int enter(struct sley__uring *r, uint64_t timeout_ns)
     if (r->untold.count == 0) {
         return sley__uring_enter(r, timeout_ns);
     }
-    if (SLEY_UNLIKELY(sley__uring_is_long_untold(r, timeout_ns > 0)) || SLEY_UNLIKELY(sley__uring_tell(r) >= 0)) {
+    if (SLEY_UNLIKELY(sley__uring_is_long_untold(r, timeout_ns > 0)) || SLEY_UNLIKELY(sley__uring_tell(r) != SLEY__URING_TELLS_NOBODY)) {
         sley__uring_ask_untold(r);                            /* a foreign loop waits by itself, for as long as it likes */
         return sley__uring_enter(r, r->due ? 0 : timeout_ns); /* what has found no place comes before a wait */
     }
