@@ -37,6 +37,16 @@ static void register_ring(struct sley__uring *r)
     }
 }
 
+void sley__uring_unregister(struct sley__uring *r)
+{
+    struct io_uring_rsrc_update up = {.offset = (uint32_t)r->enter_fd};
+    if (r->enter_flags && r->thread == this_thread()) { /* the index means something in its own thread alone */
+        (void)sley__uring_syscall_register(r->ring.ring_fd, IORING_UNREGISTER_RING_FDS, &up, 1);
+        r->enter_fd = r->ring.ring_fd;
+        r->enter_flags = 0;
+    }
+}
+
 /** What a thread needs to know to give back a ring that it has entered, or that another one has. */
 struct entered {
     struct io_uring ring;
@@ -227,6 +237,8 @@ static int enter(struct sley__uring *r, uint64_t timeout_ns, unsigned flags)
             return rc;
         }
         timeout_ns = r->bell_armed && !r->due ? timeout_ns : 0; /* nobody could end the wait; or what was inherited comes first */
+    } else if (SLEY_UNLIKELY(r->enter_flags == 0) && timeout_ns != 0) {
+        register_ring(r); /* it had stopped to drive; a foreign loop, which stops at the end of each turn, never waits here */
     }
     const unsigned count = publish(r);
     sley__uring_handed_over(r);

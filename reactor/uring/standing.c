@@ -240,6 +240,7 @@ int sley__uring_stand_down(struct sley__uring *r, struct sley__uring_slot *slot)
 int sley__uring_rest(struct sley_reactor *self)
 {
     struct sley__uring *r = sley_container_of(self, struct sley__uring, base);
+    sley__uring_unregister(r);
     if (!sley__uring_is_mine(r)) {
         const bool ends_with_it = self->armed_count == 0 && sley__uring_has(r, SLEY__URING_DEFER); /* see destroy */
         if (r->flying_count == 0 || ends_with_it || sley__uring_is_idle(r)) {

@@ -333,6 +333,8 @@ int sley__uring_describe(struct sley_reactor *self, char *ret_text, size_t bytes
 /* ring.c: the ring in use */
 
 void sley__uring_close(struct sley__uring *r);
+/** Its thread stops to drive, and another may end the ring: which would live on for as long as its thread has it registered. */
+void sley__uring_unregister(struct sley__uring *r);
 /**
  * Submits what there is and waits for a completion for at most @p timeout_ns; 0: does not wait, and makes no system call if there
  * is nothing to submit and nothing to come. Returns: 0; a negative errno that does not pass: -EEXIST: the ring is another thread's.

@@ -454,6 +454,72 @@ SLEY_TEST(end_that_was_refused_changes_nothing_for_who_waits, "URING-12")
     (void)close(far_end);
 }
 
+/* ---- what a thread keeps that lives on ------------------------------------------------------------------------------------ */
+
+static void accept_direct(void)
+{
+    struct sley_io_op op = {.fd = &listener, .code = SLEY_IO_ACCEPT, .flags = SLEY_IO_DIRECT};
+    far_end = tcp_dial(&addr);
+    CHECK_RC(sley_io_run(&op), 0);
+    sley_fd_init_from(&conn, &op);
+    CHECK(sley_fd_is_direct(&conn) == sley__uring_has(ring(), SLEY__URING_DIRECT));
+}
+
+static void run_accept_direct(void)
+{
+    bed_run(&the_bed, accept_direct);
+}
+
+/** The ring is nobody's any more, though its thread lives: with it go the connections in its table. */
+SLEY_TEST(direct_connection_is_closed_with_the_ring_though_its_thread_lives, "URING-12")
+{
+    for (size_t i = 0; i < KERNELS; i++) {
+        open_on(i);
+        driver_do(run_accept_direct);
+        end_bed();
+        CHECK_INT(readable_within(far_end, 10000), ==, 1); /* its end */
+        driver_end();
+        (void)close(far_end);
+        CHECK_RC(sley_fd_close(&listener), 0);
+    }
+}
+
+static void wait_a_little(void)
+{
+    char byte;
+    far_end = unix_pair(&conn);
+    put(far_end, "x");
+    CHECK_RC(io(&conn, SLEY_IO_RECV, &byte, 1), 1);
+    CHECK_RC(sley_fd_close(&conn), 0);
+    (void)close(far_end);
+}
+
+static void run_wait(void)
+{
+    bed_run(&the_bed, wait_a_little);
+}
+
+/** Of sixteen rings at a time a thread may have the descriptor registered. */
+SLEY_TEST(rings_that_a_thread_has_driven_do_not_add_up, "URING-12")
+{
+    driver_start();
+    for (int i = 0; i < 40; i++) {
+        ring_start(&the_bed, (struct sley__uring_opts){0});
+        const struct sley__uring *r = sley_container_of(the_bed.ex.base.ops->sched(&the_bed.ex.base)->reactor, struct sley__uring, base);
+        driver_do(run_wait);
+        if (i == 0 && !sley__uring_has(r, SLEY__URING_RING_FD)) {
+            SKIP("it registers none");
+        }
+        CHECK(sley__uring_has(r, SLEY__URING_RING_FD));
+        run_wait();
+        CHECK(sley__uring_has(r, SLEY__URING_RING_FD));
+        driver_do(run_wait);
+        CHECK(sley__uring_has(r, SLEY__URING_RING_FD));
+        end_bed();
+    }
+    driver_end();
+}
+
 /* ---- more than the submission queue holds ---------------------------------------------------------------------------------- */
 
 enum { MANY = 9 };
