@@ -9,6 +9,7 @@
 
 /* native[1]: what points to the op (uring.h). In op->at.native[0] of a SEND_ZC, which uses it from its start on */
 static char sent_plain[1];   /* this socket knows no zero copy: what has been asked for first has ended, or is about to */
+static char sent_in_vain[1]; /* to be done once more, when the kernel has given back the buffer of what has been asked for */
 static char sent_already[1]; /* its result has been told; the buffer is the kernel's still */
 
 static const uint8_t opcodes[SLEY__IO_FILE_END - SLEY_IO_READ] = {
@@ -275,11 +276,19 @@ static void send_completed(struct sley__uring *r, struct sley__uring_slot *slot,
     sley__uring_end(r, slot, &op->io, op->result);
 }
 
-/** The socket cannot do without copying; that may take two completions, too. */
-static bool is_unknown(struct sley_file_op *op, int32_t res, uint32_t flags)
+/** The socket cannot do without copying, or the send was cut short before its first byte; that may take two completions, too. */
+static bool is_in_vain(struct sley_file_op *op, int32_t res, uint32_t flags)
 {
     if (op->at.native[0] == NULL && res == -EOPNOTSUPP) {
         op->at.native[0] = sent_plain;
+        return true;
+    }
+    if (op->at.native[0] == NULL && (res == -EINTR || res == -EAGAIN) && (flags & IORING_CQE_F_MORE)) {
+        op->at.native[0] = sent_in_vain;
+        return true;
+    }
+    if (op->at.native[0] == sent_in_vain) {
+        op->at.native[0] = NULL;
         return true;
     }
     return op->at.native[0] == sent_plain && (flags & IORING_CQE_F_NOTIF);
@@ -297,7 +306,7 @@ static SLEY_NOINLINE void other_completed(struct sley__uring *r, struct sley_io_
     if (io->stage & SLEY__URING_POLLING) {
         io->stage &= (uint8_t) ~(uint32_t)SLEY__URING_POLLING;
         res = res < 0 ? res : -EINTR;
-    } else if (io->code == SLEY_IO_SEND_ZC && is_unknown(op, res, flags)) {
+    } else if (io->code == SLEY_IO_SEND_ZC && is_in_vain(op, res, flags)) {
         if (flags & IORING_CQE_F_MORE) {
             r->flying_count++;
             return;

@@ -400,6 +400,44 @@ static void zero_copy(void)
     told++;
 }
 
+/** More than the socket takes: it waits for room. */
+static void zero_copy_to_a_full_one(void)
+{
+    static char buf[64 << 10];
+    peers[0] = tcp_pair(&fds[0]);
+    while (send(fds[0].number, buf, sizeof buf, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+    }
+    struct sley_file_op op = {.io = {.fd = &fds[0], .buf = buf, .len = sizeof buf, .code = SLEY_IO_SEND_ZC}};
+    synced = sley_io_run(&op.io);
+    CHECK_RC(sley_fd_close(&fds[0]), 0);
+    told++;
+}
+
+static void *take_all(void *number)
+{
+    static char some[1 << 16];
+    while (recv(*(int *)number, some, sizeof some, 0) > 0) {
+    }
+    return number;
+}
+
+SLEY_TEST(send_without_a_copy_that_waited_is_done_by_the_next_thread_where_the_ring_is_nobodys, "URING-12")
+{
+    pthread_t taker;
+    open_on("defer_taskrun");
+    told = 0;
+    spawn(zero_copy_to_a_full_one);
+    ring_run_and_end(&the_bed, hand_over);
+    CHECK_INT(told, ==, 0);
+    CHECK_INT(pthread_create(&taker, NULL, take_all, &peers[0]), ==, 0);
+    CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
+    CHECK_INT(told, ==, 1);
+    CHECK_INT(synced, >, 0);
+    CHECK_INT(pthread_join(taker, NULL), ==, 0);
+    (void)close(peers[0]);
+    bed_end(&the_bed);
+}
+
 static void hold_and_hand_over(void)
 {
     held = 1;
