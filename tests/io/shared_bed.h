@@ -1,5 +1,5 @@
 /* What the tests of streams among workers that share their tasks have in common: a case as a fiber on two and on four workers over a
- * reactor that they share, and on two that have each a reactor for itself. */
+ * reactor that they share; where SHARED_APART is defined, also on two that have each a reactor for itself. */
 #ifndef SLEY_IO_SHARED_BED_H
 #define SLEY_IO_SHARED_BED_H
 
@@ -37,7 +37,16 @@ static inline void run_on(uint32_t workers, const struct sley_reactor_factory *r
     CHECK_RC(sley_stealing_ops.fini(&ex.base), 0);
 }
 
-#ifdef IO_URING
+#ifdef SHARED_APART
+#define SHARED_TEST_APART(name, ids)                   \
+    SLEY_TEST_SECONDS(name##_on_two_apart, ids, 60)    \
+    {                                                  \
+        run_on(2, &sley_reactor_poll2, &name##__type); \
+    }
+#else
+#define SHARED_TEST_APART(name, ids)
+#endif
+#if defined(SHARED_APART) && defined(IO_URING)
 #define SHARED_TEST_ON_RINGS(name, ids)                \
     SLEY_TEST_SECONDS(name##_on_two_rings, ids, 60)    \
     {                                                  \
@@ -59,10 +68,7 @@ static inline void run_on(uint32_t workers, const struct sley_reactor_factory *r
     {                                                  \
         run_on(4, &sley_reactor_epoll, &name##__type); \
     }                                                  \
-    SLEY_TEST_SECONDS(name##_on_two_apart, ids, 60)    \
-    {                                                  \
-        run_on(2, &sley_reactor_poll2, &name##__type); \
-    }                                                  \
+    SHARED_TEST_APART(name, ids)                       \
     SHARED_TEST_ON_RINGS(name, ids)                    \
     static int name(void *unused __attribute__((unused)))
 

@@ -1,5 +1,6 @@
 /* Streams and listeners among workers that share their tasks: each case provokes races between workers; what it checks is what is
  * true whoever comes first. */
+#define SHARED_APART 1
 #include "shared_bed.h"
 
 #include <pthread.h>

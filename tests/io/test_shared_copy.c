@@ -1,4 +1,5 @@
 /* A copy that is asked to end by another worker than the one that drives it. */
+#define SHARED_APART 1
 #include "shared_bed.h"
 
 #include <sched.h>
