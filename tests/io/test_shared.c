@@ -1,6 +1,5 @@
 /* Streams and listeners among workers that share their tasks: each case provokes races between workers; what it checks is what is
  * true whoever comes first. */
-#define SHARED_APART 1
 #include "shared_bed.h"
 
 #include <pthread.h>
