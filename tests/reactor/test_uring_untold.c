@@ -27,6 +27,15 @@ static void leave(int peer, const struct sley_fd *fd)
     }
 }
 
+/** From here on nothing but the reset is left, of which the kernel may not tell. */
+static void hear_last(struct receive *x, struct sley_fd *fd, int peer)
+{
+    converse(fd, peer);
+    leave(peer, fd);
+    start(x, fd);
+    expect(x, "bye");
+}
+
 static void expect_reset(struct receive *x)
 {
     CHECK_RC(until_done(&x->op.wait), -ECONNRESET);
@@ -36,10 +45,7 @@ static void expect_reset(struct receive *x)
 static void reset_behind_bytes(struct sley_fd *fd, int peer)
 {
     struct receive x = {0};
-    converse(fd, peer);
-    leave(peer, fd);
-    start(&x, fd);
-    expect(&x, "bye");
+    hear_last(&x, fd, peer);
     start(&x, fd);
     expect_reset(&x);
     CHECK_RC(sley_fd_close(fd), 0);
@@ -83,10 +89,7 @@ static void busy(void)
     struct sley_fd fd;
     struct receive x = {0};
     const int peer = tcp_pair(&fd);
-    converse(&fd, peer);
-    leave(peer, &fd);
-    start(&x, &fd);
-    expect(&x, "bye");
+    hear_last(&x, &fd, peer);
     start(&x, &fd);
     for (int i = 0; i < 1000 && !sley_wait_done(&x.op.wait); i++) { /* never a moment in which nothing happens */
         CHECK_INT(look(0), >=, 0);
@@ -109,10 +112,7 @@ static void foreign(void)
     const int peer = tcp_pair(&fd);
     struct pollfd at = {.fd = reactor()->ops->pollable_fd(reactor()), .events = POLLIN};
     CHECK_INT(at.fd, ==, reactor()->ops->pollable_fd(reactor()));
-    converse(&fd, peer);
-    leave(peer, &fd);
-    start(&x, &fd);
-    expect(&x, "bye");
+    hear_last(&x, &fd, peer);
     start(&x, &fd);
     do {
         CHECK_INT(look(0), >=, 0);
@@ -182,10 +182,7 @@ static void refused(void)
     struct sley_fd fd;
     struct receive x = {0};
     const int peer = tcp_pair(&fd);
-    converse(&fd, peer);
-    leave(peer, &fd);
-    start(&x, &fd);
-    expect(&x, "bye");
+    hear_last(&x, &fd, peer);
     harness_fail_at(1);
     start(&x, &fd);
     CHECK(harness_alloc_refused());
@@ -206,10 +203,7 @@ static void nobody_may_ask(void)
     const int peer = tcp_pair(&fd);
     CHECK_INT(getrlimit(RLIMIT_NOFILE, &usual), ==, 0);
     none = (struct rlimit){0, usual.rlim_max};
-    converse(&fd, peer);
-    leave(peer, &fd);
-    start(&x, &fd);
-    expect(&x, "bye");
+    hear_last(&x, &fd, peer);
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), ==, 0); /* as sandboxes do; poll(2) is EINVAL then */
     start(&x, &fd);
     expect_reset(&x);
@@ -241,10 +235,7 @@ static void no_place(void)
     struct sley_io_op op = {0};
     char byte;
     const int peer = tcp_pair(&fd), quiet = unix_pair(&other);
-    converse(&fd, peer);
-    leave(peer, &fd);
-    start(&x, &fd);
-    expect(&x, "bye");
+    hear_last(&x, &fd, peer);
     start(&x, &fd);
     while (ring()->untold.looks < 250) {
         CHECK_INT(look(0), ==, 0);
