@@ -140,7 +140,12 @@ static void turn(struct attached *a)
 
 static void on_timer(uv_timer_t *timer)
 {
-    turn(timer->data);
+    struct attached *a = timer->data;
+    if (a->waiting) {
+        uv_stop(a->base.loop); /* see own.c */
+    } else {
+        turn(a);
+    }
 }
 
 static void on_bell(uv_async_t *bell)
@@ -175,10 +180,14 @@ static void run_loop(struct attached *a, uint64_t timeout_ns)
     const uint64_t now = sley_thread_now_ns();
     note_thread(a);
     a->waiting = true;
+    (void)uv_idle_stop(&a->idle);         /* a turn that is due is not waited for here */
     uv_ref((uv_handle_t *)&a->base.bell); /* a loop without anything else would not wait */
     set_timer(a, timeout_ns < SLEY_NEVER - now ? now + timeout_ns : SLEY_NEVER);
     (void)uv_run(a->base.loop, timeout_ns == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     a->waiting = false;
+    if (a->due) {
+        hurry(a);
+    }
     (void)sley_sched_enter(self);
 }
 

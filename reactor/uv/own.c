@@ -43,7 +43,9 @@ static void on_bell(uv_async_t *bell)
 
 static void on_timer(uv_timer_t *timer)
 {
-    (void)timer; /* uv_run has returned */
+    /* uv_run calls what has passed before it waits, too: the thread may have had no processor since the timer was set. Without
+     * another timer it would wait without end. */
+    uv_stop(timer->loop);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------------------------ */
