@@ -80,7 +80,7 @@ static bool at_home(const struct sley__chain *c, const struct sley_sched *s)
 
 static void posted(struct sley_post *post)
 {
-    struct sley__chain *c = sley_container_of(post, struct sley__chain, mail.post);
+    struct sley__chain *c = sley_container_of(post, struct sley__chain, post);
     sley__chain_run(c, c->step(c));
 }
 
@@ -88,9 +88,9 @@ static void posted(struct sley_post *post)
 static void put_off(struct sley__chain *c)
 {
     struct sley_sched *s = sley_sched_current();
-    c->mail.post.fn = posted;
+    c->post.fn = posted;
     /* never refused while the chain's own task is there. Of workers that share tasks this one may stay in its own for long */
-    (void)sley_sched_post_any(at_home(c, s) ? s : c->home, &c->mail.post);
+    (void)sley_sched_post_any(at_home(c, s) ? s : c->home, &c->post);
 }
 
 void sley__chain_run(struct sley__chain *c, struct sley_wait *w)
@@ -100,7 +100,6 @@ void sley__chain_run(struct sley__chain *c, struct sley_wait *w)
             arm(c);
             c->told = false;
             c->waits_for = w;
-            c->inside = sley_reactor_inside();
             sley_wait_hook(w, &c->hook);
             if (!hand_over(c, w)) {
                 return;
@@ -116,34 +115,11 @@ void sley__chain_run(struct sley__chain *c, struct sley_wait *w)
     }
 }
 
-/** Inside, as its driver. */
-static void asked(struct sley_post *post)
-{
-    struct sley__chain *c = sley_container_of(post, struct sley__chain, mail.post);
-    if (hand_over(c, c->waits_for)) {
-        put_off(c);
-    }
-}
-
-/** The reactor ends, and what the chain waits for with it: nobody is to be told. */
-static void ask_refused(struct sley_post *post)
-{
-    struct sley__chain *c = sley_container_of(post, struct sley__chain, mail.post);
-    c->told = true;
-    asked(post);
-}
-
 void sley__chain_cancel(struct sley_wait *w)
 {
     struct sley__chain *c = sley_container_of(w, struct sley__chain, wait);
-    if (!leave_word(c, ASKED)) {
-        return;
-    }
-    c->mail = (struct sley__mail){.post.fn = asked, .refused = ask_refused};
-    if (!c->inside || c->inside == sley_reactor_inside()) {
-        asked(&c->mail.post);
-    } else if (!sley_reactor_mail(c->inside, &c->mail)) {
-        ask_refused(&c->mail.post);
+    if (leave_word(c, ASKED) && hand_over(c, c->waits_for)) {
+        put_off(c);
     }
 }
 
@@ -157,8 +133,9 @@ static void hook_fired(struct sley_wait_hook *hook, struct sley_wait *w)
     }
     /* relaxed: as in hand_over */
     (void)atomic_fetch_and_explicit(&c->news, ~(uint32_t)FIRED, memory_order_relaxed);
-    if (!at_home(c, s) || s->current) {
-        /* in the middle of somebody else's task, whose cancellation is not ours, and whose stack may be deep; or not a worker */
+    if (!at_home(c, s) || s->current || sley_reactor_inside()) {
+        /* in the middle of somebody else's task, whose cancellation is not ours, and whose stack may be deep; or not a worker; or where
+         * what is started is cancelled inside alone, and known to nobody who aborts the stream from outside */
         put_off(c);
     } else {
         sley__chain_run(c, c->step(c));
@@ -173,7 +150,6 @@ bool sley__chain_begin(struct sley__chain *c, const struct sley_wait_ops *ops, s
     c->hook.fn = hook_fired;
     c->step = step;
     c->home = sley_sched_current();
-    c->inside = NULL;
     c->armed = c->told = false;
     c->weight = 1;
     /* relaxed: nobody else knows the chain yet */

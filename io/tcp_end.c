@@ -115,18 +115,29 @@ static void abort_here(struct sley_io_op *op)
     s->ops->abort(s);
 }
 
-/** Something is in flight elsewhere: there it is ended. With nothing in flight nobody would keep the memory until then: not there. */
-static bool abort_at_home(struct sley_tcp *t)
+/**
+ * It is away. Returns: what is to be aborted here: @p own, when nobody else can begin anything on it any more; NULL: nothing, for it is
+ * closed, or its home sees to it, and those whose ops are in flight keep the memory until then.
+ */
+static struct sley_tcp *abort_away(struct sley_tcp *t, struct sley_tcp *own)
 {
-    struct sley_io_op like = {.fd = &t->fd};
-    return sley_fd_away(&t->fd) && (sley__fd_state(&t->fd) & SLEY_FD_HOLD_MASK) &&
-           sley_io_call_home(NULL, &t->fd, &like, abort_here) == 0;
+    const struct sley_io_op like = {.fd = &t->fd};
+    for (;;) {
+        int rc = sley_fd_take(&t->fd, &own->fd);
+        if (rc != -EBUSY) {
+            return rc == 0 ? own : NULL;
+        }
+        rc = sley_io_call_home(NULL, &t->fd, &like, abort_here);
+        if (rc != -EAGAIN) { /* else what was in flight has ended meanwhile */
+            return rc == 0 ? NULL : t;
+        }
+    }
 }
 
 void sley__tcp_abort(struct sley_stream *s)
 {
-    struct sley_tcp *t = sley__tcp_of(s);
-    if (abort_at_home(t)) {
+    struct sley_tcp own, *t = sley__tcp_of(s);
+    if (sley_fd_away(&t->fd) && (t = abort_away(t, &own)) == NULL) {
         return;
     }
     struct sley_reactor *r = sley_fd_enter(&t->fd);

@@ -54,14 +54,40 @@ static void sent(struct sley_file_op *inner, int32_t result)
     }
 }
 
+/** Is its op on @p fd? */
+static bool is_on(const struct sley__courier *c, const struct sley_fd *fd, const struct sley_reactor *home)
+{
+    return c->home == home && (c->on == fd || c->to == fd);
+}
+
 /** With the lock. Is an op that somebody waits for at @p fd, or on its way there? */
 static bool in_use(const struct sley_fd *fd, const struct sley_reactor *home)
 {
     const struct sley__courier *c = couriers;
-    while (c && !(c->op && c->inner.io.fd == fd && c->home == home)) {
+    while (c && !(c->op && is_on(c, fd, home))) {
         c = c->next;
     }
     return c != NULL;
+}
+
+int sley_fd_take(struct sley_fd *fd, struct sley_fd *ret_fd)
+{
+    sley_spin_lock(&lock); /* what comes after that has been sent behind it, and is refused at home */
+    const uint32_t state = sley__fd_state(fd);
+    int rc = in_use(fd, sley__fd_home(fd)) || (state & SLEY_FD_HOLD_MASK) ? -EBUSY : 0;
+    if (rc == 0) {
+        rc = (state & SLEY_FD_CLOSING) || fd->number < 0 ? -EBADF : 0;
+    }
+    if (rc == 0) {
+        sley_fd_init(ret_fd, fd->number);
+        sley__fd_set(ret_fd, state);
+        /* relaxed: the caller's own word */
+        atomic_store_explicit(&ret_fd->home, sley__fd_home(fd), memory_order_relaxed);
+        sley__fd_set(fd, state | SLEY_FD_CLOSING);
+        fd->number = -1;
+    }
+    sley_spin_unlock(&lock);
+    return rc;
 }
 
 bool sley__courier_in_use(const struct sley_fd *fd, const struct sley_reactor *home)
@@ -76,7 +102,7 @@ bool sley__remote_expected(const struct sley_fd *fd, const struct sley_reactor *
 {
     sley_spin_lock(&lock);
     const struct sley__courier *c = couriers;
-    while (c && !(c->op && !c->begun && c->inner.io.fd == fd && c->home == home)) {
+    while (c && !(c->op && !c->begun && is_on(c, fd, home))) {
         c = c->next;
     }
     sley_spin_unlock(&lock);
@@ -87,7 +113,7 @@ bool sley__remote_expected(const struct sley_fd *fd, const struct sley_reactor *
 static struct sley__courier *unheard_behind(const struct sley__courier *c)
 {
     struct sley__courier *u = unheard_count ? couriers : NULL;
-    while (u && !(!u->heard && !u->begun && !u->inner.io.buf && u->inner.io.fd == c->inner.io.fd && u->home == c->home)) {
+    while (u && !(!u->heard && !u->begun && !u->inner.io.buf && is_on(c, u->on, u->home))) {
         u = u->next;
     }
     return u;
@@ -108,7 +134,7 @@ static void finish(struct sley__courier *c, int32_t result)
     if (op) {
         struct sley__courier *u;
         sley_spin_lock(&lock);
-        while (c->begun && c->inner.io.fd && (u = unheard_behind(c)) != NULL) {
+        while (c->begun && c->on && (u = unheard_behind(c)) != NULL) {
             u->begun = true;
             u->count++;
             sley_spin_unlock(&lock);
@@ -280,6 +306,9 @@ int sley__courier_make(struct sley_reactor *home, struct sley__courier **ret_cou
 bool sley__courier_send(struct sley__courier *c, struct sley_io_op *op, struct sley_sched *worker)
 {
     const struct sley_sched *s = sley__self;
+    const struct sley_fd *fd = c->inner.io.fd;
+    c->on = fd;
+    c->to = c->inner.io.code == SLEY_IO_SPLICE ? c->inner.a.to : NULL;
     c->op = op;
     c->heard = op != NULL;
     if (op && s && !s->group && s->reactor) { /* else nobody is told */
@@ -290,7 +319,6 @@ bool sley__courier_send(struct sley__courier *c, struct sley_io_op *op, struct s
         sley_wait_arm(&op->wait);
     }
     sley_spin_lock(&lock);
-    const struct sley_fd *fd = c->inner.io.fd;
     if (!op && fd != &c->fd && !c->inner.io.buf && !in_use(fd, c->home) && !(sley__fd_state(fd) & SLEY_FD_HOLD_MASK)) {
         sley_spin_unlock(&lock);
         sley__home_free(c, sizeof *c);

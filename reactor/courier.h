@@ -6,7 +6,10 @@
  *
  * A courier is counted: one for the op, one for a cancel on its way. From the start to the end of the op its `next` names the
  * courier, under the lock in courier.c: that is how a cancel, from any thread, finds it, or finds that there is nothing left to
- * cancel. The lock is held for some stores at a time and nobody is called under it. */
+ * cancel. The lock is held for some stores at a time and nobody is called under it.
+ *
+ * Where workers share tasks, but not their reactors, everything that is done to a stream goes by courier. So under that lock an abort finds
+ * whether anything is; if nothing is, it marks the descriptor closed there and then, and what is sent later finds that at home. */
 #ifndef SLEY_REACTOR_COURIER_H
 #define SLEY_REACTOR_COURIER_H
 
@@ -21,9 +24,10 @@ struct sley__courier {
     struct sley__mail mail;    /* to the home */
     struct sley__mail cancel;  /* the same, behind it */
     struct sley_wait_hook hook;
-    struct sley_io_op *op; /* who waits for it; NULL: nobody */
-    bool heard;            /* somebody has, from the start */
-    struct sley_fd fd;     /* of a direct descriptor that is closed unheard: nobody keeps its memory meanwhile */
+    const struct sley_fd *on, *to; /* what it was sent for: the op itself is the home's; `to` of a splice, or NULL */
+    struct sley_io_op *op;         /* who waits for it; NULL: nobody */
+    bool heard;                    /* somebody has, from the start */
+    struct sley_fd fd;             /* of a direct descriptor that is closed unheard: nobody keeps its memory meanwhile */
     void (*start)(struct sley_io_op *inner);
     struct sley_reactor *home;         /* when it was sent: in use there, compared here */
     const struct sley_reactor *from;   /* the reactor of the home executor that has started it, or NULL */

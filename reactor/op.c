@@ -85,13 +85,14 @@ static void submit_close(struct sley_io_op *op)
         return;
     }
     struct sley_reactor *home = sley__fd_home(fd);
-    if (sley_fd_away(fd) && sley__remote_close(op, home)) {
+    const bool away = sley_fd_away(fd);
+    if (away && sley__remote_close(op, home)) {
         return;
     }
     const uint32_t state = sley__fd_state(fd);
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         sley_io_finish(op, 0);
-    } else if (s && s->reactor && home == sley__here(s) && (!s->group || (state & SLEY_FD_KNOWN))) {
+    } else if (!away && s && s->reactor && home == sley__here(s) && (!s->group || (state & SLEY_FD_KNOWN))) {
         sley__fd_set(fd, state | SLEY_FD_CLOSING);
         sley__home_lose(home, fd);
         sley__lend_close(home, fd);

@@ -60,14 +60,14 @@ bool sley__remote_close(struct sley_io_op *op, struct sley_reactor *home)
     struct sley_sched *worker;
     struct sley__courier *c;
     const uint32_t state = sley__fd_state(op->fd);
-    const bool heard = !(op->flags & SLEY_IO_UNHEARD), direct = sley_fd_is_direct(op->fd);
+    const bool heard = !(op->flags & SLEY_IO_UNHEARD);
     /* what is in the inbox holds nothing yet */
     const bool idle = !(state & SLEY_FD_HOLD_MASK) && (heard || !sley__courier_in_use(op->fd, home));
-    if (sley__home_orphaned(home) || (idle && !direct && !(heard && sley__home_runs(home)))) {
+    if (sley__home_orphaned(home) || (idle && !(heard && sley__home_runs(home)) && !sley_fd_is_direct(op->fd))) {
         return false; /* unheard, and with nothing in flight, nobody would keep the descriptor's memory until it is closed there */
     }
-    if (direct && sley__home_gone(home)) {
-        op->fd->number = -1; /* its home has closed it */
+    if (sley__home_gone(home) && sley_fd_is_direct(op->fd)) { /* its number is not looked at where somebody there may change it */
+        op->fd->number = -1;                                  /* its home has closed it */
         sley_io_finish(op, 0);
         return true;
     }
@@ -122,17 +122,6 @@ struct sley_reactor *sley__inside_of(const struct sley_sched *s)
 {
     struct sley_reactor *here = sley__here(s);
     return sley__apart(s) && !s->current && sley__inside(here) ? here : NULL;
-}
-
-bool sley_reactor_mail(struct sley_reactor *r, struct sley__mail *m)
-{
-    struct sley_sched *worker = sley__home_hold(r);
-    if (!worker) {
-        return false;
-    }
-    sley__mail_deliver(r, worker, m);
-    sley_sched_unhold(worker);
-    return true;
 }
 
 bool sley_fd_rests(const struct sley_fd *fd)

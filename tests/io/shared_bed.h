@@ -1,5 +1,6 @@
 /* What the tests of streams among workers that share their tasks have in common: a case as a fiber on two and on four workers over a
- * reactor that they share; where SHARED_APART is defined, also on two that have each a reactor for itself. */
+ * reactor that they share; where SHARED_APART is defined, also on two that have each a reactor for itself (with SHARED_APART_ALONE
+ * on these alone). */
 #ifndef SLEY_IO_SHARED_BED_H
 #define SLEY_IO_SHARED_BED_H
 
@@ -56,10 +57,10 @@ static inline void run_on(uint32_t workers, const struct sley_reactor_factory *r
 #define SHARED_TEST_ON_RINGS(name, ids)
 #endif
 
-/** A case whose body is a fiber. */
-#define SHARED_TEST(name, ids)                         \
-    static int name(void *unused);                     \
-    SLEY_FIBER(name, void)                             \
+#ifdef SHARED_APART_ALONE
+#define SHARED_TEST_TOGETHER(name, ids)
+#else
+#define SHARED_TEST_TOGETHER(name, ids)                \
     SLEY_TEST_SECONDS(name##_on_two_workers, ids, 60)  \
     {                                                  \
         run_on(2, &sley_reactor_epoll, &name##__type); \
@@ -67,9 +68,16 @@ static inline void run_on(uint32_t workers, const struct sley_reactor_factory *r
     SLEY_TEST_SECONDS(name##_on_four_workers, ids, 60) \
     {                                                  \
         run_on(4, &sley_reactor_epoll, &name##__type); \
-    }                                                  \
-    SHARED_TEST_APART(name, ids)                       \
-    SHARED_TEST_ON_RINGS(name, ids)                    \
+    }
+#endif
+
+/** A case whose body is a fiber. */
+#define SHARED_TEST(name, ids)      \
+    static int name(void *unused);  \
+    SLEY_FIBER(name, void)          \
+    SHARED_TEST_TOGETHER(name, ids) \
+    SHARED_TEST_APART(name, ids)    \
+    SHARED_TEST_ON_RINGS(name, ids) \
     static int name(void *unused __attribute__((unused)))
 
 static inline unsigned rounds(unsigned n)

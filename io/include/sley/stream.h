@@ -18,11 +18,10 @@ struct sley_stream_ops;
 struct sley__chain {
     struct sley_wait wait;
     struct sley_wait_hook hook;
-    struct sley__mail mail; /* its driver's: to go on later, or to be inside */
+    struct sley_post post; /* its driver's: to go on later */
     struct sley_wait *(*step)(struct sley__chain *c);
     struct sley_wait *waits_for;
-    struct sley_sched *home;     /* where it was started */
-    struct sley_reactor *inside; /* where what it waits for was: see sley_reactor_inside */
+    struct sley_sched *home; /* where it was started */
     SLEY_ATOMIC(uint32_t) news;
     bool told;      /* what it waits for has been asked to end early */
     bool armed;     /* it has had to wait */

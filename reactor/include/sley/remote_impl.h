@@ -38,7 +38,7 @@ SLEY_API struct sley_reactor *sley__inside_of(const struct sley_sched *s);
 
 /**
  * Where workers share tasks, and each has a reactor for itself: the one inside which this thread is, in no task; else NULL. What is started
- * then is this reactor's at once, and is cancelled inside, too: from elsewhere by sley_reactor_mail.
+ * then is this reactor's at once, and is cancelled inside, too.
  */
 SLEY_INLINE struct sley_reactor *sley_reactor_inside(void)
 {
@@ -46,8 +46,11 @@ SLEY_INLINE struct sley_reactor *sley_reactor_inside(void)
     return SLEY_LIKELY(!s || !s->group) ? NULL : sley__inside_of(s);
 }
 
-/** Has @p m called inside @p r, in no task; now, if it can be. Returns false: @p r ends, or has, and with it all that it was doing. */
-SLEY_API bool sley_reactor_mail(struct sley_reactor *r, struct sley__mail *m);
+/**
+ * For @p fd that is away, and whose memory nobody may keep: where nothing is in flight on it, nor on its way to its home, it is closed for
+ * everybody else by this, and what it was is @p ret_fd. Returns: 0; -EBUSY: something is; -EBADF: it is closed.
+ */
+SLEY_API int sley_fd_take(struct sley_fd *fd, struct sley_fd *ret_fd);
 
 #endif /* !__cplusplus */
 
