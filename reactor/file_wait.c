@@ -9,6 +9,8 @@
 #include "file.h"
 #include "op.h"
 
+#include <sley/posts_impl.h>
+
 #include <sched.h>
 
 /* Readiness that is told again and again while the call goes on saying EAGAIN: then the op rests, on another thread, for a moment. */
@@ -192,12 +194,7 @@ static void posted(struct sley_post *post)
 static void strand(struct sley_post *post)
 {
     struct sley_reactor *r = sley_container_of(post, struct sley_file_op, at.call.mail.post)->home;
-    /* relaxed: the exchange looks again */
-    struct sley_post *first = atomic_load_explicit(&r->files.stranded, memory_order_relaxed);
-    do {
-        post->link = first;
-        /* release: publishes the op's result; pairs with collect */
-    } while (!atomic_compare_exchange_weak_explicit(&r->files.stranded, &first, post, memory_order_release, memory_order_relaxed));
+    sley_posts_push(&r->files.stranded, post);
 }
 
 /** Thread: any; home, too, when the job was not run. */
@@ -308,8 +305,7 @@ void sley__file_ask(struct sley_reactor *r, struct sley_file_op *op)
 
 static void collect(struct sley_reactor *r)
 {
-    /* acquire: observes the results that strand has released */
-    struct sley_post *post = atomic_exchange_explicit(&r->files.stranded, NULL, memory_order_acquire);
+    struct sley_post *post = sley_posts_take(&r->files.stranded);
     while (post) {
         struct sley_post *next = post->link;
         posted(post);

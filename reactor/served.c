@@ -13,6 +13,7 @@
 
 #include <sley/drive_impl.h>
 #include <sley/file_impl.h>
+#include <sley/posts_impl.h>
 
 #include <sched.h>
 
@@ -78,14 +79,7 @@ int sley__served_poll(struct sley_reactor *r, uint64_t timeout_ns)
 /** Takes what there is, oldest first: it is called, or refused. */
 static void take(struct sley_reactor *r, bool refused)
 {
-    /* acquire: observes what the senders have released */
-    struct sley_post *newest = atomic_exchange_explicit(&r->box.mail, NULL, memory_order_acquire), *first = NULL;
-    while (newest) {
-        struct sley_post *next = newest->link;
-        newest->link = first;
-        first = newest;
-        newest = next;
-    }
+    struct sley_post *first = sley_posts_take(&r->box.mail);
     while (first) {
         struct sley_post *p = first;
         first = p->link; /* before the call: it may be gone after that */
@@ -107,16 +101,6 @@ static void mail_arrived(struct sley_post *post)
     sley__door_disown(r, owned);
 }
 
-static void push(struct sley_reactor *r, struct sley_post *p)
-{
-    /* relaxed: the exchange looks again */
-    struct sley_post *newest = atomic_load_explicit(&r->box.mail, memory_order_relaxed);
-    do {
-        p->link = newest;
-        /* release: publishes it; pairs with take */
-    } while (!atomic_compare_exchange_weak_explicit(&r->box.mail, &newest, p, memory_order_release, memory_order_relaxed));
-}
-
 void sley__mail_send(struct sley_reactor *r, struct sley_sched *worker, struct sley__mail *m)
 {
     if (!r->box.door.plain) {
@@ -125,7 +109,7 @@ void sley__mail_send(struct sley_reactor *r, struct sley_sched *worker, struct s
         }
         return;
     }
-    push(r, &m->post);
+    sley_posts_push(&r->box.mail, &m->post);
     /* acq_rel: pairs with mail_arrived: either that finds the mail, or this finds it clear */
     if (!atomic_exchange_explicit(&r->box.mail_sent, true, memory_order_acq_rel) && !sley_sched_post(worker, &r->box.mail_post)) {
         /* acq_rel: as above: of those that have found it set meanwhile the mail is seen here */

@@ -1,6 +1,8 @@
 /* Workers that share tasks: how a task comes to them, and how they begin and end together. */
 #include "alloc_frame.h"
 
+#include <sley/posts_impl.h>
+
 #include <sched.h>
 #include <string.h>
 
@@ -165,12 +167,7 @@ bool sley_sched_post_any(struct sley_sched *s, struct sley_post *p)
         return sley_sched_post(s, p);
     }
     struct sley_group *visited = sley__group_visit(s);
-    /* relaxed: the CAS looks again */
-    struct sley_post *newest = atomic_load_explicit(&g->posts, memory_order_relaxed);
-    do {
-        p->link = newest;
-        /* release: publishes it; pairs with sley_group_drain */
-    } while (!atomic_compare_exchange_weak_explicit(&g->posts, &newest, p, memory_order_release, memory_order_relaxed));
+    sley_posts_push(&g->posts, p);
     /* seq_cst: the push against the look whether it sleeps: awake, it looks before it does; pairs with the fence before its last look */
     atomic_thread_fence(memory_order_seq_cst);
     (void)sley_sched_nudge(s);
@@ -180,15 +177,7 @@ bool sley_sched_post_any(struct sley_sched *s, struct sley_post *p)
 
 void sley_group_drain(struct sley_group *g)
 {
-    struct sley_post *first = NULL;
-    /* acquire: observes what the posters have released */
-    struct sley_post *newest = sley_group_posted(g) ? atomic_exchange_explicit(&g->posts, NULL, memory_order_acquire) : NULL;
-    while (newest) {
-        struct sley_post *next = newest->link;
-        newest->link = first;
-        first = newest;
-        newest = next;
-    }
+    struct sley_post *first = sley_group_posted(g) ? sley_posts_take(&g->posts) : NULL;
     while (first) {
         struct sley_post *p = first;
         first = p->link; /* before the call: it may be gone after that */
