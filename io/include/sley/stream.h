@@ -206,7 +206,9 @@ SLEY_API void sley_stream_close_start(struct sley_io_op *op, struct sley_stream 
 
 /**
  * Releases the stream at once, without waiting: ops in flight end, bytes that are not delivered yet are dropped, and the peer gets
- * -ECONNRESET. NULL, a zeroed or a closed stream: does nothing. Thread: as sley_stream_close.
+ * -ECONNRESET. NULL, a zeroed or a closed stream: does nothing. Thread: as sley_stream_close; on another executor than the home, for
+ * which the home does it, only where no op of the home's own tasks is in flight: nobody is told when it is through, and until then the
+ * stream's memory would have to stay. For that there is sley_stream_close.
  */
 SLEY_API void sley_stream_abort(struct sley_stream *s);
 
