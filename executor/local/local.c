@@ -132,7 +132,7 @@ static void look(struct sley_local_worker *w, bool wait, uint64_t limit_ns)
     run_timers(w);
     if (wait && !sley_sched_ready(&w->sched)) {
         park(w, limit_ns);
-    } else if (w->reactor && w->reactor->armed_count > 0) {
+    } else if (w->reactor && (w->reactor->armed_count > 0 || w->reactor->hosted)) {
         (void)w->reactor->ops->poll(w->reactor, 0);
     }
 }
@@ -352,7 +352,10 @@ int sley_local_spawn_lane(struct sley_executor *ex, uint32_t lane, const struct 
     int rc = w ? sley_sched_spawn_lane(&w->sched, lane, type, args, ret_task) : -ESHUTDOWN;
     if (rc == -ENOTSUP && enter(w) == 0) { /* its memory is for one thread at a time: then this is the one */
         rc = sley_sched_spawn_lane(&w->sched, lane, type, args, ret_task);
+        sley_sched_hold(&w->sched); /* who drives next may end it at once */
         leave(w);
+        ring(&w->sched); /* a foreign loop that waits, or has found it driven just now, is to turn it */
+        sley_sched_unhold(&w->sched);
     }
     return rc;
 }

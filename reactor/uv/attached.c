@@ -50,7 +50,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         *a->last = w;
         a->last = &w->next;
     }
-    w->status = status < 0 ? status : w->status;
+    if (status < 0) {
+        w->status = status;
+        w->events = 0; /* libuv has stopped it: who waits anew before this report is handled starts it */
+    }
     w->reported |= status == 0 && events ? events : UV_DISCONNECT;
 }
 
@@ -102,8 +105,9 @@ static void set_timer(struct attached *a, uint64_t next_ns)
     if (next_ns == SLEY_NEVER) {
         (void)uv_timer_stop(timer);
     } else if (next_ns != a->next_ns || !uv_is_active((uv_handle_t *)timer)) {
+        const uint64_t uv_ns = uv_hrtime(); /* first: a pause in between makes the timer early, which does no harm, and not late */
         const uint64_t now = sley_thread_now_ns(), left = next_ns > now ? next_ns - now : 0;
-        const uint64_t due_ms = (uv_hrtime() + left + SLEY_MS - 1) / SLEY_MS, stands = uv_now(a->base.loop);
+        const uint64_t due_ms = (uv_ns + left + SLEY_MS - 1) / SLEY_MS, stands = uv_now(a->base.loop);
         (void)uv_timer_start(timer, on_timer, due_ms > stands ? due_ms - stands : 0, 0);
     }
     a->next_ns = next_ns;
@@ -145,6 +149,9 @@ static void on_timer(uv_timer_t *timer)
         uv_stop(a->base.loop); /* see own.c */
     } else {
         turn(a);
+        if (!a->due) {
+            (void)uv_idle_start(&a->idle, on_idle); /* uv_run(UV_RUN_ONCE) would wait behind this as long as nothing else happens */
+        }
     }
 }
 
@@ -168,6 +175,8 @@ static void on_check(uv_check_t *check)
     a->inside = false;
     if (a->due) {
         turn(a);
+    } else {
+        (void)uv_idle_stop(&a->idle);
     }
 }
 
@@ -244,6 +253,7 @@ int sley__uv_attach(struct sley__uv *u, uv_loop_t *loop)
     (void)uv_check_start(&a->check, on_check);
     u->open_count += 3;
     u->on_poll = on_poll;
+    u->core.base.hosted = true;
     a->last = &a->first;
     note_thread(a);
     return 0;

@@ -150,6 +150,7 @@ static int port_open(struct sley__poll *r)
     }
     o->base.on_poll = on_poll;
     o->base.shows_more = true;
+    o->base.changed = true; /* the bell, which libuv registers in uv_run */
     rc = sley__uv_open(&o->base, &o->loop, on_bell);
     if (rc < 0) {
         (void)uv_loop_close(&o->loop);

@@ -23,9 +23,11 @@ SLEY_API extern const struct sley_reactor_factory sley_reactor_uv;
  * - A task that has not ended keeps the loop alive; a runtime without tasks does not. A spawn from another thread does not prolong
  *   a loop that is about to end.
  * - A descriptor that sley has received from or sent to is closed by sley, or not used with a uv handle afterwards.
- * - sley_runtime_run, _stop and _fini turn the loop, with all that is in it, until they are done: not in its callbacks (-EDEADLK
- *   where that is known: in all but timers'). sley_runtime_turn and _fd are -ENOTSUP: the loop does it.
- * - After sley_runtime_fini nothing of sley is left in the loop: uv_loop_close is 0, as far as sley is concerned.
+ * - sley_runtime_run, _stop and _fini (and an init that fails) turn the loop, with all that is in it, until they are done: not in its
+ *   callbacks (-EDEADLK where that is known: in those of what is polled, and of some prepare and check handles).
+ *   A uv_stop meanwhile ends one iteration, and not them. sley_runtime_turn and _fd are -ENOTSUP: the loop does it.
+ * - After sley_runtime_fini nothing of sley is left in the loop: uv_loop_close is 0, as far as sley is concerned. Before it, handles that
+ *   are not the application's are not to be closed (uv_walk finds them).
  *
  * Executors: those with a turn ("local", "shares"), on CLOCK_MONOTONIC. Several runtimes may be attached to one loop.
  * @p loop is initialised and outlives the runtime; NULL makes sley_runtime_init say -EINVAL. Thread: the loop's, as for init.
