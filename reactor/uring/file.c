@@ -357,6 +357,12 @@ void sley__uring_file_refused(struct sley_io_op *io, int32_t rc)
     }
 }
 
+bool sley__uring_file_is_unsent(struct sley_io_op *io)
+{
+    const void *stage = io->code == SLEY_IO_SEND_ZC ? sley_file_of(io)->at.native[0] : sent_already;
+    return stage != sent_already && stage != sent_in_vain;
+}
+
 int32_t sley__uring_file_lost(struct sley_io_op *io)
 {
     const struct sley_file_op *op = sley_file_of(io);

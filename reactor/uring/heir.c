@@ -227,6 +227,7 @@ static void let_fall(struct sley__uring *r, struct sley__uring_slot *slot)
 {
     if (slot->standing & SLEY__URING_FELL) {
         slot->standing &= (uint16_t)~SLEY__URING_FELL;
+        r->due |= SLEY__URING_TOLD;
         sley__uring_stood(r, slot, -ECANCELED, 0);
     }
 }
@@ -245,6 +246,7 @@ static void end_lost(struct sley__uring *r, struct sley__uring_slot *slot)
     struct sley_io_op *op;
     while ((op = oldest_lost(slot)) != NULL) {
         op->stage &= (uint8_t) ~(uint32_t)SLEY__URING_LOST;
+        r->due |= SLEY__URING_TOLD;
         r->lost_count--;
         if (op->flags & SLEY_IO_LEND) {
             sley__uring_lend_completed(r, slot, op, -EOWNERDEAD, 0);
@@ -268,7 +270,7 @@ static void await(struct sley__uring *r)
 
 void sley__uring_settle(struct sley__uring *r)
 {
-    r->due = (uint8_t)((r->due & ~SLEY__URING_LEFT) | SLEY__URING_TOLD);
+    r->due &= (uint8_t)~SLEY__URING_LEFT;
     sley__uring_each_slot(r, let_fall);
     if (r->awaited >= 0 && !hung_up(r->awaited, 0)) {
         await(r);

@@ -210,7 +210,7 @@ void sley__uring_drop_ahead(struct sley__uring *r, struct sley__uring_slot *slot
         }
     }
     slot->standing &= SLEY__URING_STANDS | SLEY__URING_DISMISSED | SLEY__URING_DISMISS_DUE | SLEY__URING_ACCEPTS |
-                      SLEY__URING_TO_TABLE | SLEY__URING_UNTOLD;
+                      SLEY__URING_TO_TABLE | SLEY__URING_UNTOLD | SLEY__URING_FELL;
 }
 
 /** Works off what has come of it, wherever it stands in the queue of completions. */

@@ -484,6 +484,8 @@ void sley__uring_describe_file(struct sley__uring *r, struct io_uring_sqe *sqe, 
 void sley__uring_file_completed(struct sley__uring *r, struct sley_io_op *io, int32_t res, uint32_t flags);
 /** It ends without a completion; sley__uring_end follows. */
 void sley__uring_file_refused(struct sley_io_op *io, int32_t rc);
+/** Is it a send whose result is yet to come, so that the socket is what it waits for? */
+bool sley__uring_file_is_unsent(struct sley_io_op *io);
 /** The same of one that was LOST. Returns: its result. */
 int32_t sley__uring_file_lost(struct sley_io_op *io);
 

@@ -246,7 +246,7 @@ static void ask_if_missed(struct sley__uring *r, struct sley__uring_slot *slot)
 {
     for (struct sley_io_op *op = slot->armed; op; op = op->next) {
         const bool waits = op->stage & (SLEY__URING_DUE | SLEY__URING_BEHIND | SLEY__URING_LOST | SLEY__URING_CANCEL_DUE);
-        if (op->code < SLEY_IO_CLOSE && sley__uring_is_asked(op) && !waits) {
+        if ((op->code < SLEY_IO_CLOSE || sley__uring_file_is_unsent(op)) && sley__uring_is_asked(op) && !waits) {
             sley__uring_queue_cancel(r, op);
         }
     }
@@ -313,7 +313,8 @@ static int reap(struct sley__uring *r)
     }
     io_uring_smp_store_release(cq->khead, head + count);
     r->base.more = there > count || (r->due & (SLEY__URING_AGAIN | SLEY__URING_LEFT)) || sley__uring_unsubmitted(r) > 0 ||
-                   sley__uring_has_later(r) || !r->bell_armed;
+                   sley__uring_has_later(r) || !r->bell_armed ||
+                   (r->untold.count > 0 && sley__uring_tell(r) != SLEY__URING_TELLS_NOBODY); /* noted by a hook of this look */
     return seen;
 }
 
@@ -375,6 +376,7 @@ static int look_at_anothers(struct sley__uring *r, uint64_t timeout_ns)
         return seen;
     }
     const bool nothing = sley__uring_refuse(r, -EEXIST) == 0 && seen == 0;
+    r->due |= r->awaited >= 0 ? SLEY__URING_LEFT : 0; /* the ring before is asked for at each look: this one may never be told */
     sley__uring_shut_door(r); /* what is sent to the ring is heard by nobody now */
     if (nothing && timeout_ns > 0) {
         wait_for_bell(r, timeout_ns);

@@ -371,8 +371,11 @@ static int32_t synced;
 /** Submits, and does not ask what has come. */
 static int hard_of_hearing(struct sley__uring *r, unsigned count, unsigned least, unsigned flags, void *arg, size_t size)
 {
-    const unsigned deaf = held ? flags & ~(unsigned)IORING_ENTER_GETEVENTS : flags;
-    return sley__uring_syscall_enter(r->enter_fd, count, held ? 0 : least, deaf | r->enter_flags, arg, size);
+    if (held == 2 && count > 0 && r->ring.sq.sqes[(*r->ring.sq.ktail - 1) & r->ring.sq.ring_mask].user_data == SLEY__URING_WITNESS) {
+        return -EAGAIN; /* the kernel has no memory at the moment */
+    }
+    const unsigned deaf = held == 1 ? flags & ~(unsigned)IORING_ENTER_GETEVENTS : flags;
+    return sley__uring_syscall_enter(r->enter_fd, count, held == 1 ? 0 : least, deaf | r->enter_flags, arg, size);
 }
 
 static void sync_file(void)
@@ -474,6 +477,103 @@ SLEY_TEST(stop_ends_beside_file_ops_and_sends_of_a_thread_that_has_ended, "SHUT-
     CHECK_INT(told, ==, 2);
     bed_end(&the_bed);
     (void)close(peers[0]);
+}
+
+/* ---- what is lost, beside a ring that is another's ------------------------------------------------------------------------- */
+
+static int old_ring; /* keeps it from ending, as the child of a fork does */
+
+static void keep_and_hand_over(void)
+{
+    hold_and_hand_over();
+    old_ring = dup(ring()->ring.ring_fd);
+    CHECK_INT(old_ring, >=, 0);
+}
+
+/** The second one's receive is in flight when it ends, too, and only then does the first one's ring end. */
+SLEY_TEST(two_threads_that_have_ended_in_turn_leave_nothing_behind, "URING-12")
+{
+    open_deaf();
+    spawn(sync_file);
+    ring_run_and_end(&the_bed, keep_and_hand_over);
+    held = 0;
+    spawn(receive);
+    ring_run_and_end(&the_bed, hand_over);
+    CHECK_INT(told, ==, 0);
+    (void)close(old_ring);
+    put(peers[0], "x");
+    CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
+    CHECK_RC(synced, -EOWNERDEAD);
+    CHECK_INT(told, ==, 2);
+    bed_end(&the_bed);
+    (void)close(peers[0]);
+}
+
+static void look_once(void)
+{
+    CHECK_INT(look(0), >=, 0);
+}
+
+/** A third one looks while the second, which has taken the ring over, lives: its queue is emptied, and the first one's ring ends then. */
+SLEY_TEST(what_is_lost_is_told_though_a_third_thread_has_looked, "URING-12")
+{
+    open_deaf();
+    spawn(sync_file);
+    ring_run_and_end(&the_bed, keep_and_hand_over);
+    held = 2; /* what is to tell of the first one's end stays in the queue */
+    spawn(receive);
+    ring_run_one(&the_bed, nothing);
+    ring_run_and_end(&the_bed, look_once);
+    held = 0;
+    (void)close(old_ring);
+    put(peers[0], "x");
+    CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
+    CHECK_RC(synced, -EOWNERDEAD);
+    CHECK_INT(told, ==, 2);
+    bed_end(&the_bed);
+    (void)close(peers[0]);
+}
+
+static void stand_for_nobody(void)
+{
+    struct receive x = {.lent = NULL};
+    lend(4096, 16);
+    peers[1] = tcp_pair(&fds[1]);
+    for (int i = 0; i < 3; i++) {
+        start(&x, &fds[1]);
+        put(peers[1], "abc");
+        expect(&x, "abc");
+    }
+    hand_over();
+}
+
+static void inherit_and_close(void)
+{
+    struct sley_io_op op = {.fd = &fds[1], .code = SLEY_IO_CLOSE, .flags = SLEY_IO_UNHEARD};
+    CHECK_INT(look(SLEY_MS), >=, 0); /* takes the ring over; what stood has not been told yet */
+    sley_io_submit(&op);
+    for (int i = 0; i < 10; i++) {
+        CHECK_INT(look(SLEY_MS), >=, 0);
+    }
+    CHECK_UINT(ring()->standing_count, ==, 0);
+    CHECK_INT(recv(peers[1], &byte, 1, MSG_DONTWAIT), ==, 0); /* its end */
+}
+
+SLEY_TEST(close_that_nobody_waits_for_ends_what_stood_for_a_thread_that_has_ended, "URING-12")
+{
+    for (size_t i = 0; i < KERNELS; i++) {
+        open_on(kernels[i]);
+        told = 0;
+        spawn(receive);
+        ring_run_and_end(&the_bed, stand_for_nobody);
+        ring_run_one(&the_bed, inherit_and_close);
+        put(peers[0], "x");
+        CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
+        CHECK_INT(told, ==, 1);
+        (void)close(peers[0]);
+        (void)close(peers[1]);
+        bed_end(&the_bed);
+    }
 }
 
 static void read_direct_and_file(void)

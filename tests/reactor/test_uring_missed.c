@@ -191,3 +191,27 @@ SLEY_TEST(poll_for_room_that_has_gone_again_waits_on, "")
 {
     in_rings(room_that_goes);
 }
+
+/** As a plain send (test_uring_thread.c), by an op that asks for no copy: a Unix socket knows none, and it is done as a plain one. */
+static void cancel_no_copy_to_half_closed(void)
+{
+    static char much[8 << 20];
+    struct sley_fd fd;
+    const int peer = full_pair(&fd);
+    for (unsigned looks = 0; looks < 6; looks++) {
+        struct sley_file_op op = {.io = {.fd = &fd, .buf = much, .len = sizeof much, .code = SLEY_IO_SEND_ZC}};
+        sley_io_submit(&op.io);
+        for (unsigned n = 0; n < looks; n++) {
+            CHECK_INT(look(0), >=, 0);
+        }
+        sley_wait_cancel(&op.io.wait);
+        CHECK_RC(until_done(&op.io.wait), -ECANCELED);
+    }
+    CHECK_RC(sley_fd_close(&fd), 0);
+    (void)close(peer);
+}
+
+SLEY_TEST(cancel_that_does_not_find_a_send_without_a_copy_is_asked_again, "")
+{
+    in_rings(cancel_no_copy_to_half_closed);
+}

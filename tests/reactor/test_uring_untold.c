@@ -1,6 +1,8 @@
 /* Ends that the kernel does not tell a receive that stands (untold.c): bytes and a reset behind them are there before it does. */
 #include "uring_lent_bed.h"
 
+#include <sley/task_impl.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <sys/resource.h>
@@ -129,6 +131,50 @@ SLEY_TEST(it_is_told_in_a_foreign_loop, "")
 {
     in_ring((struct sley__uring_opts){0}, foreign);
     in_ring((struct sley__uring_opts){.without = uring_without("defer_taskrun")}, foreign); /* the ring's own descriptor */
+}
+
+static struct receive next_one;
+static struct sley_fd *next_fd;
+
+static void goes_on(struct sley_wait_hook *hook, struct sley_wait *w)
+{
+    (void)hook, (void)w;
+    start(&next_one, next_fd);
+}
+
+/** As a chain does, or a pool that feeds its line: the next one begins in the midst of a look, and no task runs. */
+static void foreign_in_a_hook(void)
+{
+    struct sley_fd fd;
+    struct receive x = {0};
+    struct sley_wait_hook hook = {.fn = goes_on};
+    const int peer = tcp_pair(&fd);
+    struct pollfd at = {.fd = reactor()->ops->pollable_fd(reactor()), .events = POLLIN};
+    next_one = (struct receive){0};
+    next_fd = &fd;
+    converse(&fd, peer);
+    leave(peer, &fd);
+    start(&x, &fd);
+    sley_wait_hook(&x.op.wait, &hook);
+    do {
+        CHECK_INT(look(0), >=, 0);
+    } while (reactor()->more);
+    while (!sley_wait_done(&next_one.op.wait)) {
+        CHECK_INT(poll(&at, 1, 5000), ==, 1);
+        do {
+            CHECK_INT(look(0), >=, 0);
+        } while (reactor()->more);
+    }
+    CHECK_RC(x.op.wait.result, 3);
+    CHECK_RC(sley_lent_return(x.lent), 0);
+    expect_reset(&next_one);
+    CHECK_RC(sley_fd_close(&fd), 0);
+}
+
+SLEY_TEST(it_is_told_in_a_foreign_loop_also_when_a_hook_has_asked, "")
+{
+    in_ring((struct sley__uring_opts){0}, foreign_in_a_hook);
+    in_ring((struct sley__uring_opts){.without = uring_without("defer_taskrun")}, foreign_in_a_hook);
 }
 
 enum { CROWD = 150 };
