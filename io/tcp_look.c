@@ -31,11 +31,11 @@ void sley__tcp_ready_start(struct sley_io_op *op, struct sley_stream *s, uint32_
 /** Of no bytes, which the system would have wait. */
 static int32_t none_now(struct sley_tcp *t, uint32_t code)
 {
-    if (t->fd.number < 0 || (sley__fd_state(&t->fd) & SLEY_FD_CLOSING)) {
+    const bool away = sley_fd_away(&t->fd); /* then all but its state is its home's */
+    if ((sley__fd_state(&t->fd) & SLEY_FD_CLOSING) || (!away && t->fd.number < 0)) {
         return -EBADF;
     }
-    const int32_t if_here = code == SLEY_IO_RECV ? 0 : t->ended ? -EPIPE : t->error;
-    return sley_fd_away(&t->fd) ? -EXDEV : if_here;
+    return away ? -EXDEV : code == SLEY_IO_RECV ? 0 : t->ended ? -EPIPE : t->error;
 }
 
 /** Both ways: under the lock, if there is one, for what ends the connection is noted there. */

@@ -45,6 +45,11 @@ static int32_t end(struct sley_io_op *inner, int32_t result)
     return sley__io_end(op, result);
 }
 
+bool sley__courier_has(const struct sley_io_op *inner)
+{
+    return inner->end == end;
+}
+
 static void sent(struct sley_file_op *inner, int32_t result)
 {
     const struct sley__courier *c = sley_container_of(inner, struct sley__courier, inner);

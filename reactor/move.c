@@ -24,6 +24,9 @@ static int32_t give_up(struct sley_reactor *home, struct sley_fd *fd)
     if (fd->number < 0 || (state & SLEY_FD_CLOSING)) {
         return -EBADF;
     }
+    if (sley_fd_is_direct(fd)) {
+        return -ENOTSUP;
+    }
     if ((state & IN_USE) || sley__remote_expected(fd, home)) {
         return -EBUSY;
     }
@@ -41,8 +44,8 @@ static int32_t take_from_gone(struct sley_fd *fd)
     if (state & IN_USE) {
         return -EBUSY; /* its home is only ending, and what is in flight will be told */
     }
-    if (fd->number < 0) {
-        return -EBADF;
+    if (fd->number < 0 || sley_fd_is_direct(fd)) {
+        return fd->number < 0 ? -EBADF : -ENOTSUP;
     }
     if ((state & SLEY_FD_AHEAD) && (state & SLEY_FD_STREAM) && sley__home_has_lost(sley__fd_home(fd), fd->number)) {
         return -ENODEV; /* what the home had received ahead has gone with it */
@@ -60,10 +63,6 @@ static void move_here(struct sley_io_op *op)
 void sley_fd_move_start(struct sley_io_op *op, struct sley_fd *fd)
 {
     if (!sley_wait_begin(&op->wait, &move_ops)) {
-        return;
-    }
-    if (sley_fd_is_direct(fd)) {
-        sley_wait_finish(&op->wait, -ENOTSUP);
         return;
     }
     const bool away = sley_fd_away(fd);

@@ -58,12 +58,15 @@ static int32_t on_thread(struct sley_fd *fd, uint32_t code, uint32_t busy, void 
 int32_t sley_io_now(struct sley_fd *fd, uint32_t code, void *buf, size_t len)
 {
     const uint32_t busy = code == SLEY_IO_RECV ? SLEY_FD_READING : SLEY_FD_WRITING;
-    if (fd->number < 0) {
-        return -EBADF;
-    }
-    if (sley_fd_away(fd)) {
+    if (sley_fd_away(fd)) { /* its number is its home's */
+        if (sley__fd_state(fd) & SLEY_FD_CLOSING) {
+            return -EBADF;
+        }
         const struct sley_reactor *home = sley__fd_home(fd);
         return sley__home_orphaned(home) ? -EOWNERDEAD : sley__home_gone(home) ? -ENODEV : -EXDEV;
+    }
+    if (fd->number < 0) {
+        return -EBADF;
     }
     if (!sley_sched_current()) {
         return on_thread(fd, code, busy, buf, len);

@@ -46,6 +46,8 @@ int32_t sley__remote_run(struct sley_io_op *op, struct sley_reactor *home);
 /** The same for a CLOSE; false: it is to be closed here, for nothing of it is in flight, and @p home stands still or is gone. */
 bool sley__remote_close(struct sley_io_op *op, struct sley_reactor *home);
 
+/** Is it a courier's own, which has arrived with it? */
+bool sley__courier_has(const struct sley_io_op *inner);
 /** Is an op on @p fd, which somebody waits for, on its way to @p home? */
 bool sley__remote_expected(const struct sley_fd *fd, const struct sley_reactor *home);
 

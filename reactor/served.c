@@ -149,7 +149,7 @@ void sley_reactor_join(struct sley_reactor *r, struct sley_sched *worker)
     r->shared = (r->ops->caps & SLEY_REACTOR_CAP_SHARED) != 0;
     r->sched = r->shared ? NULL : worker; /* one worker shares with nobody */
     worker->reactor = r;
-    if (!r->shared && worker->group->count > 1 && r->ops->serve) {
+    if (!r->shared && worker->group->count > 1) { /* also where nobody can serve: who is inside is to be known */
         r->box.mail_post.fn = mail_arrived;
         r->box.own = sley__door_own;
         sley_door_init(&r->box.door, true);

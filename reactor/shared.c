@@ -198,9 +198,11 @@ static void submit_apart(struct sley_sched *s, struct sley_io_op *op)
 /** There is no lock to be had. */
 static SLEY_NOINLINE void submit_elsewhere(struct sley_sched *s, struct sley_io_op *op)
 {
-    if (sley_fd_away(op->fd)) {
+    const bool away = sley_fd_away(op->fd), apart = sley__apart(s);
+    /* what a hook starts inside travels, too: else nobody who aborts or cancels from elsewhere would find it */
+    if (away || (apart && op->code != SLEY_IO_ACCEPT && !(op->flags & SLEY_IO_LEND) && !sley__courier_has(op))) {
         sley__remote_submit(op, sley__fd_home(op->fd));
-    } else if (sley__apart(s)) {
+    } else if (apart) {
         submit_apart(s, op);
     } else {
         sley_io_mark(op, NULL);

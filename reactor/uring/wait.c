@@ -377,7 +377,7 @@ static int look_at_anothers(struct sley__uring *r, uint64_t timeout_ns)
     }
     const bool nothing = sley__uring_refuse(r, -EEXIST) == 0 && seen == 0;
     r->due |= r->awaited >= 0 ? SLEY__URING_LEFT : 0; /* the ring before is asked for at each look: this one may never be told */
-    sley__uring_shut_door(r); /* what is sent to the ring is heard by nobody now */
+    sley__uring_shut_door(r);                         /* what is sent to the ring is heard by nobody now */
     if (nothing && timeout_ns > 0) {
         wait_for_bell(r, timeout_ns);
     }

@@ -160,7 +160,7 @@ static void foreign_in_a_hook(void)
         CHECK_INT(look(0), >=, 0);
     } while (reactor()->more);
     while (!sley_wait_done(&next_one.op.wait)) {
-        CHECK_INT(poll(&at, 1, 5000), ==, 1);
+        CHECK_INT(poll(&at, 1, -1), ==, 1);
         do {
             CHECK_INT(look(0), >=, 0);
         } while (reactor()->more);

@@ -100,8 +100,7 @@ struct sley_reactor {
     bool hosted;              /* others are in its loop: who drives it polls although nothing is armed */
     bool near;                /* private; shared: its descriptors have short ways, for it has given one a slot */
     uint32_t armed_count;     /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
-    /* private; of a shared one: */
-    SLEY_ATOMIC(uint32_t) armed_seen; /* armed_count when the lock, or the box, was last free */
+    SLEY_ATOMIC(uint32_t) armed_seen; /* private, as what follows; of a shared one: armed_count when lock or box was last free */
     SLEY_ATOMIC(uint32_t) lock;
     SLEY_ATOMIC(const void *) holder; /* of the lock, which is recursive */
     uint32_t depth, index;            /* of the recursion; of the owner in its group */

@@ -36,10 +36,7 @@ SLEY_API int sley_io_call_home(struct sley_io_op *op, struct sley_fd *fd, const 
 
 SLEY_API struct sley_reactor *sley__inside_of(const struct sley_sched *s);
 
-/**
- * Where workers share tasks, and each has a reactor for itself: the one inside which this thread is, in no task; else NULL. What is started
- * then is this reactor's at once, and is cancelled inside, too.
- */
+/** Where workers share tasks, and each has a reactor for itself: the one inside which this thread is, in no task; else NULL. */
 SLEY_INLINE struct sley_reactor *sley_reactor_inside(void)
 {
     const struct sley_sched *s = sley__self;
