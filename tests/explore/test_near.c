@@ -151,6 +151,12 @@ bool sley__remote_expected(const struct sley_fd *f, const struct sley_reactor *h
     return false;
 }
 
+bool sley__courier_has(const struct sley_io_op *inner)
+{
+    (void)inner;
+    return false;
+}
+
 void sley__remote_submit(struct sley_io_op *op, struct sley_reactor *home)
 {
     (void)op, (void)home;

@@ -93,13 +93,13 @@ struct sley_reactor_ops {
  */
 struct sley_reactor {
     const struct sley_reactor_ops *ops;
-    struct sley_sched *sched; /* whose ops these are; set by the executor before the first op. NULL when shared */
-    bool more;                /* poll has something left that it knows of: it will not wait (for foreign loops) */
-    bool shared;              /* set by the executor before the first op, if caps have SLEY_REACTOR_CAP_SHARED */
-    bool waiting;             /* shared: the owner is in poll without the lock; kept by the implementation, under the lock */
-    bool hosted;              /* others are in its loop: who drives it polls although nothing is armed */
-    bool near;                /* private; shared: its descriptors have short ways, for it has given one a slot */
-    uint32_t armed_count;     /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
+    struct sley_sched *sched;         /* whose ops these are; set by the executor before the first op. NULL when shared */
+    bool more;                        /* poll has something left that it knows of: it will not wait (for foreign loops) */
+    bool shared;                      /* set by the executor before the first op, if caps have SLEY_REACTOR_CAP_SHARED */
+    bool waiting;                     /* shared: the owner is in poll without the lock; kept by the implementation, under the lock */
+    bool hosted;                      /* others are in its loop: who drives it polls although nothing is armed */
+    bool near;                        /* private; shared: its descriptors have short ways, for it has given one a slot */
+    uint32_t armed_count;             /* ops that wait: while 0, nobody needs to look (kept by sley_io_arm and _complete) */
     SLEY_ATOMIC(uint32_t) armed_seen; /* private, as what follows; of a shared one: armed_count when lock or box was last free */
     SLEY_ATOMIC(uint32_t) lock;
     SLEY_ATOMIC(const void *) holder; /* of the lock, which is recursive */
