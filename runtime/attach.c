@@ -6,11 +6,28 @@
 /* Resumes in one turn, at least: as many as an executor makes between two looks of its own. */
 enum { BATCH = 64 };
 
+/** What only who drives may look at: for a moment it is this thread, between turns. False: another one does, and rings behind it. */
+static bool look_in(struct sley_sched *s, uint32_t *ret_ready, uint32_t *ret_live)
+{
+    /* acquire: observes what a thread that has spawned has done; pairs with the executor's leave */
+    if (atomic_exchange_explicit(&s->driven, 1, memory_order_acquire)) {
+        return false;
+    }
+    *ret_ready = s->ready_count;
+    *ret_live = s->root->live_count;
+    /* release: pairs with the executor's enter */
+    atomic_store_explicit(&s->driven, 0, memory_order_release);
+    return true;
+}
+
 static int turn(struct sley_driven *driven, uint64_t *ret_next_ns)
 {
     const struct sley_runtime *rt = sley_container_of(driven, struct sley_runtime, driven);
     struct sley_executor *ex = rt->executor;
-    const uint32_t ready = ex->ops->sched(ex)->ready_count;
+    uint32_t ready, alive;
+    if (!look_in(ex->ops->sched(ex), &ready, &alive)) {
+        return -EBUSY;
+    }
     const int rc = ex->ops->turn(ex, ready > BATCH ? ready : BATCH, ret_next_ns);
     return rc < 0 ? rc : rc == SLEY_TURN_PREEMPTED;
 }
@@ -18,7 +35,8 @@ static int turn(struct sley_driven *driven, uint64_t *ret_next_ns)
 static bool live(struct sley_driven *driven)
 {
     const struct sley_runtime *rt = sley_container_of(driven, struct sley_runtime, driven);
-    return rt->executor->ops->sched(rt->executor)->root->live_count > 0;
+    uint32_t ready, alive;
+    return !look_in(rt->executor->ops->sched(rt->executor), &ready, &alive) || alive > 0;
 }
 
 static int refuse(const struct sley_runtime_opts *o, const char *why)
