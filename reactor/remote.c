@@ -20,6 +20,16 @@ static const struct sley_wait_ops kinds[SLEY_IO_CLOSE + 1] = {
     [SLEY_IO_CLOSE] = {.version = SLEY_WAIT_VERSION, .name = "io.close, elsewhere"},
 };
 
+/** Of one that is away. One that has been moved just now has none; workers that share tasks give it another by asking. */
+static struct sley_reactor *home_of(struct sley_fd *fd)
+{
+    struct sley_reactor *home = sley__fd_home(fd);
+    while (!home && sley_fd_away(fd)) {
+        home = sley__fd_home(fd);
+    }
+    return home;
+}
+
 void sley__remote_submit(struct sley_io_op *op, struct sley_reactor *home)
 {
     if (op->flags & SLEY_IO_LEND) {
@@ -28,6 +38,7 @@ void sley__remote_submit(struct sley_io_op *op, struct sley_reactor *home)
     }
     struct sley_sched *worker;
     struct sley__courier *c;
+    home = home || !op->fd ? home : home_of(op->fd);
     const int rc = op->fd && (sley__fd_state(op->fd) & SLEY_FD_CLOSING) ? -EBADF : sley__courier_make(home, &c, &worker);
     op->wait.ops = &kinds[op->code <= SLEY_IO_CLOSE ? op->code : 0];
     if (rc == 0) {
@@ -135,7 +146,7 @@ int sley_io_call_home(struct sley_io_op *op, struct sley_fd *fd, const struct sl
 {
     struct sley_sched *worker;
     struct sley__courier *c;
-    int rc = sley__courier_make(sley__fd_home(fd), &c, &worker);
+    int rc = sley__courier_make(home_of(fd), &c, &worker);
     if (rc == 0) {
         c->start = start;
         c->inner.io.fd = fd;

@@ -241,18 +241,6 @@ static int try_some(struct sley_stream **s)
 }
 SLEY_FIBER(try_some, struct sley_stream *)
 
-static int move_some(struct sley_tcp **t)
-{
-    int rc = 0;
-    for (int i = 0; i < 30; i++) {
-        rc = sley_tcp_move(*t);
-        CHECK(rc == 0 || rc == -EBUSY || rc == -EBADF);
-        loiter(1);
-    }
-    return 0;
-}
-SLEY_FIBER(move_some, struct sley_tcp *)
-
 APART(try_beside_an_abort_says_no, sley_reactor_poll2)
 {
     for (unsigned i = 0; harness_another(i, 300); i++) {
@@ -260,23 +248,6 @@ APART(try_beside_an_abort_says_no, sley_reactor_poll2)
         struct sley_task *t[3];
         io_pair(&p, NULL);
         IO_SPAWN(&t[0], try_some, &p.a.stream);
-        IO_SPAWN(&t[1], some_writes, &p.a.stream);
-        IO_SPAWN(&t[2], abort_it, &p.a.stream);
-        for (int k = 0; k < 3; k++) {
-            check_end(io_join(t[k]));
-        }
-        io_pair_close(&p);
-    }
-    return 0;
-}
-
-APART(move_beside_an_abort_says_what_is_so, sley_reactor_poll2)
-{
-    for (unsigned i = 0; harness_another(i, 300); i++) {
-        struct io_pair p;
-        struct sley_task *t[3];
-        io_pair(&p, NULL);
-        IO_SPAWN(&t[0], move_some, &p.a);
         IO_SPAWN(&t[1], some_writes, &p.a.stream);
         IO_SPAWN(&t[2], abort_it, &p.a.stream);
         for (int k = 0; k < 3; k++) {

@@ -156,7 +156,8 @@ SLEY_API void sley_fd_close_start(struct sley_io_op *op, struct sley_fd *fd);
  * connection that was accepted and not used yet has no home, and needs no move. Returns: 0, also when it has no home, or its home has
  * been destroyed; -EBUSY: an op is in flight, or the home holds bytes that it has received in advance (<sley/lend.h>; for a listener
  * connections), which are not lost; -ENODEV: such bytes were lost when the home ended (a listener can be moved all the same: such
- * connections were closed); -EBADF once closed; -ENOTSUP: it is direct; -EOWNERDEAD; -ENOMEM; -ECANCELED. Thread: any.
+ * connections were closed); -EBADF once closed; -ENOTSUP: it is direct; -EOWNERDEAD; -ENOMEM; -ECANCELED. Thread: any; but among workers
+ * that share tasks and not their reactors not beside an abort of the stream.
  */
 SLEY_API int sley_fd_move(struct sley_fd *fd);
 SLEY_API void sley_fd_move_start(struct sley_io_op *op, struct sley_fd *fd);
