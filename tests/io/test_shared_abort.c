@@ -1,5 +1,6 @@
 /* What an abort, or a cancel, meets where workers do not share reactors, and no courier names the op: links of a chain at a reactor
  * without `serve`; further pieces of a stream without SLEY_STREAM_CAP_ALL over a connection; looks at a number. */
+#include "pieces.h"
 #include "shared_bed.h"
 
 #include <pthread.h>
@@ -48,6 +49,13 @@ static void check_end(int rc)
 {
     if (rc != 0 && rc != -ECANCELED && rc != -EBADF && rc != -ECONNRESET && rc != -EPIPE && rc != -ENODATA) {
         CHECK_RC(rc, 0);
+    }
+}
+
+static void end_all(struct sley_task *const *tasks, int count)
+{
+    for (int k = 0; k < count; k++) {
+        check_end(io_join(tasks[k]));
     }
 }
 
@@ -102,9 +110,7 @@ static int copies_cancelled(void)
         IO_SPAWN(&t[1], cancel_copy, &near.b.stream, &far.a.stream);
         IO_SPAWN(&t[2], some_writes, &near.a.stream);
         IO_SPAWN(&t[3], some_writes, &far.b.stream);
-        for (int k = 0; k < 4; k++) {
-            check_end(io_join(t[k]));
-        }
+        end_all(t, 4);
         io_pair_close(&near);
         io_pair_close(&far);
     }
@@ -122,77 +128,6 @@ APART(copy_cancelled_where_others_serve_ends, sley_reactor_poll2)
 }
 
 /* ---- pieces ------------------------------------------------------------------------------------------------------------------- */
-
-struct way {
-    struct sley_wait_hook hook;
-    struct sley_io_op op, *outer;
-};
-
-struct pieces {
-    struct sley_stream stream, *over;
-    struct way in, out;
-};
-
-static void piece_done(struct sley_wait_hook *hook, struct sley_wait *w)
-{
-    sley_stream_end(sley_container_of(hook, struct way, hook)->outer, w->result);
-}
-
-static const struct sley_wait_ops piece_wait_ops = {.version = SLEY_WAIT_VERSION, .name = "piece"};
-
-static bool piece_begin(struct way *way, struct sley_io_op *op)
-{
-    if (!sley_stream_begin(op, &piece_wait_ops)) {
-        return false;
-    }
-    sley_stream_arm(op);
-    way->outer = op;
-    way->hook.fn = piece_done;
-    return true;
-}
-
-static void piece_read_start(struct sley_io_op *op, struct sley_stream *s, void *buf, size_t len)
-{
-    struct pieces *p = sley_container_of(s, struct pieces, stream);
-    if (piece_begin(&p->in, op)) {
-        sley_stream_read_start(&p->in.op, p->over, buf, len < 7 ? len : 7);
-        sley_wait_hook(&p->in.op.wait, &p->in.hook);
-    }
-}
-
-static void piece_write_start(struct sley_io_op *op, struct sley_stream *s, const void *buf, size_t len)
-{
-    struct pieces *p = sley_container_of(s, struct pieces, stream);
-    if (piece_begin(&p->out, op)) {
-        sley_stream_write_start(&p->out.op, p->over, buf, len < 5 ? len : 5);
-        sley_wait_hook(&p->out.op.wait, &p->out.hook);
-    }
-}
-
-static void piece_shutdown_start(struct sley_io_op *op, struct sley_stream *s)
-{
-    sley_stream_shutdown_start(op, sley_container_of(s, struct pieces, stream)->over);
-}
-
-static void piece_close_start(struct sley_io_op *op, struct sley_stream *s)
-{
-    sley_stream_close_start(op, sley_container_of(s, struct pieces, stream)->over);
-}
-
-static void piece_abort(struct sley_stream *s)
-{
-    sley_stream_abort(sley_container_of(s, struct pieces, stream)->over);
-}
-
-static const struct sley_stream_ops piece_ops = {
-    .version = SLEY_STREAM_VERSION,
-    .name = "pieces",
-    .read_start = piece_read_start,
-    .write_start = piece_write_start,
-    .shutdown_start = piece_shutdown_start,
-    .close_start = piece_close_start,
-    .abort = piece_abort,
-};
 
 static int read_exactly(struct sley_stream **s)
 {
@@ -219,9 +154,7 @@ APART(pieces_of_a_connection_that_is_aborted_end, sley_reactor_poll2)
         IO_SPAWN(&t[0], read_exactly, &a.stream);
         IO_SPAWN(&t[1], some_writes, &p.b.stream);
         IO_SPAWN(&t[2], abort_it, &a.stream);
-        for (int k = 0; k < 3; k++) {
-            check_end(io_join(t[k]));
-        }
+        end_all(t, 3);
         io_pair_close(&p);
     }
     return 0;
@@ -250,9 +183,7 @@ APART(try_beside_an_abort_says_no, sley_reactor_poll2)
         IO_SPAWN(&t[0], try_some, &p.a.stream);
         IO_SPAWN(&t[1], some_writes, &p.a.stream);
         IO_SPAWN(&t[2], abort_it, &p.a.stream);
-        for (int k = 0; k < 3; k++) {
-            check_end(io_join(t[k]));
-        }
+        end_all(t, 3);
         io_pair_close(&p);
     }
     return 0;

@@ -460,6 +460,17 @@ static void keep_and_hand_over(void)
     CHECK_INT(old_ring, >=, 0);
 }
 
+static void end_of_the_old_ring(void)
+{
+    (void)close(old_ring);
+    put(peers[0], "x");
+    CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
+    CHECK_RC(synced, -EOWNERDEAD);
+    CHECK_INT(told, ==, 2);
+    bed_end(&the_bed);
+    (void)close(peers[0]);
+}
+
 /** The second one's receive is in flight when it ends, too, and only then does the first one's ring end. */
 SLEY_TEST(two_threads_that_have_ended_in_turn_leave_nothing_behind, "URING-12")
 {
@@ -470,13 +481,7 @@ SLEY_TEST(two_threads_that_have_ended_in_turn_leave_nothing_behind, "URING-12")
     spawn(receive);
     ring_run_and_end(&the_bed, hand_over);
     CHECK_INT(told, ==, 0);
-    (void)close(old_ring);
-    put(peers[0], "x");
-    CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
-    CHECK_RC(synced, -EOWNERDEAD);
-    CHECK_INT(told, ==, 2);
-    bed_end(&the_bed);
-    (void)close(peers[0]);
+    end_of_the_old_ring();
 }
 
 static void look_once(void)
@@ -495,13 +500,7 @@ SLEY_TEST(what_is_lost_is_told_though_a_third_thread_has_looked, "URING-12")
     ring_run_one(&the_bed, nothing);
     ring_run_and_end(&the_bed, look_once);
     held = 0;
-    (void)close(old_ring);
-    put(peers[0], "x");
-    CHECK_RC(the_bed.ex.base.ops->run(&the_bed.ex.base, NULL), 0);
-    CHECK_RC(synced, -EOWNERDEAD);
-    CHECK_INT(told, ==, 2);
-    bed_end(&the_bed);
-    (void)close(peers[0]);
+    end_of_the_old_ring();
 }
 
 static void stand_for_nobody(void)
